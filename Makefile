@@ -1,0 +1,30 @@
+# make demo and make test are all a newcomer needs; each sets up first if it has to.
+PYTHON ?= python3.11
+BIN := .venv/bin
+READY := .venv/ready
+export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.cache/jax
+export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0.2
+
+.PHONY: setup demo test lint clean
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "xbayes needs Python 3.11 or later; try: make setup PYTHON=python3"; exit 2; }
+	@$(PYTHON) -m venv .venv || { echo "no venv module: install it (Debian: apt-get install python3-venv) and try again"; rm -rf .venv; exit 2; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[app,peers,lsdb,dev]'
+	@touch $(READY)
+
+demo: setup
+	$(BIN)/xbayes demo --overwrite
+
+test: setup
+	$(BIN)/python -m pytest -n auto
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright
+
+clean:
+	rm -rf .venv .cache runs

@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+from astropy.table import Column, MaskedColumn, Table
+
+from xbayes.catalog.taxonomy import class_counts, class_indices, group_indices
+from xbayes.config import CatalogConfig, TaxonomyConfig
+from xbayes.types import UNLABELLED, InputError
+
+TAXONOMY = TaxonomyConfig(
+    classes={"AGN": ("AGN", "QSO"), "XRB": ("LMXB", "HMXB")}, left_out=("NS",), unlabelled=("X",)
+)
+
+
+def test_raw_labels_become_classes():
+    labels = MaskedColumn(
+        ["QSO", "HMXB", "NS", "X", "", " LMXB ", "AGN"], mask=[0, 0, 0, 0, 0, 0, 1], name="Class"
+    )
+    index, kept = class_indices(labels, TAXONOMY)
+    assert index.tolist() == [0, 1, UNLABELLED, UNLABELLED, UNLABELLED, 1, UNLABELLED]
+    assert kept.tolist() == [True, True, False, True, True, True, True]
+    assert class_counts(index, list(TAXONOMY.classes)) == {"AGN": 1, "XRB": 2}
+
+
+def test_every_unknown_label_is_listed():
+    labels = Column(["AGN", "LMXBB", "LMXBB", "pulsar"], name="Class")
+    message = r"'LMXBB' \(2 rows, nearest 'LMXB'\), 'pulsar' \(1 rows\); add each"
+    with pytest.raises(InputError, match=message):
+        class_indices(labels, TAXONOMY)
+
+
+@pytest.mark.parametrize("labels", [["", "NS", "X"], ["NS", "NS", "NS"]])
+def test_no_labelled_row(labels):
+    with pytest.raises(InputError, match="'Class' has no labelled row: of 3 rows none"):
+        class_indices(Column(labels, name="Class"), TAXONOMY)
+
+
+def test_a_label_column_that_is_all_missing():
+    labels = MaskedColumn([np.nan, np.nan], mask=True, name="Class")
+    with pytest.raises(InputError, match="no labelled row"):
+        class_indices(labels, TAXONOMY)
+
+
+@pytest.mark.parametrize("values", [[0, 1, 1], [0.0, 1.0, 1.0], ["0", "1", "1"]])
+def test_numbers_as_labels(values):
+    taxonomy = TaxonomyConfig(classes={"star": ("0",), "galaxy": ("1",)})
+    assert class_indices(Column(values, name="c"), taxonomy)[0].tolist() == [0, 1, 1]
+
+
+def test_class_counts_of_an_absent_class():
+    assert class_counts(np.array([0, 0, UNLABELLED]), ["A", "B"]) == {"A": 2, "B": 0}
+
+
+def test_groups():
+    groups = MaskedColumn([7, 7, 3, 3, 7], mask=[0, 0, 0, 1, 1])
+    table = Table({"group": groups}, masked=True)
+    found = group_indices(table, CatalogConfig(id="name", group="group"))
+    assert found[0] == found[1]
+    assert len(set(found.tolist())) == 4
+    assert group_indices(table, CatalogConfig(id="name")).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_groups_by_name():
+    table = Table({"group": ["b", "a", "b"]})
+    found = group_indices(table, CatalogConfig(id="name", group="group"))
+    assert found.tolist() == [1, 0, 1]

@@ -1,0 +1,86 @@
+"""Out-of-fold likelihoods against refitting the densities without the rows."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from xbayes.infer.out_of_fold import out_of_fold
+from xbayes.infer.select import select_strength
+from xbayes.models.density import smooth_density
+from xbayes.models.naive_bayes import naive_bayes
+from xbayes.models.published_density import published_density
+
+J = 3
+
+
+@pytest.fixture(params=["smooth", "published"])
+def density(request):
+    evidence = np.array([False, False, True])
+    if request.param == "smooth":
+        return smooth_density(np.full((3, 2), np.nan), evidence, 4)
+    return published_density(evidence, np.zeros((3, 4), bool))
+
+
+@pytest.fixture
+def folded(density, four_classes):
+    features, truth = four_classes
+    fold = np.random.default_rng(1).integers(0, J, len(truth))
+    grid = jax.tree.map(jnp.asarray, density.lay_grid(features, np.ones(len(truth), bool)))
+    counts = density.count(grid, features, jnp.asarray(truth), jnp.asarray(fold), J)
+    held_out = out_of_fold(density, grid, counts, features, jnp.asarray(fold))
+    return grid, features, truth, fold, held_out
+
+
+def refitted(density, grid, features, truth, kept):
+    """Densities of the kept rows only, on the same grid."""
+    counts = density.count(grid, features, jnp.asarray(truth), jnp.where(jnp.asarray(kept), 0, -1), 1)
+    params = density.fit(grid, jax.tree.map(lambda c: c[0], counts))
+    return np.asarray(density.log_lik(params, features))
+
+
+def test_single_is_refitting_without_the_fold(density, folded):
+    grid, features, truth, fold, held_out = folded
+    for j in range(J):
+        expected = refitted(density, grid, features, truth, fold != j)[fold == j]
+        np.testing.assert_allclose(held_out.single[fold == j], expected, rtol=1e-7, atol=1e-9)
+
+
+def test_nested_leaves_out_both_folds(density, folded):
+    grid, features, truth, fold, held_out = folded
+    for j in range(J):
+        for i in range(J):
+            expected = refitted(density, grid, features, truth, (fold != j) & (fold != i))
+            rows = fold == i
+            np.testing.assert_allclose(held_out.nested[j][rows], expected[rows], rtol=1e-7, atol=1e-9)
+
+
+def test_selection_never_sees_the_fold_it_scores(density, folded):
+    """Relabelling fold 0 at random leaves the held-out scores of fold 0's rows as they were."""
+    _, features, truth, fold, held_out = folded
+    model = naive_bayes((0, 0, 1), 4, "property")
+    prior = jnp.log(jnp.bincount(jnp.asarray(truth), length=4) / len(truth))
+    strength = jnp.array([10.0])
+
+    def held_out_scores(labels):
+        return select_strength(
+            model, jax.random.key(0), prior, held_out.nested, jnp.asarray(labels), jnp.asarray(fold), strength
+        ).log_joint
+
+    other = np.where(fold == 0, np.random.default_rng(3).permutation(truth), truth)
+    before, after = held_out_scores(truth), held_out_scores(other)
+    np.testing.assert_array_equal(before[fold == 0], after[fold == 0])
+    assert not np.array_equal(before[fold == 1], after[fold == 1])
+
+
+def test_selection_takes_the_least_held_out_loss(density, folded):
+    _, _, truth, fold, held_out = folded
+    model = naive_bayes((0, 0, 1), 4, "matrix")
+    prior = jnp.log(jnp.bincount(jnp.asarray(truth), length=4) / len(truth))
+    strengths = jnp.array([0.01, 10.0, 1e5])
+    got = select_strength(
+        model, jax.random.key(0), prior, held_out.nested, jnp.asarray(truth), jnp.asarray(fold), strengths
+    )
+    assert got.strength == strengths[np.argmin(got.held_out_loss)]
+    log_posterior = jax.nn.log_softmax(got.log_joint)[jnp.arange(len(truth)), truth]
+    np.testing.assert_allclose(-log_posterior.mean(), got.held_out_loss.min(), rtol=1e-9)

@@ -1,0 +1,180 @@
+"""The columns of a catalogue as files know them, between astropy tables and the formats.
+
+What holds in every format is decided here, once: NaN and the empty string are missing values,
+text is str, and a column may carry a unit, a description and a UCD.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from astropy import units as u
+from astropy.table import Column, MaskedColumn, Table
+from jaxtyping import Bool
+
+from xbayes.types import InputError
+
+# Beside control characters, what XML cannot hold.
+_UNWRITABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+_KINDS = "biufU"
+# FITS and VOTable lack these; the next wider type holds their values.
+_WIDER = {
+    "int8": np.int16,
+    "uint16": np.int32,
+    "uint32": np.int64,
+    "uint64": np.int64,
+}
+
+
+class FileColumn(NamedTuple):
+    """One column: what is under a missing value has no meaning."""
+
+    name: str
+    values: np.ndarray  # [N]; kind b, i, u, f or U when written; may be wider or objects when read
+    missing: Bool[np.ndarray, "..."]  # the shape of values
+    unit: str = ""
+    description: str = ""
+    ucd: str = ""
+
+
+def to_table(columns: Sequence[FileColumn], meta: Mapping[str, Any]) -> Table:
+    """A table whose columns are all masked columns, with NaN or "" under missing values."""
+    masked = [_masked_column(column) for column in columns]
+    return Table(masked, masked=True, copy=False, meta=plain_meta(meta))
+
+
+def masked_column(table: Table, name: str) -> MaskedColumn:
+    """A column of a masked table; `table[name]` itself may be anything to a checker of types."""
+    column: Any = table[name]
+    return column
+
+
+def from_table(table: Table) -> list[FileColumn]:
+    """The columns to be written. Raises InputError for those that no catalogue file can hold."""
+    if not table.colnames:
+        raise InputError("a table without columns cannot be written; give it at least one")
+    return [_file_column(table[name]) for name in table.colnames]
+
+
+def plain_meta(meta: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What of a table's metadata is kept: text, numbers and lists or mappings of them."""
+    plain = {str(key): _plain(value) for key, value in (meta or {}).items()}
+    return {key: value for key, value in plain.items() if value is not None}
+
+
+def standard_width(column: FileColumn) -> FileColumn:
+    """The same values in a type that FITS and VOTable know.
+
+    Raises InputError for integers beyond 64 bits with a sign.
+    """
+    wider = _WIDER.get(column.values.dtype.name)
+    if wider is None:
+        return column
+    values = np.where(column.missing, np.zeros(1, column.values.dtype), column.values)
+    if column.values.dtype == np.uint64 and np.any(values > np.iinfo(np.int64).max):
+        raise InputError(
+            f"column {column.name!r} holds integers above 2**63 - 1, which FITS and VOTable "
+            "cannot; write .parquet"
+        )
+    return column._replace(values=values.astype(wider))
+
+
+def parse_unit(text: str) -> u.UnitBase | u.function.FunctionUnitBase | None:
+    """A unit as files spell it; one that astropy does not know is kept as it is."""
+    if not text:
+        return None
+    # Astropy's metaclass hides the arguments of Unit from checkers of types.
+    parse: Any = u.Unit
+    unit = parse(text, parse_strict="silent")
+    if not isinstance(unit, u.UnrecognizedUnit):
+        return unit
+    # FITS files also say erg/cm2/s, which the general grammar refuses.
+    in_fits = parse(text, format="fits", parse_strict="silent")
+    return unit if isinstance(in_fits, u.UnrecognizedUnit) else in_fits
+
+
+def _masked_column(column: FileColumn) -> MaskedColumn:
+    values = _as_usual(column.values)
+    missing = np.array(column.missing, dtype=bool)
+    fill = None
+    if values.dtype.kind == "f":
+        fill = np.nan
+        missing |= np.isnan(values)
+    elif values.dtype.kind == "U":
+        fill = ""
+        missing |= values == ""
+    if fill is not None and missing.any():
+        values = np.where(missing, values.dtype.type(fill), values)
+    masked: Any = MaskedColumn(
+        values,
+        mask=missing,
+        name=column.name,
+        fill_value=fill,
+        unit=parse_unit(column.unit),
+        description=column.description or None,
+        meta={"ucd": column.ucd} if column.ucd else None,
+        copy=False,
+    )
+    return masked
+
+
+def _as_usual(values: np.ndarray) -> np.ndarray:
+    """Bytes and objects as str where they are text, numbers in the byte order of the machine."""
+    # Masked arrays of 16-bit floats overflow on their own fill value.
+    native = np.float32 if values.dtype == np.float16 else values.dtype.newbyteorder("=")
+    values = values.astype(native, copy=False)
+    if values.dtype.kind == "S":
+        return _decode(values)
+    if values.dtype.kind != "O" or values.ndim != 1:
+        return values
+    cells = ["" if cell is None or cell is np.ma.masked else cell for cell in values]
+    return np.array(cells, dtype=str) if all(isinstance(cell, str) for cell in cells) else values
+
+
+def _decode(values: np.ndarray) -> np.ndarray:
+    try:
+        return np.char.decode(values, "utf-8")
+    except UnicodeDecodeError:
+        # Older files hold Latin-1, in which every byte is a character.
+        return np.char.decode(values, "latin-1")
+
+
+def _file_column(column: Any) -> FileColumn:
+    name = getattr(getattr(column, "info", None), "name", None)
+    if not isinstance(column, Column):
+        kind = type(column).__name__
+        raise InputError(f"column {name!r} is a {kind}; a catalogue holds plain columns only")
+    if not name or _UNWRITABLE.search(name) or name != name.strip():
+        raise InputError(f"a column is named {name!r}; give it a name of printable characters")
+    values = _as_usual(np.asarray(np.ma.getdata(column)))
+    if values.ndim != 1 or values.dtype.kind not in _KINDS:
+        found = f"arrays of shape {values.shape[1:]}" if values.ndim > 1 else str(values.dtype)
+        raise InputError(
+            f"column {name!r} holds {found}; a catalogue holds one number, truth value or text "
+            "a cell: leave it out or split it into columns"
+        )
+    missing = np.array(np.ma.getmaskarray(column))
+    if values.dtype.kind == "f":
+        missing |= np.isnan(values)
+    elif values.dtype.kind == "U":
+        missing |= values == ""
+    return FileColumn(
+        name,
+        values,
+        missing,
+        "" if column.unit is None else column.unit.to_string(),
+        " ".join(_UNWRITABLE.sub(" ", column.description or "").split()),
+        str((column.meta or {}).get("ucd") or ""),
+    )
+
+
+def _plain(value: Any) -> Any:
+    """The value as JSON holds it, or None."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, str | bool | int | float):
+        return value
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return plain_meta(value) if isinstance(value, Mapping) else None

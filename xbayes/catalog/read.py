@@ -1,0 +1,125 @@
+"""Read a catalogue, whatever its format, or one row from the command line."""
+
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.table import Table
+from astropy.utils.exceptions import AstropyWarning
+
+from xbayes.catalog.columns import FileColumn, to_table
+from xbayes.catalog.format_arrow import read_csv, read_parquet
+from xbayes.catalog.format_ecsv import read_ecsv
+from xbayes.catalog.format_fits import read_fits
+from xbayes.catalog.format_votable import read_votable
+from xbayes.catalog.formats import FORMATS, check_looks, format_of
+from xbayes.config import did_you_mean
+from xbayes.types import InputError
+
+Reader = Callable[[Path], tuple[list[FileColumn], dict[str, Any]]]
+_READERS: dict[str, Reader] = {
+    "FITS": read_fits,
+    "VOTable": read_votable,
+    "ECSV": read_ecsv,
+    "CSV": read_csv,
+    "Parquet": read_parquet,
+}
+
+
+def read_catalog(path: str | os.PathLike[str]) -> Table:
+    """Read a table from FITS, VOTable, ECSV, CSV or Parquet, as the ending of its name says.
+
+    Every column is a masked column. Missing are: what the format flags as missing, NaN, and the
+    empty string; under them lie NaN and "". Text is str. Units, descriptions and UCDs
+    (`column.meta["ucd"]`) are kept. CSV cells that all look like numbers become numbers, so an id
+    007 becomes 7; the other formats keep it. Raises InputError for anything that is not a
+    complete table with at least one row.
+    """
+    path = Path(path).expanduser()
+    reader = _READERS[format_of(path).name]
+    _check_file(path)
+    columns, meta = _parsed(reader, path)
+    names = [column.name for column in columns]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise InputError(f"{path}: column {min(twice)!r} occurs more than once; rename one")
+    if not columns or len(columns[0].values) == 0:
+        raise InputError(f"{path} has {len(columns)} columns but no rows; is it complete?")
+    return to_table(columns, meta)
+
+
+def _check_file(path: Path) -> None:
+    """Raise InputError where the path is no readable file of the format it names."""
+    try:
+        if path.is_dir():
+            inside = sorted(file.name for file in path.iterdir() if _is_catalog(file))[:3]
+            hint = f", such as {', '.join(inside)}" if inside else ""
+            raise InputError(f"{path} is a folder; give a file{hint}")
+        if not path.exists():
+            raise InputError(f"no file {path}{_near(path)}")
+        check_looks(path)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _near(path: Path) -> str:
+    if not path.parent.is_dir():
+        return f"; there is no folder {path.parent}"
+    return did_you_mean(path.name, sorted(filter(_is_catalog_name, os.listdir(path.parent))))
+
+
+def _is_catalog_name(name: str) -> bool:
+    return name.lower().endswith(tuple(FORMATS))
+
+
+def _is_catalog(path: Path) -> bool:
+    return _is_catalog_name(path.name)
+
+
+def _parsed(reader: Reader, path: Path) -> tuple[list[FileColumn], dict[str, Any]]:
+    with warnings.catch_warnings():
+        # They tell of style, such as the spelling of units; damage is an error below.
+        warnings.simplefilter("ignore", AstropyWarning)
+        try:
+            return reader(path)
+        except InputError:
+            raise
+        except Exception as error:
+            # On damaged bytes the parsers raise whatever they stumble over.
+            reason = str(error).strip().split("\n")[0] or type(error).__name__
+            raise InputError(
+                f"cannot read {path} as {format_of(path).name}: {reason}; "
+                "the file is damaged or truncated: make or fetch it again"
+            ) from error
+
+
+def read_row(pairs: Sequence[str]) -> Table:
+    """A table of one row from `key=value`: a number where it is one, missing where empty.
+
+    Raises InputError for no pair, a pair without `=` or name, and a name given twice.
+    """
+    cells: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, value = (part.strip() for part in pair.partition("="))
+        if not equals or not name:
+            raise InputError(f"a row is given as key=value pairs; found {pair!r}")
+        if name in cells:
+            raise InputError(f"{name!r} is given twice: {cells[name]!r} and {value!r}; keep one")
+        cells[name] = value
+    if not cells:
+        raise InputError("a row needs at least one key=value pair; found none")
+    return to_table([_cell(name, value) for name, value in cells.items()], {})
+
+
+def _cell(name: str, value: str) -> FileColumn:
+    if value == "":
+        return FileColumn(name, np.array([np.nan]), np.array([True]))
+    try:
+        # Python alone takes 1_000 for a number.
+        number = float(value.replace("_", "?"))
+    except ValueError:
+        return FileColumn(name, np.array([value]), np.array([False]))
+    return FileColumn(name, np.array([number]), np.array([False]))

@@ -1,0 +1,69 @@
+"""Folds by source: stratified by class, never splitting a group."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from jaxtyping import Int
+
+from xbayes.types import UNLABELLED, InputError
+
+
+def stratified_folds(
+    class_index: Int[np.ndarray, "N"],
+    group: Int[np.ndarray, "N"],
+    n_folds: int,
+    seed: int,
+    classes: Sequence[str] | None = None,
+) -> Int[np.ndarray, "N"]:
+    """Number of the fold each labelled row is held out in, UNLABELLED for the others.
+
+    Rows of one group share a fold; the same seed gives the same folds. The names of the classes
+    serve the messages. Raises InputError for fewer than 2 folds, and for a class with fewer rows
+    or groups than folds.
+    """
+    if n_folds < 2:
+        raise InputError(f"validation needs at least 2 folds; found {n_folds}")
+    labelled = np.flatnonzero(class_index != UNLABELLED)
+    if len(labelled) == 0:
+        raise InputError("no labelled row to make folds of; set catalog.label and taxonomy.classes")
+    target, member = class_index[labelled], group[labelled]
+    _check_sizes(target, member, n_folds, classes)
+    fold = np.full(len(class_index), UNLABELLED, dtype=np.int64)
+    for number, (_, held_out) in enumerate(_splits(target, member, n_folds, seed)):
+        fold[labelled[held_out]] = number
+    return fold
+
+
+def _splits(
+    target: Int[np.ndarray, "N"], member: Int[np.ndarray, "N"], n_folds: int, seed: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Rows trained on and rows held out, fold by fold."""
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+    options = {"n_splits": n_folds, "shuffle": True, "random_state": seed}
+    if len(np.unique(member)) < len(member):
+        return StratifiedGroupKFold(**options).split(target, target, member)
+    # Without groups the simple one balances the classes exactly, and is fast.
+    return StratifiedKFold(**options).split(target, target)
+
+
+def _check_sizes(
+    target: Int[np.ndarray, "N"],
+    member: Int[np.ndarray, "N"],
+    n_folds: int,
+    classes: Sequence[str] | None,
+) -> None:
+    """Raise InputError where a class cannot be in every fold."""
+    present = range(len(classes)) if classes is not None else np.unique(target).tolist()
+    for index in present:
+        rows = int(np.sum(target == index))
+        groups = len(np.unique(member[target == index]))
+        if groups >= n_folds:
+            continue
+        name = repr(classes[index]) if classes is not None else str(index)
+        found = f"{rows} rows" if groups == rows else f"{rows} rows in {groups} groups"
+        raise InputError(
+            f"class {name} has {found}, but {n_folds} folds need at least {n_folds} "
+            f"{'rows' if groups == rows else 'groups'}; use fewer folds, merge it with another "
+            "class, or leave it out (taxonomy.left_out)"
+        )

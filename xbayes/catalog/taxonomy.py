@@ -1,0 +1,82 @@
+"""From raw labels to class indices, and from groups to group indices."""
+
+import difflib
+from collections.abc import Sequence
+
+import numpy as np
+from astropy.table import Column, Table
+from jaxtyping import Bool, Int
+
+from xbayes.config import CatalogConfig, TaxonomyConfig
+from xbayes.types import UNLABELLED, InputError
+
+_LEFT_OUT = -2
+
+
+def class_indices(
+    labels: Column, taxonomy: TaxonomyConfig
+) -> tuple[Int[np.ndarray, "N"], Bool[np.ndarray, "N"]]:
+    """Index into the classes for each row, UNLABELLED where unknown, and which rows are kept.
+
+    A missing or empty label is unlabelled. Raises InputError for raw labels the taxonomy does
+    not know, all of them at once, and where no row is left with a class.
+    """
+    index_of = {"": UNLABELLED} | dict.fromkeys(taxonomy.unlabelled, UNLABELLED)
+    index_of |= dict.fromkeys(taxonomy.left_out, _LEFT_OUT)
+    for index, raw_labels in enumerate(taxonomy.classes.values()):
+        index_of |= dict.fromkeys(raw_labels, index)
+    raw, inverse, counts = np.unique(_texts(labels), return_inverse=True, return_counts=True)
+    unknown = {
+        label: count
+        for label, count in zip(raw.tolist(), counts.tolist(), strict=True)
+        if label not in index_of
+    }
+    if unknown:
+        known = [label for label in index_of if label]
+        listed = ", ".join(_unknown(label, unknown[label], known) for label in unknown)
+        raise InputError(
+            f"column {labels.name!r} has labels the taxonomy does not know: {listed}; add each "
+            "to a class, to taxonomy.left_out or to taxonomy.unlabelled"
+        )
+    class_index = np.array([index_of[label] for label in raw.tolist()], dtype=np.int64)[inverse]
+    if not np.any(class_index >= 0):
+        raise InputError(
+            f"column {labels.name!r} has no labelled row: of {len(labels)} rows none has a label "
+            f"of the classes {', '.join(taxonomy.classes)}"
+        )
+    kept = class_index != _LEFT_OUT
+    return np.where(kept, class_index, UNLABELLED), kept
+
+
+def _unknown(label: str, count: int, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(label, known, n=1)
+    hint = f", nearest {near[0]!r}" if near else ""
+    return f"{label!r} ({count} rows{hint})"
+
+
+def _texts(labels: Column) -> np.ndarray:
+    """Labels as stripped text, empty where missing; the number 3.0 is the label 3."""
+    values = np.ma.getdata(np.ma.asarray(labels))
+    missing = np.ma.getmaskarray(np.ma.asarray(labels))
+    if values.dtype.kind == "f":
+        missing = missing | np.isnan(values)
+        whole = np.all(values[~missing] == np.round(values[~missing]))
+        values = np.where(missing, 0, values).astype(np.int64 if whole else values.dtype)
+    return np.where(missing, "", np.char.strip(values.astype(str)))
+
+
+def class_counts(class_index: Int[np.ndarray, "N"], classes: Sequence[str]) -> dict[str, int]:
+    """How many rows each class has, in the order of the classes; unlabelled rows do not count."""
+    counts = np.bincount(class_index[class_index >= 0], minlength=len(classes))
+    return dict(zip(classes, counts.tolist(), strict=True))
+
+
+def group_indices(table: Table, config: CatalogConfig) -> Int[np.ndarray, "N"]:
+    """Index of the group of each row; each row is its own where none is named or given."""
+    if config.group is None:
+        return np.arange(len(table))
+    column = np.ma.asarray(table[config.group])
+    missing = np.ma.getmaskarray(column)
+    _, group = np.unique(np.ma.getdata(column), return_inverse=True)
+    group[missing] = len(table) + np.arange(missing.sum())
+    return np.unique(group, return_inverse=True)[1]

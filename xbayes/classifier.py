@@ -1,0 +1,214 @@
+"""The whole classifier: densities, weights, outlier reference; fitted once, applied to any rows.
+
+    features -> density.log_lik [N, F, C] -> model.log_joint [N, C] -> posterior and products
+"""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from xbayes import posterior as post
+from xbayes.config import Config
+from xbayes.features.build import properties_of, scale_bounds
+from xbayes.infer.gradient import GradientInfo, fit_from_starts
+from xbayes.infer.out_of_fold import out_of_fold
+from xbayes.infer.select import STRENGTHS, select_strength
+from xbayes.models.base import Density, Model
+from xbayes.models.density import smooth_density
+from xbayes.models.naive_bayes import naive_bayes
+from xbayes.models.published_density import published_density
+from xbayes.outlier import (
+    OutlierReference,
+    fit_reference,
+    outlier_measure,
+    strangeness,
+    tail_probability,
+)
+from xbayes.types import Features, Properties
+
+CHUNK = 65_536  # rows classified at once: bounded memory, one compilation
+
+
+class Recipe(NamedTuple):
+    """What does not change over folds: the functions, and the names on the axes."""
+
+    density: Density
+    model: Model
+    properties: Properties
+    strengths: tuple[float, ...]  # penalties to choose from
+    n_starts: int
+    n_folds: int  # inner folds
+
+
+def build_recipe(config: Config) -> Recipe:
+    """The functions a config asks for. Build it once a run: JAX compiles for each recipe anew."""
+    properties = properties_of(config)
+    features, classes, model = list(config.features.values()), properties.classes, config.model
+    evidence = np.array([feature.missing == "evidence" for feature in features])
+    if model.density == "published":
+        cosine = np.array([[c in feature.cosine_for for c in classes] for feature in features])
+        density = published_density(evidence, cosine, model.missing_weight)
+    else:
+        bounds = np.array([scale_bounds(feature) for feature in features])
+        density = smooth_density(bounds, evidence, len(classes), model.missing_weight)
+    weighting = naive_bayes(
+        properties.category, len(classes), model.weights, model.normalise, model.offsets
+    )
+    strengths = STRENGTHS if model.penalty == "auto" else (float(model.penalty),)
+    return Recipe(
+        density, weighting, properties, strengths, model.starts, config.validation.inner_folds
+    )
+
+
+class Classifier(NamedTuple):
+    """What is learned; nothing but arrays."""
+
+    density: Any
+    weights: Any
+    outlier: OutlierReference
+
+
+class FitReport(NamedTuple):
+    """How the fit went."""
+
+    strength: float
+    strengths: tuple[float, ...]
+    held_out_loss: tuple[float, ...]  # by strength; NaN if there was nothing to choose
+    weights: GradientInfo
+    held_out_posterior: Float[np.ndarray, "N C"]  # densities and weights both without the row's fold
+
+
+class Products(NamedTuple):
+    """What each source gets."""
+
+    posterior: Float[np.ndarray, "N C"]
+    prediction: Int[np.ndarray, "N"]
+    margin: Float[np.ndarray, "N"]
+    entropy: Float[np.ndarray, "N"]
+    alternative: Int[np.ndarray, "N"]  # -1 if no other class wins without one category
+    outlier: Float[np.ndarray, "N"]
+    outlier_p: Float[np.ndarray, "N"]
+    n_missing: Int[np.ndarray, "N"]
+    track: Float[np.ndarray, "N G C"]
+
+
+def fit_classifier(
+    recipe: Recipe,
+    features: Features,
+    class_index: Int[np.ndarray, "N"],
+    fold: Int[np.ndarray, "N"],
+    key: PRNGKeyArray,
+) -> tuple[Classifier, FitReport]:
+    """Fit on the rows with `fold >= 0`; the other rows change nothing (shapes stay the same).
+
+    Folds here are inner folds: they give the out-of-fold likelihoods the weights are fitted on.
+    """
+    n_classes = len(recipe.properties.classes)
+    training = (np.asarray(fold) >= 0) & (np.asarray(class_index) >= 0)
+    fold = jnp.asarray(np.where(training, fold, -1))
+    truth = jnp.asarray(np.where(training, class_index, -1))
+    grid = recipe.density.lay_grid(features, training)
+    grid, features = jax.tree.map(jnp.asarray, (grid, features))
+    counts = recipe.density.count(grid, features, truth, fold, recipe.n_folds)
+    members = np.bincount(np.asarray(truth)[training], minlength=n_classes)
+    log_prior = jnp.log(jnp.asarray(np.maximum(members, 1e-3) / members.sum(), features.value.dtype))
+
+    select_key, fit_key = jax.random.split(key)
+    density = recipe.density.fit(grid, jax.tree.map(lambda c: c.sum(0), counts))
+    single, selection = _learn_penalty(recipe, select_key, grid, counts, features, log_prior, truth, fold)
+    weights, info = _learn_weights(
+        recipe, fit_key, log_prior, single, truth, jnp.asarray(training), selection.strength
+    )
+    outlier = fit_reference(
+        np.asarray(single)[training],
+        np.asarray(features.surveyed)[training],
+        np.asarray(truth)[training],
+        np.asarray(recipe.model.alpha(weights)),
+    )
+    report = FitReport(
+        float(selection.strength),
+        recipe.strengths,
+        tuple(map(float, selection.held_out_loss)),
+        jax.tree.map(np.asarray, info),
+        post.class_posterior(np.asarray(selection.log_joint)),
+    )
+    return Classifier(density, weights, outlier), report
+
+
+@partial(jax.jit, static_argnums=0)
+def _learn_penalty(recipe, key, grid, counts, features, log_prior, truth, fold):
+    held_out = out_of_fold(recipe.density, grid, counts, features, fold)
+    strengths = jnp.asarray(recipe.strengths)
+    selection = select_strength(
+        recipe.model, key, log_prior, held_out.nested, truth, fold, strengths
+    )
+    return held_out.single, selection
+
+
+@partial(jax.jit, static_argnums=0)
+def _learn_weights(recipe, key, log_prior, log_lik, truth, training, strength):
+    row_weight = training.astype(log_lik.dtype)
+    return fit_from_starts(
+        recipe.model, key, log_prior, log_lik, truth, row_weight, strength, recipe.n_starts
+    )
+
+
+def classify(
+    recipe: Recipe,
+    classifier: Classifier,
+    features: Features,
+    log_prior: Float[np.ndarray, "C"] | None = None,
+) -> Products:
+    """Everything each source gets; another prior than that of the training replaces its log alone."""
+    if log_prior is not None:
+        given = jnp.asarray(log_prior, classifier.weights.log_prior.dtype)
+        classifier = classifier._replace(weights=classifier.weights._replace(log_prior=given))
+    n_rows = features.value.shape[0]
+    size = min(CHUNK, 1 << max(0, n_rows - 1).bit_length())
+    parts = []
+    for first in range(0, n_rows, size):
+        rows = Features(*(np.asarray(a)[first : first + size] for a in features))
+        parts.append(_classify_rows(recipe, classifier, rows, size))
+    return Products(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+
+def _classify_rows(recipe: Recipe, classifier: Classifier, rows: Features, size: int) -> Products:
+    n_rows = rows.value.shape[0]
+    padded = Features(*(np.pad(a, ((0, size - n_rows), (0, 0))) for a in rows))
+    scored = [np.asarray(a)[:n_rows] for a in _score(recipe, classifier, padded)]
+    log_joint, contribution, measure, strange = scored
+    properties, log_prior = recipe.properties, np.asarray(classifier.weights.log_prior, np.float64)
+    probability = post.class_posterior(log_joint)
+    prediction = probability.argmax(-1)
+    category_score = post.by_category(contribution, properties.category, len(properties.categories))
+    rows_index = np.arange(n_rows)
+    return Products(
+        probability,
+        prediction,
+        post.margin(probability),
+        post.entropy(probability),
+        post.alternative(log_joint, category_score, prediction),
+        measure[rows_index, prediction].astype(np.float64),
+        tail_probability(classifier.outlier, strange, prediction),
+        (~np.asarray(rows.observed)).sum(1),
+        post.track(category_score, log_prior),
+    )
+
+
+@partial(jax.jit, static_argnums=0)
+def _score(
+    recipe: Recipe, classifier: Classifier, features: Features
+) -> tuple[Float[Array, "N C"], Float[Array, "N F C"], Float[Array, "N C"], Float[Array, "N C"]]:
+    """Scores, contributions, outlier measures and strangeness."""
+    log_lik = recipe.density.log_lik(classifier.density, features)
+    alpha = recipe.model.alpha(classifier.weights)
+    return (
+        recipe.model.log_joint(classifier.weights, log_lik),
+        recipe.model.contributions(classifier.weights, log_lik),
+        outlier_measure(log_lik, alpha, classifier.weights.log_prior),
+        strangeness(classifier.outlier, log_lik, features.surveyed),
+    )

@@ -1,0 +1,130 @@
+"""The command line. Heavy libraries are imported by the commands that use them."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from xbayes.progress import Reporter
+from xbayes.types import InputError
+
+app = typer.Typer(
+    name="xbayes",
+    help="From an X-ray catalogue to calibrated, explainable class posteriors.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+EXPERIMENTS, CATALOGUES = "Experiments", "Catalogues"
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")]
+Settings = Annotated[
+    Optional[list[str]],  # noqa: UP045  typer reads this form
+    typer.Option("--set", help="Change a key of the config: --set model.weights=property.", metavar="KEY=VALUE"),
+]
+
+
+@app.command(rich_help_panel=EXPERIMENTS)
+def demo(
+    out: Annotated[Path, typer.Option(help="Run directory to make.")] = Path("runs/demo"),
+    seed: Annotated[int, typer.Option(help="Seed of the simulated catalogue.")] = 1,
+    overwrite: Overwrite = False,
+) -> None:
+    """Simulate a catalogue, run an experiment on it, print the results.
+
+    Example: `xbayes demo`
+    """
+    from xbayes import commands
+
+    commands.demo(out, seed, overwrite, Reporter())
+
+
+@app.command(rich_help_panel=EXPERIMENTS)
+def run(
+    config: Annotated[Path, typer.Argument(help="The experiment, a YAML file.")],
+    catalog: Annotated[Optional[Path], typer.Option(help="Catalogue, instead of catalog.file.")] = None,  # noqa: UP045
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Run directory to make; runs/NAME-TIME if not given."),
+    ] = None,
+    set_: Settings = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Run one experiment: cross-validate, fit on all, classify the catalogue, report.
+
+    Example: `xbayes run configs/chandra_sources.yaml --set model.weights=property`
+    """
+    from xbayes import commands
+
+    commands.run(config, catalog, out, set_ or [], overwrite, Reporter())
+
+
+@app.command(rich_help_panel=CATALOGUES)
+def classify(
+    run: Annotated[Path, typer.Argument(help="Run directory of a fitted experiment.")],
+    catalog: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Argument(help="Catalogue to classify (or the rest of --row's key=value).", metavar="[CATALOG]"),
+    ] = None,
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Table to write: .fits .vot .xml .ecsv .csv .parquet."),
+    ] = None,
+    row: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="One source by hand: --row ra=83.6 dec=22.0 flux=1e-12 ...", metavar="KEY=VALUE"),
+    ] = None,
+    prior: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Class proportions expected in this catalogue: AGN=0.66,Star=0.25,..."),
+    ] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Apply a fitted run to a catalogue, or to one source.
+
+    Columns that are not needed pass through. With `--row`, what is not given counts as not measured;
+    `key=` (empty) says that one looked and found nothing.
+
+    Examples: `xbayes classify runs/demo new.fits --out classified.fits`,
+    `xbayes classify runs/demo --row ra=266.4 dec=-29.0 flux_hard=2e-13 flux_soft=1e-14`
+    """
+    from xbayes import commands
+
+    commands.classify(run, catalog or [], out, row or [], prior, overwrite)
+
+
+@app.command(rich_help_panel=CATALOGUES)
+def simulate(
+    out: Annotated[Path, typer.Option(help="Table to write: .fits .vot .xml .ecsv .csv .parquet.")],
+    n: Annotated[int, typer.Option("-n", help="Number of sources.")] = 3000,
+    seed: Annotated[int, typer.Option(help="Seed of the random numbers.")] = 1,
+    detections: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Second table: the detections of the sources."),
+    ] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Simulate a catalogue of labelled sources, one row each, with known truth.
+
+    Example: `xbayes simulate --out sky.fits -n 10000 --detections detections.fits`
+    """
+    from xbayes import commands
+
+    commands.simulate(out, n, seed, detections, overwrite)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point: wrong use or input is one message and exit code 2."""
+    try:
+        app(args=arguments)
+    except InputError as error:
+        print(f"xbayes: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("xbayes: interrupted; nothing was written", file=sys.stderr)
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        raise SystemExit(0) from None

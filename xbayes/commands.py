@@ -1,0 +1,166 @@
+"""What each command does, once its arguments are parsed; the rooms do the work."""
+
+import json
+from importlib.resources import files
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from xbayes.catalog.read import read_catalog, read_row
+from xbayes.catalog.simulate import simulate_catalog, simulate_detections
+from xbayes.catalog.write import check_output, write_catalog
+from xbayes.config import Config
+from xbayes.config_file import load_config
+from xbayes.progress import Reporter
+from xbayes.types import InputError
+
+BLOCKS = {
+    "in_sample": "in sample (optimistic)",
+    "cross_validated": "held out",
+    "prior_weighted": "held out, re-weighted",
+}
+
+
+def demo(out: Path, seed: int, overwrite: bool, reporter: Reporter) -> None:
+    """Simulate next to the run, run the demo config on it."""
+    with files("xbayes").joinpath("demo.yaml") as path:
+        config = load_config(str(path))
+    catalog = out.with_name(out.name + "-catalog.fits")
+    catalog.parent.mkdir(parents=True, exist_ok=True)
+    check_output(out, overwrite)
+    write_catalog(simulate_catalog(3000, seed), catalog, overwrite=True)
+    _experiment(config, catalog, out, overwrite, reporter)
+
+
+def run(
+    config: Path,
+    catalog: Path | None,
+    out: Path | None,
+    settings: list[str],
+    overwrite: bool,
+    reporter: Reporter,
+) -> None:
+    """Run the experiment of a config file."""
+    _experiment(load_config(config, settings), catalog, out, overwrite, reporter)
+
+
+def classify(
+    run: Path, catalog: list[str], out: Path | None, row: list[str], prior: str | None, overwrite: bool
+) -> None:
+    """Classify a table into a file, or one row onto the screen."""
+    from xbayes.report.model_store import load_model
+    from xbayes.run import classify_catalog, needed_columns, use_precision
+
+    if not row and len(catalog) != 1:
+        raise InputError("give one catalogue to classify, or one source with --row key=value ...")
+    if not row and out is None:
+        raise InputError("say where the classified catalogue goes: --out FILE")
+    if out is not None:
+        check_output(out, overwrite)
+    config, _, _ = load_model(run)
+    use_precision(config)
+    proportions = _parse_prior(prior)
+    if not row:
+        table = classify_catalog(run, read_catalog(catalog[0]), proportions)
+    else:
+        source = read_row([*row, *catalog])
+        known = [*needed_columns(config), config.catalog.id]
+        _refuse_unknown(source.colnames, known)
+        absent = frozenset(known) - set(source.colnames)
+        table = classify_catalog(run, source, proportions, absent)
+        _print_source(table)
+    if out is not None:
+        write_catalog(table, out, overwrite)
+        Console(stderr=True).print(f"{len(table)} sources classified: {out}", highlight=False)
+
+
+def simulate(out: Path, n: int, seed: int, detections: Path | None, overwrite: bool) -> None:
+    """Write a simulated catalogue, and its detections where asked for."""
+    for path in filter(None, (out, detections)):
+        check_output(path, overwrite)
+    catalog = simulate_catalog(n, seed)
+    write_catalog(catalog, out, overwrite)
+    if detections is not None:
+        write_catalog(simulate_detections(catalog, seed), detections, overwrite)
+
+
+def _experiment(
+    config: Config, catalog: Path | None, out: Path | None, overwrite: bool, reporter: Reporter
+) -> None:
+    from xbayes.run import run_experiment, use_precision
+
+    use_precision(config)
+    with reporter:
+        folder = run_experiment(config, catalog, out, overwrite, reporter)
+    _print_metrics(json.loads((folder / "metrics.json").read_text()), config.name)
+    Console().print(f"report: [bold]{folder / 'report.html'}[/bold]", highlight=False, soft_wrap=True)
+
+
+def _print_metrics(metrics: dict, name: str) -> None:
+    table = RichTable(title=f"{name}: value (90 % interval)", title_justify="left")
+    table.add_column("score")
+    for title in BLOCKS.values():
+        table.add_column(title, justify="right")
+    rows = {f"F1 of {c}": ("f1", c) for c in metrics["classes"]}
+    rows |= {"macro F1": ("macro_f1",), "log loss": ("log_loss",), "Brier": ("brier",), "ECE": ("ece",)}
+    for title, path in rows.items():
+        table.add_row(title, *(_interval(metrics[block], path) for block in BLOCKS))
+    Console().print(table)
+
+
+def _interval(block: dict, path: tuple[str, ...]) -> str:
+    for key in path:
+        block = block[key]
+    if block["value"] is None:
+        return "-"
+    if block["lo"] is None:
+        return f"{block['value']:.3f}"
+    return f"{block['value']:.3f} ({block['lo']:.3f}-{block['hi']:.3f})"
+
+
+def _print_source(table) -> None:
+    """One classified source: the posterior and its track."""
+    row, classes = table[0], table.meta["CLASSES"].split(",")
+    shown = RichTable(title=f"{row[table.colnames[0]]}: {row['prediction']}", title_justify="left")
+    shown.add_column("evidence")
+    for label in classes:
+        shown.add_column(label, justify="right")
+    shown.add_row("all", *(f"{row[f'p_{c}']:.4f}" for c in classes), style="bold")
+    for category in table.meta["CATEGS"].split(","):
+        shown.add_row(f"{category} alone", *(f"{row[f'p_{category}_{c}']:.4f}" for c in classes))
+    console = Console()
+    console.print(shown)
+    console.print(
+        f"margin {row['margin']:.3f}, outlier_p {row['outlier_p']:.3g}, "
+        f"{row['n_missing']} properties missing",
+        highlight=False,
+    )
+
+
+def _parse_prior(text: str | None) -> dict[str, float] | None:
+    if text is None:
+        return None
+    proportions: dict[str, float] = {}
+    for pair in text.split(","):
+        name, equals, value = pair.partition("=")
+        try:
+            number = float(value)
+        except ValueError:
+            number = float("nan")
+        if not equals or not number > 0 or name.strip() in proportions:
+            raise InputError(
+                f"--prior needs CLASS=proportion,... with positive numbers, each class once; got {pair!r}"
+            )
+        proportions[name.strip()] = number
+    return proportions
+
+
+def _refuse_unknown(given: list[str], known: list[str]) -> None:
+    import difflib
+
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"the run reads {sorted(known)}"
+            raise InputError(f"--row: no property needs a column {name!r}; {hint}")

@@ -1,0 +1,1 @@
+"""Scores, reliability, cross-validation."""

@@ -1,0 +1,69 @@
+"""The blocks of `metrics.json`: in sample, cross-validated, prior-weighted; each labelled as what it is."""
+
+import numpy as np
+from jaxtyping import Float
+
+from xbayes.classifier import Products
+from xbayes.config import Config, class_proportions
+from xbayes.evaluate.cross_validate import CrossValidation
+from xbayes.evaluate.scores import Predictions, class_weights, score
+from xbayes.posterior import with_prior
+from xbayes.types import Labels
+
+
+def measure(config: Config, labels: Labels, products: Products, held_out: CrossValidation) -> dict:
+    """Scores of the labelled rows: resubstituted, held out, and held out under the sky's proportions.
+
+    `products` are those of the final classifier on all rows, in the order of `labels`.
+    """
+    classes = tuple(config.taxonomy.classes)
+    rows = held_out.rows
+    truth, group = labels.class_index[rows], labels.group[rows]
+    in_sample = Predictions(
+        truth, products.posterior[rows], products.prediction[rows], group, np.ones(len(rows))
+    )
+    pooled = pool_repeats(held_out, labels)
+    options = {"n_bootstrap": config.validation.bootstrap, "seed": config.seed}
+    return {
+        "classes": list(classes),
+        "in_sample": score(in_sample, classes, **options),
+        "cross_validated": score(pooled, classes, **options),
+        "prior_weighted": score(_under_proportions(config, pooled), classes, **options),
+        "proportions": dict(zip(classes, _proportions(config, truth).tolist(), strict=True)),
+        "penalty": [fit.strength for fit in held_out.fits],
+    }
+
+
+def pool_repeats(held_out: CrossValidation, labels: Labels) -> Predictions:
+    """All out-of-fold predictions; a source's repeats share its weight and are resampled together."""
+    repeats = len(held_out.products)
+    truth, group = labels.class_index[held_out.rows], labels.group[held_out.rows]
+    return Predictions(
+        np.tile(truth, repeats),
+        np.concatenate([p.posterior for p in held_out.products]),
+        np.concatenate([p.prediction for p in held_out.products]),
+        np.tile(group, repeats),
+        np.full(len(truth) * repeats, 1.0 / repeats),
+    )
+
+
+def _under_proportions(config: Config, pooled: Predictions) -> Predictions:
+    """Told the sky's proportions as its prior, and scored on a sample re-weighted to them."""
+    target = _proportions(config, pooled.truth)
+    posterior = with_prior(pooled.posterior, _prior_of_predictions(config, pooled.truth), target)
+    weight = pooled.weight * class_weights(pooled.truth, target)
+    return pooled._replace(posterior=posterior, prediction=posterior.argmax(-1), weight=weight)
+
+
+def _proportions(config: Config, truth: np.ndarray) -> Float[np.ndarray, "C"]:
+    """Expected in the sky: `validation.proportions`, else the prior the posteriors already have."""
+    if config.validation.proportions:
+        return class_proportions(config.validation.proportions, list(config.taxonomy.classes))
+    return _prior_of_predictions(config, truth)
+
+
+def _prior_of_predictions(config: Config, truth: np.ndarray) -> Float[np.ndarray, "C"]:
+    # Stratified folds have the proportions of the whole, but for the rounding of counts.
+    if config.model.prior == "training":
+        return np.bincount(truth, minlength=len(config.taxonomy.classes)) / len(truth)
+    return class_proportions(config.model.prior, list(config.taxonomy.classes))

@@ -1,0 +1,150 @@
+"""How good predictions and probabilities are, each number with its interval.
+
+All scores are ratios of sums over sources, so one bootstrap draw is a vector of source weights and a
+thousand draws are a few matrix products.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+CLIP = 1e-6  # probabilities are clipped here and renormalised before the log
+N_BINS = 10
+SOURCES_PER_BLOCK = 50_000_000  # weights held at once in the bootstrap
+
+
+class Predictions(NamedTuple):
+    """What is scored: N predictions of labelled sources."""
+
+    truth: Int[np.ndarray, "N"]
+    posterior: Float[np.ndarray, "N C"]
+    prediction: Int[np.ndarray, "N"]
+    group: Int[np.ndarray, "N"]  # resampled together in the bootstrap
+    weight: Float[np.ndarray, "N"]
+
+
+def score(predictions: Predictions, classes: tuple[str, ...], n_bootstrap: int, seed: int) -> dict:
+    """All scores of a block of `metrics.json`; `lo` and `hi` bound the central 90 % of the bootstrap.
+
+    The bootstrap draws groups with replacement. A score without a denominator (the precision of a class
+    never predicted) is None.
+    """
+    terms = _terms(predictions, len(classes))
+    point = _scores(predictions.weight[None] @ terms, len(classes))
+    draws = [_scores(weights @ terms, len(classes)) for weights in _resampled(predictions, n_bootstrap, seed)]
+    drawn = {name: np.concatenate([d[name] for d in draws]) for name in point} if draws else {}
+
+    def entry(name, column=()):
+        value = point[name][(0, *column)]
+        sample = drawn[name][(slice(None), *column)] if drawn else np.array([])
+        sample = sample[np.isfinite(sample)]
+        low, high = np.quantile(sample, [0.05, 0.95]) if sample.size else (np.nan, np.nan)
+        return {"value": _number(value), "lo": _number(low), "hi": _number(high)}
+
+    block: dict = {
+        "n_sources": len(predictions.truth),
+        "confusion": confusion(predictions, len(classes)).tolist(),
+    }
+    for name in ("precision", "recall", "f1"):
+        block[name] = {label: entry(name, (c,)) for c, label in enumerate(classes)}
+    for name in ("macro_f1", "accuracy", "log_loss", "brier", "ece"):
+        block[name] = entry(name)
+    block["ece"]["calibrated_q95"] = calibrated_ece_quantile(predictions, seed=seed)
+    return block
+
+
+def confusion(predictions: Predictions, n_classes: int) -> Float[np.ndarray, "C C"]:
+    """Weighted counts; rows are the truth, columns the prediction."""
+    cell = predictions.truth * n_classes + predictions.prediction
+    counts = np.bincount(cell, predictions.weight, n_classes**2)
+    return counts.reshape(n_classes, n_classes)
+
+
+def class_weights(
+    truth: Int[np.ndarray, "N"], proportions: Float[np.ndarray, "C"]
+) -> Float[np.ndarray, "N"]:
+    """Weights under which the classes have the given proportions; their sum stays N."""
+    share = np.bincount(truth, minlength=len(proportions)) / len(truth)
+    weight = np.divide(proportions, share, out=np.zeros_like(share), where=share > 0)[truth]
+    return weight * len(truth) / weight.sum()
+
+
+def clipped(posterior: Float[np.ndarray, "N C"]) -> Float[np.ndarray, "N C"]:
+    """Probabilities as the log loss sees them."""
+    bounded = np.clip(posterior, CLIP, 1.0)
+    return bounded / bounded.sum(-1, keepdims=True)
+
+
+def log_losses(truth: Int[np.ndarray, "N"], posterior: Float[np.ndarray, "N C"]) -> Float[np.ndarray, "N"]:
+    """-log of the clipped probability of the truth, one a source."""
+    return -np.log(clipped(posterior)[np.arange(len(truth)), truth])
+
+
+def calibrated_ece_quantile(
+    predictions: Predictions, quantile: float = 0.95, n_draws: int = 1000, seed: int = 0
+) -> float:
+    """The ECE that a perfectly calibrated model with these confidences exceeds one time in twenty."""
+    confidence, bins = _confidence(predictions.posterior)
+    rng = np.random.default_rng(seed)
+    weight = predictions.weight / predictions.weight.sum()
+    member = np.eye(N_BINS)[bins] * weight[:, None]  # [N, bins]
+    eces = [
+        np.abs((rng.random(len(bins)) < confidence).astype(float) @ member - confidence @ member).sum()
+        for _ in range(n_draws)
+    ]
+    return float(np.quantile(eces, quantile))
+
+
+def _confidence(posterior: Float[np.ndarray, "N C"]):
+    top = posterior.max(-1)
+    return top, np.minimum((top * N_BINS).astype(int), N_BINS - 1)
+
+
+def _terms(predictions: Predictions, n_classes: int) -> Float[np.ndarray, "N T"]:
+    """What is summed over sources: confusion cells, losses, and per bin confidence minus success."""
+    truth, posterior = predictions.truth, predictions.posterior
+    cells = np.eye(n_classes**2)[truth * n_classes + predictions.prediction]
+    loss = log_losses(truth, posterior)
+    brier = ((posterior - np.eye(n_classes)[truth]) ** 2).sum(-1)
+    confidence, bins = _confidence(posterior)
+    gap = (confidence - (posterior.argmax(-1) == truth))[:, None] * np.eye(N_BINS)[bins]
+    return np.column_stack([cells, loss, brier, gap, np.ones(len(truth))])
+
+
+def _scores(sums: Float[np.ndarray, "S T"], n_classes: int) -> dict[str, np.ndarray]:
+    cells = sums[:, : n_classes**2].reshape(-1, n_classes, n_classes)
+    loss, brier = sums[:, n_classes**2], sums[:, n_classes**2 + 1]
+    gaps, total = sums[:, n_classes**2 + 2 : -1], sums[:, -1]
+    hit, actual, chosen = np.einsum("scc->sc", cells), cells.sum(2), cells.sum(1)
+    # A class that is neither there nor predicted has no F1; one always missed has 0.
+    f1 = _ratio(2 * hit, actual + chosen)
+    return {
+        "precision": _ratio(hit, chosen),
+        "recall": _ratio(hit, actual),
+        "f1": f1,
+        "macro_f1": np.nan_to_num(f1).sum(1) / np.maximum(np.isfinite(f1).sum(1), 1),
+        "accuracy": hit.sum(1) / total,
+        "log_loss": loss / total,
+        "brier": brier / total,
+        "ece": np.abs(gaps).sum(1) / total,
+    }
+
+
+def _resampled(predictions: Predictions, n_draws: int, seed: int):
+    """Blocks of weights `[S N]`: groups drawn with replacement."""
+    groups, member = np.unique(predictions.group, return_inverse=True)
+    rng = np.random.default_rng(seed)
+    block = max(1, min(n_draws, SOURCES_PER_BLOCK // len(member)))
+    for first in range(0, n_draws, block):
+        size = min(block, n_draws - first)
+        times = rng.multinomial(len(groups), np.full(len(groups), 1 / len(groups)), size=size)
+        yield times[:, member] * predictions.weight
+
+
+def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    return np.divide(numerator, denominator, out=np.full(numerator.shape, np.nan), where=denominator > 0)
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

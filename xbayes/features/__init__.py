@@ -1,0 +1,1 @@
+"""Table to arrays: expressions, scales, what is missing."""

@@ -1,0 +1,1 @@
+"""Drivers that know the contracts of models/base.py, never a model."""

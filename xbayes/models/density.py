@@ -1,0 +1,183 @@
+"""The default class densities: smooth, aware of natural limits, honest about small classes.
+
+Per property and class: a Gaussian kernel density, reflected at natural limits, mixed with a broad
+Student-t of the same class (tails), and shrunk towards the mean over classes by `m` pseudo-sources.
+Bandwidth and m maximise the leave-one-out likelihood, for each property and class by itself.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.stats import t as student_t
+from jaxtyping import Array, Float
+
+from xbayes.models import grid as grids
+from xbayes.models.base import Density
+from xbayes.types import Features
+
+BANDWIDTHS = np.geomspace(0.01, 0.3, 12)  # of the length of the grid
+POOL_BANDWIDTH = 0.08
+PSEUDO_SOURCES = (2.0, 5.0, 15.0, 40.0)
+TAIL_SOURCES = 2.0
+PRESENCE_SOURCES = 2.0
+
+
+class DensityParams(NamedTuple):
+    """Log densities on the grid; normalised over the line, tails included."""
+
+    origin: Float[Array, "F"]
+    step: Float[Array, "F"]
+    log_density: Float[Array, "F B C"]  # of value / step, at the nodes; linear between them
+    fall: Float[Array, "F C 2"]  # log density lost per node beyond the first, the last node
+    log_present: Float[Array, "F C"]
+    log_missing: Float[Array, "F C"]
+
+
+def smooth_density(
+    bounds: Float[np.ndarray, "F 2"],
+    evidence: np.ndarray,
+    n_classes: int,
+    missing_weight: float = 1.0,
+    n_nodes: int = 128,
+) -> Density:
+    """Smooth densities of F properties for C classes on `n_nodes` nodes."""
+    if n_nodes < 16:
+        raise ValueError(f"smooth_density needs n_nodes >= 16; got {n_nodes}")
+
+    def lay_grid(features, training):
+        return grids.lay_grid(features, training, bounds, evidence, n_nodes, margin=0.15)
+
+    def count(grid, features, class_index, fold, n_folds):
+        return grids.count(grid, features, class_index, fold, n_classes, n_folds, n_nodes)
+
+    def fit(grid, counts):
+        density = _shrunk_density(grid, counts.value)  # [F, C, B]
+        log_density, fall = _with_tails(grid, jnp.log(density))
+        log_present, log_missing = _presence(grid, counts, missing_weight)
+        origin, step = jnp.asarray(grid.origin), jnp.asarray(grid.step)
+        return DensityParams(
+            origin, step, log_density.transpose(0, 2, 1), fall, log_present, log_missing
+        )
+
+    return Density(lay_grid, count, jax.jit(fit), jax.jit(log_lik))
+
+
+def log_lik(params: DensityParams, features: Features) -> Float[Array, "N F C"]:
+    """Log density of each value for each class, with its presence term; zero if not surveyed."""
+    n_nodes = params.log_density.shape[1]
+    value = grids.observed_value(features)
+    node, share = grids.node_of(params.origin, params.step, value, n_nodes)
+    f = jnp.arange(params.log_density.shape[0])
+    low, high = params.log_density[f, node], params.log_density[f, node + 1]  # [N, F, C]
+    inside = low + share[..., None] * (high - low)
+    # Far values keep falling, but stay finite in float32.
+    position = jnp.clip((value - params.origin) / params.step, -1e5, 1e5)[..., None]
+    below, above = jnp.maximum(-position, 0.0), jnp.maximum(position - (n_nodes - 1), 0.0)
+    log_density = inside - params.fall[..., 0] * below - params.fall[..., 1] * above
+    return grids.presence_log_lik(features, params.log_present, params.log_missing, log_density)
+
+
+def _kernels(n_nodes: int) -> Float[np.ndarray, "3 H B B"]:
+    """Gaussian kernels between nodes: direct, mirrored at the first node, at the last node."""
+    node = np.arange(n_nodes) / (n_nodes - 1)
+    direct, first = node[:, None] - node, node[:, None] + node
+    last = 2 - first
+    distance = np.stack([direct, first, last])[:, None] / BANDWIDTHS[None, :, None, None]
+    norm = np.sqrt(2 * np.pi) * BANDWIDTHS[:, None, None]
+    return np.exp(-0.5 * distance**2) / norm / (n_nodes - 1)  # per node
+
+
+def _shrunk_density(grid, count: Float[Array, "F C B"]) -> Float[Array, "F C B"]:
+    n_nodes = count.shape[-1]
+    direct, first, last = jnp.asarray(_kernels(n_nodes), dtype=count.dtype)
+    reflect = jnp.asarray(grid.reflect, dtype=count.dtype)[:, :, None, None, None]
+    total = jnp.einsum("fcd,hbd->fchb", count, direct)
+    total += reflect[:, 0] * jnp.einsum("fcd,hbd->fchb", count, first)
+    total += reflect[:, 1] * jnp.einsum("fcd,hbd->fchb", count, last)  # [F, C, H, B]
+    own = jnp.einsum("hbb->hb", direct)[None, None]
+    own = own + reflect[:, 0] * jnp.einsum("hbb->hb", first) + reflect[:, 1] * jnp.einsum("hbb->hb", last)
+    # A property of few distinct values stays a histogram: its only kernel is the node itself.
+    histogram = jnp.asarray(grid.discrete)[:, None, None, None]
+    total = jnp.where(histogram, count[:, :, None], total)
+    own = jnp.where(histogram, 1.0, own)
+
+    size = count.sum(-1)[..., None, None]  # [F, C, 1, 1]
+    tail = _tail(count)[:, :, None]
+    pool_index = int(np.argmin(np.abs(BANDWIDTHS - POOL_BANDWIDTH)))
+    each = total[:, :, pool_index] / jnp.maximum(size[..., 0], 1e-9)
+    seen = (size[..., 0] > 0).astype(count.dtype)
+    pool = (each * seen).sum(1) / jnp.maximum(seen.sum(1), 1.0)  # [F, B]
+    pool = (0.9 * pool + 0.1 / n_nodes)[:, None, None]
+
+    def shrunk(total, size, m):
+        return (total + TAIL_SOURCES * tail + m * pool) / (size + TAIL_SOURCES + m)
+
+    held_out = jnp.maximum(total - own, 0.0)
+    scores = jnp.stack([
+        (count[:, :, None] * jnp.log(shrunk(held_out, jnp.maximum(size - 1, 0.0), m))).sum(-1)
+        for m in PSEUDO_SOURCES
+    ])  # [M, F, C, H]
+    fitted = jnp.stack([shrunk(total, size, m) for m in PSEUDO_SOURCES])  # [M, F, C, H, B]
+    flat_scores = scores.transpose(1, 2, 0, 3).reshape(*count.shape[:2], -1)
+    flat = fitted.transpose(1, 2, 0, 3, 4).reshape(*count.shape[:2], -1, n_nodes)
+    best = flat_scores.argmax(-1)[..., None, None]
+    return jnp.take_along_axis(flat, best, axis=2)[:, :, 0]
+
+
+def _tail(count: Float[Array, "F C B"]) -> Float[Array, "F C B"]:
+    """A broad Student-t (3 degrees of freedom) around each class, per node.
+
+    The scale of a small class borrows from all classes: five sources' worth.
+    """
+    n_nodes = count.shape[-1]
+    node = jnp.arange(n_nodes) / (n_nodes - 1.0)
+
+    def moments(count):
+        size = jnp.maximum(count.sum(-1, keepdims=True), 1e-9)
+        mean = (count * node).sum(-1, keepdims=True) / size
+        return mean, (count * (node - mean) ** 2).sum(-1, keepdims=True) / size
+
+    size = count.sum(-1, keepdims=True)
+    mean, variance = moments(count)
+    pooled_mean, pooled_variance = moments(count.sum(1, keepdims=True))
+    mean = jnp.where(size > 0, mean, pooled_mean)
+    variance = (size * variance + 5.0 * pooled_variance) / (size + 5.0)
+    scale = jnp.sqrt(jnp.maximum(variance, 1e-4))
+    density = student_t.pdf(node, 3.0, loc=mean, scale=scale)
+    return density / density.sum(-1, keepdims=True)
+
+
+def _with_tails(grid, log_density: Float[Array, "F C B"]):
+    """Normalise over the whole line, with exponential tails that continue the last slope.
+
+    A tail falls by at least one e-fold per grid length; at a natural limit nothing lies beyond, and
+    the steepest tail keeps a stray value finite.
+    """
+    n_nodes = log_density.shape[-1]
+    slope = jnp.stack(
+        [log_density[..., 1] - log_density[..., 0], log_density[..., -2] - log_density[..., -1]], -1
+    )
+    fall = jnp.clip(slope, 1.0 / (n_nodes - 1), 1.0)
+    fall = jnp.where(jnp.asarray(grid.reflect)[:, None, :], 1.0, fall)  # [F, C, 2]
+    density = jnp.exp(log_density)
+    step = jnp.diff(log_density, axis=-1)
+    flat = jnp.abs(step) < 1e-4
+    # The exact integral of a density that is log-linear between nodes.
+    segment = density[..., :-1] * jnp.where(flat, 1 + step / 2, jnp.expm1(step) / jnp.where(flat, 1.0, step))
+    outside = jnp.where(grid.reflect[:, None, :], 0.0, density[..., jnp.array([0, -1])] / fall)
+    mass = segment.sum(-1) + outside.sum(-1)
+    return log_density - jnp.log(mass)[..., None], fall
+
+
+def _presence(grid, counts: grids.Counts, missing_weight: float):
+    """Bernoulli presence terms, shrunk towards the mean over classes; zero where not evidence."""
+    rate = counts.present / jnp.maximum(counts.surveyed, 1.0)
+    seen = (counts.surveyed > 0).astype(rate.dtype)
+    mean = (rate * seen).sum(1, keepdims=True) / jnp.maximum(seen.sum(1, keepdims=True), 1.0)
+    mean = jnp.clip(mean, 0.005, 0.995)
+    present = (counts.present + PRESENCE_SOURCES * mean) / (counts.surveyed + PRESENCE_SOURCES)
+    evidence = jnp.asarray(grid.evidence)[:, None]
+    log_present = jnp.where(evidence, jnp.log(present), 0.0)
+    return log_present, jnp.where(evidence, missing_weight * jnp.log1p(-present), 0.0)

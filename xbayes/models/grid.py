@@ -1,0 +1,129 @@
+"""What the densities share: a uniform grid per property, counts on it, and the lookup.
+
+All F properties lie on grids of the same number of nodes, so that one array holds all densities and
+one jitted lookup serves them.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from xbayes.types import Features
+
+MAX_DISCRETE = 10  # fewer distinct values than this: a histogram, no smoothing (Tranin et al. 2022)
+
+
+class Grid(NamedTuple):
+    """Where the B nodes of each property lie: value = origin + step * node."""
+
+    origin: Float[np.ndarray | Array, "F"]
+    step: Float[np.ndarray | Array, "F"]
+    reflect: Bool[np.ndarray | Array, "F 2"]  # a natural limit at the first, the last node
+    discrete: Bool[np.ndarray | Array, "F"]
+    evidence: Bool[np.ndarray | Array, "F"]  # whether presence counts as evidence
+    weight_scale: Float[np.ndarray | Array, "F"]  # median inverse error of the training rows
+
+
+class Counts(NamedTuple):
+    """Sufficient statistics of the densities; sums over sources, so folds can be subtracted."""
+
+    value: Float[Array, "*J F C B"]  # linear binning: a value is shared by its two nodes
+    present: Float[Array, "*J F C"]
+    surveyed: Float[Array, "*J F C"]
+
+
+def lay_grid(
+    features: Features,
+    training: Bool[np.ndarray, "N"],
+    bounds: Float[np.ndarray, "F 2"],
+    evidence: Bool[np.ndarray, "F"],
+    n_nodes: int,
+    margin: float,
+) -> Grid:
+    """Span each property's training values, widened by `margin` of their range, or to its bounds.
+
+    `bounds` are natural limits after the scale, NaN where there is none.
+    """
+    n_features = features.value.shape[1]
+    low, high = np.zeros(n_features), np.ones(n_features)
+    discrete, weight_scale = np.zeros(n_features, bool), np.ones(n_features)
+    for f in range(n_features):
+        rows = training & np.asarray(features.observed[:, f])
+        values = np.asarray(features.value)[rows, f]
+        if values.size:
+            low[f], high[f] = values.min(), values.max()
+            discrete[f] = np.unique(values).size < MAX_DISCRETE
+            known = np.asarray(features.weight)[rows, f]
+            weight_scale[f] = np.median(known[known > 0]) if (known > 0).any() else 1.0
+    span = np.where(high > low, high - low, 1.0)
+    low, high = low - margin * span, np.where(high > low, high, low + span) + margin * span
+    limited = np.isfinite(bounds)
+    low, high = np.where(limited[:, 0], bounds[:, 0], low), np.where(limited[:, 1], bounds[:, 1], high)
+    return Grid(low, (high - low) / (n_nodes - 1), limited, discrete, np.asarray(evidence), weight_scale)
+
+
+@partial(jax.jit, static_argnames=("n_classes", "n_folds", "n_nodes"))
+def count(
+    grid: Grid,
+    features: Features,
+    class_index: Int[Array, "N"],
+    fold: Int[Array, "N"],
+    n_classes: int,
+    n_folds: int,
+    n_nodes: int,
+) -> Counts:
+    """Count the labelled rows of each fold; rows with a negative class or fold count nowhere."""
+    counted = (class_index >= 0) & (fold >= 0)
+    segment = jnp.where(counted, fold * n_classes + class_index, n_folds * n_classes)
+    one_hot = jax.nn.one_hot(segment, n_folds * n_classes, dtype=features.value.dtype)  # [N, J C]
+
+    def tally(present):
+        total = jnp.einsum("nf,ns->sf", present.astype(one_hot.dtype), one_hot)
+        return total.reshape(n_folds, n_classes, -1).transpose(0, 2, 1)  # [J, F, C]
+
+    node, share = node_of(grid.origin, grid.step, observed_value(features), n_nodes)
+    weight = relative_weight(grid, features) * features.observed
+    size = n_folds * n_classes * n_nodes
+
+    def histogram(node, share, weight):  # of one property
+        at = segment * n_nodes + node
+        low = jnp.zeros(size).at[at].add(weight * (1 - share), mode="drop")
+        return low.at[at + 1].add(weight * share, mode="drop")
+
+    value = jax.vmap(histogram, in_axes=1)(node, share, weight)  # [F, J C B]
+    value = value.reshape(-1, n_folds, n_classes, n_nodes).transpose(1, 0, 2, 3)
+    return Counts(value, tally(features.observed), tally(features.surveyed))
+
+
+def observed_value(features: Features) -> Float[Array, "N F"]:
+    """The values, with whatever stands in for a missing one replaced by 0 (NaN would spread)."""
+    return jnp.where(features.observed, features.value, 0.0)
+
+
+def relative_weight(grid: Grid, features: Features) -> Float[Array, "N F"]:
+    """Inverse error over its training median, within [0.1, 10]; 1 where the error is unknown."""
+    ratio = jnp.clip(features.weight / grid.weight_scale, 0.1, 10.0)
+    return jnp.where(features.weight > 0, ratio, 1.0)
+
+
+def node_of(
+    origin: Float[Array, "F"], step: Float[Array, "F"], value: Float[Array, "N F"], n_nodes: int
+) -> tuple[Int[Array, "N F"], Float[Array, "N F"]]:
+    """Lower node of each value and the share of the node above; beyond the grid, its edge."""
+    position = jnp.clip((value - origin) / step, 0.0, n_nodes - 1.0)
+    node = jnp.minimum(position.astype(jnp.int32), n_nodes - 2)
+    return node, position - node
+
+
+def presence_log_lik(
+    features: Features, log_present: Float[Array, "F C"], log_missing: Float[Array, "F C"],
+    value_log_lik: Float[Array, "N F C"],
+) -> Float[Array, "N F C"]:
+    """Value and presence terms together; exactly zero where no survey looked."""
+    found = value_log_lik + log_present
+    sought = jnp.where(features.observed[..., None], found, log_missing)
+    return jnp.where(features.surveyed[..., None], sought, 0.0)

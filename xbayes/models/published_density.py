@@ -1,0 +1,97 @@
+"""The class densities of Tranin et al. 2022 (A&A 657, A138, Sect. 4; code CLAXBOI), as published.
+
+Kept as the baseline, with what is questionable in it: one bandwidth for all classes, kernels that
+spill over natural limits, and likelihood 1 for every class outside the range of the training values.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from xbayes.models import grid as grids
+from xbayes.models.base import Density
+from xbayes.types import Features
+
+
+class PublishedDensityParams(NamedTuple):
+    """Log probability per bin of each property and class; the bins are centred on the nodes."""
+
+    origin: Float[Array, "F"]
+    step: Float[Array, "F"]
+    log_density: Float[Array, "F B C"]
+    log_present: Float[Array, "F C"]
+    log_missing: Float[Array, "F C"]
+
+
+def published_density(
+    evidence: np.ndarray,
+    cosine: Bool[np.ndarray, "F C"],
+    missing_weight: float = 1.0,
+    n_nodes: int = 101,
+) -> Density:
+    """Exponential-kernel densities on about 100 bins; `cosine` blends half cos b into a class.
+
+    Where `cosine[f, c]`, property f is a galactic latitude in degrees, signed or absolute.
+    """
+    n_classes = cosine.shape[1]
+    no_bounds = np.full((cosine.shape[0], 2), np.nan)
+
+    def lay_grid(features, training):
+        return grids.lay_grid(features, training, no_bounds, evidence, n_nodes, margin=0.0)
+
+    def count(grid, features, class_index, fold, n_folds):
+        return grids.count(grid, features, class_index, fold, n_classes, n_folds, n_nodes)
+
+    def fit(grid, counts):
+        size = counts.value.sum(-1, keepdims=True)  # [F, C, 1]
+        height = _kernel_density(grid, counts.value)
+        latitude = jnp.asarray(grid.origin)[:, None] + jnp.asarray(grid.step)[:, None] * jnp.arange(n_nodes)
+        cos_b = jnp.maximum(jnp.cos(jnp.deg2rad(latitude)), 0.0)[:, None]
+        cos_b = cos_b / jnp.maximum(cos_b.sum(-1, keepdims=True), 1e-9)
+        height = jnp.where(jnp.asarray(cosine)[..., None], 0.5 * height + 0.5 * cos_b, height)
+        log_density = jnp.log(_floored(height, size)).transpose(0, 2, 1)
+        seen = jnp.maximum(counts.surveyed, 1.0)
+        present = _floored(counts.present / seen, seen)
+        missing = _floored(1 - counts.present / seen, seen)
+        kept = jnp.asarray(grid.evidence)[:, None]
+        return PublishedDensityParams(
+            jnp.asarray(grid.origin),
+            jnp.asarray(grid.step),
+            log_density,
+            jnp.where(kept, jnp.log(present), 0.0),
+            jnp.where(kept, missing_weight * jnp.log(missing), 0.0),
+        )
+
+    return Density(lay_grid, count, jax.jit(fit), jax.jit(log_lik))
+
+
+def log_lik(params: PublishedDensityParams, features: Features) -> Float[Array, "N F C"]:
+    """Log of the bin each value falls in, with its presence term; outside all bins 0 (as published)."""
+    n_nodes = params.log_density.shape[1]
+    position = (grids.observed_value(features) - params.origin) / params.step
+    node = jnp.clip(jnp.rint(position), 0, n_nodes - 1).astype(jnp.int32)
+    inside = (position > -0.5) & (position < n_nodes - 0.5)
+    value = params.log_density[jnp.arange(params.log_density.shape[0]), node]
+    value = jnp.where(inside[..., None], value, 0.0)
+    return grids.presence_log_lik(features, params.log_present, params.log_missing, value)
+
+
+def _kernel_density(grid, count: Float[Array, "F C B"]) -> Float[Array, "F C B"]:
+    """Probability per bin: kernel exp(-|d| / h), h = range / (5 N^0.2), N over all classes."""
+    n_nodes = count.shape[-1]
+    measured = count.sum((1, 2))  # [F]
+    bandwidth = 1.0 / (5.0 * jnp.maximum(measured, 1.0) ** 0.2)  # of the range
+    node = jnp.arange(n_nodes) / (n_nodes - 1.0)
+    kernel = jnp.exp(-jnp.abs(node[:, None] - node) / bandwidth[:, None, None])  # [F, B, B]
+    smooth = jnp.einsum("fcd,fbd->fcb", count, kernel)
+    height = jnp.where(jnp.asarray(grid.discrete)[:, None, None], count, smooth)
+    return height / jnp.maximum(height.sum(-1, keepdims=True), 1e-9)
+
+
+def _floored(height: Array, size: Array) -> Array:
+    """The published floor, (h + 0.01/n) / (1 + 0.02/n), n members of the class measured."""
+    n = jnp.maximum(size, 1.0)
+    return (height + 0.01 / n) / (1.0 + 0.02 / n)

@@ -1,0 +1,96 @@
+"""How strange a source is for the class it was given.
+
+The outlier measure of Tranin et al. 2022 depends on how many properties were measured, and with weights
+other than one it is no density. So it is judged by its tail: strangeness standardised for which
+properties are there, ranked among held-out sources of the same class.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+MIN_PAIRS = 5  # fewer sources measured in both of two properties say nothing of their covariance
+
+
+class OutlierReference(NamedTuple):
+    """What is usual, per class, among sources the densities had not seen."""
+
+    alpha: Float[Array, "F C"]  # weights, divided by their sum over properties
+    mean: Float[Array, "C F"]  # of the surprise -log L(p|c)
+    covariance: Float[Array, "C F F"]
+    strangeness: Float[Array, "C R"]  # sorted, of the held-out sources of each class; padded with inf
+    size: Int[Array, "C"]
+
+
+def outlier_measure(
+    log_lik: Float[Array, "N F C"], alpha: Float[Array, "F C"], log_prior: Float[Array, "C"]
+) -> Float[Array, "N C"]:
+    """-log(P(c) prod L(p|c)^(alpha_p / sum alpha)) for every class (Tranin et al. 2022, Eq. of O.M.)."""
+    return -log_prior - jnp.einsum("nfc,fc->nc", log_lik, _normalised(alpha))
+
+
+def fit_reference(
+    log_lik: Float[np.ndarray, "N F C"],
+    surveyed: Bool[np.ndarray, "N F"],
+    class_index: Int[np.ndarray, "N"],
+    alpha: Float[np.ndarray, "F C"],
+) -> OutlierReference:
+    """Mean and covariance of the surprise of each property, from out-of-fold log-likelihoods."""
+    n_features, n_classes = log_lik.shape[1:]
+    alpha = np.asarray(_normalised(jnp.asarray(alpha)))
+    mean = np.zeros((n_classes, n_features))
+    covariance = np.tile(np.eye(n_features), (n_classes, 1, 1))
+    for c in range(n_classes):
+        rows = class_index == c
+        mean[c], covariance[c] = _moments(-np.asarray(log_lik)[rows, :, c], np.asarray(surveyed)[rows])
+    size = np.bincount(class_index[class_index >= 0], minlength=n_classes)
+    empty = np.full((n_classes, max(int(size.max()), 1)), np.inf)
+    reference = OutlierReference(*map(jnp.asarray, (alpha, mean, covariance, empty, size)))
+    own = np.asarray(strangeness(reference, jnp.asarray(log_lik), jnp.asarray(surveyed)))
+    for c in range(n_classes):
+        empty[c, : size[c]] = np.sort(own[class_index == c, c])
+    return reference._replace(strangeness=jnp.asarray(empty))
+
+
+def strangeness(
+    reference: OutlierReference, log_lik: Float[Array, "N F C"], surveyed: Bool[Array, "N F"]
+) -> Float[Array, "N C"]:
+    """Weighted surprise over the surveyed properties, in standard deviations of the class."""
+    kept = jnp.where(surveyed[..., None], reference.alpha, 0.0)  # [N, F, C]
+    excess = (kept * (-log_lik - reference.mean.T)).sum(1)
+    variance = jnp.einsum("nfc,cfg,ngc->nc", kept, reference.covariance, kept)
+    return excess / jnp.sqrt(jnp.maximum(variance, 1e-12))
+
+
+def tail_probability(
+    reference: OutlierReference, strangeness: Float[np.ndarray, "N C"], class_index: Int[np.ndarray, "N"]
+) -> Float[np.ndarray, "N"]:
+    """(1 + held-out sources of that class at least as strange) / (n + 1)."""
+    sorted_, size = np.asarray(reference.strangeness), np.asarray(reference.size)
+    probability = np.ones(len(class_index))
+    for c in range(len(size)):
+        rows = class_index == c
+        below = np.searchsorted(sorted_[c, : size[c]], strangeness[rows, c], side="left")
+        probability[rows] = (1 + size[c] - below) / (size[c] + 1)
+    return probability
+
+
+def _normalised(alpha: Float[Array, "F C"]) -> Float[Array, "F C"]:
+    return alpha / jnp.maximum(alpha.sum(0), 1e-12)
+
+
+def _moments(surprise: Float[np.ndarray, "N F"], surveyed: Bool[np.ndarray, "N F"]):
+    """Mean and covariance over the rows where a property, or a pair of them, was surveyed."""
+    here = surveyed.astype(float)
+    size = here.sum(0)
+    mean = (surprise * here).sum(0) / np.maximum(size, 1.0)
+    centred = (surprise - mean) * here
+    pairs = here.T @ here
+    covariance = np.where(pairs >= MIN_PAIRS, centred.T @ centred / np.maximum(pairs, 1.0), 0.0)
+    variance = np.where(size >= MIN_PAIRS, np.diag(covariance), 1.0)
+    np.fill_diagonal(covariance, np.maximum(variance, 1e-6))
+    # Pairs from different rows need not make a covariance: clip its negative directions.
+    value, vector = np.linalg.eigh(covariance)
+    return mean, (vector * np.maximum(value, 1e-6)) @ vector.T

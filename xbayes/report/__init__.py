@@ -1,0 +1,1 @@
+"""Run directory, output table, figures, the HTML report."""

@@ -1,0 +1,19 @@
+"""The figures of the report, each a function of arrays and names that returns a Figure."""
+
+from xbayes.report.figure_confusion import draw_confusion
+from xbayes.report.figure_densities import draw_densities
+from xbayes.report.figure_reliability import draw_reliability
+from xbayes.report.figure_track import draw_track
+from xbayes.report.figure_weights import draw_weights
+from xbayes.report.labels import PropertyLabel
+from xbayes.report.track import Track
+
+__all__ = [
+    "PropertyLabel",
+    "Track",
+    "draw_confusion",
+    "draw_densities",
+    "draw_reliability",
+    "draw_track",
+    "draw_weights",
+]

@@ -1,0 +1,139 @@
+"""The run directory: what a run leaves behind, each file as DESIGN.md names it."""
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+import subprocess
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from astropy.table import Column, Table
+
+import xbayes
+from xbayes.catalog.write import write_catalog
+from xbayes.classifier import Classifier, FitReport, Products, Recipe
+from xbayes.config import Config
+from xbayes.config_file import dump_config
+from xbayes.evaluate.cross_validate import CrossValidation
+from xbayes.features.build import FeatureReport
+from xbayes.report.model_store import save_model
+from xbayes.report.table import output_table
+from xbayes.types import Features, Labels
+
+LIBRARIES = ("jax", "jaxlib", "numpyro", "optax", "numpy", "scipy", "pandas", "astropy", "scikit-learn")
+
+
+class Results(NamedTuple):
+    """Everything an experiment found, before it is written."""
+
+    config: Config
+    catalog: Path
+    table: Table
+    features: Features
+    feature_report: FeatureReport
+    labels: Labels
+    warnings: tuple[str, ...]
+    recipe: Recipe
+    classifier: Classifier
+    fit: FitReport
+    held_out: CrossValidation
+    products: Products
+    metrics: dict
+    seconds: float
+
+
+def write_run(folder: Path, results: Results, final: Path) -> None:
+    """Fill `folder`, which will be renamed to `final`."""
+    from xbayes.report.report import write_figures_and_report
+
+    provenance = provenance_of(results)
+    (folder / "config.yaml").write_text(dump_config(results.config))
+    _write_json(folder / "provenance.json", provenance)
+    _write_json(folder / "metrics.json", results.metrics)
+    save_model(folder / "model", results.config, results.classifier)
+    catalog = catalog_table(results)
+    write_catalog(catalog, folder / "catalog.fits")
+    write_catalog(catalog, folder / "catalog.parquet")
+    write_catalog(predictions_table(results), folder / "predictions.parquet")
+    write_figures_and_report(folder, results, provenance, final)
+
+
+def catalog_table(results: Results) -> Table:
+    """Every source, classified by the classifier fitted on all labelled ones."""
+    return output_table(
+        _passed(results, slice(None)),
+        results.products,
+        results.recipe.properties,
+        resolution(results.classifier),
+        results.labels.class_index,
+    )
+
+
+def predictions_table(results: Results) -> Table:
+    """Every labelled source, classified by a classifier that never saw it (the first repeat)."""
+    rows = results.held_out.rows
+    table = output_table(
+        _passed(results, rows),
+        results.held_out.products[0],
+        results.recipe.properties,
+        resolution(results.classifier),
+        results.labels.class_index[rows],
+    )
+    fold = Column(results.held_out.outer_fold[0], description="outer fold that held this source out")
+    table.add_column(fold, name="fold", index=table.colnames.index("true_class"))
+    return table
+
+
+def resolution(classifier: Classifier) -> np.ndarray:
+    """The smallest `outlier_p` of each class, 1 / (n + 1)."""
+    return 1.0 / (np.asarray(classifier.outlier.size) + 1.0)
+
+
+def provenance_of(results: Results) -> dict:
+    """Versions, commit, checksum of the catalogue, seed, time, device."""
+    return {
+        "xbayes": xbayes.__version__,
+        "git_commit": _git_commit(),
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in LIBRARIES},
+        "catalog": results.catalog.name,
+        "catalog_sha256": _sha256(results.catalog),
+        "catalog_rows": len(results.table),
+        "seed": results.config.seed,
+        "precision": str(jax.numpy.zeros(()).dtype),
+        "device": str(jax.devices()[0].device_kind),
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "seconds": round(results.seconds, 1),
+    }
+
+
+def _passed(results: Results, rows) -> Table:
+    roles = results.config.catalog
+    names = list(dict.fromkeys([roles.id, *roles.keep]))
+    return results.table[names][rows]
+
+
+def _git_commit() -> str | None:
+    """The commit of the code, where it runs from a checkout; None elsewhere."""
+    here = Path(__file__).parent
+    try:
+        found = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
+            cwd=here, capture_output=True, text=True, timeout=10, check=False,
+        )
+    except (FileNotFoundError, subprocess.TimeoutExpired):
+        return None
+    return found.stdout.strip() or None
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _write_json(path: Path, record: dict) -> None:
+    path.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n")

@@ -1,0 +1,114 @@
+"""One look for all figures: colours that colour-blind readers can tell apart, sizes, saving.
+
+Figures are made with matplotlib's object API (`matplotlib.figure.Figure`): no display, no global
+state, so they can be drawn anywhere and in any number.
+"""
+
+import base64
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
+from xbayes.report.files import write_whole
+
+DPI = 150  # an 11 inch figure is then sharp on a laptop, and on paper
+WIDTH = 11.0  # inches, of every figure of the report
+
+# Okabe & Ito (2008) in an order that keeps neighbours apart in grey too; their yellow, too faint
+# for a line on white, gives way to an olive, and a grey and a wine red (Paul Tol) complete the ten.
+CLASS_PALETTE = (
+    *("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00"),
+    *("#56B4E9", "#222222", "#999933", "#882255", "#8A8A8A"),
+)
+CLASS_LINES = (
+    *("solid", (0, (5, 1.4)), (0, (1.2, 1.1)), (0, (5, 1.2, 1.2, 1.2)), (0, (9, 1.6))),
+    *((0, (3, 1, 1, 1, 1, 1)), (0, (2, 2)), (0, (1, 2.5)), (0, (7, 3, 1, 3)), (0, (4, 4))),
+)
+# Paul Tol's "muted", darker first: categories are never taken for classes.
+CATEGORY_PALETTE = (
+    *("#44718F", "#8F5C73", "#6B8048", "#B08A3E"),
+    *("#6A6391", "#3F8A83", "#9C6349", "#737373"),
+)
+INK, MUTED, FAINT, BAND = "#1D232A", "#5F6B76", "#C9D0D6", "#F4F6F8"
+
+_RC = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same figure on every machine
+    "font.size": 9.5,
+    "axes.titlesize": 10.5,
+    "axes.labelsize": 9.5,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "axes.linewidth": 0.8,
+    "text.color": INK,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "legend.fontsize": 9,
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+    "hatch.linewidth": 0.7,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+}
+styled = matplotlib.rc_context(_RC)  # the decorator of everything that draws
+
+
+def class_colours(classes: Sequence[str]) -> dict[str, str]:
+    """The colour of each class, fixed by its place in the taxonomy."""
+    return {name: CLASS_PALETTE[i % len(CLASS_PALETTE)] for i, name in enumerate(classes)}
+
+
+def class_lines(classes: Sequence[str]) -> dict[str, object]:
+    """The line style of each class, so that it is told apart without colour."""
+    return {name: CLASS_LINES[i % len(CLASS_LINES)] for i, name in enumerate(classes)}
+
+
+def category_colours(categories: Sequence[str]) -> dict[str, str]:
+    """The colour of each category of properties; none is that of a class."""
+    return {name: CATEGORY_PALETTE[i % len(CATEGORY_PALETTE)] for i, name in enumerate(categories)}
+
+
+def lighter(colour: str) -> tuple[float, float, float]:
+    """A paler colour of the same hue; opaque, so that no grid shines through."""
+    red, green, blue = (1 - 0.6 * (1 - channel) for channel in to_rgb(colour))
+    return red, green, blue
+
+
+def readable_on(colour) -> str:
+    """Ink or white, whichever is read more easily on `colour`."""
+    red, green, blue = to_rgb(colour)
+    return "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.58 else INK
+
+
+def shortened(text: str, length: int) -> str:
+    """At most `length` characters, the last an ellipsis where some were dropped."""
+    return text if len(text) <= length else text[: max(length - 1, 1)].rstrip() + "…"
+
+
+def save_png(figure: Figure, path: Path) -> None:
+    """Write the figure as PNG."""
+    write_whole(path, png_bytes(figure))
+
+
+def png_data_uri(figure: Figure) -> str:
+    """The figure as the `src` of an `img`, so that a page needs no other file."""
+    return "data:image/png;base64," + base64.b64encode(png_bytes(figure)).decode("ascii")
+
+
+@styled
+def png_bytes(figure: Figure) -> bytes:
+    """The figure as PNG, without dates or versions: the same figure, the same bytes."""
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=DPI, metadata={"Software": None})
+    return stream.getvalue()

@@ -1,0 +1,181 @@
+"""The scores of a run in plain words and as cells of tables; all numbers are formatted here."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from xbayes.report.context import ReportContext
+from xbayes.report.style import class_colours
+
+BLOCKS = ("in_sample", "cross_validated", "prior_weighted")
+CLASS_SCORES = ("precision", "recall", "f1")
+
+
+class Cell(NamedTuple):
+    """A score as text, with its interval."""
+
+    value: str
+    interval: str
+
+
+class ScoreRow(NamedTuple):
+    """An overall score in the three blocks."""
+
+    name: str
+    meaning: str
+    cells: list[Cell]
+
+
+class ClassRow(NamedTuple):
+    """The scores of one class: precision, recall, F1 of each block; the held-out F1 as a strip."""
+
+    name: str
+    colour: str
+    labelled: str
+    cells: list[Cell]
+    held_out: Cell  # F1
+    strip: dict[str, str] | None  # positions in percent, for the drawing beside it
+
+
+class ScoreTables(NamedTuple):
+    """What the template shows of the metrics."""
+
+    titles: list[str]  # of the blocks
+    notes: list[str]
+    overall: list[ScoreRow]
+    classes: list[ClassRow]
+
+
+OVERALL = {
+    "macro_f1": ("macro F1", "mean of F1 over the classes; 1 is best"),
+    "accuracy": ("accuracy", "share of sources given their true class"),
+    "log_loss": ("log loss", "nats a source; 0 is best"),
+    "brier": ("Brier score", "squared error of the probabilities; 0 is best"),
+    "ece": ("calibration error", "ECE of the top class; 0 is best"),
+}
+
+
+def sentences(context: ReportContext) -> list[str]:
+    """The result of the run as a reader would tell it."""
+    metrics = context.metrics
+    held_out, in_sample = metrics["cross_validated"], metrics["in_sample"]
+    total = sum(context.labelled.values())
+    each = listed([f"{context.labelled[c]:,} {c}" for c in context.classes])
+    opening = (
+        f"Learned from {total:,} labelled sources of {len(context.classes)} classes ({each}), "
+        f"and applied to the {context.n_sources:,} sources of the catalogue."
+    )
+    loss = in_words(held_out["log_loss"])
+    seen = number(in_sample["log_loss"]["value"])
+    log_loss = (
+        f"The held-out log loss is {loss} nats a source. On the sources it learned from it would "
+        f"look like {seen}: that number is optimistic and no measure of new sources."
+    )
+    return [
+        opening,
+        *(_of_class(name, held_out) for name in context.classes),
+        log_loss,
+        _of_calibration(held_out["ece"]),
+    ]
+
+
+def _of_class(name: str, block: Mapping) -> str:
+    score = block["f1"][name]
+    if score["value"] is None:
+        return f"{name}: no held-out source is of this class or was given it, so there is no F1."
+    found, right = (block[which][name]["value"] for which in ("recall", "precision"))
+    text = f"{name}: held-out F1 {in_words(score)}"
+    if found is not None:
+        text += f"; {100 * found:.0f} % of the true {name} are found"
+    if right is not None:
+        text += f"; {100 * right:.0f} % of the sources called {name} are right"
+    return text + "."
+
+
+def _of_calibration(ece: Mapping) -> str:
+    value, limit = number(ece["value"]), number(ece["calibrated_q95"])
+    if ece["value"] is None or ece["calibrated_q95"] is None:
+        return "The calibration error could not be computed."
+    if ece["value"] <= ece["calibrated_q95"]:
+        return (
+            f"The probabilities are calibrated as far as these sources can tell: the expected "
+            f"calibration error is {value}, and a perfectly calibrated model would exceed {limit} "
+            f"one time in twenty."
+        )
+    return (
+        f"The probabilities are not calibrated: the expected calibration error is {value}, above "
+        f"the {limit} that a perfectly calibrated model exceeds one time in twenty. See Reliability."
+    )
+
+
+def score_tables(context: ReportContext) -> ScoreTables:
+    """The three blocks of `metrics.json` side by side."""
+    metrics = context.metrics
+    blocks = [metrics[name] for name in BLOCKS]
+    titles = [
+        "in sample (optimistic)",
+        "held out (out of fold)",
+        "held out, re-weighted to the expected proportions",
+    ]
+    proportions = metrics.get("proportions", {})
+    sky = ", ".join(f"{name} {100 * share:.3g} %" for name, share in proportions.items())
+    notes = [
+        "sources the classifier learned from",
+        "sources it never saw, in the proportions of the labelled sample",
+        f"the same, as if the sky held {sky}" if sky else "the same, in the proportions of the sky",
+    ]
+    overall = [
+        ScoreRow(title, meaning, [_cell(block[name]) for block in blocks])
+        for name, (title, meaning) in OVERALL.items()
+    ]
+    colours = class_colours(context.classes)
+    classes = [
+        ClassRow(
+            name,
+            colours[name],
+            f"{context.labelled[name]:,}",
+            [_cell(block[score][name]) for block in blocks for score in CLASS_SCORES],
+            _cell(metrics["cross_validated"]["f1"][name]),
+            _strip(metrics["cross_validated"]["f1"][name]),
+        )
+        for name in context.classes
+    ]
+    return ScoreTables(titles, notes, overall, classes)
+
+
+def _cell(score: Mapping) -> Cell:
+    interval = ""
+    if score.get("lo") is not None and score.get("hi") is not None:
+        interval = f"{number(score['lo'])} – {number(score['hi'])}"
+    if score.get("calibrated_q95") is not None:
+        interval += f"; calibrated: up to {number(score['calibrated_q95'])}"
+    return Cell(number(score["value"]), interval.removeprefix("; "))
+
+
+def _strip(score: Mapping) -> dict[str, str] | None:
+    if score["value"] is None:
+        return None
+    low = score["value"] if score["lo"] is None else score["lo"]
+    high = score["value"] if score["hi"] is None else score["hi"]
+    places = {"at": score["value"], "left": low, "width": high - low}
+    return {name: f"{100 * place:.2f}%" for name, place in places.items()}
+
+
+def in_words(score: Mapping) -> str:
+    """'0.71 (90 % interval 0.64 to 0.77)'."""
+    text = number(score["value"])
+    if score["lo"] is None or score["hi"] is None:
+        return text
+    return f"{text} (90 % interval {number(score['lo'])} to {number(score['hi'])})"
+
+
+def number(value: Any) -> str:
+    """Three decimals, more for a small number; a dash for none."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    return f"{value:.3f}" if abs(value) >= 0.01 or value == 0 else f"{value:.2g}"
+
+
+def listed(items: Sequence[str]) -> str:
+    """'a, b and c'."""
+    return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)

@@ -1,0 +1,91 @@
+"""The output table: what each source gets, as columns with units, descriptions and UCDs.
+
+The same columns in `predictions.parquet`, `catalog.fits` and what `xbayes classify` writes.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from astropy.table import Column, MaskedColumn, Table
+from jaxtyping import Float, Int
+
+from xbayes.classifier import Products
+from xbayes.types import InputError, Properties
+
+UCD_CLASS = "meta.code.class;src.class"
+UCD_PROBABILITY = "stat.probability;src.class"
+
+
+def output_table(
+    passed: Table,
+    products: Products,
+    properties: Properties,
+    resolution: Float[np.ndarray, "C"],
+    true_class: Int[np.ndarray, "N"] | None = None,
+) -> Table:
+    """Pass-through columns first (the id among them), then the products.
+
+    `resolution` is 1 / (n + 1), the smallest `outlier_p` of each class. A pass-through column named like
+    an output column raises `InputError`.
+    """
+    made = _columns(products, properties, resolution, true_class)
+    clash = [name for name in passed.colnames if name in made]
+    if clash:
+        raise InputError(
+            f"the catalogue has a column {clash[0]!r}, which is also a column of the output; "
+            f"rename it, or take it out of catalog.keep (all clashes: {clash})"
+        )
+    table = passed.copy()
+    table.meta = {}
+    for name, column in made.items():
+        table[name] = column
+    table.meta["CLASSES"] = ",".join(properties.classes)
+    table.meta["CATEGS"] = ",".join(properties.categories)
+    return table
+
+
+def _columns(products, properties, resolution, true_class) -> dict[str, Column]:
+    classes = properties.classes
+    columns: dict[str, Column] = {}
+
+    def add(name, values, description, ucd, unit=None):
+        kind = MaskedColumn if np.ma.isMaskedArray(values) else Column
+        columns[name] = kind(values, description=description, unit=unit, meta={"ucd": ucd})
+
+    if true_class is not None:
+        add("true_class", _names(true_class, classes), "class known beforehand", UCD_CLASS)
+    add("prediction", _names(products.prediction, classes), "class under the decision rule", UCD_CLASS)
+    for c, label in enumerate(classes):
+        add(f"p_{label}", products.posterior[:, c], f"posterior probability of {label}", UCD_PROBABILITY)
+    add("margin", products.margin, "2 max p - 1: 1 certain, negative if no class has half", "stat.value")
+    add("entropy", products.entropy, "Shannon entropy of the posterior, nats", "stat.value")
+    add(
+        "alternative",
+        _names(products.alternative, classes),
+        "most probable other class that wins when one category is left out",
+        UCD_CLASS,
+    )
+    add("outlier", products.outlier, "outlier measure -log(P(c) L(c)) of the predicted class", "stat.likelihood")
+    steps = ", ".join(f"{c} {r:.2g}" for c, r in zip(classes, resolution, strict=True))
+    add(
+        "outlier_p",
+        products.outlier_p,
+        f"share of held-out sources of that class at least as strange; resolution {steps}",
+        "stat.probability",
+    )
+    add("n_missing", products.n_missing, "number of properties without a value", "meta.number")
+    for g, category in enumerate(properties.categories):
+        for c, label in enumerate(classes):
+            add(
+                f"p_{category}_{label}",
+                products.track[:, g, c],
+                f"probability of {label} from {category} alone",
+                UCD_PROBABILITY,
+            )
+    return columns
+
+
+def _names(index: Int[np.ndarray, "N"], classes: Sequence[str]):
+    """Class names; masked where the index is negative."""
+    names = np.array([*classes, ""])[np.asarray(index)]  # -1 picks the empty name
+    return np.ma.array(names, mask=np.asarray(index) < 0) if (np.asarray(index) < 0).any() else names

@@ -1,0 +1,209 @@
+"""One experiment from config to run directory, and a fitted run applied to any catalogue.
+
+    read -> roles, labels -> features -> cross-validate -> fit on all -> classify -> write
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from astropy.table import Table
+
+from xbayes.catalog.read import read_catalog
+from xbayes.catalog.roles import check_catalog
+from xbayes.catalog.taxonomy import class_indices, group_indices
+from xbayes.classifier import (
+    Classifier,
+    FitReport,
+    Products,
+    Recipe,
+    build_recipe,
+    classify,
+    fit_classifier,
+)
+from xbayes.config import Config, catalog_path, class_proportions
+from xbayes.evaluate.cross_validate import CrossValidation, cross_validate, inner_folds
+from xbayes.evaluate.metrics import measure
+from xbayes.features.build import FeatureReport, build_features, needed_columns, useful_features
+from xbayes.report.model_store import load_model
+from xbayes.report.run_directory import Results, write_run
+from xbayes.report.table import output_table
+from xbayes.types import Features, InputError, Labels
+
+Progress = Callable[[float, str], None]  # share done in [0, 1], what is being done
+
+
+class Training(NamedTuple):
+    """A catalogue ready to learn from; rows with a label that is left out are gone."""
+
+    config: Config  # without the features that say nothing
+    path: Path
+    table: Table
+    features: Features
+    report: FeatureReport
+    labels: Labels
+    warnings: tuple[str, ...]
+
+
+def use_precision(config: Config) -> None:
+    """Switch JAX to the precision of the config; called by the commands, never on import."""
+    jax.config.update("jax_enable_x64", config.precision == "float64")
+
+
+def run_experiment(
+    config: Config,
+    catalog: Path | None = None,
+    out: Path | None = None,
+    overwrite: bool = False,
+    progress: Progress = lambda share, what: None,
+) -> Path:
+    """Cross-validate, fit on all, classify the catalogue, report; the run directory made.
+
+    Raises `InputError` for wrong input; then, or when interrupted, nothing is left behind.
+    """
+    out = out or Path("runs") / f"{config.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    started = time.time()
+    with fresh_folder(out, overwrite) as folder:
+        progress(0.0, "reading the catalogue")
+        training = load_training(config, catalog or catalog_path(config))
+        recipe = build_recipe(training.config)
+        held_out = _cross_validate(training, recipe, progress)
+        progress(0.75, "fitting on all labelled sources")
+        classifier, fit = _fit_on_all(training, recipe)
+        progress(0.85, "classifying the catalogue")
+        products = classify(
+            recipe, classifier, training.features, given_log_prior(training.config)
+        )
+        metrics = measure(training.config, training.labels, products, held_out)
+        progress(0.9, "writing the run and its report")
+        results = Results(
+            *(training.config, training.path, training.table, training.features, training.report),
+            *(training.labels, training.warnings, recipe, classifier, fit, held_out, products),
+            *(metrics, time.time() - started),
+        )
+        write_run(folder, results, out)
+    progress(1.0, "done")
+    return out
+
+
+def load_training(config: Config, path: Path) -> Training:
+    """Read and check a labelled catalogue. Raises `InputError`."""
+    if config.catalog.label is None:
+        raise InputError(
+            "the config names no label column (catalog.label), so there is nothing to learn from; "
+            "set it, or apply a fitted run with 'xbayes classify'"
+        )
+    roles = config.catalog
+    needed = [*needed_columns(config), roles.label, *roles.keep]
+    needed += [column for column in (roles.group, roles.block) if column]
+    table = check_catalog(read_catalog(path), roles, needed, "train")
+    class_index, kept = class_indices(table[roles.label], config.taxonomy)
+    table, class_index = table[kept], class_index[kept]
+    features, report = build_features(table, config)
+    config, features, dropped = _drop_useless(config, features, class_index >= 0)
+    labels = Labels(class_index, group_indices(table, roles))
+    return Training(config, path, table, features, report, labels, (*report.warnings, *dropped))
+
+
+def classify_catalog(
+    run: Path,
+    table: Table,
+    prior: dict[str, float] | None = None,
+    not_measured: frozenset[str] = frozenset(),
+) -> Table:
+    """Apply a fitted run to a table with the needed columns; every column passes through.
+
+    `not_measured` names columns that nobody looked at, as in a row given by hand. Raises `InputError`.
+    """
+    config, recipe, classifier = load_model(run)
+    optional = tuple({*config.catalog.optional, *not_measured})
+    roles = config.catalog.model_copy(update={"optional": optional})
+    config = config.model_copy(update={"catalog": roles})
+    needed = list(needed_columns(config))
+    checked = check_catalog(table, roles, needed, "classify")
+    features, _ = build_features(checked, config)
+    classes = recipe.properties.classes
+    log_prior = np.log(class_proportions(prior, classes)) if prior else given_log_prior(config)
+    products = classify(recipe, classifier, features, log_prior)
+    passed = checked[[n for n in checked.colnames if n in table.colnames or n == roles.id]]
+    resolution = 1.0 / (np.asarray(classifier.outlier.size) + 1.0)
+    return output_table(passed, products, recipe.properties, resolution)
+
+
+def given_log_prior(config: Config) -> np.ndarray | None:
+    """The log prior of the config; None for the training proportions, which the weights know."""
+    if config.model.prior == "training":
+        return None
+    return np.log(class_proportions(config.model.prior, list(config.taxonomy.classes)))
+
+
+@contextmanager
+def fresh_folder(out: Path, overwrite: bool) -> Iterator[Path]:
+    """A temporary folder that becomes `out` if all goes well, and vanishes if not."""
+    if out.exists() and not overwrite:
+        raise InputError(f"{out} exists; give another --out, or --overwrite to replace it")
+    if out.is_file():
+        raise InputError(f"{out} is a file; a run is a folder: give another --out")
+    if out.exists() and any(out.iterdir()) and not (out / "model").is_dir():
+        raise InputError(f"{out} is a folder that no run wrote; --overwrite replaces runs only")
+    folder = out.with_name(f".{out.name}.partial-{os.getpid()}")
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+        if out.exists():
+            shutil.rmtree(out)
+        folder.rename(out)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _cross_validate(training: Training, recipe: Recipe, progress: Progress) -> CrossValidation:
+    validation = training.config.validation
+    total = validation.folds * validation.repeats
+    done = iter(range(total))
+
+    def one_more(what: str) -> None:
+        progress(0.05 + 0.7 * next(done) / total, what)
+
+    return cross_validate(
+        recipe,
+        training.features,
+        training.labels,
+        jax.random.fold_in(jax.random.key(training.config.seed), 0),
+        validation.folds,
+        validation.repeats,
+        training.config.seed,
+        given_log_prior(training.config),
+        one_more,
+    )
+
+
+def _fit_on_all(training: Training, recipe: Recipe) -> tuple[Classifier, FitReport]:
+    truth, group = training.labels.class_index, training.labels.group
+    fold = inner_folds(truth, group, truth >= 0, recipe.n_folds, training.config.seed)
+    key = jax.random.fold_in(jax.random.key(training.config.seed), 1)
+    return fit_classifier(recipe, training.features, truth, fold, key)
+
+
+def _drop_useless(
+    config: Config, features: Features, labelled: np.ndarray
+) -> tuple[Config, Features, list[str]]:
+    """Leave out features that are constant or missing in every labelled row, with a warning each."""
+    useful, warnings = useful_features(features, labelled, list(config.features))
+    if not useful.any():
+        raise InputError(
+            "no feature varies among the labelled rows, so nothing can be learned; "
+            "check the expressions and the catalogue: " + "; ".join(warnings)
+        )
+    kept = {name: f for (name, f), use in zip(config.features.items(), useful, strict=True) if use}
+    columns = Features(*(np.asarray(a)[:, useful] for a in features))
+    return config.model_copy(update={"features": kept}), columns, warnings
+
+
+__all__ = ["Products", "classify_catalog", "load_training", "run_experiment", "use_precision"]

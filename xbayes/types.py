@@ -1,0 +1,46 @@
+"""Axis letters and the small records that travel between the rooms.
+
+Axes, fixed in the whole package:
+N sources, D detections, F features (properties), G categories, K components, C classes,
+S posterior draws, B grid nodes.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+UNLABELLED = -1
+
+
+class InputError(ValueError):
+    """Wrong use, config or input: what is wrong, what was found, what to do. Exit code 2."""
+
+
+class Features(NamedTuple):
+    """The properties of N sources, dimensionless, as the models read them.
+
+    Three states a value can be in: observed; missing although a survey looked (its absence may be
+    evidence); or not surveyed, which contributes exactly zero.
+    """
+
+    value: Float[Array | np.ndarray, "N F"]  # after expression and scale; 0 where not observed
+    observed: Bool[Array | np.ndarray, "N F"]
+    surveyed: Bool[Array | np.ndarray, "N F"]  # observed implies surveyed
+    weight: Float[Array | np.ndarray, "N F"]  # weight as a training point (inverse error), about 1
+
+
+class Labels(NamedTuple):
+    """What is known of N sources before any is classified."""
+
+    class_index: Int[np.ndarray, "N"]  # index into the classes, UNLABELLED where unknown
+    group: Int[np.ndarray, "N"]  # sources of one group are never split over folds
+
+
+class Properties(NamedTuple):
+    """Names on the axes F, G and C."""
+
+    features: tuple[str, ...]  # F
+    categories: tuple[str, ...]  # G
+    category: tuple[int, ...]  # F; index of each feature's category
+    classes: tuple[str, ...]  # C
