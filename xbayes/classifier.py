@@ -164,9 +164,7 @@ def classify(
     log_prior: Float[np.ndarray, "C"] | None = None,
 ) -> Products:
     """Everything each source gets; another prior than that of the training replaces its log alone."""
-    if log_prior is not None:
-        given = jnp.asarray(log_prior, classifier.weights.log_prior.dtype)
-        classifier = classifier._replace(weights=classifier.weights._replace(log_prior=given))
+    classifier = _with_prior(classifier, log_prior)
     n_rows = features.value.shape[0]
     size = min(CHUNK, 1 << max(0, n_rows - 1).bit_length())
     parts = []
@@ -174,6 +172,38 @@ def classify(
         rows = Features(*(np.asarray(a)[first : first + size] for a in features))
         parts.append(_classify_rows(recipe, classifier, rows, size))
     return Products(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+
+def _with_prior(classifier: Classifier, log_prior: Float[np.ndarray, "C"] | None) -> Classifier:
+    if log_prior is None:
+        return classifier
+    given = jnp.asarray(log_prior, classifier.weights.log_prior.dtype)
+    return classifier._replace(weights=classifier.weights._replace(log_prior=given))
+
+
+class Explanation(NamedTuple):
+    """The terms of each score: log prior + offset + the sum of the contributions over F."""
+
+    log_lik: Float[np.ndarray, "N F C"]
+    contribution: Float[np.ndarray, "N F C"]
+    offset: Float[np.ndarray, "N C"]  # zero where nothing was measured
+    log_prior: Float[np.ndarray, "C"]
+
+
+def explain(
+    recipe: Recipe,
+    classifier: Classifier,
+    features: Features,
+    log_prior: Float[np.ndarray, "C"] | None = None,
+) -> Explanation:
+    """What makes up the scores of a few rows; `log_prior` as in `classify`."""
+    classifier = _with_prior(classifier, log_prior)
+    log_lik = recipe.density.log_lik(classifier.density, features)
+    contribution = np.asarray(recipe.model.contributions(classifier.weights, log_lik), np.float64)
+    prior = np.asarray(classifier.weights.log_prior, np.float64)
+    log_joint = np.asarray(recipe.model.log_joint(classifier.weights, log_lik), np.float64)
+    offset = log_joint - prior - contribution.sum(1)
+    return Explanation(np.asarray(log_lik), contribution, offset, prior)
 
 
 def _classify_rows(recipe: Recipe, classifier: Classifier, rows: Features, size: int) -> Products:

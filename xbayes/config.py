@@ -347,21 +347,8 @@ def class_proportions(
     return share / share.sum()
 
 
-def prior_vector(
-    prior: Literal["training"] | Mapping[str, float],
-    classes: Sequence[str],
-    counts: Int[np.ndarray, "C"],
-) -> Float[np.ndarray, "C"]:
-    """The prior of the config; counts are the training rows of each class.
-
-    Raises InputError where the prior is that of the training rows and a class has none.
-    """
-    if isinstance(prior, Mapping):
-        return class_proportions(prior, classes)
-    empty = [name for name, count in zip(classes, counts, strict=True) if count <= 0]
-    if empty:
-        raise InputError(
-            f"no training rows of class {quoted(empty)}, so prior: training would be 0 there; "
-            "label some, drop the class or give model.prior"
-        )
-    return counts / counts.sum()
+def given_log_prior(config: Config) -> Float[np.ndarray, "C"] | None:
+    """The log prior of the config; None for the training proportions, which the weights know."""
+    if not isinstance(config.model.prior, Mapping):
+        return None
+    return np.log(class_proportions(config.model.prior, list(config.taxonomy.classes)))

@@ -45,25 +45,61 @@ class _Source(NamedTuple):
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
-    """Read a config file; overrides are the key=value of --set. Raises InputError."""
+    """Read a config file; overrides are the key=value of --set. Raises InputError.
+
+    A file may say `extends: other.yaml` (beside it) and give only what differs: sections merge key
+    by key, other values replace, and a feature or class set to null is taken out.
+    """
     return parse_config(_read(Path(path)), str(path), overrides)
 
 
-def parse_config(text: str, file: str = "config", overrides: Sequence[str] = ()) -> Config:
-    """A config from its YAML text; file is what the messages call it. Raises InputError."""
+def parse_config(
+    text: str,
+    file: str = "config",
+    overrides: Sequence[str] = (),
+    chain: tuple[Path, ...] = (),
+) -> Config:
+    """A config from its YAML text; file is what the messages call it. Raises InputError.
+
+    `chain` holds the files that extend this one, to find circles.
+    """
     tree = _parse(text, file)
     if tree is None:
         raise InputError(f"{file}: is empty; a config needs name, catalog, taxonomy and features")
     if not isinstance(tree, CommentedMap):
         found = _shorten(_plain(tree, file))
         raise InputError(f"{file}:1:1: a config is a mapping of key: value; found {found}")
-    values = _plain(tree, file)
+    values = _merged_with_base(_plain(tree, file), file, chain or (Path(file).resolve(),))
     source = _Source(file, tree, tuple(_override(values, text) for text in overrides))
     try:
         return Config.model_validate(values)
     except ValidationError as error:
         problems = sorted(_message(details, source) for details in error.errors())
         raise InputError("\n".join(dict.fromkeys(text for _, text in problems))) from None
+
+
+def _merged_with_base(
+    values: dict[str, Any], file: str, chain: tuple[Path, ...]
+) -> dict[str, Any]:
+    """The values on top of those of the file they extend; that file is checked by itself first."""
+    base = values.pop("extends", None)
+    if base is None:
+        return values
+    path = Path(file).parent / str(base)
+    if path.resolve() in chain:
+        raise InputError(f"{file}: extends {base}, which extends it; break the circle")
+    below = parse_config(_read(path), str(path), (), (*chain, path.resolve()))
+    merged = _merge(below.model_dump(mode="json"), values)
+    for section in (merged.get("features"), merged.get("taxonomy", {}).get("classes")):
+        for name in [name for name, value in (section or {}).items() if value is None]:
+            del section[name]
+    return merged
+
+
+def _merge(below: Any, above: Any) -> Any:
+    if isinstance(below, dict) and isinstance(above, dict):
+        return below | {key: _merge(below.get(key), value) for key, value in above.items()}
+    return above
 
 
 def dump_config(config: Config) -> str:

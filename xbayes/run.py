@@ -27,7 +27,7 @@ from xbayes.classifier import (
     classify,
     fit_classifier,
 )
-from xbayes.config import Config, catalog_path, class_proportions
+from xbayes.config import Config, catalog_path, class_proportions, given_log_prior
 from xbayes.evaluate.cross_validate import CrossValidation, cross_validate, inner_folds
 from xbayes.evaluate.metrics import measure
 from xbayes.features.build import FeatureReport, build_features, needed_columns, useful_features
@@ -134,13 +134,6 @@ def classify_catalog(
     passed = checked[[n for n in checked.colnames if n in table.colnames or n == roles.id]]
     resolution = 1.0 / (np.asarray(classifier.outlier.size) + 1.0)
     return output_table(passed, products, recipe.properties, resolution)
-
-
-def given_log_prior(config: Config) -> np.ndarray | None:
-    """The log prior of the config; None for the training proportions, which the weights know."""
-    if config.model.prior == "training":
-        return None
-    return np.log(class_proportions(config.model.prior, list(config.taxonomy.classes)))
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """A first simulated catalogue of four overlapping classes, with known truth.
 
-The numbers are round ones, chosen so that the classes overlap about as much as real ones do; they
-are no survey's. One row of `_CLASSES` says what a class looks like.
+Round numbers, no survey's, chosen so that the classes overlap about as much as real ones do.
 """
 
 from typing import Any, NamedTuple
@@ -65,8 +64,7 @@ def simulate_catalog(n: int, seed: int) -> Table:
     release = rng.integers(1, 3, size=n)
     table = Table(masked=True)
     numbers = np.char.zfill(np.arange(1, n + 1).astype(str), 6)
-    names = np.char.add("SIM ", numbers)
-    _add(table, "name", names, None, "name of the source", "meta.id;meta.main")
+    _add(table, "name", np.char.add("SIM ", numbers), None, "source name", "meta.id;meta.main")
     _add_position(table, label, rng)
     _add(table, "Class", np.array(CLASSES)[label], None, "true class", "src.class")
     _add(table, "release", release, None, "release the row comes from", "meta.version")

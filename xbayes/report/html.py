@@ -1,6 +1,7 @@
 """The report as one HTML file that needs nothing else: no script, no font, no server."""
 
 from collections.abc import Mapping
+from math import isfinite
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -8,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from xbayes.report.context import PropertyCounts, ReportContext
 from xbayes.report.files import write_whole
 from xbayes.report.style import png_data_uri
-from xbayes.report.summary import number, score_tables, sentences
+from xbayes.report.summary import score_tables, sentences
 
 
 def write_report(path: Path, context: ReportContext) -> None:
@@ -84,7 +85,7 @@ def _penalties(context: ReportContext) -> dict:
                 "fold": penalty.fold,
                 "chosen": f"{penalty.chosen:.3g}",
                 "loss": [
-                    (number(loss), strength == penalty.chosen)
+                    (f"{loss:.4f}" if isfinite(loss) else "–", strength == penalty.chosen)
                     for strength, loss in zip(penalty.tried, penalty.loss, strict=True)
                 ]
                 if tried

@@ -16,6 +16,7 @@ class Cell(NamedTuple):
 
     value: str
     interval: str
+    note: str = ""
 
 
 class ScoreRow(NamedTuple):
@@ -104,7 +105,7 @@ def _of_calibration(ece: Mapping) -> str:
         )
     return (
         f"The probabilities are not calibrated: the expected calibration error is {value}, above "
-        f"the {limit} that a perfectly calibrated model exceeds one time in twenty. See Reliability."
+        f"the {limit} that a perfectly calibrated model exceeds one time in twenty."
     )
 
 
@@ -147,9 +148,9 @@ def _cell(score: Mapping) -> Cell:
     interval = ""
     if score.get("lo") is not None and score.get("hi") is not None:
         interval = f"{number(score['lo'])} – {number(score['hi'])}"
-    if score.get("calibrated_q95") is not None:
-        interval += f"; calibrated: up to {number(score['calibrated_q95'])}"
-    return Cell(number(score["value"]), interval.removeprefix("; "))
+    limit = score.get("calibrated_q95")
+    note = "" if limit is None else f"if calibrated: up to {number(limit)}"
+    return Cell(number(score["value"]), interval, note)
 
 
 def _strip(score: Mapping) -> dict[str, str] | None:

@@ -1,0 +1,278 @@
+"""Expressions over columns: a small language read with Python's grammar, and never run as Python.
+
+Numbers, columns (col("odd name") where the name is no identifier), pi, + - * / **, comparisons,
+and / or / not or & | ~, and the functions of functions.py. Text only in == and !=.
+"""
+
+import ast
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from astropy.table import Table
+from jaxtyping import Bool, Float
+
+from xbayes.config_checks import did_you_mean
+from xbayes.features import functions
+from xbayes.features.functions import NAMED, Function
+from xbayes.features.values import Value, constant, nothing, read_column
+from xbayes.types import InputError
+
+MAX_LENGTH = 2000
+MAX_DEPTH = 50
+_BINARY = {
+    ast.Add: functions.ADD,
+    ast.Sub: functions.SUBTRACT,
+    ast.Mult: functions.MULTIPLY,
+    ast.Div: functions.DIVIDE,
+    ast.Pow: functions.POWER,
+    ast.BitAnd: functions.AND,
+    ast.BitOr: functions.OR,
+}
+_UNARY = {
+    ast.UAdd: functions.PLUS,
+    ast.USub: functions.MINUS,
+    ast.Not: functions.NOT,
+    ast.Invert: functions.NOT,
+}
+_COMPARE = {
+    ast.Lt: np.less,
+    ast.LtE: np.less_equal,
+    ast.Gt: np.greater,
+    ast.GtE: np.greater_equal,
+    ast.Eq: np.equal,
+    ast.NotEq: np.not_equal,
+}
+_LANGUAGE = "use numbers, columns, + - * / **, comparisons, and, or, not and the functions"
+
+
+class Evaluated(NamedTuple):
+    """An expression in every row of a table."""
+
+    value: Float[np.ndarray, "N"]  # NaN where missing; a condition is 1 or 0
+    missing: Bool[np.ndarray, "N"]
+    nonpositive: Bool[np.ndarray, "N"]  # missing, as a present number has no log, root or inverse
+    is_condition: bool  # or missing everywhere, which may have been one
+
+    @property
+    def n_nonpositive(self) -> int:
+        """Rows that are missing for a log, root or division of present numbers without a result."""
+        return int(self.nonpositive.sum())
+
+
+class _Constant(NamedTuple):
+    value: float | str
+    place: str
+
+
+class _Column(NamedTuple):
+    name: str
+    place: str
+
+
+class _Call(NamedTuple):
+    function: Function
+    args: tuple["_Node", ...]
+    place: str
+
+
+class _Comparison(NamedTuple):
+    ufuncs: tuple[np.ufunc, ...]
+    args: tuple["_Node", ...]
+    place: str
+
+
+_Node = _Constant | _Column | _Call | _Comparison
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A parsed expression; columns are those it needs."""
+
+    text: str
+    columns: frozenset[str]
+    root: _Node
+
+    def evaluate(self, table: Table) -> Evaluated:
+        """Values for every row. Raises InputError for a lacking column or one of a wrong kind."""
+        values = {name: read_column(table, name) for name in sorted(self.columns)}
+        return self.evaluate_values(values, len(table))
+
+    def evaluate_values(self, values: Mapping[str, Value], n_rows: int) -> Evaluated:
+        """The same where the columns have been read already."""
+        with np.errstate(all="ignore"):
+            result = _run(self.root, values)
+        if result.kind == "text":
+            raise InputError(_text_message(self.root, result))
+        missing = np.broadcast_to(result.missing, n_rows).copy()
+        number = np.where(missing, np.nan, result.data.astype(np.float64))
+        nonpositive = np.broadcast_to(result.nonpositive, n_rows) & missing
+        return Evaluated(number, missing, nonpositive, result.kind in ("condition", "unknown"))
+
+
+def parse(text: str) -> Expression:
+    """Read an expression. Raises InputError that says at which character it goes wrong."""
+    text = text.strip()
+    if not text:
+        raise InputError("an empty expression; write one, such as log10(flux)")
+    if len(text) > MAX_LENGTH:
+        raise InputError(f"an expression may have {MAX_LENGTH} characters; found {len(text)}")
+    if "#" in text and "\n" in text:
+        # With the lines joined, a comment would swallow what follows it.
+        raise InputError("an expression over several lines may not hold a #; write it on one line")
+    # Each line end becomes one blank: positions stay, and a folded YAML text needs no backslash.
+    line = text.replace("\r", " ").replace("\n", " ")
+    root = _convert(_python_tree(line), line, 1)
+    return Expression(text, frozenset(_columns(root)), root)
+
+
+def _python_tree(line: str) -> ast.expr:
+    try:
+        with warnings.catch_warnings():
+            # Python warns of odd literals such as 1or 2; what is odd is refused below.
+            warnings.simplefilter("ignore")
+            return ast.parse(line, mode="eval").body
+    except SyntaxError as error:
+        hint = 'a column named like a Python word or with blanks is written col("its name")'
+        place = f"character {error.offset}: " if error.offset else ""
+        raise InputError(f"{place}not an expression ({error.msg}); {hint}") from None
+    except (ValueError, MemoryError, RecursionError) as error:
+        raise InputError(f"not an expression ({error or 'nested too deeply'})") from None
+
+
+def _place(node: ast.expr, line: str) -> str:
+    """Where a part of the expression stands, as messages say it."""
+    encoded = line.encode()  # Python counts bytes
+    start = len(encoded[: node.col_offset].decode(errors="replace"))
+    part = encoded[node.col_offset : node.end_col_offset].decode(errors="replace")
+    return f"character {start + 1}, {part if len(part) <= 40 else part[:37] + '...'}"
+
+
+def _convert(node: ast.expr, line: str, depth: int) -> _Node:
+    """Python's tree as one of our four nodes: what is not listed here does not pass."""
+    place = _place(node, line)
+    if depth > MAX_DEPTH:
+        raise InputError(f"{place}: nested deeper than {MAX_DEPTH}; split the expression")
+
+    def parts(nodes: list[ast.expr]) -> tuple[_Node, ...]:
+        return tuple(_convert(inner, line, depth + 1) for inner in nodes)
+
+    match node:
+        case ast.Constant():
+            return _literal(node.value, place)
+        case ast.Name(id="pi"):
+            return _Constant(float(np.pi), place)
+        case ast.Name():
+            return _Column(node.id, place)
+        case ast.BinOp() if type(node.op) in _BINARY:
+            return _Call(_BINARY[type(node.op)], parts([node.left, node.right]), place)
+        case ast.UnaryOp() if type(node.op) in _UNARY:
+            return _Call(_UNARY[type(node.op)], parts([node.operand]), place)
+        case ast.BoolOp():
+            function = functions.AND if isinstance(node.op, ast.And) else functions.OR
+            return _Call(function, parts(node.values), place)
+        case ast.Compare() if all(type(op) in _COMPARE for op in node.ops):
+            ufuncs = tuple(_COMPARE[type(op)] for op in node.ops)
+            return _Comparison(ufuncs, parts([node.left, *node.comparators]), place)
+        case ast.Call(func=ast.Name()) if not node.keywords:
+            return _call(node.func.id, parts(node.args), place)
+    hint = (
+        "write ** for a power" if isinstance(getattr(node, "op", None), ast.BitXor) else _LANGUAGE
+    )
+    raise InputError(f"{place}: not allowed in an expression; {hint}")
+
+
+def _literal(value: object, place: str) -> _Constant:
+    if isinstance(value, str):
+        return _Constant(value, place)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise InputError(f"{place}: not allowed in an expression; {_LANGUAGE}")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = np.inf
+    if not np.isfinite(number):
+        raise InputError(f"{place}: too large a number; the largest is about 1.8e308")
+    return _Constant(number, place)
+
+
+def _call(name: str, args: tuple[_Node, ...], place: str) -> _Node:
+    if name == "col":
+        if len(args) != 1 or not (
+            isinstance(args[0], _Constant) and isinstance(args[0].value, str)
+        ):
+            raise InputError(f'{place}: col takes one name in quotes, as in col("e flux")')
+        return _Column(args[0].value, place)
+    if name not in NAMED:
+        known = [*NAMED, "col"]
+        raise InputError(f"{place}: unknown function {name!r}{did_you_mean(name, known)}")
+    function = NAMED[name]
+    if len(args) < function.least or (function.most is not None and len(args) > function.most):
+        wanted = {None: f"{function.least} or more", function.least: f"{function.least}"}
+        several = wanted.get(function.most, f"{function.least} to {function.most}")
+        raise InputError(f"{place}: {name} takes {several} arguments; found {len(args)}")
+    return _Call(function, args, place)
+
+
+def _columns(node: _Node) -> set[str]:
+    match node:
+        case _Column():
+            return {node.name}
+        case _Call() | _Comparison():
+            return set().union(*map(_columns, node.args))
+    return set()
+
+
+def _run(node: _Node, values: Mapping[str, Value]) -> Value:
+    match node:
+        case _Constant():
+            return constant(node.value)
+        case _Column():
+            return values[node.name]
+    args = [_run(arg, values) for arg in node.args]
+    if isinstance(node, _Comparison):
+        return _compare(node, args)
+    kinds = node.function.kinds
+    wanted = [kinds[min(index, len(kinds) - 1)] for index in range(len(args))]
+    return node.function.apply(*map(_as_kind, wanted, args, node.args))
+
+
+def _compare(node: _Comparison, args: list[Value]) -> Value:
+    """a < b < c is a < b and b < c; each part is computed once."""
+    results = []
+    for ufunc, pair in zip(node.ufuncs, pairwise(zip(args, node.args, strict=True)), strict=True):
+        is_text = any(value.kind == "text" for value, _ in pair)
+        if is_text and ufunc not in (np.equal, np.not_equal):
+            raise InputError(f"{node.place}: text can only be compared with == and !=")
+        a, b = (_as_kind("text" if is_text else "number", value, arg) for value, arg in pair)
+        results.append(functions.compare(ufunc, a, b))
+    return functions.all_of(*results)
+
+
+def _as_kind(kind: str, value: Value, node: _Node) -> Value:
+    """The value of a node as its user needs it; a condition is also a number, 1 or 0."""
+    if kind in ("any", value.kind):
+        return value
+    if value.kind == "unknown":
+        return nothing(kind)
+    if kind == "number" and value.kind == "condition":
+        return value._replace(kind="number", data=value.data.astype(np.float64))
+    if value.kind == "text":
+        raise InputError(_text_message(node, value))
+    if kind == "text":
+        raise InputError(f"{node.place}: a number where text belongs; leave out the quotes")
+    raise InputError(
+        f"{node.place}: a number where a condition belongs; write a comparison such as (x > 3), "
+        "in brackets where & or | join it"
+    )
+
+
+def _text_message(node: _Node, value: Value) -> str:
+    row = int(np.flatnonzero(~value.missing)[0])
+    found = repr(str(value.data[row]))
+    if isinstance(node, _Column):
+        found = f"column {node.name!r} holds {found} (row {row + 1}); compare it with == or !="
+    return f"{node.place}: text where numbers belong: {found}"
