@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from xbayes.config import Config, FeatureConfig, catalog_path, class_proportions, prior_vector
+from xbayes.config import Config, FeatureConfig, catalog_path, class_proportions, given_log_prior
 from xbayes.config_file import dump_config, load_config, parse_config
 from xbayes.types import InputError
 
@@ -255,20 +255,44 @@ def test_catalog_path_expands_variables(monkeypatch: pytest.MonkeyPatch) -> None
 def test_proportions_become_a_vector_in_class_order() -> None:
     share = class_proportions({"XRB": 0.2, "AGN": 0.5, "Star": 0.3}, CLASSES)
     np.testing.assert_allclose(share, [0.5, 0.3, 0.2], rtol=0, atol=1e-15)
-    counts = np.array([6, 3, 1])
-    np.testing.assert_array_equal(prior_vector("training", CLASSES, counts), [0.6, 0.3, 0.1])
-    np.testing.assert_array_equal(
-        prior_vector({"XRB": 0.2, "AGN": 0.5, "Star": 0.3}, CLASSES, counts), share
-    )
     with pytest.raises(InputError, match=r"AGM: no such class \(did you mean 'AGN'\?\)"):
         class_proportions({"AGM": 0.5, "Star": 0.3, "XRB": 0.2}, CLASSES)
-    with pytest.raises(InputError, match="no training rows of class 'XRB'"):
-        prior_vector("training", CLASSES, np.array([6, 3, 0]))
+
+
+def test_a_given_prior_is_a_log_prior_and_the_training_one_is_left_to_the_weights() -> None:
+    assert given_log_prior(parse_config(TEXT)) is None
+    given = parse_config(TEXT, overrides=["model.prior={XRB: 0.2, AGN: 0.5, Star: 0.3}"])
+    np.testing.assert_allclose(given_log_prior(given), np.log([0.5, 0.3, 0.2]), rtol=1e-15)
 
 
 def test_numbers_may_be_raw_labels() -> None:
     config = parse_config(edited("[NS]", "[0, 7]"))
     assert config.taxonomy.left_out == ("0", "7")
+
+
+EXTENDING = """\
+extends: base.yaml
+name: other
+features: {flux: null, abs_b: {missing: evidence}}
+model: {stats: 2}
+"""
+
+
+def test_a_config_extends_another(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text(TEXT, encoding="utf-8")
+    path = tmp_path / "other.yaml"
+    path.write_text(EXTENDING.replace("stats", "starts"), encoding="utf-8")
+    config = load_config(path, ["model.weights=property"])
+    assert (config.name, config.model.starts, config.model.weights) == ("other", 2, "property")
+    assert list(config.features) == ["abs_b"]
+    assert config.features["abs_b"].missing == "evidence"
+    assert config.features["abs_b"].bounds == (0, 90)
+    path.write_text(EXTENDING, encoding="utf-8")
+    with pytest.raises(InputError, match=r"other\.yaml:4:9: model\.stats: unknown key"):
+        load_config(path)
+    (tmp_path / "base.yaml").write_text("extends: other.yaml\n", encoding="utf-8")
+    with pytest.raises(InputError, match="break the circle"):
+        load_config(path)
 
 
 def test_dump_loads_back_and_keeps_the_variable() -> None:
@@ -311,8 +335,7 @@ def test_dump_round_trip(
 
 
 yaml_bits = st.sampled_from(
-    list(":-[]{}#&*!|>'\"%@`,? \n\t~")
-    + ["a", "1", "name: x\n", "  ", "<<", "2020-99-99", "0x", "é"]
+    [*":-[]{}#&*!|>'\"%@`,? \n\t~", "a", "1", "name: x\n", "  ", "<<", "2020-99-99", "0x", "é"]
 )
 
 

@@ -1,7 +1,8 @@
 """What each command does, once its arguments are parsed; the rooms do the work."""
 
 import json
-from importlib.resources import files
+import sys
+from importlib.resources import as_file, files
 from pathlib import Path
 
 from rich.console import Console
@@ -24,11 +25,13 @@ BLOCKS = {
 
 def demo(out: Path, seed: int, overwrite: bool, reporter: Reporter) -> None:
     """Simulate next to the run, run the demo config on it."""
-    with files("xbayes").joinpath("demo.yaml") as path:
+    from xbayes.run import check_folder
+
+    with as_file(files("xbayes").joinpath("demo.yaml")) as path:
         config = load_config(str(path))
     catalog = out.with_name(out.name + "-catalog.fits")
     catalog.parent.mkdir(parents=True, exist_ok=True)
-    check_output(out, overwrite)
+    check_folder(out, overwrite)
     write_catalog(simulate_catalog(3000, seed), catalog, overwrite=True)
     _experiment(config, catalog, out, overwrite, reporter)
 
@@ -93,6 +96,8 @@ def _experiment(
     use_precision(config)
     with reporter:
         folder = run_experiment(config, catalog, out, overwrite, reporter)
+    for warning in json.loads((folder / "provenance.json").read_text())["warnings"]:
+        print(f"warning: {warning}", file=sys.stderr)
     _print_metrics(json.loads((folder / "metrics.json").read_text()), config.name)
     Console().print(f"report: [bold]{folder / 'report.html'}[/bold]", highlight=False, soft_wrap=True)
 

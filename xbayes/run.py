@@ -103,6 +103,7 @@ def load_training(config: Config, path: Path) -> Training:
     needed = [*needed_columns(config), roles.label, *roles.keep]
     needed += [column for column in (roles.group, roles.block) if column]
     table = check_catalog(read_catalog(path), roles, needed, "train")
+    _refuse_what_fits_cannot_hold(table[list(dict.fromkeys([roles.id, *roles.keep]))])
     class_index, kept = class_indices(table[roles.label], config.taxonomy)
     table, class_index = table[kept], class_index[kept]
     features, report = build_features(table, config)
@@ -139,12 +140,7 @@ def classify_catalog(
 @contextmanager
 def fresh_folder(out: Path, overwrite: bool) -> Iterator[Path]:
     """A temporary folder that becomes `out` if all goes well, and vanishes if not."""
-    if out.exists() and not overwrite:
-        raise InputError(f"{out} exists; give another --out, or --overwrite to replace it")
-    if out.is_file():
-        raise InputError(f"{out} is a file; a run is a folder: give another --out")
-    if out.exists() and any(out.iterdir()) and not (out / "model").is_dir():
-        raise InputError(f"{out} is a folder that no run wrote; --overwrite replaces runs only")
+    check_folder(out, overwrite)
     folder = out.with_name(f".{out.name}.partial-{os.getpid()}")
     folder.mkdir(parents=True)
     try:
@@ -154,6 +150,16 @@ def fresh_folder(out: Path, overwrite: bool) -> Iterator[Path]:
         folder.rename(out)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def check_folder(out: Path, overwrite: bool) -> None:
+    """Raise `InputError` where no run may be written."""
+    if out.exists() and not overwrite:
+        raise InputError(f"{out} exists; give another --out, or --overwrite to replace it")
+    if out.is_file():
+        raise InputError(f"{out} is a file; a run is a folder: give another --out")
+    if out.exists() and any(out.iterdir()) and not (out / "model").is_dir():
+        raise InputError(f"{out} is a folder that no run wrote; --overwrite replaces runs only")
 
 
 def _cross_validate(training: Training, recipe: Recipe, progress: Progress) -> CrossValidation:
@@ -184,11 +190,21 @@ def _fit_on_all(training: Training, recipe: Recipe) -> tuple[Classifier, FitRepo
     return fit_classifier(recipe, training.features, truth, fold, key)
 
 
+def _refuse_what_fits_cannot_hold(table: Table) -> None:
+    """Known now, rather than when `catalog.fits` is written after all the work."""
+    for name in table.colnames:
+        values = np.ma.asarray(table[name]).compressed()
+        if values.dtype.kind == "U":
+            for text in values[~np.strings.isascii(values)] if hasattr(np.strings, "isascii") else []:
+                raise InputError(f"column {name!r} holds {text!r}, which FITS cannot; use plain ASCII")
+
+
 def _drop_useless(
     config: Config, features: Features, labelled: np.ndarray
 ) -> tuple[Config, Features, list[str]]:
     """Leave out features that are constant or missing in every labelled row, with a warning each."""
-    useful, warnings = useful_features(features, labelled, list(config.features))
+    evidence = np.array([feature.missing == "evidence" for feature in config.features.values()])
+    useful, warnings = useful_features(features, labelled, list(config.features), evidence)
     if not useful.any():
         raise InputError(
             "no feature varies among the labelled rows, so nothing can be learned; "

@@ -1,40 +1,41 @@
 """A table and a config to the arrays that the models read.
 
 Every row is built from itself alone, but for one thing: whether a column was measured in a block
-of rows is seen in the whole block. So no row of a test part can alter a training row's values.
+of rows is seen in the whole block. So what a test row holds cannot alter a training row's values.
 """
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from astropy.table import Table
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
 from xbayes.config import Config, FeatureConfig
-from xbayes.features.expression import Evaluated, Expression, parse
+from xbayes.features.expression import Expression, parse
 from xbayes.features.values import Value, read_column
 from xbayes.types import Features, InputError, Properties
 
 # A few empty cells are non-detections; a whole empty block is a column never measured there.
 MIN_BLOCK = 20
-_PARTS = ("expression", "error", "measured")
+T = TypeVar("T")
 
 
 class FeatureCounts(NamedTuple):
-    """Rows of one feature in each state; the first three sum to the rows of the table."""
+    """Rows of one feature in each state; observed, missing and not surveyed are all rows."""
 
+    name: str
     observed: int
     missing: int  # although surveyed
     not_surveyed: int
-    nonpositive: int  # of the missing: a log, root or division of present numbers has no result
+    non_positive: int  # of the missing: a log, root or division of present numbers has no result
     outside_bounds: int  # of the observed
 
 
 class FeatureReport(NamedTuple):
-    """What became of the rows, by feature name, and what the user should know of it."""
+    """What became of the rows, per feature, and what the user should know of it."""
 
-    counts: dict[str, FeatureCounts]
+    counts: tuple[FeatureCounts, ...]
     warnings: tuple[str, ...]
 
 
@@ -45,11 +46,6 @@ class _Parsed(NamedTuple):
     expression: Expression
     error: Expression | None
     measured: Expression | None
-
-    @property
-    def columns(self) -> frozenset[str]:
-        parts = (self.expression, self.error, self.measured)
-        return frozenset().union(*(part.columns for part in parts if part is not None))
 
 
 class _Built(NamedTuple):
@@ -66,29 +62,223 @@ def build_features(table: Table, config: Config) -> tuple[Features, FeatureRepor
     """The features of every row, in the order of the config.
 
     A value is not surveyed where `measured` is not true, and where a column of its expression is
-    unmeasured: absent from the file, or missing in all of a block of at least MIN_BLOCK rows.
-    The weight is 1 without an error column; with one it is 1 / error in the unit of the
-    expression, 0 where unknown, to be normalised on the training part.
-    Raises InputError, one line for each feature that cannot be built.
+    unmeasured: absent from the file, or missing in all of a block of at least MIN_BLOCK rows (all
+    columns of a coalesce).
+    The weight is 1 without an error; with one it is 1 / error in the unit of the expression, to be
+    normalised on the training part, and 0 where the error is unknown or not positive.
+    Raises InputError, one line for each thing wrong.
     """
     parsed = _parse(config)
-    values, problems = {}, []
-    for column in sorted(frozenset().union(*(feature.columns for feature in parsed.values()))):
-        try:
-            values[column] = read_column(table, column)
-        except InputError as error:
-            users = [name for name, feature in parsed.items() if column in feature.columns]
-            problems.append(f"features.{users[0]}: {error}")
-    if problems:
-        raise InputError("\n".join(problems))
+    values = _read_columns(table, needed_columns(config))
     unmeasured = _unmeasured(table, values, config.catalog.block)
-    built = _for_each(parsed, lambda feature: _build(feature, values, unmeasured, len(table)))
-    columns = list(built.values())
-    features = Features(
-        value=np.stack([column.value for column in columns], axis=1),
-        observed=np.stack([column.observed for column in columns], axis=1),
-        surveyed=np.stack([column.surveyed for column in columns], axis=1),
-        weight=np.stack([column.weight for column in columns], axis=1),
+    built = _for_each(
+        parsed, lambda name: _build(name, parsed[name], values, unmeasured, len(table))
     )
-    counts = {name: column.counts for name, column in built.items()}
-    return features, FeatureReport(counts, _warnings(counts, config))
+    value, observed, surveyed, weight, counts = zip(*built.values(), strict=True)
+    features = Features(*(np.stack(part, axis=1) for part in (value, observed, surveyed, weight)))
+    return features, FeatureReport(counts, tuple(_warnings(counts, config)))
+
+
+def needed_columns(config: Config) -> dict[str, tuple[str, ...]]:
+    """The columns that the features read, each with the names of those features.
+
+    Raises InputError for expressions that cannot be read.
+    """
+    users: dict[str, tuple[str, ...]] = {}
+    for name, feature in _parse(config).items():
+        for column in sorted(_columns(feature)):
+            users[column] = (*users.get(column, ()), name)
+    return users
+
+
+def scale_bounds(feature: FeatureConfig) -> tuple[float, float]:
+    """The natural limits after the scale; -inf and inf stand for none.
+
+    A squashed value stays within -1 and 1 anyway; these are limits only where the config says so.
+    """
+    low, high = feature.bounds or (None, None)
+    lowest = -np.inf if low is None or (feature.scale == "log10" and low <= 0) else low
+    limits = np.array([lowest, np.inf if high is None else high], dtype=np.float64)
+    known = np.isfinite(limits)
+    limits[known] = _scaled(limits[known], feature.scale)
+    return float(limits[0]), float(limits[1])
+
+
+def properties_of(config: Config) -> Properties:
+    """The names on the axes F, G and C; categories in the order they first appear."""
+    categories = tuple(dict.fromkeys(f.category for f in config.features.values()))
+    return Properties(
+        tuple(config.features),
+        categories,
+        tuple(categories.index(f.category) for f in config.features.values()),
+        tuple(config.taxonomy.classes),
+    )
+
+
+def useful_features(
+    features: Features,
+    rows: Bool[np.ndarray, "N"],
+    names: Sequence[str],
+    evidence: Bool[np.ndarray, "F"] | None = None,
+) -> tuple[Bool[np.ndarray, "F"], list[str]]:
+    """Which features tell the rows apart, and a warning for each that does not.
+
+    One that is missing everywhere, or has one value only, tells nothing; unless its absence is
+    evidence (`missing: evidence`, false for all by default) and it is there in some rows only.
+    """
+    useful = np.ones(len(names), bool)
+    warnings = []
+    for f, name in enumerate(names):
+        observed = np.asarray(features.observed)[rows, f]
+        values = np.asarray(features.value)[rows, f][observed]
+        gaps = bool((np.asarray(features.surveyed)[rows, f] & ~observed).any())
+        if not values.size:
+            state = "is missing in every labelled row"
+        elif values.min() < values.max() or (gaps and evidence is not None and evidence[f]):
+            continue
+        else:
+            state = f"has the same value, {values[0]:.6g}, in every labelled row that has one"
+        useful[f] = False
+        warnings.append(f"feature {name!r} {state}; it is left out")
+    return useful, warnings
+
+
+def _for_each(names: Iterable[str], do: Callable[[str], T]) -> dict[str, T]:
+    """Do it for every name, then tell all that went wrong at once."""
+    results, problems = {}, []
+    for name in names:
+        try:
+            results[name] = do(name)
+        except InputError as error:
+            problems += str(error).splitlines()
+    if problems:
+        raise InputError("\n".join(dict.fromkeys(problems)))
+    return results
+
+
+def _parse(config: Config) -> dict[str, _Parsed]:
+    return _for_each(config.features, lambda name: _parse_feature(name, config.features[name]))
+
+
+def _parse_feature(name: str, feature: FeatureConfig) -> _Parsed:
+    texts = {
+        "expression": feature.expression,
+        "error": feature.error,
+        "measured": feature.measured,
+    }
+    given = {part: text for part, text in texts.items() if text is not None}
+    parsed = _for_each(given, lambda part: _told(f"features.{name}.{part}", parse, given[part]))
+    return _Parsed(feature, parsed["expression"], parsed.get("error"), parsed.get("measured"))
+
+
+def _told(place: str, do: Callable[..., T], *args: object) -> T:
+    """Do it; an error says which part of the config it is about."""
+    try:
+        return do(*args)
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from None
+
+
+def _columns(feature: _Parsed) -> frozenset[str]:
+    parts = (feature.expression, feature.error, feature.measured)
+    return frozenset().union(*(part.columns for part in parts if part is not None))
+
+
+def _read_columns(table: Table, needed: Mapping[str, tuple[str, ...]]) -> dict[str, Value]:
+    return _for_each(
+        needed, lambda name: _told(f"features.{needed[name][0]}", read_column, table, name)
+    )
+
+
+def _unmeasured(
+    table: Table, values: Mapping[str, Value], block: str | None
+) -> dict[str, Bool[np.ndarray, "N"]]:
+    """Per column, the rows in which nobody measured it."""
+    index = np.zeros(len(table), int)
+    # A table to be classified need not say which release its rows come from.
+    if block in table.colnames:
+        blocks = read_column(table, block)
+        names, index = np.unique(blocks.data, return_inverse=True)
+        index = np.where(blocks.missing, len(names), index)
+    size = np.bincount(index)
+    rows = {}
+    for name, value in values.items():
+        lacking = np.bincount(index, weights=value.missing, minlength=len(size))
+        rows[name] = ((lacking == size) & (size >= MIN_BLOCK))[index]
+        if (table[name].info.meta or {}).get("absent"):
+            rows[name] = np.ones(len(table), bool)
+    return rows
+
+
+def _build(
+    name: str,
+    feature: _Parsed,
+    values: Mapping[str, Value],
+    unmeasured: Mapping[str, Bool[np.ndarray, "N"]],
+    n_rows: int,
+) -> _Built:
+    config, place = feature.config, f"features.{name}"
+    raw = _told(f"{place}.expression", feature.expression.evaluate_values, values, n_rows)
+    with np.errstate(all="ignore"):
+        value = _scaled(raw.value, config.scale)
+    missing = ~np.isfinite(value)
+    non_positive = raw.nonpositive | ((config.scale == "log10") & (raw.value <= 0))
+    surveyed = _surveyed(place, feature, values, n_rows)
+    surveyed &= ~feature.expression.unmeasured(unmeasured, n_rows)
+    observed = surveyed & ~missing
+    low, high = scale_bounds(config)
+    counts = FeatureCounts(
+        name,
+        observed=int(observed.sum()),
+        missing=int((surveyed & missing).sum()),
+        not_surveyed=int((~surveyed).sum()),
+        non_positive=int((surveyed & missing & non_positive).sum()),
+        outside_bounds=int((observed & ((value < low) | (value > high))).sum()),
+    )
+    weight = _weight(place, feature.error, values, n_rows)
+    return _Built(np.where(observed, value, 0.0), observed, surveyed, weight, counts)
+
+
+def _scaled(value: Float[np.ndarray, "N"], scale: str) -> Float[np.ndarray, "N"]:
+    if scale == "log10":
+        return np.log10(value)
+    return value / (1 + np.abs(value)) if scale == "squash" else value
+
+
+def _surveyed(
+    place: str, feature: _Parsed, values: Mapping[str, Value], n_rows: int
+) -> Bool[np.ndarray, "N"]:
+    """Where `measured` is true; where it is missing, nobody says that anybody looked."""
+    if feature.measured is None:
+        return np.ones(n_rows, bool)
+    place = f"{place}.measured"
+    measured = _told(place, feature.measured.evaluate_values, values, n_rows)
+    if not measured.is_condition:
+        raise InputError(f"{place}: must be a condition, such as dec > -30; found a number")
+    return ~measured.missing & (measured.value == 1)
+
+
+def _weight(
+    place: str, error: Expression | None, values: Mapping[str, Value], n_rows: int
+) -> Float[np.ndarray, "N"]:
+    if error is None:
+        return np.ones(n_rows)
+    size = _told(f"{place}.error", error.evaluate_values, values, n_rows).value
+    with np.errstate(all="ignore"):
+        weight = 1 / size
+    return np.where(np.isfinite(weight) & (size > 0), weight, 0.0)
+
+
+def _warnings(counts: Iterable[FeatureCounts], config: Config) -> Iterable[str]:
+    for count in counts:
+        if count.non_positive:
+            yield (
+                f"feature {count.name!r}: {count.non_positive} values are logs of non-positive "
+                "numbers, or ratios or powers without a value, and count as missing"
+            )
+        if count.outside_bounds:
+            bounds = config.features[count.name].bounds
+            yield (
+                f"feature {count.name!r}: {count.outside_bounds} values lie outside its bounds "
+                f"{list(bounds or ())}; check the expression or the bounds"
+            )

@@ -8,6 +8,7 @@ import ast
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -111,6 +112,12 @@ class Expression:
         number = np.where(missing, np.nan, result.data.astype(np.float64))
         nonpositive = np.broadcast_to(result.nonpositive, n_rows) & missing
         return Evaluated(number, missing, nonpositive, result.kind in ("condition", "unknown"))
+
+    def unmeasured(
+        self, columns: Mapping[str, Bool[np.ndarray, "N"]], n_rows: int
+    ) -> Bool[np.ndarray, "N"]:
+        """Rows in which a column it needs is unmeasured; of a coalesce, all of its arguments."""
+        return np.broadcast_to(_unmeasured(self.root, columns), n_rows)
 
 
 def parse(text: str) -> Expression:
@@ -224,6 +231,19 @@ def _columns(node: _Node) -> set[str]:
         case _Call() | _Comparison():
             return set().union(*map(_columns, node.args))
     return set()
+
+
+def _unmeasured(
+    node: _Node, columns: Mapping[str, Bool[np.ndarray, "N"]]
+) -> Bool[np.ndarray, "..."]:
+    match node:
+        case _Column():
+            return columns[node.name]
+        case _Constant():
+            return np.array([False])
+    any_suffices = isinstance(node, _Call) and node.function is NAMED["coalesce"]
+    combine = np.logical_and if any_suffices else np.logical_or
+    return reduce(combine, [_unmeasured(arg, columns) for arg in node.args])
 
 
 def _run(node: _Node, values: Mapping[str, Value]) -> Value:

@@ -92,5 +92,5 @@ def _panel(
 
 
 def _few_lines(text: str) -> str:
-    lines = text.split("\n")
+    lines = text.replace("$", r"\$").split("\n")
     return "\n".join(lines if len(lines) <= LABEL_LINES else [*lines[: LABEL_LINES - 1], "…"])

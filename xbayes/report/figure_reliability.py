@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, PercentFormatter
 from scipy.stats import beta, binom
 
-from xbayes.report.style import FAINT, MUTED, WIDTH, class_colours, styled
+from xbayes.report.style import FAINT, MUTED, WIDTH, class_colours, shortened, styled
 
 N_BINS = 10
 COLUMNS = 4
@@ -53,7 +53,7 @@ def draw_reliability(
     n_columns = min(COLUMNS, len(classes))
     n_rows = -(-len(classes) // n_columns)
     width = max(5.5, WIDTH * n_columns / COLUMNS)
-    figure = Figure((width, (1.0 if n_columns > 2 else 1.4) + 3.4 * n_rows), layout="constrained")
+    figure = Figure((width, (1.0 if n_columns > 3 else 1.4) + 3.4 * n_rows), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06)
     axes = figure.subplots(
         2 * n_rows, n_columns, squeeze=False, height_ratios=[3, 1] * n_rows, sharex=True
@@ -64,14 +64,16 @@ def draw_reliability(
         bins = reliability(posterior[:, c], truth == c)
         _diagram(panel, bins, colour)
         _histogram(below, bins, colour)
-        panel.set_title(f"{name} ({np.sum(truth == c):,} sources)", fontweight="bold")
-        of_class = f" of {name}" if len(name) < 12 else ""
+        short = shortened(name, 12)
+        panel.set_title(short, fontweight="bold")
+        panel.set_title(f"{np.sum(truth == c):,} sources", loc="right", fontsize=8.5, color=MUTED)
+        of_class = f" of {short}" if len(name) < 12 else ""
         below.set_xlabel("predicted probability" + of_class)
         if column == 0:
             panel.set_ylabel("observed fraction")
             below.set_ylabel("sources")
     handles, names = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=3 if n_columns > 2 else 1)
+    figure.legend(handles, names, loc="outside lower center", ncols=3 if n_columns > 3 else 1)
     for c in range(len(classes), n_rows * n_columns):
         row, column = divmod(c, n_columns)
         axes[2 * row, column].set_visible(False)

@@ -74,10 +74,10 @@ def draw_track(track: Track) -> Figure:
     height = bands[-1].bottom
     legend_lines = -(-len(track.classes) // LEGEND_COLUMNS)
     figure = Figure((WIDTH, ABOVE + 0.19 * (legend_lines - 1) + height + BELOW))
-    page = _axes(figure, (0, WIDTH), 0, height)
+    page = _axes(figure, (0.0, WIDTH), height)
     page.set_xlim(0, WIDTH)
     page.axis("off")
-    shares, odds = _axes(figure, BARS, 0, height), _axes(figure, ODDS, 0, height)
+    shares, odds = _axes(figure, BARS, height), _axes(figure, ODDS, height)
     for i, band in enumerate(bands):
         _draw_names(page, band, shaded=i % 2 == 1)
         _stacked_bar(shares, band, track.classes, thick=i == 0)
@@ -89,7 +89,7 @@ def draw_track(track: Track) -> Figure:
 
 def _bands(track: Track, against: int) -> list[_Band]:
     def evidence(scores: np.ndarray) -> np.ndarray:
-        return scores[..., track.prediction] - scores[..., against]
+        return np.asarray(scores[..., track.prediction] - scores[..., against])
 
     added = evidence(np.asarray(track.contribution, float))  # [F]
     prior = evidence(np.asarray(track.log_prior, float))
@@ -124,14 +124,13 @@ def _head(top: float) -> float:
     return top + GAP + HEAD / 2
 
 
-def _axes(figure: Figure, span: tuple[float, float], top: float, bottom: float) -> Axes:
+def _axes(figure: Figure, span: tuple[float, float], bottom: float) -> Axes:
     """Axes over `span` inches, whose y is inches from the top of the ledger."""
     width, height = figure.get_size_inches()
-    size = bottom - top
-    place = (span[0] / width, BELOW / height, (span[1] - span[0]) / width, size / height)
+    place = (span[0] / width, BELOW / height, (span[1] - span[0]) / width, bottom / height)
     axes = figure.add_axes(place)
     axes.patch.set_alpha(0)
-    axes.set_ylim(bottom, top)
+    axes.set_ylim(bottom, 0)
     axes.set_yticks([])
     axes.spines[["left", "top", "right"]].set_visible(False)
     return axes

@@ -77,7 +77,7 @@ def _by_category(alpha, features, categories, group) -> Figure:
         text = shortened(", ".join(names), 95)
         place = {"xytext": (4, 0), "textcoords": "offset points", "va": "top"}
         axes.annotate(text, (0, row + 0.28), **place, fontsize=8, color=MUTED)
-    axes.set_yticks(range(len(present)), [categories[p] for p in present])
+    axes.set_yticks(range(len(present)), [shortened(categories[p], 20) for p in present])
     axes.set_ylim(len(present) - 0.3, -0.5)
     axes.set_xlim(0, 1.12 * max(float(height.max()), 1.0))
     _mark_one(axes)
@@ -87,9 +87,7 @@ def _by_category(alpha, features, categories, group) -> Figure:
 
 def _bars(axes: Axes, alpha, features, categories, group) -> None:
     colours = category_colours(categories)
-    for g in np.unique(group):
-        rows = np.flatnonzero(group == g)
-        axes.barh(rows, alpha[rows], 0.72, color=colours[categories[g]], label=categories[g])
+    axes.barh(range(len(group)), alpha, 0.72, color=[colours[categories[g]] for g in group])
     limit = max(float(alpha.max()), 1.0)
     for row, value in enumerate(alpha):
         place = ((value, row), (3, 0))
@@ -108,7 +106,7 @@ def _bars(axes: Axes, alpha, features, categories, group) -> None:
     _mark_one(axes)
     breaks = np.flatnonzero(np.diff(group)) + 0.5
     axes.hlines(breaks, 0, 1.22 * limit, color=FAINT, linewidth=0.9)
-    axes.figure.legend(loc="outside upper left", ncols=5)
+    _legend(axes, categories, group, n_columns=4)
 
 
 def _mark_one(axes: Axes) -> None:
@@ -188,8 +186,15 @@ def _name_categories(axes: Axes, categories: Sequence[str], group: np.ndarray) -
     colours = category_colours(categories)
     for tick, g in zip(axes.get_yticklabels(), group, strict=True):
         tick.set_color(colours[categories[g]])
-    handles = [Patch(color=colours[categories[g]], label=categories[g]) for g in np.unique(group)]
-    axes.figure.legend(handles=handles, loc="outside upper left", ncols=2, columnspacing=1.2)
+    _legend(axes, categories, group, n_columns=2)
+
+
+def _legend(axes: Axes, categories: Sequence[str], group: np.ndarray, n_columns: int) -> None:
+    present = [categories[g] for g in np.unique(group)]
+    handles = [Patch(color=category_colours(categories)[name]) for name in present]
+    names = [shortened(name, 20) for name in present]
+    place = {"loc": "outside upper left", "ncols": n_columns, "columnspacing": 1.2}
+    axes.figure.legend(handles, names, **place)
 
 
 def _numbers(axes: Axes, cells: np.ndarray, mesh: ScalarMappable, size: float) -> None:

@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from xbayes.report.context import PropertyCounts, ReportContext
 from xbayes.report.files import write_whole
-from xbayes.report.style import png_data_uri
+from xbayes.report.style import WIDTH, png_data_uri
 from xbayes.report.summary import score_tables, sentences
 
 
@@ -61,6 +61,7 @@ def _sections(context: ReportContext) -> list[dict]:
                     "caption": shown.caption,
                     # Inches of the figure are those of the page, so that its letters are readable.
                     "width": f"{shown.figure.get_figwidth() * 96:.0f}px",
+                    "share": f"{100 * shown.figure.get_figwidth() / WIDTH:.0f}%",
                 }
                 for shown in section.figures
             ],

@@ -108,6 +108,7 @@ def provenance_of(results: Results) -> dict:
         "device": str(jax.devices()[0].device_kind),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "seconds": round(results.seconds, 1),
+        "warnings": list(results.warnings),
     }
 
 

@@ -92,8 +92,9 @@ def readable_on(colour) -> str:
 
 
 def shortened(text: str, length: int) -> str:
-    """At most `length` characters, the last an ellipsis where some were dropped."""
-    return text if len(text) <= length else text[: max(length - 1, 1)].rstrip() + "…"
+    """At most `length` characters, an ellipsis where some were dropped; never a formula."""
+    short = text if len(text) <= length else text[: max(length - 1, 1)].rstrip() + "…"
+    return short.replace("$", r"\$")  # or matplotlib would set what is between two as mathematics
 
 
 def save_png(figure: Figure, path: Path) -> None:

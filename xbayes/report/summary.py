@@ -119,7 +119,10 @@ def score_tables(context: ReportContext) -> ScoreTables:
         "held out, re-weighted to the expected proportions",
     ]
     proportions = metrics.get("proportions", {})
-    sky = ", ".join(f"{name} {100 * share:.3g} %" for name, share in proportions.items())
+    sky = ", ".join(
+        f"{name}\N{NO-BREAK SPACE}{100 * share:.3g}\N{NO-BREAK SPACE}%"
+        for name, share in proportions.items()
+    )
     notes = [
         "sources the classifier learned from",
         "sources it never saw, in the proportions of the labelled sample",

@@ -43,7 +43,9 @@ def facts_text(track: Track, against: int) -> str:
     without = f"{shortened(track.alternative, 18)} if one category is left out"
     if not track.alternative:
         without = f"{predicted} whichever category is left out"
-    standing = f"{100 * track.outlier_p:.2g} % of known {predicted} are at least as strange"
+    strange = 100 * track.outlier_p
+    share = f"{strange:.0f}" if strange >= 9.5 else f"{strange:.1g}"
+    standing = f"{share} % of known {predicted} are at least as strange"
     second = f"runner-up {other} {percent_text(track.posterior[against], 1)}"
     return "  ·  ".join([second, without, standing])
 

@@ -1,0 +1,186 @@
+import base64
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from xbayes.report.context import KNOWN_SECTIONS, PropertyCounts
+from xbayes.report.html import flattened, render_report, write_report
+from xbayes.report.labels import PropertyLabel
+from xbayes.report.summary import listed, number, score_tables, sentences
+
+VOID = {"meta", "img", "br", "hr", "link", "input"}
+
+
+class Page(HTMLParser):
+    """What the tests ask of a page: its anchors, links, sources, tags and text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.ids, self.links, self.sources, self.tags, self.text = [], [], [], [], []
+        self._open = []
+        self.feed(text)
+        self.close()
+        assert not self._open
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        self.tags.append(tag)
+        self.ids += [given["id"]] if "id" in given else []
+        self.links += [given["href"]] if "href" in given else []
+        self.sources += [given["src"]] if "src" in given else []
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self._open.pop() == tag
+
+    def handle_data(self, data):
+        if self._open and self._open[-1] != "style":
+            self.text.append(data)
+
+    @property
+    def words(self):
+        return " ".join(" ".join(self.text).split())
+
+
+@pytest.fixture(scope="module")
+def context(invented):
+    return invented.context()
+
+
+@pytest.fixture(scope="module")
+def page(context):
+    return Page(render_report(context))
+
+
+def test_the_sections_come_in_order_and_every_link_leads_to_one(page):
+    first, last = ["warnings", "summary", "results"], ["penalty", "properties", "provenance"]
+    assert page.ids == [*first, *KNOWN_SECTIONS, *last]
+    assert page.links == [f"#{anchor}" for anchor in page.ids]
+
+
+def test_the_report_needs_nothing_but_itself(context, tmp_path):
+    write_report(tmp_path / "report.html", context)
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert not re.search(r"(src|href)\s*=\s*[\"'](https?:|//)", text)
+    assert not re.search(r"@import|url\(", text)
+    assert {"script", "link", "iframe"}.isdisjoint(Page(text).tags)
+
+
+def test_a_report_of_sixty_properties_and_ten_classes_stays_small(invented):
+    text = render_report(invented.context(60, 10))
+    assert len(text.encode()) < 15e6
+    assert Page(text).ids
+
+
+def test_every_figure_is_a_png_inside_the_page(page, context):
+    assert len(page.sources) == sum(len(section.figures) for section in context.sections)
+    for source in page.sources:
+        kind, _, content = source.partition(",")
+        assert kind == "data:image/png;base64"
+        assert base64.b64decode(content, validate=True).startswith(b"\x89PNG")
+
+
+def test_the_blocks_are_labelled_as_what_they_are(page):
+    for label in (
+        "in sample (optimistic)",
+        "held out (out of fold)",
+        "held out, re-weighted to the expected proportions",
+    ):
+        assert page.words.count(label) == 2  # of all classes together, and class by class
+
+
+def test_each_score_is_shown_with_its_interval(page, context):
+    for block in ("in_sample", "cross_validated", "prior_weighted"):
+        scores = context.metrics[block]
+        for score in (scores["log_loss"], scores["brier"], *scores["f1"].values()):
+            assert number(score["value"]) in page.words
+            assert f"{number(score['lo'])} – {number(score['hi'])}" in page.words
+
+
+def test_the_summary_is_in_plain_words(context):
+    told = " ".join(sentences(context))
+    f1 = context.metrics["cross_validated"]["f1"]["XRB"]
+    assert "2,300 labelled sources of 4 classes" in told
+    assert f"XRB: held-out F1 {f1['value']:.3f} (90 % interval {f1['lo']:.3f} to" in told
+    assert "not calibrated" in told  # the invented model is too sure of itself
+
+
+def test_a_calibrated_model_is_called_so(context):
+    ece = {"value": 0.01, "lo": None, "hi": None, "calibrated_q95": 0.02}
+    held_out = {**context.metrics["cross_validated"], "ece": ece}
+    calibrated = context._replace(metrics={**context.metrics, "cross_validated": held_out})
+    assert "calibrated as far as these sources can tell" in sentences(calibrated)[-1]
+
+
+def test_scores_without_a_value_are_dashes(context):
+    nothing = {"value": None, "lo": None, "hi": None}
+    held_out = context.metrics["cross_validated"]
+    held_out = {**held_out, "f1": {**held_out["f1"], "CV": nothing}}
+    context = context._replace(
+        metrics={**context.metrics, "cross_validated": held_out}, sections=[]
+    )
+    row = score_tables(context).classes[-1]
+    assert row.held_out.value == "–" and row.strip is None
+    assert "there is no F1" in " ".join(sentences(context))
+    assert "None" not in Page(render_report(context)).words
+
+
+def test_no_warnings_no_section(context):
+    page = Page(render_report(context._replace(warnings=[], sections=[])))
+    assert "warnings" not in page.ids
+    assert page.ids[0] == "summary"
+
+
+def test_everything_is_escaped(context):
+    evil = "<script>alert(1)</script>\"'&"
+    label = PropertyLabel(evil, evil, evil, evil)
+    text = render_report(
+        context._replace(
+            name=evil,
+            warnings=[evil],
+            command=evil,
+            provenance={evil: evil},
+            properties=[PropertyCounts(label, 1, 2, 3, 4)],
+            sections=[section._replace(title=evil, text=evil) for section in context.sections[:1]],
+            penalties=[context.penalties[0]._replace(fold=evil)],
+        )
+    )
+    assert "<script" not in text
+    assert Page(text).words.count(evil) >= 9
+
+
+def test_one_fixed_penalty_shows_no_losses(context):
+    fixed = [penalty._replace(tried=(1.0,), loss=(float("nan"),)) for penalty in context.penalties]
+    page = Page(render_report(context._replace(penalties=fixed, sections=[])))
+    assert "nan" not in page.words.split()
+    assert "penalties tried" not in page.words
+
+
+def test_provenance_is_flat():
+    record = {"a": 1, "b": {"c": None, "d": {"e": "x"}}}
+    assert flattened(record) == [("a", "1"), ("b.c", "–"), ("b.d.e", "x")]
+
+
+def test_the_command_and_the_counts_are_there(page, context):
+    assert context.command in page.words
+    for counts in context.properties:
+        assert counts.label.name in page.words
+        assert f"{counts.observed:,}" in page.words
+
+
+@pytest.mark.parametrize(
+    ("items", "text"), [(["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c")]
+)
+def test_lists_in_words(items, text):
+    assert listed(items) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "–"), (float("nan"), "–"), (0.0, "0.000"), (0.0042, "0.0042"), (0.71, "0.710")],
+)
+def test_numbers(value, text):
+    assert number(value) == text
