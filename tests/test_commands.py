@@ -81,14 +81,18 @@ def test_metrics(run):
     np.testing.assert_allclose(rows / rows.sum(), [0.66, 0.25, 0.07, 0.02], atol=1e-6)
 
 
+def columns(table, prefix):
+    return np.column_stack([np.asarray(table[f"{prefix}{c}"]) for c in CLASSES])
+
+
 def check_products(table):
-    posterior = np.column_stack([table[f"p_{c}"] for c in CLASSES])
+    posterior = columns(table, "p_")
     np.testing.assert_allclose(posterior.sum(1), 1.0, rtol=1e-12)
     np.testing.assert_array_equal(np.array(CLASSES)[posterior.argmax(1)], np.asarray(table["prediction"]))
-    np.testing.assert_allclose(table["margin"], 2 * posterior.max(1) - 1)
+    np.testing.assert_allclose(np.asarray(table["margin"]), 2 * posterior.max(1) - 1)
     assert ((table["outlier_p"] > 0) & (table["outlier_p"] <= 1)).all()
     for category in ("location", "spectrum", "counterparts", "variability"):
-        track = np.column_stack([table[f"p_{category}_{c}"] for c in CLASSES])
+        track = columns(table, f"p_{category}_")
         np.testing.assert_allclose(track.sum(1), 1.0, rtol=1e-12)
 
 
@@ -143,7 +147,7 @@ def test_prior_replaces_only_the_prior(run, sky, folder, capsys):
         xbayes(capsys, "classify", run, sky, "--out", folder / f"{name}.fits", *option)
     plain, given = (read_catalog(folder / f"{n}.fits") for n in ("plain", "xrb"))
     old = np.array([np.mean(read_catalog(sky)["Class"] == c) for c in CLASSES])
-    odds = np.column_stack([plain[f"p_{c}"] for c in CLASSES]) / old * [0.1, 0.1, 0.7, 0.1]
+    odds = columns(plain, "p_") / old * [0.1, 0.1, 0.7, 0.1]
     expected = odds / odds.sum(1, keepdims=True)
     np.testing.assert_allclose(given["p_XRB"], expected[:, 2], rtol=1e-6, atol=1e-12)
 
@@ -200,7 +204,7 @@ def test_simulate_writes_detections_too(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda p: None, ["no such file"]),
+        (lambda p: None, ["no file"]),
         (lambda p: p.mkdir(), ["folder"]),
         (lambda p: p.write_bytes(b""), ["empty"]),
         (lambda p: p.write_text("name,ra\n"), []),
@@ -243,11 +247,11 @@ def replace(column, values):
     [
         (lambda t: t.rename_column("g_mag", "gmag"), ["g_mag", "gmag"]),
         (replace("w1_mag", lambda t: ["bright"] * len(t)), ["text", "w1_mag", "bright"]),
-        (set_cell("name", 1, "SIM 000001"), ["SIM 000001", "duplicate"]),
+        (set_cell("name", 1, "SIM 000001"), ["SIM 000001", "repeats"]),
         (set_cell("dec", 2, 95.0), ["dec", "95"]),
         (replace("Class", lambda t: ["Star"] * (len(t) - 1) + ["Galaxy"]), ["Galaxy"]),
         (replace("Class", lambda t: np.ma.masked_all(len(t), "U4")), ["label"]),
-        (replace("Class", lambda t: ["AGN"] * (len(t) - 3) + ["XRB"] * 3), ["XRB", "3"]),
+        (replace("Class", lambda t: ["AGN"] * (len(t) - 3) + ["XRB"] * 3), ["XRB", "has 3", "at least 5"]),
     ],
     ids=["column", "text", "duplicate", "coordinate", "label", "unlabelled", "members"],
 )

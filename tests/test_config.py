@@ -290,6 +290,15 @@ def test_a_config_extends_another(tmp_path: Path) -> None:
     path.write_text(EXTENDING, encoding="utf-8")
     with pytest.raises(InputError, match=r"other\.yaml:4:9: model\.stats: unknown key"):
         load_config(path)
+    for wrong, message in (
+        ("features: {flx: null}", "features.flx: must be a section"),
+        ("features: 5", "features: must be a section of key: value; found 5"),
+        ("taxonomy: null", "taxonomy: must be a section of key: value; found nothing"),
+        ("taxonomy: {classes: {XRB: null, Star: null}}", "needs at least 2 classes; found 'AGN'"),
+    ):
+        path.write_text(f"extends: base.yaml\n{wrong}\n", encoding="utf-8")
+        with pytest.raises(InputError, match=re.escape(message)):
+            load_config(path)
     (tmp_path / "base.yaml").write_text("extends: other.yaml\n", encoding="utf-8")
     with pytest.raises(InputError, match="break the circle"):
         load_config(path)

@@ -8,10 +8,10 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field, Strict, field_validator, model_validator
 
 from xbayes.config_checks import (
@@ -43,19 +43,25 @@ class CatalogConfig(_Record):
     """Which table comes in and what its columns are for."""
 
     file: str | None = Field(
-        None, description="the catalogue; ${VAR} stands for a variable; null: give --catalog"
+        default=None,
+        description="the catalogue; ${VAR} stands for a variable; null: give --catalog",
     )
     id: Column = Field(description="column that names each row, unique")
-    ra: Column | None = Field(None, description="column of the right ascension, degrees, ICRS")
-    dec: Column | None = Field(None, description="column of the declination, degrees, ICRS")
-    label: Column | None = Field(None, description="column of the raw class label")
-    group: Column | None = Field(
-        None, description="column of groups; the rows of a group are never split over folds"
+    ra: Column | None = Field(
+        default=None, description="column of the right ascension, degrees, ICRS"
     )
-    block: Column | None = Field(None, description="column saying which release a row comes from")
-    keep: tuple[Column, ...] = Field((), description="columns passed through to the output")
+    dec: Column | None = Field(default=None, description="column of the declination, degrees, ICRS")
+    label: Column | None = Field(default=None, description="column of the raw class label")
+    group: Column | None = Field(
+        default=None, description="column of groups; the rows of a group are never split over folds"
+    )
+    block: Column | None = Field(
+        default=None, description="column saying which release a row comes from"
+    )
+    keep: tuple[Column, ...] = Field(default=(), description="columns passed through to the output")
     optional: tuple[Column, ...] = Field(
-        (), description="columns the catalogue may lack altogether; they then count as unmeasured"
+        default=(),
+        description="columns the catalogue may lack altogether; they then count as unmeasured",
     )
     missing_values: dict[str, tuple[str | Whole | Number, ...]] = Field(
         default_factory=dict, description="per column, values that mean missing, beside empty cells"
@@ -90,9 +96,9 @@ class TaxonomyConfig(_Record):
     classes: dict[str, tuple[str, ...]] = Field(
         description="per class, the raw labels it joins; at least two classes"
     )
-    left_out: tuple[str, ...] = Field((), description="raw labels whose rows are removed")
+    left_out: tuple[str, ...] = Field(default=(), description="raw labels whose rows are removed")
     unlabelled: tuple[str, ...] = Field(
-        (), description="raw labels that count as class unknown; an empty label always does"
+        default=(), description="raw labels that count as class unknown; an empty label always does"
     )
 
     @field_validator("classes", "left_out", "unlabelled", mode="before")
@@ -137,29 +143,30 @@ class FeatureConfig(_Record):
     expression: str = Field(description="arithmetic over columns, such as log10(flux)")
     category: str = Field(description="the track it belongs to, such as location or spectrum")
     scale: Literal["linear", "log10", "squash"] = Field(
-        "linear", description="applied to the expression; squash is x / (1 + |x|)"
+        default="linear", description="applied to the expression; squash is x / (1 + |x|)"
     )
     error: str | None = Field(
-        None, description="expression of the error; its inverse weighs a training value"
+        default=None, description="expression of the error; its inverse weighs a training value"
     )
     missing: Literal["ignore", "evidence"] = Field(
-        "ignore", description="evidence: that a survey looked and found nothing tells the class"
+        default="ignore",
+        description="evidence: that a survey looked and found nothing tells the class",
     )
     bounds: tuple[Number | None, Number | None] | None = Field(
-        None, description="natural limits [low, high] before the scale; null is no limit"
+        default=None, description="natural limits [low, high] before the scale; null is no limit"
     )
     measured: str | None = Field(
-        None, description="condition, such as dec > -30; where it is not true nobody looked"
+        default=None, description="condition, such as dec > -30; where it is not true nobody looked"
     )
     cosine_for: tuple[str, ...] = Field(
-        (), description="classes whose published density is a cosine in this property"
+        default=(), description="classes whose published density is a cosine in this property"
     )
-    description: str = Field("", description="what it is, for the report")
-    unit: str = Field("", description="unit of the expression, before the scale")
+    description: str = Field(default="", description="what it is, for the report")
+    unit: str = Field(default="", description="unit of the expression, before the scale")
 
     @field_validator("bounds", mode="before")
     @classmethod
-    def _bounds_are_a_pair(cls, value: object) -> object:
+    def _bounds_are_a_pair(cls, value: Any) -> Any:
         pair = isinstance(value, list | tuple) and len(value) == 2
         if value is not None and not (pair and all(v is None or is_number(v) for v in value)):
             refuse([Problem((), f"must be [low, high], null for no limit; found {value!r}")])
@@ -185,25 +192,28 @@ class ModelConfig(_Record):
     """How class likelihoods are estimated and weighed."""
 
     density: Literal["smooth", "published"] = Field(
-        "smooth", description="the density of a property in a class"
+        default="smooth", description="the density of a property in a class"
     )
     weights: Literal["category", "property", "property_class", "matrix"] = Field(
-        "matrix", description="what has a weight of its own"
+        default="matrix", description="what has a weight of its own"
     )
     normalise: Switch = Field(
-        False, description="divide by the sum of the weights (the published formula)"
+        default=False, description="divide by the sum of the weights (the published formula)"
     )
-    offsets: Switch = Field(True, description="learn an offset b per class")
+    offsets: Switch = Field(default=True, description="learn an offset b per class")
     missing_weight: Number = Field(
-        1.0, ge=0, le=1, description="exponent of P(missing | class); 0: a gap tells nothing"
+        default=1.0,
+        ge=0,
+        le=1,
+        description="exponent of P(missing | class); 0: a gap tells nothing",
     )
     prior: Literal["training"] | Proportions = Field(
-        "training", description="class proportions: those of the training rows, or given"
+        default="training", description="class proportions: those of the training rows, or given"
     )
     penalty: Literal["auto"] | Number = Field(
-        "auto", description="strength of the shrinkage; auto: chosen on inner folds"
+        default="auto", description="strength of the shrinkage; auto: chosen on inner folds"
     )
-    starts: Whole = Field(4, ge=1, description="random starts of the weights")
+    starts: Whole = Field(default=4, ge=1, description="random starts of the weights")
 
     @field_validator("prior", mode="before")
     @classmethod
@@ -222,7 +232,7 @@ class ModelConfig(_Record):
 
     @field_validator("penalty", mode="before")
     @classmethod
-    def _penalty_is_auto_or_positive(cls, value: object) -> object:
+    def _penalty_is_auto_or_positive(cls, value: Any) -> Any:
         if value != "auto" and not (is_number(value) and 0 < value < float("inf")):
             refuse([Problem((), f"must be auto or a number above 0; found {value!r}")])
         return value
@@ -238,27 +248,35 @@ class ModelConfig(_Record):
 class ValidationConfig(_Record):
     """How the run is tested on sources it never saw."""
 
-    folds: Whole = Field(5, ge=2, description="outer folds")
-    inner_folds: Whole = Field(5, ge=2, description="folds inside a training part")
-    repeats: Whole = Field(1, ge=1, description="times the outer folds are redrawn")
+    folds: Whole = Field(default=5, ge=2, description="outer folds")
+    inner_folds: Whole = Field(default=5, ge=2, description="folds inside a training part")
+    repeats: Whole = Field(default=1, ge=1, description="times the outer folds are redrawn")
     proportions: Proportions | None = Field(
-        None, description="class proportions expected in the sky, for prior-weighted scores"
+        default=None, description="class proportions expected in the sky, for prior-weighted scores"
     )
-    bootstrap: Whole = Field(1000, ge=1, description="draws for the intervals of the scores")
+    bootstrap: Whole = Field(
+        default=1000, ge=1, description="draws for the intervals of the scores"
+    )
 
 
 class Config(_Record):
     """One experiment."""
 
     name: str = Field(description="letters, digits and . _ -; names the run directory")
-    seed: Whole = Field(1, ge=0, le=2**32 - 1, description="of every random number in the run")
-    precision: Literal["float64", "float32"] = Field("float64", description="of the arithmetic")
+    seed: Whole = Field(
+        default=1, ge=0, le=2**32 - 1, description="of every random number in the run"
+    )
+    precision: Literal["float64", "float32"] = Field(
+        default="float64", description="of the arithmetic"
+    )
     catalog: CatalogConfig = Field(description="the table that comes in")
     taxonomy: TaxonomyConfig = Field(description="raw labels to classes")
     features: dict[str, FeatureConfig] = Field(description="the properties, by name")
-    model: ModelConfig = Field(ModelConfig(), description="likelihoods and their weights")
-    decision: Literal["argmax"] = Field("argmax", description="from posterior to prediction")
-    validation: ValidationConfig = Field(ValidationConfig(), description="held-out scores")
+    model: ModelConfig = Field(default=ModelConfig(), description="likelihoods and their weights")
+    decision: Literal["argmax"] = Field(
+        default="argmax", description="from posterior to prediction"
+    )
+    validation: ValidationConfig = Field(default=ValidationConfig(), description="held-out scores")
 
     @model_validator(mode="after")
     def _check(self) -> "Config":
@@ -342,7 +360,7 @@ def class_proportions(
     """Given proportions in the order of the classes, summing to 1. Raises InputError."""
     problems = proportion_problems(proportions, classes)
     if problems:
-        raise InputError("\n".join(": ".join([*path, text]) for path, text in problems))
+        raise InputError("\n".join(": ".join([*map(str, path), text]) for path, text in problems))
     share = np.array([proportions[name] for name in classes], dtype=np.float64)
     return share / share.sum()
 

@@ -2,7 +2,7 @@
 
 import difflib
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
@@ -78,9 +78,7 @@ def parse_config(
         raise InputError("\n".join(dict.fromkeys(text for _, text in problems))) from None
 
 
-def _merged_with_base(
-    values: dict[str, Any], file: str, chain: tuple[Path, ...]
-) -> dict[str, Any]:
+def _merged_with_base(values: dict[Any, Any], file: str, chain: tuple[Path, ...]) -> dict[Any, Any]:
     """The values on top of those of the file they extend; that file is checked by itself first."""
     base = values.pop("extends", None)
     if base is None:
@@ -90,10 +88,18 @@ def _merged_with_base(
         raise InputError(f"{file}: extends {base}, which extends it; break the circle")
     below = parse_config(_read(path), str(path), (), (*chain, path.resolve()))
     merged = _merge(below.model_dump(mode="json"), values)
-    for section in (merged.get("features"), merged.get("taxonomy", {}).get("classes")):
-        for name in [name for name, value in (section or {}).items() if value is None]:
-            del section[name]
+    _take_out(merged.get("features"), below.features)
+    taxonomy = merged.get("taxonomy")
+    if isinstance(taxonomy, dict):
+        _take_out(taxonomy.get("classes"), below.taxonomy.classes)
     return merged
+
+
+def _take_out(section: Any, below: Collection[str]) -> None:
+    """Remove what is null now and was there below; any other null is refused later."""
+    if isinstance(section, dict):
+        for name in [name for name in below if section.get(name, ...) is None]:
+            del section[name]
 
 
 def _merge(below: Any, above: Any) -> Any:
@@ -175,7 +181,7 @@ def _plain(node: Any, file: str, depth: int = 0) -> Any:
     return node
 
 
-def _override(values: dict[str, Any], text: str) -> KeyPath:
+def _override(values: dict[Any, Any], text: str) -> KeyPath:
     """Put key=value of --set into the values; gives the path of the key."""
     key, sign, value = text.partition("=")
     path = tuple(part.strip() for part in key.split("."))
@@ -246,7 +252,7 @@ def _problem(details: ErrorDetails, path: KeyPath) -> str:
         known = get_args(_model(path[:-1]).model_fields[str(path[-1])].annotation)
         near = did_you_mean(str(details["input"]), known)
         hint = near if "did you mean" in near else ""
-        return f"must be {details['ctx']['expected']}; found {found}{hint}"
+        return f"must be {details.get('ctx', {})['expected']}; found {found}{hint}"
     if kind in _WANTED:
         return f"must be {_WANTED[kind]}; found {found}"
     if kind == "string_too_short":
@@ -259,7 +265,7 @@ def _model(path: KeyPath) -> type[BaseModel]:
     kind: Any = Config
     for key in path:
         is_record = isinstance(kind, type) and issubclass(kind, BaseModel)
-        kind = kind.model_fields[key].annotation if is_record else get_args(kind)[-1]
+        kind = kind.model_fields[str(key)].annotation if is_record else get_args(kind)[-1]
     return kind
 
 

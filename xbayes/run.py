@@ -28,7 +28,12 @@ from xbayes.classifier import (
     fit_classifier,
 )
 from xbayes.config import Config, catalog_path, class_proportions, given_log_prior
-from xbayes.evaluate.cross_validate import CrossValidation, cross_validate, inner_folds
+from xbayes.evaluate.cross_validate import (
+    CrossValidation,
+    cross_validate,
+    inner_folds,
+    require_members,
+)
 from xbayes.evaluate.metrics import measure
 from xbayes.features.build import FeatureReport, build_features, needed_columns, useful_features
 from xbayes.report.model_store import load_model
@@ -109,6 +114,10 @@ def load_training(config: Config, path: Path) -> Training:
     features, report = build_features(table, config)
     config, features, dropped = _drop_useless(config, features, class_index >= 0)
     labels = Labels(class_index, group_indices(table, roles))
+    validation = config.validation
+    require_members(
+        labels, list(config.taxonomy.classes), validation.folds, validation.inner_folds
+    )
     return Training(config, path, table, features, report, labels, (*report.warnings, *dropped))
 
 

@@ -66,6 +66,16 @@ def test_densities_need_no_values_and_bear_a_class_without_any(invented):
     assert_whole(draw_densities(node, density, invented.labels(3), ["A", "B"], values))
 
 
+def test_a_spike_gets_a_square_root_scale_and_no_other_property_does(invented):
+    node, density, _ = invented.densities(2, 3)
+    spike = np.exp(-0.5 * ((node[1] - 4.9) / 0.03) ** 2)[:, None]
+    density[1] = 0.05 * density[1] + 10 * spike
+    figure = draw_densities(node, density, invented.labels(2), ["A", "B", "C"])
+    assert_whole(figure)
+    assert [axes.get_yscale() for axes in figure.axes] == ["linear", "function"]
+    assert [axes.get_title("right") for axes in figure.axes] == ["", "square-root scale"]
+
+
 def test_long_names_are_not_cut_off_by_the_page(invented):
     long = "_the quick $brown$ fox jumps over the $lazy dog " * 3
     labels = [PropertyLabel(long, "spectrum", long, "erg/s/cm2", "squash") for _ in range(5)]

@@ -4,7 +4,9 @@ Whatever is learned or chosen (grids, densities, penalty, weights) is learned or
 training part of each outer fold; the outer folds only score.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import count
+from math import ceil
 from typing import NamedTuple
 
 import jax
@@ -13,7 +15,7 @@ from jaxtyping import Float, Int, PRNGKeyArray
 
 from xbayes.catalog.splits import stratified_folds
 from xbayes.classifier import FitReport, Products, Recipe, classify, fit_classifier
-from xbayes.types import Features, Labels
+from xbayes.types import Features, InputError, Labels
 
 
 class CrossValidation(NamedTuple):
@@ -58,6 +60,24 @@ def cross_validate(
             fits.append(report)
         products.append(_in_row_order(parts, outer[-1]))
     return CrossValidation(rows, np.stack(outer), tuple(products), tuple(fits))
+
+
+def require_members(
+    labels: Labels, classes: Sequence[str], n_folds: int, n_inner: int
+) -> None:
+    """Raise `InputError` if a class is too small for folds within folds, before any work is done.
+
+    What counts is groups: rows of one group are never split.
+    """
+    needed = next(n for n in count(n_folds) if n - ceil(n / n_folds) >= n_inner)
+    for c, name in enumerate(classes):
+        members = len(np.unique(labels.group[labels.class_index == c]))
+        if members < needed:
+            raise InputError(
+                f"class {name} has {members} labelled sources (or groups), but {n_folds} folds with "
+                f"{n_inner} inner folds need at least {needed}; use fewer folds (validation.folds, "
+                "validation.inner_folds), merge the class with another, or leave it out"
+            )
 
 
 def inner_folds(

@@ -5,7 +5,7 @@ of rows is seen in the whole block. So what a test row holds cannot alter a trai
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from astropy.table import Table
@@ -196,7 +196,7 @@ def _unmeasured(
     """Per column, the rows in which nobody measured it."""
     index = np.zeros(len(table), int)
     # A table to be classified need not say which release its rows come from.
-    if block in table.colnames:
+    if block is not None and block in table.colnames:
         blocks = read_column(table, block)
         names, index = np.unique(blocks.data, return_inverse=True)
         index = np.where(blocks.missing, len(names), index)
@@ -205,7 +205,8 @@ def _unmeasured(
     for name, value in values.items():
         lacking = np.bincount(index, weights=value.missing, minlength=len(size))
         rows[name] = ((lacking == size) & (size >= MIN_BLOCK))[index]
-        if (table[name].info.meta or {}).get("absent"):
+        column: Any = table[name]
+        if (column.info.meta or {}).get("absent"):
             rows[name] = np.ones(len(table), bool)
     return rows
 

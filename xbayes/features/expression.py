@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float
 
 from xbayes.config_checks import did_you_mean
 from xbayes.features import functions
-from xbayes.features.functions import NAMED, Function
+from xbayes.features.functions import NAMED, Function, Wanted
 from xbayes.features.values import Value, constant, nothing, read_column
 from xbayes.types import InputError
 
@@ -144,8 +144,9 @@ def _python_tree(line: str) -> ast.expr:
             return ast.parse(line, mode="eval").body
     except SyntaxError as error:
         hint = 'a column named like a Python word or with blanks is written col("its name")'
-        place = f"character {error.offset}: " if error.offset else ""
-        raise InputError(f"{place}not an expression ({error.msg}); {hint}") from None
+        # Where the end is missing, Python points at no place or at a line after it.
+        here = error.offset if error.offset and error.lineno == 1 else len(line) + 1
+        raise InputError(f"character {here}: not an expression ({error.msg}); {hint}") from None
     except (ValueError, MemoryError, RecursionError) as error:
         raise InputError(f"not an expression ({error or 'nested too deeply'})") from None
 
@@ -184,8 +185,8 @@ def _convert(node: ast.expr, line: str, depth: int) -> _Node:
         case ast.Compare() if all(type(op) in _COMPARE for op in node.ops):
             ufuncs = tuple(_COMPARE[type(op)] for op in node.ops)
             return _Comparison(ufuncs, parts([node.left, *node.comparators]), place)
-        case ast.Call(func=ast.Name()) if not node.keywords:
-            return _call(node.func.id, parts(node.args), place)
+        case ast.Call(func=ast.Name(id=name)) if not node.keywords:
+            return _call(name, parts(node.args), place)
     hint = (
         "write ** for a power" if isinstance(getattr(node, "op", None), ast.BitXor) else _LANGUAGE
     )
@@ -272,9 +273,9 @@ def _compare(node: _Comparison, args: list[Value]) -> Value:
     return functions.all_of(*results)
 
 
-def _as_kind(kind: str, value: Value, node: _Node) -> Value:
+def _as_kind(kind: Wanted, value: Value, node: _Node) -> Value:
     """The value of a node as its user needs it; a condition is also a number, 1 or 0."""
-    if kind in ("any", value.kind):
+    if kind == "any" or kind == value.kind:
         return value
     if value.kind == "unknown":
         return nothing(kind)

@@ -6,20 +6,23 @@ number. Arguments come in the kind that the table at the end asks for.
 
 from collections.abc import Callable
 from functools import reduce
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-from xbayes.features.values import Value, nothing
+from xbayes.features.values import Kind, Value, nothing
 from xbayes.types import InputError
+
+
+Wanted = Kind | Literal["any"]
 
 
 class Function(NamedTuple):
     """A function of an expression: what it does, the kinds and the number of its arguments."""
 
     apply: Callable[..., Value]
-    kinds: tuple[str, ...]  # the last one holds for all further arguments
+    kinds: tuple[Wanted, ...]  # the last one holds for all further arguments
     least: int
     most: int | None  # None: any number
 
@@ -149,7 +152,7 @@ def _to_galactic(
     # Slow to import, and the light commands read a config without coordinates.
     from astropy.coordinates import SkyCoord
 
-    galactic = SkyCoord(ra, dec, unit="deg", frame="icrs").galactic
+    galactic: Any = SkyCoord(ra, dec, unit="deg", frame="icrs").galactic
     return galactic.l.deg, galactic.b.deg
 
 

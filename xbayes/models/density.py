@@ -114,16 +114,35 @@ def _shrunk_density(grid, count: Float[Array, "F C B"]) -> Float[Array, "F C B"]
     def shrunk(total, size, m):
         return (total + TAIL_SOURCES * tail + m * pool) / (size + TAIL_SOURCES + m)
 
-    held_out = jnp.maximum(total - own, 0.0)
-    scores = jnp.stack([
-        (count[:, :, None] * jnp.log(shrunk(held_out, jnp.maximum(size - 1, 0.0), m))).sum(-1)
-        for m in PSEUDO_SOURCES
-    ])  # [M, F, C, H]
-    fitted = jnp.stack([shrunk(total, size, m) for m in PSEUDO_SOURCES])  # [M, F, C, H, B]
-    flat_scores = scores.transpose(1, 2, 0, 3).reshape(*count.shape[:2], -1)
-    flat = fitted.transpose(1, 2, 0, 3, 4).reshape(*count.shape[:2], -1, n_nodes)
-    best = flat_scores.argmax(-1)[..., None, None]
-    return jnp.take_along_axis(flat, best, axis=2)[:, :, 0]
+    fitted = jnp.stack([shrunk(total, size, m) for m in PSEUDO_SOURCES], 2)  # [F, C, M, H, B]
+    left = jnp.maximum(total - own, 0.0), jnp.maximum(size - 1, 0.0)
+    held_out = jnp.stack([jnp.log(shrunk(*left, m)) for m in PSEUDO_SOURCES], 2)
+    return _smoothest_within_error(fitted, held_out, count)
+
+
+def _smoothest_within_error(
+    fitted: Float[Array, "F C M H B"],
+    held_out: Float[Array, "F C M H B"],
+    count: Float[Array, "F C B"],
+) -> Float[Array, "F C B"]:
+    """The widest bandwidth whose held-out likelihood is within one standard error of the best.
+
+    The best itself follows the accidents of a class of thirty sources; the error says how far.
+    """
+    n_nodes = count.shape[-1]
+    flat = held_out.reshape(*count.shape[:2], -1, n_nodes)  # [F, C, M H, B]
+    weight = count[:, :, None]
+    score = (weight * flat).sum(-1)
+    best = jnp.take_along_axis(flat, score.argmax(-1)[..., None, None], axis=2)
+    loss = best - flat
+    gap, size = (weight * loss).sum(-1), jnp.maximum(weight.sum(-1), 1.0)
+    error = jnp.sqrt(jnp.maximum((weight * loss**2).sum(-1) - gap**2 / size, 0.0))
+    near = gap <= error + 1e-9
+    bandwidth = jnp.tile(jnp.arange(held_out.shape[3]), held_out.shape[2])
+    widest = jnp.where(near, bandwidth, -1).max(-1, keepdims=True)
+    chosen = jnp.where(near & (bandwidth == widest), score, -jnp.inf).argmax(-1)
+    fitted = fitted.reshape(*count.shape[:2], -1, n_nodes)
+    return jnp.take_along_axis(fitted, chosen[..., None, None], axis=2)[:, :, 0]
 
 
 def _tail(count: Float[Array, "F C B"]) -> Float[Array, "F C B"]:

@@ -1,6 +1,7 @@
 """Which classes are taken for which."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -38,13 +39,13 @@ def _panel(axes: Axes, counts: np.ndarray, share: np.ndarray, classes: Sequence[
     for row, column in np.ndindex(n_classes, n_classes):
         colour = readable_on(mesh.to_rgba(np.nan_to_num(share[row, column])))
         diagonal = "bold" if row == column else "normal"
-        place = {"ha": "center", "color": colour}
-        number = _count(counts[row, column])
+        place: dict[str, Any] = {"ha": "center", "color": colour}
+        number = _count(float(counts[row, column]))
         size = (7.5 if small else 10.5) - max(0, len(number) - 6) * 0.5
         axes.text(
             *(column, row - 0.03, number), va="bottom", fontsize=size, fontweight=diagonal, **place
         )
-        text = "–" if np.isnan(share[row, column]) else _percent(share[row, column])
+        text = "–" if np.isnan(share[row, column]) else _percent(float(share[row, column]))
         axes.text(column, row + 0.05, text, va="top", fontsize=6.5 if small else 8.5, **place)
     # White lines between the cells.
     edges = np.arange(n_classes - 1) + 0.5

@@ -6,16 +6,18 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from xbayes.report.labels import PropertyLabel, axis_label
-from xbayes.report.style import WIDTH, class_colours, class_lines, shortened, styled
+from xbayes.report.style import MUTED, WIDTH, class_colours, class_lines, shortened, styled
 
 COLUMNS = 4
 LABEL_WIDTH = 34  # characters that fit below a panel
 HISTOGRAM_BINS = 25
 LABEL_LINES = 3
+SPIKE = 8.0  # times the 90 % quantile: a peak that would flatten all else on a linear scale
 
 
 @styled
@@ -30,7 +32,8 @@ def draw_densities(
 
     `node` and `density` are in the scaled property and per unit of it; `values[f][c]` are the
     observed scaled values of the training sources of class c. Histograms are normalised as the
-    densities are; what reaches above the panel is cut, for it is the density that is shown.
+    densities are; what reaches above the panel is cut, for it is the density that is shown. A
+    property with a spike gets a square-root scale, and says so.
     """
     n_features = len(labels)
     n_columns = min(COLUMNS, n_features)
@@ -38,8 +41,8 @@ def draw_densities(
     per_line = 5 if n_columns < 3 else 8
     head = 0.22 + 0.18 * -(-len(classes) // per_line)  # inches of the legend
     size = (max(5.5, WIDTH * n_columns / COLUMNS), head + 0.35 + 2.3 * n_rows)
-    figure = Figure(size, layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06, rect=(0, 0, 1, 1 - head / size[1]))
+    room = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06, rect=(0, 0, 1, 1 - head / size[1]))
+    figure = Figure(size, layout=room)
     axes = figure.subplots(n_rows, n_columns, squeeze=False)
     for f, panel in enumerate(axes.flat):
         if f >= n_features:
@@ -85,10 +88,17 @@ def _panel(
             axes.stairs(height, edges, fill=True, color=colours[name], alpha=0.13, linewidth=0)
     highest = float(density.max())
     axes.set_xlim(node[0], node[-1])
+    if highest > SPIKE * np.quantile(density.max(-1), 0.9):
+        axes.set_yscale("function", functions=(_root, np.square))
+        axes.set_title("square-root scale", loc="right", fontsize=7.5, color=MUTED)
     axes.set_ylim(0, 1.08 * highest if highest > 0 else 1.0)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.yaxis.set_major_locator(MaxNLocator(3))
     axes.tick_params(labelsize=8)
+
+
+def _root(value):
+    return np.sqrt(np.maximum(value, 0.0))
 
 
 def _few_lines(text: str) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import LogLocator, PercentFormatter
 from scipy.stats import beta, binom
 
@@ -52,9 +53,8 @@ def draw_reliability(
     """
     n_columns = min(COLUMNS, len(classes))
     n_rows = -(-len(classes) // n_columns)
-    width = max(5.5, WIDTH * n_columns / COLUMNS)
-    figure = Figure((width, (1.0 if n_columns > 3 else 1.4) + 3.4 * n_rows), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06)
+    size = (max(5.5, WIDTH * n_columns / COLUMNS), (1.0 if n_columns > 3 else 1.4) + 3.4 * n_rows)
+    figure = Figure(size, layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.06))
     axes = figure.subplots(
         2 * n_rows, n_columns, squeeze=False, height_ratios=[3, 1] * n_rows, sharex=True
     )

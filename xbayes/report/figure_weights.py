@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Patch
 
 from xbayes.report.style import (
@@ -45,7 +46,7 @@ def draw_weights(
     categories.
     """
     order = np.argsort(np.asarray(category), kind="stable")
-    features = [shortened(features[f], NAME_LENGTH) for f in order]
+    features = [shortened(features[int(f)], NAME_LENGTH) for f in order]
     group = np.asarray(category)[order]
     if kind == "category":
         return _by_category(alpha[order], features, categories, group)
@@ -137,8 +138,7 @@ def _as_matrix(alpha, matrix, features, categories, group, classes) -> Figure:
     n_rows = -(-n_classes // per_row)
     per_row = -(-n_classes // n_rows)  # as even as the rows can be
     size = (WIDTH, 1.2 + n_rows * (0.9 + ROW * max(n_features, 4)))
-    figure = Figure(size, layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.04, h_pad=0.06, wspace=0.02)
+    figure = Figure(size, layout=ConstrainedLayoutEngine(w_pad=0.04, h_pad=0.06, wspace=0.02))
     widths = [1.25 * n_classes**0.3] + [n_classes**0.6] * per_row
     axes = figure.subplots(n_rows, per_row + 1, squeeze=False, width_ratios=widths)
     _bars(axes[0, 0], alpha, features, categories, group)
@@ -146,8 +146,9 @@ def _as_matrix(alpha, matrix, features, categories, group, classes) -> Figure:
     for panel in axes[1:, 0]:
         _name_only(panel, features)
     # One stray weight must not bleach all the others.
+    mesh = ScalarMappable(cmap="RdBu_r")
     limit = max(1e-3, float(np.quantile(np.abs(matrix), 0.995)))
-    mesh = ScalarMappable(Normalize(-limit, limit), "RdBu_r")
+    mesh.set_clim(-limit, limit)
     for c, panel in enumerate(axes[:, 1:].flat):
         if c < n_classes:
             _block(panel, matrix[:, c], c, mesh, group, classes, n_classes * per_row <= 20)
@@ -163,7 +164,8 @@ def _block(
     axes: Axes, weights, scored, mesh: ScalarMappable, group, classes, numbers: bool
 ) -> None:
     """What the log-likelihoods `[F, C]` add to the score of one class."""
-    axes.imshow(weights, cmap=mesh.cmap, norm=mesh.norm, aspect="auto")
+    low, high = mesh.get_clim()
+    axes.imshow(weights, cmap=mesh.cmap, vmin=low, vmax=high, aspect="auto")
     if numbers:
         _numbers(axes, weights, mesh, 6.5)
     _class_ticks(axes, classes, crowded=len(classes) > 2)
@@ -185,12 +187,12 @@ def _name_categories(axes: Axes, categories: Sequence[str], group: np.ndarray) -
     """Colours the names of the properties by category, which a legend explains."""
     colours = category_colours(categories)
     for tick, g in zip(axes.get_yticklabels(), group, strict=True):
-        tick.set_color(colours[categories[g]])
+        tick.set_color(colours[categories[int(g)]])
     _legend(axes, categories, group, n_columns=2)
 
 
 def _legend(axes: Axes, categories: Sequence[str], group: np.ndarray, n_columns: int) -> None:
-    present = [categories[g] for g in np.unique(group)]
+    present = [categories[int(g)] for g in np.unique(group)]
     handles = [Patch(color=category_colours(categories)[name]) for name in present]
     names = [shortened(name, 20) for name in present]
     place = {"loc": "outside upper left", "ncols": n_columns, "columnspacing": 1.2}

@@ -8,6 +8,7 @@ import base64
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from matplotlib.colors import to_rgb
@@ -35,7 +36,7 @@ CATEGORY_PALETTE = (
 )
 INK, MUTED, FAINT, BAND = "#1D232A", "#5F6B76", "#C9D0D6", "#F4F6F8"
 
-_RC = {
+_RC: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same figure on every machine
     "font.size": 9.5,
     "axes.titlesize": 10.5,
@@ -69,7 +70,7 @@ def class_colours(classes: Sequence[str]) -> dict[str, str]:
     return {name: CLASS_PALETTE[i % len(CLASS_PALETTE)] for i, name in enumerate(classes)}
 
 
-def class_lines(classes: Sequence[str]) -> dict[str, object]:
+def class_lines(classes: Sequence[str]) -> dict[str, Any]:
     """The line style of each class, so that it is told apart without colour."""
     return {name: CLASS_LINES[i % len(CLASS_LINES)] for i, name in enumerate(classes)}
 

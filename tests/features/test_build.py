@@ -1,0 +1,268 @@
+"""Tables to arrays: scales, the three states of a value, blocks, weights and counts."""
+
+import numpy as np
+import pytest
+from astropy.table import MaskedColumn, Table
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xbayes.config import Config, FeatureConfig
+from xbayes.features.build import (
+    MIN_BLOCK,
+    FeatureCounts,
+    build_features,
+    needed_columns,
+    properties_of,
+    scale_bounds,
+    useful_features,
+)
+from xbayes.types import Features, InputError
+
+NAN = np.nan
+
+
+def configured(block: str | None = None, **features: dict | str) -> Config:
+    """A config with the given features; a text is the expression."""
+    full = {
+        name: {
+            "category": "spectrum",
+            **(given if isinstance(given, dict) else {"expression": given}),
+        }
+        for name, given in features.items()
+    }
+    return Config.model_validate(
+        {
+            "name": "test",
+            "catalog": {"id": "id", "block": block},
+            "taxonomy": {"classes": {"A": ["a"], "B": ["b"]}},
+            "features": full,
+        }
+    )
+
+
+def test_scales_and_states() -> None:
+    table = Table({"x": [100.0, 0.0, NAN, -3.0], "looked": [True, True, True, False]})
+    config = configured(
+        linear="x",
+        log={"expression": "x", "scale": "log10"},
+        squash={"expression": "x", "scale": "squash"},
+        partly={"expression": "x", "measured": "looked"},
+        condition="x > 1",
+    )
+    features, report = build_features(table, config)
+    np.testing.assert_allclose(
+        features.value,
+        [
+            [100, 2, 100 / 101, 100, 1],
+            [0, 0, 0, 0, 0],
+            [0, 0, 0, 0, 0],
+            [-3, 0, -0.75, 0, 0],
+        ],
+    )
+    assert features.observed[:, 0].tolist() == [True, True, False, True]
+    assert features.observed[:, 1].tolist() == [True, False, False, False]
+    assert features.surveyed[:, 3].tolist() == [True, True, True, False]
+    assert not (features.observed & ~features.surveyed).any()
+    assert features.value.dtype == np.float64 and (features.weight == 1).all()
+    assert report.counts[1] == FeatureCounts("log", 1, 3, 0, 2, 0)
+    assert report.counts[3] == FeatureCounts("partly", 2, 1, 1, 0, 0)
+    assert len(report.warnings) == 1
+    assert report.warnings[0].startswith("feature 'log': 2 values are logs of non-positive numbers")
+
+
+def test_a_missing_measured_is_not_surveyed_and_a_number_is_refused() -> None:
+    table = Table({"x": [1.0, 2.0], "dec": [-40.0, NAN]})
+    features, _ = build_features(table, configured(x={"expression": "x", "measured": "dec < 0"}))
+    assert features.surveyed[:, 0].tolist() == [True, False]
+    with pytest.raises(InputError, match=r"features\.x\.measured: must be a condition, such as"):
+        build_features(table, configured(x={"expression": "x", "measured": "x"}))
+
+
+def test_weights_are_inverse_errors_and_zero_where_unknown() -> None:
+    table = Table({"x": [1.0, 2.0, 3.0, 4.0, 5.0], "e": [0.5, NAN, 0.0, -1.0, 1e-320]})
+    features, _ = build_features(table, configured(a={"expression": "x", "error": "e"}, b="x"))
+    np.testing.assert_array_equal(features.weight[:, 0], [2, 0, 0, 0, 0])
+    np.testing.assert_array_equal(features.weight[:, 1], 1)
+
+
+def two_releases(old: int, new: int) -> Table:
+    """x is empty in all of the old release and in one row of the new."""
+    x = np.r_[np.full(old, NAN), np.arange(new, dtype=float)]
+    x[old] = NAN
+    release = np.r_[np.full(old, "old"), np.full(new, "new")]
+    return Table({"x": x, "y": np.arange(old + new, dtype=float), "release": release})
+
+
+@pytest.mark.parametrize("block", ["release", None])
+@pytest.mark.parametrize("old", [MIN_BLOCK, MIN_BLOCK - 1])
+def test_a_whole_empty_block_is_not_surveyed(old: int, block: str | None) -> None:
+    table = two_releases(old, 30)
+    features, _ = build_features(
+        table, configured(block, a="x", sum="x + y", other="y", first="coalesce(x, y)")
+    )
+    empty = block is not None and old == MIN_BLOCK
+    for f in (0, 1):
+        assert features.surveyed[:old, f].all() == (not empty)
+        assert features.surveyed[old:, f].all() and not features.observed[old, f]
+    assert features.surveyed[:, 2:].all() and features.observed[:, 2:].all()
+
+
+def test_blocks_need_a_column_that_says_so_only_in_training() -> None:
+    table = two_releases(MIN_BLOCK, 30)
+    table.remove_column("release")
+    features, _ = build_features(table, configured("release", a="x"))
+    assert features.surveyed.all()
+    features, _ = build_features(table[:MIN_BLOCK], configured("release", a="x"))
+    assert not features.surveyed.any()
+    features, _ = build_features(table[: MIN_BLOCK - 1], configured("release", a="x"))
+    assert features.surveyed.all() and not features.observed.any()
+
+
+def test_rows_without_a_block_are_a_block_of_their_own() -> None:
+    table = two_releases(MIN_BLOCK, 30)
+    table["release"] = MaskedColumn(table["release"], mask=table["release"] == "old")
+    features, _ = build_features(table, configured("release", a="x"))
+    assert features.surveyed[:, 0].tolist() == [False] * MIN_BLOCK + [True] * 30
+
+
+def test_an_absent_column_is_never_surveyed() -> None:
+    table = Table({"y": [1.0, 2.0]})
+    table["x"] = MaskedColumn([NAN, NAN], mask=True, meta={"absent": True})
+    config = configured(a="x", b="x + y", c="coalesce(x, y)", d="observed(x)", e="y", f="x == 'no'")
+    features, _ = build_features(table, config)
+    assert features.surveyed.tolist() == [[False, False, True, False, True, False]] * 2
+
+
+def test_a_text_column_may_be_compared() -> None:
+    table = Table({"kind": MaskedColumn(["gcat", "none", ""], mask=[False, False, True])})
+    features, _ = build_features(table, configured(a="kind == 'gcat'"))
+    assert features.value[:, 0].tolist() == [1, 0, 0]
+    assert features.observed[:, 0].tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("feature", "message"),
+    [
+        ("log10(x", "features.f.expression: character 6: not an expression"),
+        (
+            {"expression": "x", "error": "lg10(x)"},
+            "features.f.error: character 1, lg10(x): unknown",
+        ),
+        ({"expression": "x", "measured": "x >"}, "features.f.measured: character 4: not an"),
+        ("xx + 1", "features.f: unknown column 'xx' (did you mean 'x'?)"),
+        ("name + 1", "text where numbers belong: column 'name' holds 'abc' (row 2)"),
+    ],
+)
+def test_says_which_part_of_which_feature_is_wrong(feature: dict | str, message: str) -> None:
+    table = Table({"x": [1.0, 2.0], "name": MaskedColumn(["", "abc"], mask=[True, False])})
+    with pytest.raises(InputError) as caught:
+        build_features(table, configured(good="x", f=feature))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_all_errors_are_told_at_once() -> None:
+    config = configured(a="1 +", b={"expression": "lg(x)", "error": "a.b"}, c="x")
+    with pytest.raises(InputError) as caught:
+        needed_columns(config)
+    starts = [line.split(":")[0] for line in str(caught.value).splitlines()]
+    assert starts == ["features.a.expression", "features.b.expression", "features.b.error"]
+
+
+def test_needed_columns_name_the_features_that_read_them() -> None:
+    config = configured(
+        a={"expression": "x + y", "error": "e", "measured": "observed(z)"}, b="log10(x)"
+    )
+    assert needed_columns(config) == {"e": ("a",), "x": ("a", "b"), "y": ("a",), "z": ("a",)}
+
+
+def test_properties_are_in_the_order_of_the_config() -> None:
+    config = configured(
+        a={"expression": "x", "category": "spectrum"},
+        b={"expression": "x", "category": "location"},
+        c={"expression": "x", "category": "spectrum"},
+    )
+    properties = properties_of(config)
+    assert properties.features == ("a", "b", "c")
+    assert properties.categories == ("spectrum", "location")
+    assert tuple(properties.category) == (0, 1, 0)
+    assert properties.classes == ("A", "B")
+
+
+@pytest.mark.parametrize(
+    ("scale", "bounds", "expected"),
+    [
+        ("linear", None, (-np.inf, np.inf)),
+        ("linear", [0, 90], (0, 90)),
+        ("linear", [0, None], (0, np.inf)),
+        ("log10", [0, 100], (-np.inf, 2)),
+        ("log10", [10, None], (1, np.inf)),
+        ("squash", [0, 1], (0, 0.5)),
+        ("squash", [None, 1], (-np.inf, 0.5)),
+    ],
+)
+def test_bounds_after_the_scale(scale: str, bounds: list | None, expected: tuple) -> None:
+    feature = FeatureConfig(expression="x", category="c", scale=scale, bounds=bounds)
+    assert scale_bounds(feature) == expected
+
+
+def test_values_outside_their_bounds_are_told() -> None:
+    config = configured(b={"expression": "x", "bounds": [0, 90]})
+    features, report = build_features(Table({"x": [45.0, 90.0, 91.0, NAN]}), config)
+    assert report.counts[0].outside_bounds == 1 and features.observed.sum() == 3
+    assert "1 values lie outside its bounds [0.0, 90.0]" in report.warnings[0]
+
+
+def test_features_that_tell_nothing_are_named() -> None:
+    value = np.array([[1.0, 5, 5, 0, 1], [2.0, 5, 0, 0, 9], [3.0, 5, 5, 0, 1]])
+    observed = np.array([[1, 1, 1, 0, 1], [1, 1, 0, 0, 1], [1, 1, 1, 0, 1]], bool)
+    features = Features(value, observed, np.ones_like(observed), np.ones_like(value))
+    rows, names = np.array([True, False, True]), list("abcde")
+    useful, warnings = useful_features(features, rows, names)
+    assert useful.tolist() == [True, False, False, False, False]
+    assert warnings[0] == (
+        "feature 'b' has the same value, 5, in every labelled row that has one; it is left out"
+    )
+    assert "'d' is missing in every labelled row" in warnings[2]
+    evidence = np.ones(5, bool)
+    useful, _ = useful_features(features, np.ones(3, bool), names, evidence)
+    assert useful.tolist() == [True, False, True, False, True]
+    unsurveyed = features._replace(surveyed=observed)
+    useful, _ = useful_features(unsurveyed, np.ones(3, bool), names, evidence)
+    assert useful.tolist() == [True, False, False, False, True]
+
+
+CONFIG = configured(
+    "release",
+    a={"expression": "x / y", "error": "abs(y)"},
+    b={"expression": "x", "scale": "log10", "measured": "y > -1"},
+    c={"expression": "galactic_b(10 * y, clip(x, -90, 90))"},
+)
+
+
+@settings(deadline=None, max_examples=50)
+@given(data=st.data())
+def test_other_rows_leave_a_row_bit_identical(data: st.DataObject) -> None:
+    seed, n = data.draw(st.integers(0, 99)), data.draw(st.integers(2, 60))
+    changed = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)))
+    rng = np.random.default_rng(seed)
+    table = Table({"x": rng.normal(0, 5, n), "y": rng.normal(0, 5, n), "release": ["r"] * n})
+    table["x"][0] = table["y"][0] = 1.0  # so that no column is empty before or after
+    changed[0] = False
+    other = table.copy()
+    wild = rng.choice([NAN, 0.0, -7.0, 1e300, np.inf], n)
+    for name in ("x", "y"):
+        other[name] = np.where(changed, wild, table[name])
+    before, after = build_features(table, CONFIG)[0], build_features(other, CONFIG)[0]
+    for a, b in zip(before, after, strict=True):
+        np.testing.assert_array_equal(a[~changed], b[~changed])
+        assert np.isfinite(b).all()
+
+
+def test_units_of_a_feature_only_shift_or_stretch_it() -> None:
+    table = Table({"x": np.array([1e-14, 3e-13, 2e-15])})
+    both = configured(
+        a={"expression": "x", "scale": "log10"}, b={"expression": "1e3 * x", "scale": "log10"}
+    )
+    value = build_features(table, both)[0].value
+    np.testing.assert_allclose(value[:, 1] - value[:, 0], 3, rtol=1e-13)
