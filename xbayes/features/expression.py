@@ -257,8 +257,11 @@ def _run(node: _Node, values: Mapping[str, Value]) -> Value:
     if isinstance(node, _Comparison):
         return _compare(node, args)
     kinds = node.function.kinds
-    wanted = [kinds[min(index, len(kinds) - 1)] for index in range(len(args))]
-    return node.function.apply(*map(_as_kind, wanted, args, node.args))
+    fitting = [
+        _as_kind(kinds[min(index, len(kinds) - 1)], value, arg)
+        for index, (value, arg) in enumerate(zip(args, node.args, strict=True))
+    ]
+    return node.function.apply(*fitting)
 
 
 def _compare(node: _Comparison, args: list[Value]) -> Value:

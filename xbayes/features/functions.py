@@ -14,7 +14,6 @@ from jaxtyping import Bool, Float
 from xbayes.features.values import Kind, Value, nothing
 from xbayes.types import InputError
 
-
 Wanted = Kind | Literal["any"]
 
 

@@ -22,6 +22,7 @@ POOL_BANDWIDTH = 0.08
 PSEUDO_SOURCES = (2.0, 5.0, 15.0, 40.0)
 TAIL_SOURCES = 2.0
 PRESENCE_SOURCES = 2.0
+ERRORS = 1.0
 
 
 class DensityParams(NamedTuple):
@@ -137,7 +138,7 @@ def _smoothest_within_error(
     loss = best - flat
     gap, size = (weight * loss).sum(-1), jnp.maximum(weight.sum(-1), 1.0)
     error = jnp.sqrt(jnp.maximum((weight * loss**2).sum(-1) - gap**2 / size, 0.0))
-    near = gap <= error + 1e-9
+    near = gap <= ERRORS * error + 1e-9
     bandwidth = jnp.tile(jnp.arange(held_out.shape[3]), held_out.shape[2])
     widest = jnp.where(near, bandwidth, -1).max(-1, keepdims=True)
     chosen = jnp.where(near & (bandwidth == widest), score, -jnp.inf).argmax(-1)
