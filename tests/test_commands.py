@@ -48,7 +48,7 @@ def run(folder, sky):
 
 def refused(capsys, *arguments, says=()):
     """The command fails with exit code 2 and one clear message; nothing else."""
-    code, out, err = xbayes(capsys, *arguments)
+    code, _, err = xbayes(capsys, *arguments)
     assert code == 2, err
     assert "Traceback" not in err
     for word in says:
@@ -73,9 +73,13 @@ def test_metrics(run):
         scores = metrics[block]
         assert np.array(scores["confusion"]).shape == (4, 4)
         for name in ("macro_f1", "log_loss", "brier", "ece"):
-            assert scores[name]["lo"] <= scores[name]["value"] <= scores[name]["hi"] or name == "ece"
+            assert (
+                scores[name]["lo"] <= scores[name]["value"] <= scores[name]["hi"] or name == "ece"
+            )
     assert metrics["cross_validated"]["log_loss"]["value"] < 0.5
-    assert metrics["in_sample"]["log_loss"]["value"] < metrics["cross_validated"]["log_loss"]["value"]
+    assert (
+        metrics["in_sample"]["log_loss"]["value"] < metrics["cross_validated"]["log_loss"]["value"]
+    )
     # Re-weighted confusion follows the proportions asked for.
     rows = np.array(metrics["prior_weighted"]["confusion"]).sum(1)
     np.testing.assert_allclose(rows / rows.sum(), [0.66, 0.25, 0.07, 0.02], atol=1e-6)
@@ -88,7 +92,9 @@ def columns(table, prefix):
 def check_products(table):
     posterior = columns(table, "p_")
     np.testing.assert_allclose(posterior.sum(1), 1.0, rtol=1e-12)
-    np.testing.assert_array_equal(np.array(CLASSES)[posterior.argmax(1)], np.asarray(table["prediction"]))
+    np.testing.assert_array_equal(
+        np.array(CLASSES)[posterior.argmax(1)], np.asarray(table["prediction"])
+    )
     np.testing.assert_allclose(np.asarray(table["margin"]), 2 * posterior.max(1) - 1)
     assert ((table["outlier_p"] > 0) & (table["outlier_p"] <= 1)).all()
     for category in ("location", "spectrum", "counterparts", "variability"):
@@ -97,10 +103,15 @@ def check_products(table):
 
 
 def test_tables(run, sky):
-    whole, held_out = read_catalog(run / "catalog.parquet"), read_catalog(run / "predictions.parquet")
+    whole, held_out = (
+        read_catalog(run / "catalog.parquet"),
+        read_catalog(run / "predictions.parquet"),
+    )
     for table in (whole, held_out):
         assert len(table) == 1500
-        assert {"name", "ra", "dec", "true_class", "alternative", "n_missing"} <= set(table.colnames)
+        assert {"name", "ra", "dec", "true_class", "alternative", "n_missing"} <= set(
+            table.colnames
+        )
         check_products(table)
     np.testing.assert_array_equal(whole["p_XRB"], read_catalog(run / "catalog.fits")["p_XRB"])
     assert not np.array_equal(whole["p_XRB"], held_out["p_XRB"])
@@ -153,7 +164,13 @@ def test_prior_replaces_only_the_prior(run, sky, folder, capsys):
 
 
 def test_one_row_by_hand_is_the_same_as_in_a_table(run, folder, capsys):
-    given = {"ra": 266.4, "dec": -29.0, "flux_soft": 1e-15, "flux_medium": 5e-15, "flux_hard": 2e-13}
+    given = {
+        "ra": 266.4,
+        "dec": -29.0,
+        "flux_soft": 1e-15,
+        "flux_medium": 5e-15,
+        "flux_hard": 2e-13,
+    }
     pairs = [f"{k}={v}" for k, v in given.items()]
     code, out, _ = xbayes(
         capsys, "classify", run, "--row", *pairs, "--out", folder / "row.csv", "--overwrite"
@@ -167,7 +184,9 @@ def test_one_row_by_hand_is_the_same_as_in_a_table(run, folder, capsys):
 
 
 def test_nothing_measured_gives_the_prior(run, sky, folder, capsys):
-    xbayes(capsys, "classify", run, "--row", "name=void", "--out", folder / "void.ecsv", "--overwrite")
+    xbayes(
+        capsys, "classify", run, "--row", "name=void", "--out", folder / "void.ecsv", "--overwrite"
+    )
     row = read_catalog(folder / "void.ecsv")[0]
     for c in CLASSES:
         share = np.mean(read_catalog(sky)["Class"] == c)
@@ -176,7 +195,10 @@ def test_nothing_measured_gives_the_prior(run, sky, folder, capsys):
 
 def test_looked_and_found_nothing_is_not_the_same_as_not_looked(run, folder, capsys):
     got = []
-    for pairs in (["flux_hard=1e-13"], ["flux_hard=1e-13", "flux_soft=1e-14", "flux_medium=1e-14", "g_mag="]):
+    for pairs in (
+        ["flux_hard=1e-13"],
+        ["flux_hard=1e-13", "flux_soft=1e-14", "flux_medium=1e-14", "g_mag="],
+    ):
         xbayes(capsys, "classify", run, "--row", *pairs, "--out", folder / "n.csv", "--overwrite")
         got.append(read_catalog(folder / "n.csv")[0]["p_counterparts_XRB"])
     assert got[1] > got[0] + 0.05
@@ -192,7 +214,14 @@ def test_demo_prints_results_and_the_report(tmp_path, capsys):
 
 def test_simulate_writes_detections_too(tmp_path, capsys):
     code, _, _ = xbayes(
-        capsys, "simulate", "--out", tmp_path / "a.parquet", "-n", 50, "--detections", tmp_path / "d.fits"
+        capsys,
+        "simulate",
+        "--out",
+        tmp_path / "a.parquet",
+        "-n",
+        50,
+        "--detections",
+        tmp_path / "d.fits",
     )
     assert code == 0
     assert len(read_catalog(tmp_path / "d.fits")) >= 50
@@ -216,7 +245,14 @@ def test_catalogues_that_are_none(make, says, tmp_path, capsys):
     make(tmp_path / "sky.fits")
     before = sorted(tmp_path.iterdir())
     refused(
-        capsys, "run", CONFIG, "--catalog", tmp_path / "sky.fits", "--out", tmp_path / "run", says=says
+        capsys,
+        "run",
+        CONFIG,
+        "--catalog",
+        tmp_path / "sky.fits",
+        "--out",
+        tmp_path / "run",
+        says=says,
     )
     assert sorted(tmp_path.iterdir()) == before
 
@@ -251,7 +287,10 @@ def replace(column, values):
         (set_cell("dec", 2, 95.0), ["dec", "95"]),
         (replace("Class", lambda t: ["Star"] * (len(t) - 1) + ["Galaxy"]), ["Galaxy"]),
         (replace("Class", lambda t: np.ma.masked_all(len(t), "U4")), ["label"]),
-        (replace("Class", lambda t: ["AGN"] * (len(t) - 3) + ["XRB"] * 3), ["XRB", "has 3", "at least 5"]),
+        (
+            replace("Class", lambda t: ["AGN"] * (len(t) - 3) + ["XRB"] * 3),
+            ["XRB", "has 3", "at least 5"],
+        ),
     ],
     ids=["column", "text", "duplicate", "coordinate", "label", "unlabelled", "members"],
 )
@@ -267,7 +306,9 @@ def test_a_constant_or_missing_feature_is_left_out_with_a_warning(sky, tmp_path,
         table["var_intra_prob"] = np.ma.masked_all(len(table))
 
     path = damaged(sky, change, tmp_path)
-    code, _, err = xbayes(capsys, "run", CONFIG, "--catalog", path, "--out", tmp_path / "run", *QUICK)
+    code, _, err = xbayes(
+        capsys, "run", CONFIG, "--catalog", path, "--out", tmp_path / "run", *QUICK
+    )
     assert code == 0, err
     report = (tmp_path / "run" / "report.html").read_text()
     for name in ("gamma", "var_intra"):
@@ -292,7 +333,16 @@ def test_a_constant_or_missing_feature_is_left_out_with_a_warning(sky, tmp_path,
 )
 def test_wrong_settings(setting, says, sky, tmp_path, capsys):
     refused(
-        capsys, "run", CONFIG, "--catalog", sky, "--out", tmp_path / "run", "--set", setting, says=says
+        capsys,
+        "run",
+        CONFIG,
+        "--catalog",
+        sky,
+        "--out",
+        tmp_path / "run",
+        "--set",
+        setting,
+        says=says,
     )
     assert not list(tmp_path.iterdir())
 
@@ -304,7 +354,9 @@ def test_config_files_that_are_none(tmp_path, capsys):
     text = CONFIG.read_text().replace("density: smooth", "densty: smooth")
     (tmp_path / "key.yaml").write_text(text)
     line = 1 + text[: text.index("densty")].count("\n")
-    refused(capsys, "run", tmp_path / "key.yaml", says=[f"key.yaml:{line}:3", "did you mean 'density'"])
+    refused(
+        capsys, "run", tmp_path / "key.yaml", says=[f"key.yaml:{line}:3", "did you mean 'density'"]
+    )
 
 
 def test_outputs_that_exist_are_kept(run, sky, folder, capsys):
@@ -318,7 +370,15 @@ def test_outputs_that_exist_are_kept(run, sky, folder, capsys):
     (folder / "mine").mkdir()
     (folder / "mine" / "thesis.tex").write_text("years")
     refused(
-        capsys, "run", CONFIG, "--catalog", sky, "--out", folder / "mine", "--overwrite", says=["no run"]
+        capsys,
+        "run",
+        CONFIG,
+        "--catalog",
+        sky,
+        "--out",
+        folder / "mine",
+        "--overwrite",
+        says=["no run"],
     )
     assert (folder / "mine" / "thesis.tex").exists()
 
@@ -359,18 +419,28 @@ def test_models_that_cannot_be_trusted(run, sky, tmp_path, capsys):
     import hashlib
     import shutil
 
-    refused(capsys, "classify", tmp_path, sky, "--out", tmp_path / "o.fits", says=["no run directory"])
-    refused(capsys, "classify", tmp_path / "no", sky, "--out", tmp_path / "o.fits", says=["not exist"])
+    refused(
+        capsys, "classify", tmp_path, sky, "--out", tmp_path / "o.fits", says=["no run directory"]
+    )
+    refused(
+        capsys, "classify", tmp_path / "no", sky, "--out", tmp_path / "o.fits", says=["not exist"]
+    )
     shutil.copytree(run, tmp_path / "copy")
     arrays = tmp_path / "copy" / "model" / "arrays.npz"
     arrays.write_bytes(arrays.read_bytes()[:-1] + b"x")
-    refused(capsys, "classify", tmp_path / "copy", sky, "--out", tmp_path / "o.fits", says=["altered"])
+    refused(
+        capsys, "classify", tmp_path / "copy", sky, "--out", tmp_path / "o.fits", says=["altered"]
+    )
     model = tmp_path / "copy" / "model" / "model.json"
     record = json.loads(model.read_text()) | {"format": 99}
     model.write_text(json.dumps(record))
-    refused(capsys, "classify", tmp_path / "copy", sky, "--out", tmp_path / "o.fits", says=["altered"])
+    refused(
+        capsys, "classify", tmp_path / "copy", sky, "--out", tmp_path / "o.fits", says=["altered"]
+    )
     (model.parent / "SHA256").write_text(hashlib.sha256(model.read_bytes()).hexdigest())
-    refused(capsys, "classify", tmp_path / "copy", sky, "--out", tmp_path / "o.fits", says=["format 99"])
+    refused(
+        capsys, "classify", tmp_path / "copy", sky, "--out", tmp_path / "o.fits", says=["format 99"]
+    )
     assert not (tmp_path / "o.fits").exists()
 
 

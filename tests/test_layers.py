@@ -5,10 +5,8 @@ from pathlib import Path
 
 import xbayes
 
-ROOMS = (
-    "types config catalog enhance features models infer posterior outlier calibrate classifier "
-    "evaluate estimators report crowd app run progress commands cli"
-).split()
+ROOMS = """types config catalog enhance features models infer posterior outlier calibrate classifier
+evaluate estimators report crowd app run progress commands cli""".split()  # noqa: SIM905
 SAME_LEVEL = {"config_file": "config", "config_checks": "config"}
 ROOT = Path(xbayes.__file__).parent
 TABLES = {"pandas", "astropy"}
@@ -60,5 +58,7 @@ def test_tables_stop_at_features_and_figures_start_at_report():
 
 
 def test_files_stay_readable():
-    long = {str(p.relative_to(ROOT)): n for p in files() if (n := len(p.read_text().splitlines())) > 400}
+    long = {
+        str(p.relative_to(ROOT)): n for p in files() if (n := len(p.read_text().splitlines())) > 400
+    }
     assert long == {}

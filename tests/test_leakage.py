@@ -79,7 +79,10 @@ def test_unlabelled_rows_are_classified_and_teach_nothing(recipe, four_classes):
     unknown = np.arange(600) % 5 == 0
     inner = inner_folds(truth, np.arange(600), ~unknown, 3, 0)
     fits = []
-    for rows, labels in ((features, np.where(unknown, -1, truth)), (garbled(features, unknown), truth)):
+    for rows, labels in (
+        (features, np.where(unknown, -1, truth)),
+        (garbled(features, unknown), truth),
+    ):
         fits.append(fit_classifier(recipe, rows, labels, inner, jax.random.key(0))[0])
     for a, b in zip(*map(jax.tree.leaves, fits), strict=True):
         np.testing.assert_array_equal(a, b)

@@ -11,7 +11,7 @@ F = 6
 
 
 def simulate(n, seed, share_missing=0.4, shift=0.0):
-    """Correlated Gaussian properties of two classes, and their log-likelihoods; some not surveyed."""
+    """Correlated Gaussian properties of two classes, and their log-likelihoods; some unseen."""
     rng = np.random.default_rng(seed)
     truth = rng.integers(0, 2, n)
     value = 0.8 * rng.normal(size=(n, 1)) + 0.6 * rng.normal(size=(n, F)) + truth[:, None] + shift

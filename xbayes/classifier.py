@@ -1,6 +1,6 @@
 """The whole classifier: densities, weights, outlier reference; fitted once, applied to any rows.
 
-    features -> density.log_lik [N, F, C] -> model.log_joint [N, C] -> posterior and products
+features -> density.log_lik [N, F, C] -> model.log_joint [N, C] -> posterior and products
 """
 
 from functools import partial
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from xbayes import posterior as post
 from xbayes.config import Config
@@ -17,7 +17,7 @@ from xbayes.features.build import properties_of, scale_bounds
 from xbayes.infer.gradient import GradientInfo, fit_from_starts
 from xbayes.infer.out_of_fold import out_of_fold
 from xbayes.infer.select import STRENGTHS, select_strength
-from xbayes.models.base import Density, Model
+from xbayes.models.base import ClassModel, Density
 from xbayes.models.density import smooth_density
 from xbayes.models.naive_bayes import naive_bayes
 from xbayes.models.published_density import published_density
@@ -37,7 +37,7 @@ class Recipe(NamedTuple):
     """What does not change over folds: the functions, and the names on the axes."""
 
     density: Density
-    model: Model
+    model: ClassModel
     properties: Properties
     strengths: tuple[float, ...]  # penalties to choose from
     n_starts: int
@@ -79,7 +79,9 @@ class FitReport(NamedTuple):
     strengths: tuple[float, ...]
     held_out_loss: tuple[float, ...]  # by strength; NaN if there was nothing to choose
     weights: GradientInfo
-    held_out_posterior: Float[np.ndarray, "N C"]  # densities and weights both without the row's fold
+    held_out_posterior: Float[
+        np.ndarray, "N C"
+    ]  # densities and weights both without the row's fold
 
 
 class Products(NamedTuple):
@@ -109,17 +111,21 @@ def fit_classifier(
     """
     n_classes = len(recipe.properties.classes)
     training = (np.asarray(fold) >= 0) & (np.asarray(class_index) >= 0)
-    fold = jnp.asarray(np.where(training, fold, -1))
+    inner = jnp.asarray(np.where(training, fold, -1))
     truth = jnp.asarray(np.where(training, class_index, -1))
     grid = recipe.density.lay_grid(features, training)
     grid, features = jax.tree.map(jnp.asarray, (grid, features))
-    counts = recipe.density.count(grid, features, truth, fold, recipe.n_folds)
+    counts = recipe.density.count(grid, features, truth, inner, recipe.n_folds)
     members = np.bincount(np.asarray(truth)[training], minlength=n_classes)
-    log_prior = jnp.log(jnp.asarray(np.maximum(members, 1e-3) / members.sum(), features.value.dtype))
+    log_prior = jnp.log(
+        jnp.asarray(np.maximum(members, 1e-3) / members.sum(), features.value.dtype)
+    )
 
     select_key, fit_key = jax.random.split(key)
     density = recipe.density.fit(grid, jax.tree.map(lambda c: c.sum(0), counts))
-    single, selection = _learn_penalty(recipe, select_key, grid, counts, features, log_prior, truth, fold)
+    single, selection = _learn_penalty(
+        recipe, select_key, grid, counts, features, log_prior, truth, inner
+    )
     weights, info = _learn_weights(
         recipe, fit_key, log_prior, single, truth, jnp.asarray(training), selection.strength
     )
@@ -163,7 +169,7 @@ def classify(
     features: Features,
     log_prior: Float[np.ndarray, "C"] | None = None,
 ) -> Products:
-    """Everything each source gets; another prior than that of the training replaces its log alone."""
+    """Everything each source gets; `log_prior` replaces that of the training part, no more."""
     classifier = _with_prior(classifier, log_prior)
     n_rows = features.value.shape[0]
     size = min(CHUNK, 1 << max(0, n_rows - 1).bit_length())
@@ -240,5 +246,5 @@ def _score(
         recipe.model.log_joint(classifier.weights, log_lik),
         recipe.model.contributions(classifier.weights, log_lik),
         outlier_measure(log_lik, alpha, classifier.weights.log_prior),
-        strangeness(classifier.outlier, log_lik, features.surveyed),
+        strangeness(classifier.outlier, log_lik, jnp.asarray(features.surveyed)),
     )

@@ -23,7 +23,11 @@ EXPERIMENTS, CATALOGUES = "Experiments", "Catalogues"
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")]
 Settings = Annotated[
     Optional[list[str]],  # noqa: UP045  typer reads this form
-    typer.Option("--set", help="Change a key of the config: --set model.weights=property.", metavar="KEY=VALUE"),
+    typer.Option(
+        "--set",
+        help="Change a key of the config: --set model.weights=property.",
+        metavar="KEY=VALUE",
+    ),
 ]
 
 
@@ -45,7 +49,9 @@ def demo(
 @app.command(rich_help_panel=EXPERIMENTS)
 def run(
     config: Annotated[Path, typer.Argument(help="The experiment, a YAML file.")],
-    catalog: Annotated[Optional[Path], typer.Option(help="Catalogue, instead of catalog.file.")] = None,  # noqa: UP045
+    catalog: Annotated[
+        Path | None, typer.Option(help="Catalogue, instead of catalog.file.")
+    ] = None,
     out: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(help="Run directory to make; runs/NAME-TIME if not given."),
@@ -67,7 +73,9 @@ def classify(
     run: Annotated[Path, typer.Argument(help="Run directory of a fitted experiment.")],
     catalog: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Argument(help="Catalogue to classify (or the rest of --row's key=value).", metavar="[CATALOG]"),
+        typer.Argument(
+            help="Catalogue to classify (or the rest of --row's key=value).", metavar="[CATALOG]"
+        ),
     ] = None,
     out: Annotated[
         Optional[Path],  # noqa: UP045
@@ -75,7 +83,9 @@ def classify(
     ] = None,
     row: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Option(help="One source by hand: --row ra=83.6 dec=22.0 flux=1e-12 ...", metavar="KEY=VALUE"),
+        typer.Option(
+            help="One source by hand: --row ra=83.6 dec=22.0 flux=1e-12 ...", metavar="KEY=VALUE"
+        ),
     ] = None,
     prior: Annotated[
         Optional[str],  # noqa: UP045
@@ -85,8 +95,8 @@ def classify(
 ) -> None:
     """Apply a fitted run to a catalogue, or to one source.
 
-    Columns that are not needed pass through. With `--row`, what is not given counts as not measured;
-    `key=` (empty) says that one looked and found nothing.
+    Columns that are not needed pass through. With `--row`, what is not given counts as not
+    measured; `key=` (empty) says that one looked and found nothing.
 
     Examples: `xbayes classify runs/demo new.fits --out classified.fits`,
     `xbayes classify runs/demo --row ra=266.4 dec=-29.0 flux_hard=2e-13 flux_soft=1e-14`

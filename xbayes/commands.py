@@ -49,7 +49,12 @@ def run(
 
 
 def classify(
-    run: Path, catalog: list[str], out: Path | None, row: list[str], prior: str | None, overwrite: bool
+    run: Path,
+    catalog: list[str],
+    out: Path | None,
+    row: list[str],
+    prior: str | None,
+    overwrite: bool,
 ) -> None:
     """Classify a table into a file, or one row onto the screen."""
     from xbayes.report.model_store import load_model
@@ -99,7 +104,9 @@ def _experiment(
     for warning in json.loads((folder / "provenance.json").read_text())["warnings"]:
         print(f"warning: {warning}", file=sys.stderr)
     _print_metrics(json.loads((folder / "metrics.json").read_text()), config.name)
-    Console().print(f"report: [bold]{folder / 'report.html'}[/bold]", highlight=False, soft_wrap=True)
+    Console().print(
+        f"report: [bold]{folder / 'report.html'}[/bold]", highlight=False, soft_wrap=True
+    )
 
 
 def _print_metrics(metrics: dict, name: str) -> None:
@@ -108,7 +115,12 @@ def _print_metrics(metrics: dict, name: str) -> None:
     for title in BLOCKS.values():
         table.add_column(title, justify="right")
     rows = {f"F1 of {c}": ("f1", c) for c in metrics["classes"]}
-    rows |= {"macro F1": ("macro_f1",), "log loss": ("log_loss",), "Brier": ("brier",), "ECE": ("ece",)}
+    rows |= {
+        "macro F1": ("macro_f1",),
+        "log loss": ("log_loss",),
+        "Brier": ("brier",),
+        "ECE": ("ece",),
+    }
     for title, path in rows.items():
         table.add_row(title, *(_interval(metrics[block], path) for block in BLOCKS))
     Console().print(table)
@@ -155,7 +167,8 @@ def _parse_prior(text: str | None) -> dict[str, float] | None:
             number = float("nan")
         if not equals or not number > 0 or name.strip() in proportions:
             raise InputError(
-                f"--prior needs CLASS=proportion,... with positive numbers, each class once; got {pair!r}"
+                f"--prior needs CLASS=proportion,... with positive numbers, each class once; "
+                f"got {pair!r}"
             )
         proportions[name.strip()] = number
     return proportions

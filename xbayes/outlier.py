@@ -1,8 +1,8 @@
 """How strange a source is for the class it was given.
 
-The outlier measure of Tranin et al. 2022 depends on how many properties were measured, and with weights
-other than one it is no density. So it is judged by its tail: strangeness standardised for which
-properties are there, ranked among held-out sources of the same class.
+The outlier measure of Tranin et al. 2022 depends on how many properties were measured, and with
+weights other than one it is no density. So it is judged by its tail: strangeness standardised for
+which properties are there, ranked among held-out sources of the same class.
 """
 
 from typing import NamedTuple
@@ -20,14 +20,16 @@ class OutlierReference(NamedTuple):
     alpha: Float[Array, "F C"]  # weights, divided by their sum over properties
     mean: Float[Array, "C F"]  # of the surprise -log L(p|c)
     covariance: Float[Array, "C F F"]
-    strangeness: Float[Array, "C R"]  # sorted, of the held-out sources of each class; padded with inf
+    strangeness: Float[
+        Array, "C R"
+    ]  # sorted, of the held-out sources of each class; padded with inf
     size: Int[Array, "C"]
 
 
 def outlier_measure(
     log_lik: Float[Array, "N F C"], alpha: Float[Array, "F C"], log_prior: Float[Array, "C"]
 ) -> Float[Array, "N C"]:
-    """-log(P(c) prod L(p|c)^(alpha_p / sum alpha)) for every class (Tranin et al. 2022, Eq. of O.M.)."""
+    """-log(P(c) prod L(p|c)^(alpha_p / sum alpha)) for every class (O.M. of Tranin et al. 2022)."""
     return -log_prior - jnp.einsum("nfc,fc->nc", log_lik, _normalised(alpha))
 
 
@@ -44,7 +46,9 @@ def fit_reference(
     covariance = np.tile(np.eye(n_features), (n_classes, 1, 1))
     for c in range(n_classes):
         rows = class_index == c
-        mean[c], covariance[c] = _moments(-np.asarray(log_lik)[rows, :, c], np.asarray(surveyed)[rows])
+        mean[c], covariance[c] = _moments(
+            -np.asarray(log_lik)[rows, :, c], np.asarray(surveyed)[rows]
+        )
     size = np.bincount(class_index[class_index >= 0], minlength=n_classes)
     empty = np.full((n_classes, max(int(size.max()), 1)), np.inf)
     reference = OutlierReference(*map(jnp.asarray, (alpha, mean, covariance, empty, size)))
@@ -65,7 +69,9 @@ def strangeness(
 
 
 def tail_probability(
-    reference: OutlierReference, strangeness: Float[np.ndarray, "N C"], class_index: Int[np.ndarray, "N"]
+    reference: OutlierReference,
+    strangeness: Float[np.ndarray, "N C"],
+    class_index: Int[np.ndarray, "N"],
 ) -> Float[np.ndarray, "N"]:
     """(1 + held-out sources of that class at least as strange) / (n + 1)."""
     sorted_, size = np.asarray(reference.strangeness), np.asarray(reference.size)

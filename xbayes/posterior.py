@@ -54,8 +54,10 @@ def alternative(
     category_score: Float[np.ndarray, "N G C"],
     prediction: Int[np.ndarray, "N"],
 ) -> Int[np.ndarray, "N"]:
-    """Of the classes that win when one category is left out, the most probable there; -1 if none differs."""
-    without = class_posterior(np.asarray(log_joint, np.float64)[:, None] - category_score)  # [N, G, C]
+    """The most probable other class that wins when one category is left out; -1 if none."""
+    without = class_posterior(
+        np.asarray(log_joint, np.float64)[:, None] - category_score
+    )  # [N, G, C]
     winner, height = without.argmax(-1), without.max(-1)
     height = np.where(winner == prediction[:, None], -1.0, height)
     best = height.argmax(-1)

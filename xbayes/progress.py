@@ -2,6 +2,7 @@
 
 import sys
 import time
+from typing import Any
 
 
 class Reporter:
@@ -9,14 +10,18 @@ class Reporter:
 
     def __init__(self) -> None:
         self.started = time.monotonic()
-        self.bar = self.task = None
+        self.bar: Any = None
+        self.task: Any = None
         if sys.stderr.isatty():
             from rich.console import Console
             from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
             columns = (BarColumn(), TextColumn("{task.percentage:3.0f}%"), TimeElapsedColumn())
             self.bar = Progress(
-                *columns, TextColumn("{task.description}"), console=Console(stderr=True), transient=True
+                *columns,
+                TextColumn("{task.description}"),
+                console=Console(stderr=True),
+                transient=True,
             )
             self.task = self.bar.add_task("starting", total=1.0)
 

@@ -1,6 +1,6 @@
 """One experiment from config to run directory, and a fitted run applied to any catalogue.
 
-    read -> roles, labels -> features -> cross-validate -> fit on all -> classify -> write
+read -> roles, labels -> features -> cross-validate -> fit on all -> classify -> write
 """
 
 import os
@@ -15,6 +15,7 @@ import jax
 import numpy as np
 from astropy.table import Table
 
+from xbayes.catalog.columns import masked_column, subset
 from xbayes.catalog.read import read_catalog
 from xbayes.catalog.roles import check_catalog
 from xbayes.catalog.taxonomy import class_indices, group_indices
@@ -82,9 +83,7 @@ def run_experiment(
         progress(0.75, "fitting on all labelled sources")
         classifier, fit = _fit_on_all(training, recipe)
         progress(0.85, "classifying the catalogue")
-        products = classify(
-            recipe, classifier, training.features, given_log_prior(training.config)
-        )
+        products = classify(recipe, classifier, training.features, given_log_prior(training.config))
         metrics = measure(training.config, training.labels, products, held_out)
         progress(0.9, "writing the run and its report")
         results = Results(
@@ -99,25 +98,23 @@ def run_experiment(
 
 def load_training(config: Config, path: Path) -> Training:
     """Read and check a labelled catalogue. Raises `InputError`."""
-    if config.catalog.label is None:
+    roles, label = config.catalog, config.catalog.label
+    if label is None:
         raise InputError(
             "the config names no label column (catalog.label), so there is nothing to learn from; "
             "set it, or apply a fitted run with 'xbayes classify'"
         )
-    roles = config.catalog
-    needed = [*needed_columns(config), roles.label, *roles.keep]
+    needed = [*needed_columns(config), label, *roles.keep]
     needed += [column for column in (roles.group, roles.block) if column]
     table = check_catalog(read_catalog(path), roles, needed, "train")
-    _refuse_what_fits_cannot_hold(table[list(dict.fromkeys([roles.id, *roles.keep]))])
-    class_index, kept = class_indices(table[roles.label], config.taxonomy)
-    table, class_index = table[kept], class_index[kept]
+    _refuse_what_fits_cannot_hold(subset(table, list(dict.fromkeys([roles.id, *roles.keep]))))
+    class_index, kept = class_indices(masked_column(table, label), config.taxonomy)
+    table, class_index = subset(table, rows=kept), class_index[kept]
     features, report = build_features(table, config)
     config, features, dropped = _drop_useless(config, features, class_index >= 0)
     labels = Labels(class_index, group_indices(table, roles))
     validation = config.validation
-    require_members(
-        labels, list(config.taxonomy.classes), validation.folds, validation.inner_folds
-    )
+    require_members(labels, list(config.taxonomy.classes), validation.folds, validation.inner_folds)
     return Training(config, path, table, features, report, labels, (*report.warnings, *dropped))
 
 
@@ -129,7 +126,7 @@ def classify_catalog(
 ) -> Table:
     """Apply a fitted run to a table with the needed columns; every column passes through.
 
-    `not_measured` names columns that nobody looked at, as in a row given by hand. Raises `InputError`.
+    `not_measured` names columns nobody looked at, as in a row given by hand. Raises `InputError`.
     """
     config, recipe, classifier = load_model(run)
     optional = tuple({*config.catalog.optional, *not_measured})
@@ -141,7 +138,7 @@ def classify_catalog(
     classes = recipe.properties.classes
     log_prior = np.log(class_proportions(prior, classes)) if prior else given_log_prior(config)
     products = classify(recipe, classifier, features, log_prior)
-    passed = checked[[n for n in checked.colnames if n in table.colnames or n == roles.id]]
+    passed = subset(checked, [n for n in checked.colnames if n in table.colnames or n == roles.id])
     resolution = 1.0 / (np.asarray(classifier.outlier.size) + 1.0)
     return output_table(passed, products, recipe.properties, resolution)
 
@@ -202,16 +199,17 @@ def _fit_on_all(training: Training, recipe: Recipe) -> tuple[Classifier, FitRepo
 def _refuse_what_fits_cannot_hold(table: Table) -> None:
     """Known now, rather than when `catalog.fits` is written after all the work."""
     for name in table.colnames:
-        values = np.ma.asarray(table[name]).compressed()
-        if values.dtype.kind == "U":
-            for text in values[~np.strings.isascii(values)] if hasattr(np.strings, "isascii") else []:
-                raise InputError(f"column {name!r} holds {text!r}, which FITS cannot; use plain ASCII")
+        for text in np.ma.asarray(table[name]).compressed():
+            if isinstance(text, str) and not text.isascii():
+                raise InputError(
+                    f"column {name!r} holds {text!r}, which FITS cannot; write it in plain ASCII"
+                )
 
 
 def _drop_useless(
     config: Config, features: Features, labelled: np.ndarray
 ) -> tuple[Config, Features, list[str]]:
-    """Leave out features that are constant or missing in every labelled row, with a warning each."""
+    """Leave out features that tell no labelled rows apart, with a warning each."""
     evidence = np.array([feature.missing == "evidence" for feature in config.features.values()])
     useful, warnings = useful_features(features, labelled, list(config.features), evidence)
     if not useful.any():

@@ -24,19 +24,27 @@ def simulate(n, seed=0, sharpness=1.5, lie=1.0, group_size=1):
     by_group = [rng.choice(3, p=p) for p in probability[::group_size]]
     told = np.exp(lie * logit) / np.exp(lie * logit).sum(1, keepdims=True)
     group = np.repeat(np.arange(n_groups), group_size)
-    return Predictions(np.repeat(by_group, group_size), told, told.argmax(1), group, np.ones(len(told)))
+    return Predictions(
+        np.repeat(by_group, group_size), told, told.argmax(1), group, np.ones(len(told))
+    )
 
 
 def test_scores_are_those_of_scikit_learn():
     p = simulate(500)
     got = score(p, CLASSES, 50, 0)
-    np.testing.assert_array_equal(got["confusion"], reference.confusion_matrix(p.truth, p.prediction))
+    np.testing.assert_array_equal(
+        got["confusion"], reference.confusion_matrix(p.truth, p.prediction)
+    )
     for name, function in (
-        ("precision", reference.precision_score), ("recall", reference.recall_score), ("f1", reference.f1_score)
+        ("precision", reference.precision_score),
+        ("recall", reference.recall_score),
+        ("f1", reference.f1_score),
     ):
         expected = function(p.truth, p.prediction, average=None)
         np.testing.assert_allclose([got[name][c]["value"] for c in CLASSES], expected)
-    assert got["macro_f1"]["value"] == pytest.approx(reference.f1_score(p.truth, p.prediction, average="macro"))
+    assert got["macro_f1"]["value"] == pytest.approx(
+        reference.f1_score(p.truth, p.prediction, average="macro")
+    )
     assert got["log_loss"]["value"] == pytest.approx(reference.log_loss(p.truth, p.posterior))
     brier = ((p.posterior - np.eye(3)[p.truth]) ** 2).sum(1).mean()
     assert got["brier"]["value"] == pytest.approx(brier)
@@ -46,7 +54,9 @@ def test_ece_is_the_binned_gap():
     p = simulate(400, lie=2.0)
     top, hit = p.posterior.max(1), p.posterior.argmax(1) == p.truth
     bins = np.minimum((top * 10).astype(int), 9)
-    expected = sum(abs(top[bins == b].mean() - hit[bins == b].mean()) * (bins == b).mean() for b in set(bins))
+    expected = sum(
+        abs(top[bins == b].mean() - hit[bins == b].mean()) * (bins == b).mean() for b in set(bins)
+    )
     assert score(p, CLASSES, 10, 0)["ece"]["value"] == pytest.approx(expected)
 
 
@@ -54,7 +64,10 @@ def test_weights_act_like_repeated_rows():
     p = simulate(200)
     times = np.random.default_rng(1).integers(0, 4, 200)
     repeated = Predictions(*(np.repeat(a, times, axis=0) for a in p))
-    a, b = score(p._replace(weight=times.astype(float)), CLASSES, 1, 0), score(repeated, CLASSES, 1, 0)
+    a, b = (
+        score(p._replace(weight=times.astype(float)), CLASSES, 1, 0),
+        score(repeated, CLASSES, 1, 0),
+    )
     for name in ("macro_f1", "log_loss", "brier", "ece", "accuracy"):
         assert a[name]["value"] == pytest.approx(b[name]["value"])
 
@@ -77,7 +90,10 @@ def test_a_class_never_predicted_has_no_precision_and_zero_f1():
 
 def test_calibrated_model_stays_under_its_quantile_and_a_liar_does_not():
     honest = [simulate(400, seed) for seed in range(60)]
-    over = [score(p, CLASSES, 1, 0)["ece"]["value"] > calibrated_ece_quantile(p, n_draws=200) for p in honest]
+    over = [
+        score(p, CLASSES, 1, 0)["ece"]["value"] > calibrated_ece_quantile(p, n_draws=200)
+        for p in honest
+    ]
     assert sum(over) <= 8  # 3 expected; more than 8 has p < 0.01
     liar = simulate(400, 1, lie=3.0)
     assert score(liar, CLASSES, 1, 0)["ece"]["value"] > calibrated_ece_quantile(liar)

@@ -34,7 +34,7 @@ def test_weights_reach_the_minimum_scipy_finds(kind, problem):
     log_lik, truth = problem
     model, ones = naive_bayes(CATEGORY, 3, kind), jnp.ones(300)
     start = model.init(jax.random.key(0), log_lik)
-    params, info = fit_log_loss(model, start, log_lik, truth, ones, 3.0)
+    _, info = fit_log_loss(model, start, log_lik, truth, ones, 3.0)
     assert info.converged
 
     flat, unflatten = jax.flatten_util.ravel_pytree(start)
@@ -46,7 +46,10 @@ def test_weights_reach_the_minimum_scipy_finds(kind, problem):
     value_and_grad = jax.jit(jax.value_and_grad(loss))
     best = minimize(
         lambda v: tuple(np.asarray(a, np.float64) for a in value_and_grad(v)),
-        np.asarray(flat), jac=True, method="BFGS", options={"gtol": 1e-7, "maxiter": 3000},
+        np.asarray(flat),
+        jac=True,
+        method="BFGS",
+        options={"gtol": 1e-7, "maxiter": 3000},
     )
     assert float(info.loss) <= best.fun + 1e-6
 

@@ -34,7 +34,9 @@ def folded(density, four_classes):
 
 def refitted(density, grid, features, truth, kept):
     """Densities of the kept rows only, on the same grid."""
-    counts = density.count(grid, features, jnp.asarray(truth), jnp.where(jnp.asarray(kept), 0, -1), 1)
+    counts = density.count(
+        grid, features, jnp.asarray(truth), jnp.where(jnp.asarray(kept), 0, -1), 1
+    )
     params = density.fit(grid, jax.tree.map(lambda c: c[0], counts))
     return np.asarray(density.log_lik(params, features))
 
@@ -52,19 +54,27 @@ def test_nested_leaves_out_both_folds(density, folded):
         for i in range(J):
             expected = refitted(density, grid, features, truth, (fold != j) & (fold != i))
             rows = fold == i
-            np.testing.assert_allclose(held_out.nested[j][rows], expected[rows], rtol=1e-7, atol=1e-9)
+            np.testing.assert_allclose(
+                held_out.nested[j][rows], expected[rows], rtol=1e-7, atol=1e-9
+            )
 
 
 def test_selection_never_sees_the_fold_it_scores(density, folded):
     """Relabelling fold 0 at random leaves the held-out scores of fold 0's rows as they were."""
-    _, features, truth, fold, held_out = folded
+    _, _, truth, fold, held_out = folded
     model = naive_bayes((0, 0, 1), 4, "property")
     prior = jnp.log(jnp.bincount(jnp.asarray(truth), length=4) / len(truth))
     strength = jnp.array([10.0])
 
     def held_out_scores(labels):
         return select_strength(
-            model, jax.random.key(0), prior, held_out.nested, jnp.asarray(labels), jnp.asarray(fold), strength
+            model,
+            jax.random.key(0),
+            prior,
+            held_out.nested,
+            jnp.asarray(labels),
+            jnp.asarray(fold),
+            strength,
         ).log_joint
 
     other = np.where(fold == 0, np.random.default_rng(3).permutation(truth), truth)
@@ -79,7 +89,13 @@ def test_selection_takes_the_least_held_out_loss(density, folded):
     prior = jnp.log(jnp.bincount(jnp.asarray(truth), length=4) / len(truth))
     strengths = jnp.array([0.01, 10.0, 1e5])
     got = select_strength(
-        model, jax.random.key(0), prior, held_out.nested, jnp.asarray(truth), jnp.asarray(fold), strengths
+        model,
+        jax.random.key(0),
+        prior,
+        held_out.nested,
+        jnp.asarray(truth),
+        jnp.asarray(fold),
+        strengths,
     )
     assert got.strength == strengths[np.argmin(got.held_out_loss)]
     log_posterior = jax.nn.log_softmax(got.log_joint)[jnp.arange(len(truth)), truth]

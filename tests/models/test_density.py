@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.signal import find_peaks
 from sklearn.neighbors import KernelDensity
 
 from xbayes.models.density import smooth_density
@@ -101,7 +102,9 @@ def test_not_surveyed_is_exactly_zero_and_missing_is_evidence(fitted):
 
 def test_presence_terms_are_the_shrunk_rates(four_classes):
     features, truth = four_classes
-    params = fit(smooth(4, np.full((3, 2), np.nan), np.array([False, False, True])), features, truth)
+    params = fit(
+        smooth(4, np.full((3, 2), np.nan), np.array([False, False, True])), features, truth
+    )
     rate = np.array([features.observed[truth == c, 2].mean() for c in range(4)])
     size = np.bincount(truth)
     expected = (rate * size + 2 * rate.mean()) / (size + 2)
@@ -183,7 +186,9 @@ def test_bandwidth_follows_the_data():
     params = fit(smooth(), features_of(value), np.zeros(1000, int))
     got = np.mean(smooth().log_lik(params, features_of(new))) - np.log(params.step[0])
     silverman = stats.gaussian_kde(value, "silverman").logpdf(new).mean()
-    truth = np.logaddexp(stats.norm.logpdf(new, -3, 0.1), stats.norm.logpdf(new, 3, 0.1)) - np.log(2)
+    truth = np.logaddexp(stats.norm.logpdf(new, -3, 0.1), stats.norm.logpdf(new, 3, 0.1)) - np.log(
+        2
+    )
     assert got > silverman + 0.5
     assert got > truth.mean() - 0.15
 
@@ -252,3 +257,15 @@ def test_counts_traced_once(four_classes):
     for _ in range(3):
         counted(params, features)
     assert len(traces) == 1
+
+
+def test_thirty_draws_of_one_peak_show_one_peak():
+    """The best leave-one-out bandwidth alone breaks such samples into peaks now and then."""
+    rng, x, peaks = np.random.default_rng(8), np.linspace(-4, 4, 200), []
+    for _ in range(20):
+        value = np.r_[rng.normal(0, 2, 1000), rng.normal(0, 1, 30)]
+        params = fit(smooth(2), features_of(value), np.repeat([0, 1], [1000, 30]))
+        density = np.exp(smooth(2).log_lik(params, features_of(x)))[:, 0, 1]
+        found, _ = find_peaks(density, prominence=0.15 * float(density.max()))
+        peaks.append(len(found))
+    assert sum(n == 1 for n in peaks) >= 18, peaks

@@ -93,7 +93,9 @@ def test_units_of_a_property_do_not_matter(kind, log_lik):
     model = naive_bayes(CATEGORY, C, kind)
     params = random_params(model, log_lik)
     other = log_lik + np.array([0.0, 3.0, -7.0, 20.0, 1.0])[:, None]  # densities per other units
-    got = [log_softmax(model.log_joint(params, jnp.asarray(x[1:])), axis=-1) for x in (log_lik, other)]
+    got = [
+        log_softmax(model.log_joint(params, jnp.asarray(x[1:])), axis=-1) for x in (log_lik, other)
+    ]
     np.testing.assert_allclose(*got, atol=1e-9)
 
 
@@ -118,7 +120,9 @@ def test_contract(kind, log_lik, precision):
     np.testing.assert_allclose(model.log_joint(params, x[order]), plain[order], rtol=1e-4)
     for loss in (lambda p: jax.nn.log_softmax(model.log_joint(p, x)).sum(), model.penalty):
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(jax.grad(loss)(params)))
-    assert (np.asarray(jax.grad(lambda p: model.log_joint(p, x).sum())(params).log_prior) == 0).all()
+    assert (
+        np.asarray(jax.grad(lambda p: model.log_joint(p, x).sum())(params).log_prior) == 0
+    ).all()
 
 
 def test_each_kind_shrinks_to_the_one_above(log_lik):

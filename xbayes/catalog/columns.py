@@ -50,6 +50,14 @@ def masked_column(table: Table, name: str) -> MaskedColumn:
     return column
 
 
+def subset(
+    table: Table, names: Sequence[str] | None = None, rows: np.ndarray | slice = slice(None)
+) -> Table:
+    """Some columns and rows of a table."""
+    part: Any = table[list(names)] if names is not None else table
+    return part[rows]
+
+
 def from_table(table: Table) -> list[FileColumn]:
     """The columns to be written. Raises InputError for those that no catalogue file can hold."""
     if not table.colnames:

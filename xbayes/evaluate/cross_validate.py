@@ -52,7 +52,9 @@ def cross_validate(
         for k in range(n_folds):
             progress(f"outer fold {repeat * n_folds + k + 1} of {n_repeats * n_folds}")
             training = outer[-1] != k
-            inner = inner_folds(truth, group, training, recipe.n_folds, seed + 1000 * repeat + k + 1)
+            inner = inner_folds(
+                truth, group, training, recipe.n_folds, seed + 1000 * repeat + k + 1
+            )
             fold_key = jax.random.fold_in(key, repeat * n_folds + k)
             classifier, report = fit_classifier(recipe, features, truth, inner, fold_key)
             test = Features(*(a[~training] for a in features))
@@ -62,9 +64,7 @@ def cross_validate(
     return CrossValidation(rows, np.stack(outer), tuple(products), tuple(fits))
 
 
-def require_members(
-    labels: Labels, classes: Sequence[str], n_folds: int, n_inner: int
-) -> None:
+def require_members(labels: Labels, classes: Sequence[str], n_folds: int, n_inner: int) -> None:
     """Raise `InputError` if a class is too small for folds within folds, before any work is done.
 
     What counts is groups: rows of one group are never split.
@@ -74,9 +74,10 @@ def require_members(
         members = len(np.unique(labels.group[labels.class_index == c]))
         if members < needed:
             raise InputError(
-                f"class {name} has {members} labelled sources (or groups), but {n_folds} folds with "
-                f"{n_inner} inner folds need at least {needed}; use fewer folds (validation.folds, "
-                "validation.inner_folds), merge the class with another, or leave it out"
+                f"class {name} has {members} labelled sources (or groups), but {n_folds} folds "
+                f"with {n_inner} inner folds need at least {needed}; use fewer folds "
+                "(validation.folds, validation.inner_folds), merge the class with another, "
+                "or leave it out"
             )
 
 

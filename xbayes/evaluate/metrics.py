@@ -1,4 +1,4 @@
-"""The blocks of `metrics.json`: in sample, cross-validated, prior-weighted; each labelled as what it is."""
+"""The blocks of `metrics.json`: in sample, cross-validated, prior-weighted."""
 
 import numpy as np
 from jaxtyping import Float
@@ -12,7 +12,7 @@ from xbayes.types import Labels
 
 
 def measure(config: Config, labels: Labels, products: Products, held_out: CrossValidation) -> dict:
-    """Scores of the labelled rows: resubstituted, held out, and held out under the sky's proportions.
+    """Scores of the labelled rows: in sample, held out, held out under the sky's proportions.
 
     `products` are those of the final classifier on all rows, in the order of `labels`.
     """
@@ -35,7 +35,7 @@ def measure(config: Config, labels: Labels, products: Products, held_out: CrossV
 
 
 def pool_repeats(held_out: CrossValidation, labels: Labels) -> Predictions:
-    """All out-of-fold predictions; a source's repeats share its weight and are resampled together."""
+    """All out-of-fold predictions; the repeats of a source share its weight and its group."""
     repeats = len(held_out.products)
     truth, group = labels.class_index[held_out.rows], labels.group[held_out.rows]
     return Predictions(

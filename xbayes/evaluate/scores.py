@@ -1,7 +1,7 @@
 """How good predictions and probabilities are, each number with its interval.
 
-All scores are ratios of sums over sources, so one bootstrap draw is a vector of source weights and a
-thousand draws are a few matrix products.
+All scores are ratios of sums over sources, so one bootstrap draw is a vector of source weights and
+a thousand draws are a few matrix products.
 """
 
 from typing import NamedTuple
@@ -25,14 +25,17 @@ class Predictions(NamedTuple):
 
 
 def score(predictions: Predictions, classes: tuple[str, ...], n_bootstrap: int, seed: int) -> dict:
-    """All scores of a block of `metrics.json`; `lo` and `hi` bound the central 90 % of the bootstrap.
+    """All scores of a block of `metrics.json`, with 90 % intervals `lo`, `hi` of the bootstrap.
 
-    The bootstrap draws groups with replacement. A score without a denominator (the precision of a class
-    never predicted) is None.
+    The bootstrap draws groups with replacement. A score without a denominator (the precision of a
+    class never predicted) is None.
     """
     terms = _terms(predictions, len(classes))
     point = _scores(predictions.weight[None] @ terms, len(classes))
-    draws = [_scores(weights @ terms, len(classes)) for weights in _resampled(predictions, n_bootstrap, seed)]
+    draws = [
+        _scores(weights @ terms, len(classes))
+        for weights in _resampled(predictions, n_bootstrap, seed)
+    ]
     drawn = {name: np.concatenate([d[name] for d in draws]) for name in point} if draws else {}
 
     def entry(name, column=()):
@@ -76,7 +79,9 @@ def clipped(posterior: Float[np.ndarray, "N C"]) -> Float[np.ndarray, "N C"]:
     return bounded / bounded.sum(-1, keepdims=True)
 
 
-def log_losses(truth: Int[np.ndarray, "N"], posterior: Float[np.ndarray, "N C"]) -> Float[np.ndarray, "N"]:
+def log_losses(
+    truth: Int[np.ndarray, "N"], posterior: Float[np.ndarray, "N C"]
+) -> Float[np.ndarray, "N"]:
     """-log of the clipped probability of the truth, one a source."""
     return -np.log(clipped(posterior)[np.arange(len(truth)), truth])
 
@@ -84,13 +89,15 @@ def log_losses(truth: Int[np.ndarray, "N"], posterior: Float[np.ndarray, "N C"])
 def calibrated_ece_quantile(
     predictions: Predictions, quantile: float = 0.95, n_draws: int = 1000, seed: int = 0
 ) -> float:
-    """The ECE that a perfectly calibrated model with these confidences exceeds one time in twenty."""
+    """The ECE that a calibrated model with these confidences exceeds one time in twenty."""
     confidence, bins = _confidence(predictions.posterior)
     rng = np.random.default_rng(seed)
     weight = predictions.weight / predictions.weight.sum()
     member = np.eye(N_BINS)[bins] * weight[:, None]  # [N, bins]
     eces = [
-        np.abs((rng.random(len(bins)) < confidence).astype(float) @ member - confidence @ member).sum()
+        np.abs(
+            (rng.random(len(bins)) < confidence).astype(float) @ member - confidence @ member
+        ).sum()
         for _ in range(n_draws)
     ]
     return float(np.quantile(eces, quantile))
@@ -102,7 +109,7 @@ def _confidence(posterior: Float[np.ndarray, "N C"]):
 
 
 def _terms(predictions: Predictions, n_classes: int) -> Float[np.ndarray, "N T"]:
-    """What is summed over sources: confusion cells, losses, and per bin confidence minus success."""
+    """What is summed over sources: confusion cells, losses, confidence minus success by bin."""
     truth, posterior = predictions.truth, predictions.posterior
     cells = np.eye(n_classes**2)[truth * n_classes + predictions.prediction]
     loss = log_losses(truth, posterior)
@@ -143,7 +150,9 @@ def _resampled(predictions: Predictions, n_draws: int, seed: int):
 
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    return np.divide(numerator, denominator, out=np.full(numerator.shape, np.nan), where=denominator > 0)
+    return np.divide(
+        numerator, denominator, out=np.full(numerator.shape, np.nan), where=denominator > 0
+    )
 
 
 def _number(value: float) -> float | None:

@@ -9,7 +9,7 @@ import optax
 import optax.tree_utils as otu
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from xbayes.models.base import Model, Params
+from xbayes.models.base import ClassModel, Model, Params
 
 
 class GradientInfo(NamedTuple):
@@ -22,7 +22,10 @@ class GradientInfo(NamedTuple):
 
 
 def minimise(
-    loss: Callable[[Params], Float[Array, ""]], start: Params, max_steps: int = 300, tol: float | None = None
+    loss: Callable[[Params], Float[Array, ""]],
+    start: Params,
+    max_steps: int = 300,
+    tol: float | None = None,
 ) -> tuple[Params, GradientInfo]:
     """Minimise a smooth loss from `start` until the gradient norm is below `tol`.
 
@@ -36,9 +39,7 @@ def minimise(
     def step(carry):
         params, state = carry
         value, grad = value_and_grad(params, state=state)
-        update, state = optimiser.update(
-            grad, state, params, value=value, grad=grad, value_fn=loss
-        )
+        update, state = optimiser.update(grad, state, params, value=value, grad=grad, value_fn=loss)
         return optax.apply_updates(params, update), state
 
     def unfinished(carry):
@@ -54,7 +55,7 @@ def minimise(
 
 
 def log_loss(
-    model: Model,
+    model: Model | ClassModel,
     params: Params,
     x: Float[Array, "N ..."],
     class_index: Int[Array, "N"],
@@ -68,7 +69,7 @@ def log_loss(
 
 
 def fit_log_loss(
-    model: Model,
+    model: Model | ClassModel,
     start: Params,
     x: Float[Array, "N ..."],
     class_index: Int[Array, "N"],
@@ -87,7 +88,7 @@ def fit_log_loss(
 
 
 def fit_from_starts(
-    model: Model,
+    model: Model | ClassModel,
     key: PRNGKeyArray,
     log_prior: Float[Array, "C"],
     x: Float[Array, "N ..."],

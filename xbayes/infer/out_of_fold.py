@@ -1,8 +1,8 @@
 """Log-likelihoods of rows that the densities never saw, once and nested.
 
 Weights fitted on likelihoods whose densities saw the same rows would trust the densities too much;
-so would a penalty, a calibrator or a decision rule chosen on them. Counts on a grid add up, so every
-set of folds left out costs a subtraction and a small fit.
+so would a penalty, a calibrator or a decision rule chosen on them. Counts on a grid add up, so
+every set of folds left out costs a subtraction and a small fit.
 """
 
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from xbayes.types import Features
 
 
 class OutOfFold(NamedTuple):
-    """Log-likelihoods `[N, F, C]` of the rows with `fold >= 0`; others are classified by all folds."""
+    """Log-likelihoods `[N, F, C]`, meaningful for the rows with `fold >= 0`."""
 
     single: Float[Array, "N F C"]  # each row by the densities without its own fold
     nested: Float[Array, "J N F C"]  # likewise, and fold j nowhere in the densities of any row
@@ -37,13 +37,17 @@ def out_of_fold(
 
     def outside(j):
         """Densities without fold j; rows of another fold i by those without i as well."""
-        nested = without(j)
-        for i in range(n_folds):
-            both = jax.lax.cond(i == j, lambda: nested, lambda i=i: without(j, i))
-            nested = jnp.where((fold == i)[:, None, None], both, nested)
-        return nested
+        single = without(j)
+
+        def and_without(i, nested):
+            both = jax.lax.cond(i == j, lambda: single, lambda: without(j, i))
+            return jnp.where((fold == i)[:, None, None], both, nested)
+
+        return jax.lax.fori_loop(0, n_folds, and_without, single)
 
     nested = jax.lax.map(outside, jnp.arange(n_folds))
     own = jnp.maximum(fold, 0)
-    single = nested[own, jnp.arange(fold.shape[0])]  # fold j seen from outside j is row by row single
+    single = nested[
+        own, jnp.arange(fold.shape[0])
+    ]  # fold j seen from outside j is row by row single
     return OutOfFold(single, nested)

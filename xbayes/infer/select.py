@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from xbayes.infer.gradient import fit_log_loss, log_loss
-from xbayes.models.base import Model
+from xbayes.models.base import ClassModel
 
 STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 
@@ -21,7 +21,7 @@ class Selection(NamedTuple):
 
 
 def select_strength(
-    model: Model,
+    model: ClassModel,
     key: PRNGKeyArray,
     log_prior: Float[Array, "C"],
     nested: Float[Array, "J N F C"],
@@ -48,7 +48,9 @@ def select_strength(
 
         return jax.vmap(one_strength)(strengths)
 
-    score, log_joint = jax.lax.map(one_fold, (jnp.arange(nested.shape[0]), nested))  # [J L], [J L N K]
+    score, log_joint = jax.lax.map(
+        one_fold, (jnp.arange(nested.shape[0]), nested)
+    )  # [J L], [J L N K]
     loss = score.sum(0) / jnp.maximum(labelled.sum(), 1)
     best = jnp.nanargmin(loss)
     rows = jnp.arange(fold.shape[0])

@@ -8,7 +8,7 @@ posterior. Drivers in `infer/` take any of them.
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from xbayes.types import Features
 
@@ -18,12 +18,14 @@ Params = Any  # a NamedTuple of arrays; each model file has its own
 class Density(NamedTuple):
     """One-dimensional class densities, a property at a time.
 
-    Fitting goes through counts on a grid, and counts add: leaving a fold out is a subtraction, which
-    is what makes out-of-fold likelihoods, and folds inside folds, cheap.
+    Fitting goes through counts on a grid, and counts add: leaving a fold out is a subtraction,
+    which is what makes out-of-fold likelihoods, and folds inside folds, cheap.
     """
 
     lay_grid: Callable[..., Any]  # (features, training[N]) -> grid; what the training rows span
-    count: Callable[..., Any]  # (grid, features, class_index[N], fold[N], n_folds) -> counts [J ...]
+    count: Callable[
+        ..., Any
+    ]  # (grid, features, class_index[N], fold[N], n_folds) -> counts [J ...]
     fit: Callable[[Any, Any], Params]  # (grid, counts) -> params
     log_lik: Callable[[Params, Features], Float[Array, "N F C"]]
 
@@ -35,8 +37,13 @@ class Model(NamedTuple):
     log_joint: Callable[[Params, Float[Array, "N ..."]], Float[Array, "N K"]]
     m_step: Callable[..., Params] | None = None  # (params, x, resp[N K]) -> params; None: gradient
     penalty: Callable[[Params], Float[Array, ""]] | None = None  # what shrinkage costs, unscaled
-    contributions: Callable[[Params, Any], Float[Array, "N F K"]] | None = None  # named log-odds terms
-    alpha: Callable[[Params], Float[Array, "F K"]] | None = None  # non-negative weight, property, class
 
 
-ClassIndex = Int[Array, "N"]
+class ClassModel(NamedTuple):
+    """A model whose K are classes and whose scores are sums of named terms."""
+
+    init: Callable[[PRNGKeyArray, Float[Array, "N ..."]], Params]
+    log_joint: Callable[[Params, Float[Array, "N ..."]], Float[Array, "N C"]]
+    penalty: Callable[[Params], Float[Array, ""]]
+    contributions: Callable[[Params, Float[Array, "N F C"]], Float[Array, "N F C"]]
+    alpha: Callable[[Params], Float[Array, "F C"]]  # non-negative weight of property and class

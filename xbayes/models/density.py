@@ -2,7 +2,8 @@
 
 Per property and class: a Gaussian kernel density, reflected at natural limits, mixed with a broad
 Student-t of the same class (tails), and shrunk towards the mean over classes by `m` pseudo-sources.
-Bandwidth and m maximise the leave-one-out likelihood, for each property and class by itself.
+Bandwidth and m maximise the leave-one-out likelihood, each property and class by itself, as far as
+its error allows one to tell.
 """
 
 from typing import NamedTuple
@@ -22,7 +23,7 @@ POOL_BANDWIDTH = 0.08
 PSEUDO_SOURCES = (2.0, 5.0, 15.0, 40.0)
 TAIL_SOURCES = 2.0
 PRESENCE_SOURCES = 2.0
-ERRORS = 1.0
+WITHIN_ERRORS = 0.5  # of the best held-out likelihood; the widest bandwidth there is taken
 
 
 class DensityParams(NamedTuple):
@@ -98,7 +99,11 @@ def _shrunk_density(grid, count: Float[Array, "F C B"]) -> Float[Array, "F C B"]
     total += reflect[:, 0] * jnp.einsum("fcd,hbd->fchb", count, first)
     total += reflect[:, 1] * jnp.einsum("fcd,hbd->fchb", count, last)  # [F, C, H, B]
     own = jnp.einsum("hbb->hb", direct)[None, None]
-    own = own + reflect[:, 0] * jnp.einsum("hbb->hb", first) + reflect[:, 1] * jnp.einsum("hbb->hb", last)
+    own = (
+        own
+        + reflect[:, 0] * jnp.einsum("hbb->hb", first)
+        + reflect[:, 1] * jnp.einsum("hbb->hb", last)
+    )
     # A property of few distinct values stays a histogram: its only kernel is the node itself.
     histogram = jnp.asarray(grid.discrete)[:, None, None, None]
     total = jnp.where(histogram, count[:, :, None], total)
@@ -126,7 +131,7 @@ def _smoothest_within_error(
     held_out: Float[Array, "F C M H B"],
     count: Float[Array, "F C B"],
 ) -> Float[Array, "F C B"]:
-    """The widest bandwidth whose held-out likelihood is within one standard error of the best.
+    """The widest bandwidth whose held-out likelihood is within half a standard error of the best.
 
     The best itself follows the accidents of a class of thirty sources; the error says how far.
     """
@@ -138,7 +143,7 @@ def _smoothest_within_error(
     loss = best - flat
     gap, size = (weight * loss).sum(-1), jnp.maximum(weight.sum(-1), 1.0)
     error = jnp.sqrt(jnp.maximum((weight * loss**2).sum(-1) - gap**2 / size, 0.0))
-    near = gap <= ERRORS * error + 1e-9
+    near = gap <= WITHIN_ERRORS * error + 1e-9
     bandwidth = jnp.tile(jnp.arange(held_out.shape[3]), held_out.shape[2])
     widest = jnp.where(near, bandwidth, -1).max(-1, keepdims=True)
     chosen = jnp.where(near & (bandwidth == widest), score, -jnp.inf).argmax(-1)
@@ -185,7 +190,9 @@ def _with_tails(grid, log_density: Float[Array, "F C B"]):
     step = jnp.diff(log_density, axis=-1)
     flat = jnp.abs(step) < 1e-4
     # The exact integral of a density that is log-linear between nodes.
-    segment = density[..., :-1] * jnp.where(flat, 1 + step / 2, jnp.expm1(step) / jnp.where(flat, 1.0, step))
+    segment = density[..., :-1] * jnp.where(
+        flat, 1 + step / 2, jnp.expm1(step) / jnp.where(flat, 1.0, step)
+    )
     outside = jnp.where(grid.reflect[:, None, :], 0.0, density[..., jnp.array([0, -1])] / fall)
     mass = segment.sum(-1) + outside.sum(-1)
     return log_density - jnp.log(mass)[..., None], fall

@@ -62,8 +62,13 @@ def lay_grid(
     span = np.where(high > low, high - low, 1.0)
     low, high = low - margin * span, np.where(high > low, high, low + span) + margin * span
     limited = np.isfinite(bounds)
-    low, high = np.where(limited[:, 0], bounds[:, 0], low), np.where(limited[:, 1], bounds[:, 1], high)
-    return Grid(low, (high - low) / (n_nodes - 1), limited, discrete, np.asarray(evidence), weight_scale)
+    low, high = (
+        np.where(limited[:, 0], bounds[:, 0], low),
+        np.where(limited[:, 1], bounds[:, 1], high),
+    )
+    return Grid(
+        low, (high - low) / (n_nodes - 1), limited, discrete, np.asarray(evidence), weight_scale
+    )
 
 
 @partial(jax.jit, static_argnames=("n_classes", "n_folds", "n_nodes"))
@@ -85,7 +90,9 @@ def count(
         total = jnp.einsum("nf,ns->sf", present.astype(one_hot.dtype), one_hot)
         return total.reshape(n_folds, n_classes, -1).transpose(0, 2, 1)  # [J, F, C]
 
-    node, share = node_of(grid.origin, grid.step, observed_value(features), n_nodes)
+    node, share = node_of(
+        jnp.asarray(grid.origin), jnp.asarray(grid.step), observed_value(features), n_nodes
+    )
     weight = relative_weight(grid, features) * features.observed
     size = n_folds * n_classes * n_nodes
 
@@ -120,7 +127,9 @@ def node_of(
 
 
 def presence_log_lik(
-    features: Features, log_present: Float[Array, "F C"], log_missing: Float[Array, "F C"],
+    features: Features,
+    log_present: Float[Array, "F C"],
+    log_missing: Float[Array, "F C"],
     value_log_lik: Float[Array, "N F C"],
 ) -> Float[Array, "N F C"]:
     """Value and presence terms together; exactly zero where no survey looked."""

@@ -2,7 +2,7 @@
 
     score_c = log prior(c) + b_c + sum over properties p of contribution[p, c]
 
-with r[p, c] = log L(p|c) - mean over classes of log L(p|.), and the contribution by kind of weights:
+with r[p, c] = log L(p|c) - mean over classes of log L(p|.), and contributions by kind of weights:
 
     category        alpha_t r[p, c]; divided by the sum of alpha if `normalise` (Tranin et al. 2022)
     property        alpha_p r[p, c]
@@ -20,8 +20,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from xbayes.models.base import Model
+from xbayes.models.base import ClassModel
 
+SOFTPLUS_ONE = 0.5413  # softplus of it is 1
 KINDS = ("category", "property", "property_class", "matrix")
 
 
@@ -42,24 +43,30 @@ def naive_bayes(
     weights: str = "matrix",
     normalise: bool = False,
     offsets: bool = True,
-) -> Model:
+) -> ClassModel:
     """The alpha-weighted naive Bayes over log-likelihoods `[N, F, C]`."""
     if weights not in KINDS:
         raise ValueError(f"naive_bayes needs weights in {KINDS}; got {weights!r}")
     if normalise and weights != "category":
         raise ValueError(f"normalise is the published form of weights='category'; got {weights!r}")
-    category = np.asarray(category)  # [F], the category of each property
-    n_features, n_categories = len(category), int(category.max()) + 1
+    group = np.asarray(category)  # [F], the category of each property
+    n_features, n_categories = len(group), int(group.max()) + 1
 
     def init(key, x):
         del x  # the start does not depend on the data
-        at_one = 0.5413  # softplus(0.5413) = 1
         keys = jax.random.split(key, 3)
-        near = [at_one + 0.5 * jax.random.normal(k, s) for k, s in zip(
-            keys, [(n_categories,), (n_features,), (n_features, n_classes)], strict=True)]
-        mixing = jnp.zeros((n_features, n_classes, n_classes))
-        uniform = jnp.full(n_classes, -jnp.log(n_classes))
-        return NaiveBayesParams(uniform, jnp.zeros(n_classes), *near, mixing)
+
+        def near_one(key, *shape):
+            return SOFTPLUS_ONE + 0.5 * jax.random.normal(key, shape)
+
+        return NaiveBayesParams(
+            log_prior=jnp.full(n_classes, -jnp.log(n_classes)),
+            offset=jnp.zeros(n_classes),
+            raw_category=near_one(keys[0], n_categories),
+            raw_property=near_one(keys[1], n_features),
+            raw_class=near_one(keys[2], n_features, n_classes),
+            mixing=jnp.zeros((n_features, n_classes, n_classes)),
+        )
 
     def levels(params):
         """Alpha of the three levels, as [G], [F], [F C]."""
@@ -69,13 +76,13 @@ def naive_bayes(
         by_category, by_property, by_class = levels(params)
         if weights == "category":
             scale = by_category.sum() if normalise else 1.0
-            return jnp.broadcast_to((by_category / scale)[category, None], (n_features, n_classes))
+            return jnp.broadcast_to((by_category / scale)[group, None], (n_features, n_classes))
         if weights == "property_class":
             return by_class
         return jnp.broadcast_to(by_property[:, None], (n_features, n_classes))
 
     def matrix(params):
-        """All kinds of weights as one W: contribution[p, c] = sum over c' of W[p, c, c'] r[p, c']."""
+        """All kinds of weights as one W[p, c, c'], which multiplies r[p, c']."""
         diagonal = alpha(params)[:, :, None] * jnp.eye(n_classes)
         return diagonal + params.mixing if weights == "matrix" else diagonal
 
@@ -96,14 +103,14 @@ def naive_bayes(
         by_category, by_property, by_class = levels(params)
         cost = ((by_category - 1.0) ** 2).sum()
         if weights != "category":
-            cost += ((by_property - by_category[category]) ** 2).sum()
+            cost += ((by_property - by_category[group]) ** 2).sum()
         if weights == "property_class":
             cost += ((by_class - by_property[:, None]) ** 2).sum()
         if weights == "matrix":
             cost += (params.mixing**2).sum()
         return cost
 
-    return Model(init, log_joint, None, penalty, contributions, alpha)
+    return ClassModel(init, log_joint, penalty, contributions, alpha)
 
 
 def _relative(log_lik: Float[Array, "N F C"]) -> Float[Array, "N F C"]:

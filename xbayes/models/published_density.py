@@ -1,7 +1,7 @@
 """The class densities of Tranin et al. 2022 (A&A 657, A138, Sect. 4; code CLAXBOI), as published.
 
 Kept as the baseline, with what is questionable in it: one bandwidth for all classes, kernels that
-spill over natural limits, and likelihood 1 for every class outside the range of the training values.
+spill over natural limits, and likelihood 1 for every class outside the range of the training rows.
 """
 
 from typing import NamedTuple
@@ -48,7 +48,9 @@ def published_density(
     def fit(grid, counts):
         size = counts.value.sum(-1, keepdims=True)  # [F, C, 1]
         height = _kernel_density(grid, counts.value)
-        latitude = jnp.asarray(grid.origin)[:, None] + jnp.asarray(grid.step)[:, None] * jnp.arange(n_nodes)
+        latitude = jnp.asarray(grid.origin)[:, None] + jnp.asarray(grid.step)[:, None] * jnp.arange(
+            n_nodes
+        )
         cos_b = jnp.maximum(jnp.cos(jnp.deg2rad(latitude)), 0.0)[:, None]
         cos_b = cos_b / jnp.maximum(cos_b.sum(-1, keepdims=True), 1e-9)
         height = jnp.where(jnp.asarray(cosine)[..., None], 0.5 * height + 0.5 * cos_b, height)
@@ -69,7 +71,7 @@ def published_density(
 
 
 def log_lik(params: PublishedDensityParams, features: Features) -> Float[Array, "N F C"]:
-    """Log of the bin each value falls in, with its presence term; outside all bins 0 (as published)."""
+    """Log of each value's bin, with its presence term; outside all bins 0, as published."""
     n_nodes = params.log_density.shape[1]
     position = (grids.observed_value(features) - params.origin) / params.step
     node = jnp.clip(jnp.rint(position), 0, n_nodes - 1).astype(jnp.int32)

@@ -1,8 +1,8 @@
 """A fitted classifier on disk: plain arrays and JSON, nothing that executes when loaded.
 
-    model/model.json    format, versions, the resolved config, names and checksum of the arrays
-    model/arrays.npz    every array by its name, such as `weights.offset`
-    model/SHA256        checksum of model.json
+model/model.json    format, versions, the resolved config, names and checksum of the arrays
+model/arrays.npz    every array by its name, such as `weights.offset`
+model/SHA256        checksum of model.json
 """
 
 import hashlib
@@ -47,22 +47,30 @@ def save_model(folder: Path, config: Config, classifier: Classifier) -> None:
 
 
 def load_model(run: Path) -> tuple[Config, Recipe, Classifier]:
-    """The model of a run directory; `InputError` if it is none, of another version, or was altered."""
+    """The model of a run directory; `InputError` if there is none, or it was altered."""
     folder = run / "model"
     missing = [n for n in ("model.json", "arrays.npz", "SHA256") if not (folder / n).is_file()]
     if missing:
-        what = "does not exist" if not run.exists() else f"is no run directory: it has no model/{missing[0]}"
+        what = (
+            "does not exist"
+            if not run.exists()
+            else f"is no run directory: it has no model/{missing[0]}"
+        )
         raise InputError(f"{run} {what}; give a directory written by 'xbayes run'")
     if _sha256(folder / "model.json") != (folder / "SHA256").read_text().strip():
-        raise InputError(f"{folder}/model.json was altered since it was written; run the experiment again")
+        raise InputError(
+            f"{folder}/model.json was altered since it was written; run the experiment again"
+        )
     record = json.loads((folder / "model.json").read_text())
     if record.get("format") != FORMAT:
         raise InputError(
-            f"{folder} has format {record.get('format')} (xbayes {record.get('xbayes')}); this is xbayes "
-            f"{xbayes.__version__}, which reads format {FORMAT}: run the experiment again"
+            f"{folder} has format {record.get('format')} (xbayes {record.get('xbayes')}); this is "
+            f"xbayes {xbayes.__version__}, which reads format {FORMAT}: run the experiment again"
         )
     if _sha256(folder / "arrays.npz") != record["arrays_sha256"]:
-        raise InputError(f"{folder}/arrays.npz was altered since it was written; run the experiment again")
+        raise InputError(
+            f"{folder}/arrays.npz was altered since it was written; run the experiment again"
+        )
     config = parse_config(record["config"], f"{folder}/model.json")
     with np.load(folder / "arrays.npz", allow_pickle=False) as arrays:
         return config, build_recipe(config), _rebuild(config, dict(arrays))

@@ -41,13 +41,16 @@ def write_figures_and_report(folder: Path, results: Results, provenance: dict, f
         save_png(figure.figure, folder / "figures" / f"{name}.png")
     tracks = [figure for name, figure in drawn.items() if name.startswith("track")]
     sections = [
-        *(known_section(name, [drawn[name]]) for name in ("confusion", "reliability", "weights", "densities")),
+        *(
+            known_section(name, [drawn[name]])
+            for name in ("confusion", "reliability", "weights", "densities")
+        ),
         Section(
             "tracks",
             "Probability tracks",
-            "Why a source got its class: what each category alone would say, and what each property adds "
-            "to the log-odds of the predicted class against the runner-up. Shown are the most certain "
-            "sources of each class.",
+            "Why a source got its class: what each category alone would say, and what each "
+            "property adds to the log-odds of the predicted class against the runner-up. Shown "
+            "are the most certain sources of each class.",
             tracks,
         ),
     ]
@@ -98,7 +101,9 @@ def _figures(results: Results) -> dict[str, ReportFigure]:
     classes, pooled = _classes(results), pool_repeats(results.held_out, results.labels)
     confusion = np.array(results.metrics["cross_validated"]["confusion"])
     figures = {
-        "confusion": ReportFigure("Held-out confusion matrix, both ways.", draw_confusion(confusion, classes)),
+        "confusion": ReportFigure(
+            "Held-out confusion matrix, both ways.", draw_confusion(confusion, classes)
+        ),
         "reliability": ReportFigure(
             "Reliability of the held-out probabilities, per class.",
             draw_reliability(pooled.posterior, pooled.truth, classes),
@@ -120,14 +125,22 @@ def _draw_weights(results: Results):
     properties, kind = results.recipe.properties, results.config.model.weights
     mixing = np.asarray(weights.mixing) if kind == "matrix" else None
     return draw_weights(
-        alpha, mixing, properties.features, properties.categories, properties.category, properties.classes, kind
+        alpha,
+        mixing,
+        properties.features,
+        properties.categories,
+        properties.category,
+        properties.classes,
+        kind,
     )
 
 
 def _draw_densities(results: Results):
     density = results.classifier.density
     step, truth = np.asarray(density.step), results.labels.class_index
-    node = np.asarray(density.origin)[:, None] + step[:, None] * np.arange(density.log_density.shape[1])
+    node = np.asarray(density.origin)[:, None] + step[:, None] * np.arange(
+        density.log_density.shape[1]
+    )
     height = np.exp(np.asarray(density.log_density)) / step[:, None, None]
     value, observed = np.asarray(results.features.value), np.asarray(results.features.observed)
     values = [
@@ -162,7 +175,7 @@ def _value_texts(results: Results, rows: Features) -> list[str]:
                 value = 10.0**value
             elif feature.scale == "squash":
                 value = value / (1 - abs(value))
-            texts.append(f"{value:.3g} {feature.unit}".strip())
+            texts.append(f"{value:.4g} {feature.unit}".strip())
     return texts
 
 
@@ -192,5 +205,7 @@ def _property_counts(results: Results) -> list[PropertyCounts]:
 def _command(results: Results, final: Path) -> str:
     """The command that makes the run again."""
     command = f"xbayes run {final / 'config.yaml'}"
-    named = results.config.catalog.file is not None and results.catalog == catalog_path(results.config)
+    named = results.config.catalog.file is not None and results.catalog == catalog_path(
+        results.config
+    )
     return command if named else f"{command} --catalog {os.path.relpath(results.catalog)}"

@@ -14,6 +14,7 @@ import numpy as np
 from astropy.table import Column, Table
 
 import xbayes
+from xbayes.catalog.columns import subset
 from xbayes.catalog.write import write_catalog
 from xbayes.classifier import Classifier, FitReport, Products, Recipe
 from xbayes.config import Config
@@ -24,7 +25,17 @@ from xbayes.report.model_store import save_model
 from xbayes.report.table import output_table
 from xbayes.types import Features, Labels
 
-LIBRARIES = ("jax", "jaxlib", "numpyro", "optax", "numpy", "scipy", "pandas", "astropy", "scikit-learn")
+LIBRARIES = (
+    "jax",
+    "jaxlib",
+    "numpyro",
+    "optax",
+    "numpy",
+    "scipy",
+    "pandas",
+    "astropy",
+    "scikit-learn",
+)
 
 
 class Results(NamedTuple):
@@ -83,7 +94,9 @@ def predictions_table(results: Results) -> Table:
         resolution(results.classifier),
         results.labels.class_index[rows],
     )
-    fold = Column(results.held_out.outer_fold[0], description="outer fold that held this source out")
+    fold = Column(
+        results.held_out.outer_fold[0], description="outer fold that held this source out"
+    )
     table.add_column(fold, name="fold", index=table.colnames.index("true_class"))
     return table
 
@@ -114,8 +127,7 @@ def provenance_of(results: Results) -> dict:
 
 def _passed(results: Results, rows) -> Table:
     roles = results.config.catalog
-    names = list(dict.fromkeys([roles.id, *roles.keep]))
-    return results.table[names][rows]
+    return subset(results.table, list(dict.fromkeys([roles.id, *roles.keep])), rows)
 
 
 def _git_commit() -> str | None:
@@ -124,7 +136,11 @@ def _git_commit() -> str | None:
     try:
         found = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
-            cwd=here, capture_output=True, text=True, timeout=10, check=False,
+            cwd=here,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
         )
     except (FileNotFoundError, subprocess.TimeoutExpired):
         return None

@@ -4,6 +4,7 @@ The same columns in `predictions.parquet`, `catalog.fits` and what `xbayes class
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from astropy.table import Column, MaskedColumn, Table
@@ -25,8 +26,8 @@ def output_table(
 ) -> Table:
     """Pass-through columns first (the id among them), then the products.
 
-    `resolution` is 1 / (n + 1), the smallest `outlier_p` of each class. A pass-through column named like
-    an output column raises `InputError`.
+    `resolution` is 1 / (n + 1), the smallest `outlier_p` of each class. A pass-through column named
+    like an output column raises `InputError`.
     """
     made = _columns(products, properties, resolution, true_class)
     clash = [name for name in passed.colnames if name in made]
@@ -44,9 +45,9 @@ def output_table(
     return table
 
 
-def _columns(products, properties, resolution, true_class) -> dict[str, Column]:
+def _columns(products, properties, resolution, true_class) -> dict[str, Any]:
     classes = properties.classes
-    columns: dict[str, Column] = {}
+    columns: dict[str, Any] = {}
 
     def add(name, values, description, ucd, unit=None):
         kind = MaskedColumn if np.ma.isMaskedArray(values) else Column
@@ -54,10 +55,25 @@ def _columns(products, properties, resolution, true_class) -> dict[str, Column]:
 
     if true_class is not None:
         add("true_class", _names(true_class, classes), "class known beforehand", UCD_CLASS)
-    add("prediction", _names(products.prediction, classes), "class under the decision rule", UCD_CLASS)
+    add(
+        "prediction",
+        _names(products.prediction, classes),
+        "class under the decision rule",
+        UCD_CLASS,
+    )
     for c, label in enumerate(classes):
-        add(f"p_{label}", products.posterior[:, c], f"posterior probability of {label}", UCD_PROBABILITY)
-    add("margin", products.margin, "2 max p - 1: 1 certain, negative if no class has half", "stat.value")
+        add(
+            f"p_{label}",
+            products.posterior[:, c],
+            f"posterior probability of {label}",
+            UCD_PROBABILITY,
+        )
+    add(
+        "margin",
+        products.margin,
+        "2 max p - 1: 1 certain, negative if no class has half",
+        "stat.value",
+    )
     add("entropy", products.entropy, "Shannon entropy of the posterior, nats", "stat.value")
     add(
         "alternative",
@@ -65,7 +81,12 @@ def _columns(products, properties, resolution, true_class) -> dict[str, Column]:
         "most probable other class that wins when one category is left out",
         UCD_CLASS,
     )
-    add("outlier", products.outlier, "outlier measure -log(P(c) L(c)) of the predicted class", "stat.likelihood")
+    add(
+        "outlier",
+        products.outlier,
+        "outlier measure -log(P(c) L(c)) of the predicted class",
+        "stat.likelihood",
+    )
     steps = ", ".join(f"{c} {r:.2g}" for c, r in zip(classes, resolution, strict=True))
     add(
         "outlier_p",
@@ -88,4 +109,6 @@ def _columns(products, properties, resolution, true_class) -> dict[str, Column]:
 def _names(index: Int[np.ndarray, "N"], classes: Sequence[str]):
     """Class names; masked where the index is negative."""
     names = np.array([*classes, ""])[np.asarray(index)]  # -1 picks the empty name
-    return np.ma.array(names, mask=np.asarray(index) < 0) if (np.asarray(index) < 0).any() else names
+    return (
+        np.ma.array(names, mask=np.asarray(index) < 0) if (np.asarray(index) < 0).any() else names
+    )
