@@ -2,8 +2,8 @@
 
 Per property and class: a Gaussian kernel density, reflected at natural limits, mixed with a broad
 Student-t of the same class (tails), and shrunk towards the mean over classes by `m` pseudo-sources.
-Bandwidth and m maximise the leave-one-out likelihood, each property and class by itself, as far as
-its error allows one to tell.
+Bandwidth and m maximise the leave-one-out likelihood, each property and class by itself; the
+bandwidth of a class too small to choose one is bounded below.
 """
 
 from typing import NamedTuple
@@ -23,7 +23,7 @@ POOL_BANDWIDTH = 0.08
 PSEUDO_SOURCES = (2.0, 5.0, 15.0, 40.0)
 TAIL_SOURCES = 2.0
 PRESENCE_SOURCES = 2.0
-WITHIN_ERRORS = 0.5  # of the best held-out likelihood; the widest bandwidth there is taken
+FEW_SOURCES = 30.0
 
 
 class DensityParams(NamedTuple):
@@ -123,32 +123,27 @@ def _shrunk_density(grid, count: Float[Array, "F C B"]) -> Float[Array, "F C B"]
     fitted = jnp.stack([shrunk(total, size, m) for m in PSEUDO_SOURCES], 2)  # [F, C, M, H, B]
     left = jnp.maximum(total - own, 0.0), jnp.maximum(size - 1, 0.0)
     held_out = jnp.stack([jnp.log(shrunk(*left, m)) for m in PSEUDO_SOURCES], 2)
-    return _smoothest_within_error(fitted, held_out, count)
+    score = (count[:, :, None, None] * held_out).sum(-1)  # [F, C, M, H]
+    allowed = jnp.asarray(BANDWIDTHS) >= _narrowest(count)  # [F, C, H]
+    score = jnp.where(allowed[:, :, None], score, -jnp.inf).reshape(*count.shape[:2], -1)
+    best = score.argmax(-1)[..., None, None]
+    return jnp.take_along_axis(fitted.reshape(*score.shape, n_nodes), best, axis=2)[:, :, 0]
 
 
-def _smoothest_within_error(
-    fitted: Float[Array, "F C M H B"],
-    held_out: Float[Array, "F C M H B"],
-    count: Float[Array, "F C B"],
-) -> Float[Array, "F C B"]:
-    """The widest bandwidth whose held-out likelihood is within half a standard error of the best.
+def _narrowest(count: Float[Array, "F C B"]) -> Float[Array, "F C 1"]:
+    """Silverman's bandwidth for up to thirty sources, which cannot choose one; then ever less."""
+    _, variance = _moments(count)
+    size = jnp.maximum(count.sum(-1, keepdims=True), 1.0)
+    silverman = 1.06 * jnp.sqrt(variance) * size**-0.2
+    return jnp.minimum(silverman * jnp.minimum(1.0, FEW_SOURCES / size), 0.99 * BANDWIDTHS[-1])
 
-    The best itself follows the accidents of a class of thirty sources; the error says how far.
-    """
-    n_nodes = count.shape[-1]
-    flat = held_out.reshape(*count.shape[:2], -1, n_nodes)  # [F, C, M H, B]
-    weight = count[:, :, None]
-    score = (weight * flat).sum(-1)
-    best = jnp.take_along_axis(flat, score.argmax(-1)[..., None, None], axis=2)
-    loss = best - flat
-    gap, size = (weight * loss).sum(-1), jnp.maximum(weight.sum(-1), 1.0)
-    error = jnp.sqrt(jnp.maximum((weight * loss**2).sum(-1) - gap**2 / size, 0.0))
-    near = gap <= WITHIN_ERRORS * error + 1e-9
-    bandwidth = jnp.tile(jnp.arange(held_out.shape[3]), held_out.shape[2])
-    widest = jnp.where(near, bandwidth, -1).max(-1, keepdims=True)
-    chosen = jnp.where(near & (bandwidth == widest), score, -jnp.inf).argmax(-1)
-    fitted = fitted.reshape(*count.shape[:2], -1, n_nodes)
-    return jnp.take_along_axis(fitted, chosen[..., None, None], axis=2)[:, :, 0]
+
+def _moments(count: Float[Array, "F C B"]):
+    """Mean and variance of each class, in units of the grid's length."""
+    node = jnp.arange(count.shape[-1]) / (count.shape[-1] - 1.0)
+    size = jnp.maximum(count.sum(-1, keepdims=True), 1e-9)
+    mean = (count * node).sum(-1, keepdims=True) / size
+    return mean, (count * (node - mean) ** 2).sum(-1, keepdims=True) / size
 
 
 def _tail(count: Float[Array, "F C B"]) -> Float[Array, "F C B"]:
@@ -159,14 +154,9 @@ def _tail(count: Float[Array, "F C B"]) -> Float[Array, "F C B"]:
     n_nodes = count.shape[-1]
     node = jnp.arange(n_nodes) / (n_nodes - 1.0)
 
-    def moments(count):
-        size = jnp.maximum(count.sum(-1, keepdims=True), 1e-9)
-        mean = (count * node).sum(-1, keepdims=True) / size
-        return mean, (count * (node - mean) ** 2).sum(-1, keepdims=True) / size
-
     size = count.sum(-1, keepdims=True)
-    mean, variance = moments(count)
-    pooled_mean, pooled_variance = moments(count.sum(1, keepdims=True))
+    mean, variance = _moments(count)
+    pooled_mean, pooled_variance = _moments(count.sum(1, keepdims=True))
     mean = jnp.where(size > 0, mean, pooled_mean)
     variance = (size * variance + 5.0 * pooled_variance) / (size + 5.0)
     scale = jnp.sqrt(jnp.maximum(variance, 1e-4))

@@ -1,0 +1,41 @@
+"""The numbers the project promises, on the real Chandra sources (XBAYES_DATA)."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from xbayes.cli import main
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    return tmp_path_factory.mktemp("chandra")
+
+
+def metrics_of(config, out):
+    with pytest.raises(SystemExit) as stop:
+        main(["run", str(CONFIGS / config), "--out", str(out)])
+    assert not stop.value.code
+    return json.loads((out / "metrics.json").read_text())
+
+
+def test_default_config_reaches_its_targets(data_folder, runs):
+    metrics = metrics_of("chandra_sources.yaml", runs / "default")
+    held_out = metrics["cross_validated"]
+    assert held_out["log_loss"]["value"] <= 0.090
+    assert held_out["f1"]["XRB"]["value"] >= 0.67
+    assert metrics["in_sample"]["log_loss"]["value"] < held_out["log_loss"]["value"]
+    assert np.sum(held_out["confusion"]) == 2270  # 2345 sources less 75 neutron stars
+
+
+def test_published_form_is_reported_beside_it(data_folder, runs):
+    """About what differential evolution reached with the formula (F1 0.56, log loss 0.16)."""
+    held_out = metrics_of("chandra_sources_published.yaml", runs / "published")["cross_validated"]
+    assert 0.45 <= held_out["f1"]["XRB"]["value"] <= 0.65
+    assert 0.10 <= held_out["log_loss"]["value"] <= 0.18
