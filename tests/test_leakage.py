@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from xbayes.catalog.splits import stratified_folds
-from xbayes.classifier import Recipe, classify, fit_classifier
+from xbayes.classifier import Recipe, classify
 from xbayes.evaluate.cross_validate import cross_validate, inner_folds
+from xbayes.fit import fit_classifier
 from xbayes.models.density import smooth_density
 from xbayes.models.naive_bayes import naive_bayes
 from xbayes.types import Features, Labels, Properties
@@ -18,6 +19,11 @@ PROPERTIES = Properties(("a", "b", "c"), ("x", "y"), (0, 0, 1), ("A", "B", "C", 
 def recipe():
     density = smooth_density(np.full((3, 2), np.nan), np.array([False, False, True]), 4)
     return Recipe(density, naive_bayes((0, 0, 1), 4, "matrix"), PROPERTIES, (3.0, 30.0), 2, 3)
+
+
+def singles(class_index):
+    """Every source its own group."""
+    return Labels(class_index, np.arange(len(class_index)))
 
 
 def garbled(features, rows, seed=0):
@@ -35,7 +41,7 @@ def test_test_rows_leave_every_fitted_array_bit_identical(recipe, four_classes):
     inner = inner_folds(truth, np.arange(600), ~test, 3, 0)
     other_truth = np.where(test, 3 - truth, truth)
     fits = [
-        fit_classifier(recipe, rows, labels, inner, jax.random.key(0))[0]
+        fit_classifier(recipe, rows, singles(labels), inner, jax.random.key(0))[0]
         for rows, labels in ((features, truth), (garbled(features, test), other_truth))
     ]
     for a, b in zip(*map(jax.tree.leaves, fits), strict=True):
@@ -48,7 +54,7 @@ def test_training_rows_do_change_the_fit(recipe, four_classes):
     inner = inner_folds(truth, np.arange(600), np.ones(600, bool), 3, 0)
     few = np.arange(600) < 10
     fits = [
-        fit_classifier(recipe, rows, truth, inner, jax.random.key(0))[0]
+        fit_classifier(recipe, rows, singles(truth), inner, jax.random.key(0))[0]
         for rows in (features, garbled(features, few))
     ]
     assert not all(np.array_equal(a, b) for a, b in zip(*map(jax.tree.leaves, fits), strict=True))
@@ -83,7 +89,7 @@ def test_unlabelled_rows_are_classified_and_teach_nothing(recipe, four_classes):
         (features, np.where(unknown, -1, truth)),
         (garbled(features, unknown), truth),
     ):
-        fits.append(fit_classifier(recipe, rows, labels, inner, jax.random.key(0))[0])
+        fits.append(fit_classifier(recipe, rows, singles(labels), inner, jax.random.key(0))[0])
     for a, b in zip(*map(jax.tree.leaves, fits), strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -91,7 +97,7 @@ def test_unlabelled_rows_are_classified_and_teach_nothing(recipe, four_classes):
 def test_classifying_in_any_order_or_number_gives_the_same(recipe, four_classes):
     features, truth = four_classes
     inner = inner_folds(truth, np.arange(600), np.ones(600, bool), 3, 0)
-    classifier, _ = fit_classifier(recipe, features, truth, inner, jax.random.key(0))
+    classifier, _ = fit_classifier(recipe, features, singles(truth), inner, jax.random.key(0))
     everything = classify(recipe, classifier, features)
     order = np.random.default_rng(0).permutation(600)[:37]
     some = classify(recipe, classifier, Features(*(a[order] for a in features)))
@@ -105,7 +111,7 @@ def test_classifying_in_any_order_or_number_gives_the_same(recipe, four_classes)
 def test_no_value_makes_a_posterior_other_than_a_probability(recipe, four_classes, value):
     features, truth = four_classes
     inner = inner_folds(truth, np.arange(600), np.ones(600, bool), 3, 0)
-    classifier, _ = fit_classifier(recipe, features, truth, inner, jax.random.key(0))
+    classifier, _ = fit_classifier(recipe, features, singles(truth), inner, jax.random.key(0))
     wild = features._replace(value=np.full_like(features.value, value))
     if not np.isfinite(value):  # the reader masks what is not finite; fillers must not matter
         wild = wild._replace(observed=np.zeros_like(features.observed))

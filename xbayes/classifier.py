@@ -1,4 +1,4 @@
-"""The whole classifier: densities, weights, outlier reference; fitted once, applied to any rows.
+"""The whole classifier: densities, weights, outlier reference, decision; applied to any rows.
 
 features -> density.log_lik [N, F, C] -> model.log_joint [N, C] -> posterior and products
 """
@@ -9,21 +9,19 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int
 
 from xbayes import posterior as post
-from xbayes.config import Config
+from xbayes.config import Config, focus_class
+from xbayes.decision import decide
 from xbayes.features.build import properties_of, scale_bounds
-from xbayes.infer.gradient import GradientInfo, fit_from_starts
-from xbayes.infer.out_of_fold import out_of_fold
-from xbayes.infer.select import STRENGTHS, select_strength
+from xbayes.infer.select import STRENGTHS
 from xbayes.models.base import ClassModel, Density
 from xbayes.models.density import smooth_density
 from xbayes.models.naive_bayes import naive_bayes
 from xbayes.models.published_density import published_density
 from xbayes.outlier import (
     OutlierReference,
-    fit_reference,
     outlier_measure,
     strangeness,
     tail_probability,
@@ -42,6 +40,9 @@ class Recipe(NamedTuple):
     strengths: tuple[float, ...]  # penalties to choose from
     n_starts: int
     n_folds: int  # inner folds
+    objective: str = "log_loss"  # or f1
+    decision: str = "argmax"  # or f1
+    focus: int = -1  # the class whose F1 counts; -1 if none does
 
 
 def build_recipe(config: Config) -> Recipe:
@@ -59,8 +60,17 @@ def build_recipe(config: Config) -> Recipe:
         properties.category, len(classes), model.weights, model.normalise, model.offsets
     )
     strengths = STRENGTHS if model.penalty == "auto" else (float(model.penalty),)
+    focus = focus_class(config)
     return Recipe(
-        density, weighting, properties, strengths, model.starts, config.validation.inner_folds
+        density,
+        weighting,
+        properties,
+        strengths,
+        model.starts,
+        config.validation.inner_folds,
+        model.objective,
+        config.decision,
+        classes.index(focus) if focus else -1,
     )
 
 
@@ -70,18 +80,7 @@ class Classifier(NamedTuple):
     density: Any
     weights: Any
     outlier: OutlierReference
-
-
-class FitReport(NamedTuple):
-    """How the fit went."""
-
-    strength: float
-    strengths: tuple[float, ...]
-    held_out_loss: tuple[float, ...]  # by strength; NaN if there was nothing to choose
-    weights: GradientInfo
-    held_out_posterior: Float[
-        np.ndarray, "N C"
-    ]  # densities and weights both without the row's fold
+    factor: Float[Array, "C"]  # of the decision rule; ones for the most probable class
 
 
 class Products(NamedTuple):
@@ -96,71 +95,6 @@ class Products(NamedTuple):
     outlier_p: Float[np.ndarray, "N"]
     n_missing: Int[np.ndarray, "N"]
     track: Float[np.ndarray, "N G C"]
-
-
-def fit_classifier(
-    recipe: Recipe,
-    features: Features,
-    class_index: Int[np.ndarray, "N"],
-    fold: Int[np.ndarray, "N"],
-    key: PRNGKeyArray,
-) -> tuple[Classifier, FitReport]:
-    """Fit on the rows with `fold >= 0`; the other rows change nothing (shapes stay the same).
-
-    Folds here are inner folds: they give the out-of-fold likelihoods the weights are fitted on.
-    """
-    n_classes = len(recipe.properties.classes)
-    training = (np.asarray(fold) >= 0) & (np.asarray(class_index) >= 0)
-    inner = jnp.asarray(np.where(training, fold, -1))
-    truth = jnp.asarray(np.where(training, class_index, -1))
-    grid = recipe.density.lay_grid(features, training)
-    grid, features = jax.tree.map(jnp.asarray, (grid, features))
-    counts = recipe.density.count(grid, features, truth, inner, recipe.n_folds)
-    members = np.bincount(np.asarray(truth)[training], minlength=n_classes)
-    log_prior = jnp.log(
-        jnp.asarray(np.maximum(members, 1e-3) / members.sum(), features.value.dtype)
-    )
-
-    select_key, fit_key = jax.random.split(key)
-    density = recipe.density.fit(grid, jax.tree.map(lambda c: c.sum(0), counts))
-    single, selection = _learn_penalty(
-        recipe, select_key, grid, counts, features, log_prior, truth, inner
-    )
-    weights, info = _learn_weights(
-        recipe, fit_key, log_prior, single, truth, jnp.asarray(training), selection.strength
-    )
-    outlier = fit_reference(
-        np.asarray(single)[training],
-        np.asarray(features.surveyed)[training],
-        np.asarray(truth)[training],
-        np.asarray(recipe.model.alpha(weights)),
-    )
-    report = FitReport(
-        float(selection.strength),
-        recipe.strengths,
-        tuple(map(float, selection.held_out_loss)),
-        jax.tree.map(np.asarray, info),
-        post.class_posterior(np.asarray(selection.log_joint)),
-    )
-    return Classifier(density, weights, outlier), report
-
-
-@partial(jax.jit, static_argnums=0)
-def _learn_penalty(recipe, key, grid, counts, features, log_prior, truth, fold):
-    held_out = out_of_fold(recipe.density, grid, counts, features, fold)
-    strengths = jnp.asarray(recipe.strengths)
-    selection = select_strength(
-        recipe.model, key, log_prior, held_out.nested, truth, fold, strengths
-    )
-    return held_out.single, selection
-
-
-@partial(jax.jit, static_argnums=0)
-def _learn_weights(recipe, key, log_prior, log_lik, truth, training, strength):
-    row_weight = training.astype(log_lik.dtype)
-    return fit_from_starts(
-        recipe.model, key, log_prior, log_lik, truth, row_weight, strength, recipe.n_starts
-    )
 
 
 def classify(
@@ -219,7 +153,7 @@ def _classify_rows(recipe: Recipe, classifier: Classifier, rows: Features, size:
     log_joint, contribution, measure, strange = scored
     properties, log_prior = recipe.properties, np.asarray(classifier.weights.log_prior, np.float64)
     probability = post.class_posterior(log_joint)
-    prediction = probability.argmax(-1)
+    prediction = decide(probability, np.asarray(classifier.factor))
     category_score = post.by_category(contribution, properties.category, len(properties.categories))
     rows_index = np.arange(n_rows)
     return Products(

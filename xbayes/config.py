@@ -207,6 +207,9 @@ class ModelConfig(_Record):
         le=1,
         description="exponent of P(missing | class); 0: a gap tells nothing",
     )
+    objective: Literal["log_loss", "f1"] = Field(
+        default="log_loss", description="what the weights are learned for; f1 is that of f1_class"
+    )
     prior: Literal["training"] | Proportions = Field(
         default="training", description="class proportions: those of the training rows, or given"
     )
@@ -273,8 +276,12 @@ class Config(_Record):
     taxonomy: TaxonomyConfig = Field(description="raw labels to classes")
     features: dict[str, FeatureConfig] = Field(description="the properties, by name")
     model: ModelConfig = Field(default=ModelConfig(), description="likelihoods and their weights")
-    decision: Literal["argmax"] = Field(
-        default="argmax", description="from posterior to prediction"
+    decision: Literal["argmax", "f1"] = Field(
+        default="argmax",
+        description="the most probable class, or a rule learned out of fold for the F1 of f1_class",
+    )
+    f1_class: str | None = Field(
+        default=None, description="the one class whose F1 counts; XRB if there is one"
     )
     validation: ValidationConfig = Field(default=ValidationConfig(), description="held-out scores")
 
@@ -289,6 +296,7 @@ class Config(_Record):
         problems += name_problems(self.features, NAME, "a feature name", ("features",))
         problems += self._class_problems()
         problems += self._collisions()
+        problems += self._focus_problems()
         refuse(problems)
         return self
 
@@ -313,6 +321,17 @@ class Config(_Record):
             for index, cosine in enumerate(feature.cosine_for)
             if cosine not in classes
         ]
+
+    def _focus_problems(self) -> list[Problem]:
+        classes = list(self.taxonomy.classes)
+        if self.f1_class is not None and self.f1_class not in classes:
+            near = did_you_mean(self.f1_class, classes, "classes are")
+            return [Problem(("f1_class",), f"no such class: {self.f1_class!r}{near}")]
+        asked = self.decision == "f1" or self.model.objective == "f1"
+        if asked and focus_class(self) is None:
+            text = f"say whose F1 counts, for none of {quoted(classes)} is named XRB"
+            return [Problem(("f1_class",), text)]
+        return []
 
     def _collisions(self) -> list[Problem]:
         """Two output columns of one name; case does not tell columns apart in FITS."""
@@ -363,6 +382,13 @@ def class_proportions(
         raise InputError("\n".join(": ".join([*map(str, path), text]) for path, text in problems))
     share = np.array([proportions[name] for name in classes], dtype=np.float64)
     return share / share.sum()
+
+
+def focus_class(config: Config) -> str | None:
+    """The class whose F1 counts: the one given, else XRB; None if there is neither."""
+    if config.f1_class is not None:
+        return config.f1_class
+    return "XRB" if "XRB" in config.taxonomy.classes else None
 
 
 def given_log_prior(config: Config) -> Float[np.ndarray, "C"] | None:

@@ -21,12 +21,10 @@ from xbayes.catalog.roles import check_catalog
 from xbayes.catalog.taxonomy import class_indices, group_indices
 from xbayes.classifier import (
     Classifier,
-    FitReport,
     Products,
     Recipe,
     build_recipe,
     classify,
-    fit_classifier,
 )
 from xbayes.config import Config, catalog_path, class_proportions, given_log_prior
 from xbayes.evaluate.cross_validate import (
@@ -37,6 +35,7 @@ from xbayes.evaluate.cross_validate import (
 )
 from xbayes.evaluate.metrics import measure
 from xbayes.features.build import FeatureReport, build_features, needed_columns, useful_features
+from xbayes.fit import FitReport, fit_classifier
 from xbayes.report.model_store import load_model
 from xbayes.report.run_directory import Results, write_run
 from xbayes.report.table import output_table
@@ -193,7 +192,7 @@ def _fit_on_all(training: Training, recipe: Recipe) -> tuple[Classifier, FitRepo
     truth, group = training.labels.class_index, training.labels.group
     fold = inner_folds(truth, group, truth >= 0, recipe.n_folds, training.config.seed)
     key = jax.random.fold_in(jax.random.key(training.config.seed), 1)
-    return fit_classifier(recipe, training.features, truth, fold, key)
+    return fit_classifier(recipe, training.features, training.labels, fold, key)
 
 
 def _refuse_what_fits_cannot_hold(table: Table) -> None:

@@ -13,20 +13,20 @@ from xbayes.catalog.sky import Place
 # log(Fx/Fopt) without dust at log10(flux) = -13.5, its slope with log10(flux), its slope with the
 # colour (late stars are X-ray loud), scatter; chance that a counterpart is there and not blended.
 _FX_FO = {
-    "agn": (-0.45, 0.75, 0.0, 0.55, 0.985),
-    "obscured": (0.25, 0.75, 0.0, 0.55, 0.97),
+    "agn": (-0.30, 0.75, 0.0, 0.50, 0.997),
+    "obscured": (0.25, 0.75, 0.0, 0.50, 0.99),
     "coronal": (-3.50, 0.50, 0.60, 0.70, 1.0),
     "young": (-2.40, 0.20, 0.20, 0.65, 1.0),
     "massive": (-4.70, 0.40, 0.0, 0.70, 1.0),
-    "lmxb": (-0.70, 0.85, 0.0, 0.80, 0.85),
+    "lmxb": (-0.80, 0.85, 0.0, 0.85, 0.84),
     "nearby": (0.0, 1.0, 0.0, 0.5, 0.0),  # not one by one
     "hmxb": (-4.0, 1.0, 0.0, 1.0, 0.99),
-    "cv": (-1.1, 0.8, 0.0, 0.8, 0.96),
+    "cv": (-1.05, 0.8, 0.0, 0.9, 0.99),
 }
 COLOURS = ("bp_rp", "g_j", "j_h", "h_k", "k_w1", "w1_w2", "w2_w3")
 # Each colour without dust: mean, slope with the source's own colour (standard normal), scatter.
 _COLOURS = {
-    "agn": ((0.60, 0.1, 0.25), (1.3, 0.3, 0.8), (0.74, 0, 0.2), (0.66, 0, 0.25),
+    "agn": ((0.60, 0.1, 0.25), (1.6, 0.3, 0.85), (0.74, 0, 0.2), (0.66, 0, 0.25),
             (1.10, 0, 0.35), (0.95, 0, 0.32), (3.15, 0, 0.5)),
     "obscured": ((1.0, 0.2, 0.35), (2.3, 0.4, 0.7), (0.80, 0, 0.2), (0.65, 0, 0.25),
                  (1.0, 0, 0.4), (0.75, 0, 0.4), (3.4, 0, 0.6)),
@@ -42,20 +42,20 @@ _COLOURS = {
                (0.2, 0, 0.5), (0.1, 0, 0.25), (3.0, 0, 1.5)),
     "hmxb": ((0.10, 0, 0.3), (0.3, 0, 0.4), (0.10, 0, 0.15), (0.15, 0, 0.15),
              (0.35, 0, 0.3), (0.12, 0, 0.14), (0.45, 0, 0.5)),
-    "cv": ((0.50, 0.2, 0.5), (1.3, 0.3, 0.75), (0.38, 0, 0.2), (0.22, 0, 0.2),
-           (0.22, 0, 0.35), (0.20, 0, 0.22), (1.3, 0, 1.5)),
+    "cv": ((0.38, 0.2, 0.5), (0.95, 0.3, 0.75), (0.38, 0, 0.2), (0.22, 0, 0.2),
+           (0.22, 0, 0.35), (0.20, 0, 0.22), (0.7, 0, 1.5)),
 }  # fmt: skip
 # Dust of the source itself in magnitudes of visual extinction (median, scatter in dex) and the
 # transverse velocity in km/s, rotation of the Galaxy included.
 _OWN = {
     "agn": (0.05, 0.3, 0), "obscured": (0.1, 0.3, 0), "coronal": (0.02, 0.3, 26),
     "young": (1.2, 0.45, 9), "massive": (2.0, 0.3, 40), "lmxb": (0.1, 0.3, 110),
-    "nearby": (0.1, 0.3, 0), "hmxb": (0.8, 0.3, 90), "cv": (0.05, 0.3, 35),
+    "nearby": (0.1, 0.3, 0), "hmxb": (0.8, 0.3, 90), "cv": (0.1, 0.4, 40),
 }  # fmt: skip
 # Extinction relative to the visual (Wang & Chen 2019); BP and RP beside the chain of bands.
 _BANDS = {"g": 0.84, "j": 0.28, "h": 0.18, "k": 0.11, "w1": 0.06, "w2": 0.05, "w3": 0.05}
 _REDDENING_BP_RP = 1.08 - 0.63
-_LIMITS = {"g": 21.0, "j": 16.5, "h": 15.8, "k": 15.2, "w1": 17.5, "w2": 16.5, "w3": 12.4}
+_LIMITS = {"g": 21.0, "j": 16.5, "h": 15.8, "k": 15.2, "w1": 17.7, "w2": 16.7, "w3": 12.4}
 _DEPTH = {"gaia": 0.1, "2mass": 0.25, "wise": 0.35}  # scatter of the limits over the sky
 
 
@@ -130,7 +130,7 @@ def _listed(
 
     near_infrared = above("j", "2mass") | above("h", "2mass") | above("k", "2mass")
     # The wide beam of WISE blends sources in the plane.
-    blended = stream(seed, "blended").random(size) < 0.35 * np.exp(-np.abs(latitude) / 4)
+    blended = stream(seed, "blended").random(size) < 0.35 * np.exp(-np.abs(latitude) / 3)
     wise = (above("w1", "wise") | above("w2", "wise")) & ~blended
     listed = {band: near_infrared for band in ("j", "h", "k")}
     listed |= {"g": above("g", "gaia"), "w1": wise, "w2": wise}

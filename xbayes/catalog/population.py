@@ -28,8 +28,8 @@ KINDS = {
     "coronal": Kind("Star", 0.64),
     "young": Kind("Star", 0.27),
     "massive": Kind("Star", 0.09),
-    "lmxb": Kind("XRB", 0.41),
-    "nearby": Kind("XRB", 0.24),  # of nearby galaxies and globular clusters
+    "lmxb": Kind("XRB", 0.52),
+    "nearby": Kind("XRB", 0.13),  # of nearby galaxies and globular clusters
     "hmxb": Kind("XRB", 0.35),
     "cv": Kind("CV", 1.0),
 }
@@ -52,8 +52,8 @@ def draw_kinds(label: Int[np.ndarray, "N"], seed: int) -> Int[np.ndarray, "N"]:
 
 
 def by_kind(
-    rows: Mapping[str, tuple[float, ...]], kind: Int[np.ndarray, "N"]
-) -> tuple[Float[np.ndarray, "N"], ...]:
-    """Each number of a table with one row per kind, looked up for every source."""
+    rows: Mapping[str, tuple[float | int, ...]], kind: Int[np.ndarray, "N"]
+) -> Float[np.ndarray, "P N"]:
+    """The P numbers of a table with one row per kind, looked up for every source."""
     table = np.array([rows[name] for name in NAMES], dtype=float)
-    return tuple(column[kind] for column in table.T)
+    return table.T[:, kind]

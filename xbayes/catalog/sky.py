@@ -23,7 +23,7 @@ _SCALE_LENGTH = 2.6  # kpc, of the disc
 _FAR = 1e5  # kpc, of an AGN; only its dust in our disc matters
 # Longitude, latitude, radius in degrees, distance in kpc, relative number of observed XRB.
 _GALAXIES = {
-    "M31": (121.17, -21.57, 0.4, 780, 9),
+    "M31": (121.17, -21.57, 0.4, 780, 12),
     "Centaurus A": (309.52, 19.42, 0.12, 3700, 4),
     "M81": (142.09, 40.90, 0.12, 3600, 3),
     "Terzan 5": (3.84, 1.69, 0.02, 5.9, 3),
@@ -39,11 +39,11 @@ _DISC = {
     "coronal": (29.1, 0.75, 0.40),
     "young": (29.2, 0.5, 0.17),
     "massive": (30.3, 0.6, 0.04),
-    "lmxb": (32.3, 0.7, 0.50),
+    "lmxb": (32.1, 0.7, 0.55),
     "hmxb": (33.4, 0.5, 0.12),
-    "cv": (31.3, 0.5, 0.20),
+    "cv": (31.4, 0.5, 0.24),
 }
-_BULGE = {"lmxb": 0.3}  # share of the kind
+_BULGE = {"lmxb": 0.35}  # share of the kind
 _LOG_KPC2 = 2 * np.log10(3.0857e21) + np.log10(4 * np.pi)  # cm2, of a sphere of 1 kpc
 
 

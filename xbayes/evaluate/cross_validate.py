@@ -14,7 +14,8 @@ import numpy as np
 from jaxtyping import Float, Int, PRNGKeyArray
 
 from xbayes.catalog.splits import stratified_folds
-from xbayes.classifier import FitReport, Products, Recipe, classify, fit_classifier
+from xbayes.classifier import Products, Recipe, classify
+from xbayes.fit import FitReport, fit_classifier
 from xbayes.types import Features, InputError, Labels
 
 
@@ -25,6 +26,7 @@ class CrossValidation(NamedTuple):
     outer_fold: Int[np.ndarray, "R N"]
     products: tuple[Products, ...]  # one a repeat, in the order of `rows`
     fits: tuple[FitReport, ...]  # one a repeat and outer fold
+    factor: Float[np.ndarray, "R N C"]  # of the decision rule that made each prediction
 
 
 def cross_validate(
@@ -45,10 +47,10 @@ def cross_validate(
     rows = np.flatnonzero(labels.class_index >= 0)
     features = Features(*(np.asarray(a)[rows] for a in features))
     truth, group = labels.class_index[rows], labels.group[rows]
-    outer, products, fits = [], [], []
+    outer, products, fits, factor = [], [], [], []
     for repeat in range(n_repeats):
         outer.append(stratified_folds(truth, group, n_folds, seed + 1000 * repeat))
-        parts = []
+        parts, rules = [], np.ones((len(rows), len(recipe.properties.classes)))
         for k in range(n_folds):
             progress(f"outer fold {repeat * n_folds + k + 1} of {n_repeats * n_folds}")
             training = outer[-1] != k
@@ -56,12 +58,16 @@ def cross_validate(
                 truth, group, training, recipe.n_folds, seed + 1000 * repeat + k + 1
             )
             fold_key = jax.random.fold_in(key, repeat * n_folds + k)
-            classifier, report = fit_classifier(recipe, features, truth, inner, fold_key)
+            classifier, report = fit_classifier(
+                recipe, features, Labels(truth, group), inner, fold_key
+            )
             test = Features(*(a[~training] for a in features))
             parts.append(classify(recipe, classifier, test, log_prior))
             fits.append(report)
+            rules[~training] = classifier.factor
+        factor.append(rules)
         products.append(_in_row_order(parts, outer[-1]))
-    return CrossValidation(rows, np.stack(outer), tuple(products), tuple(fits))
+    return CrossValidation(rows, np.stack(outer), tuple(products), tuple(fits), np.stack(factor))
 
 
 def require_members(labels: Labels, classes: Sequence[str], n_folds: int, n_inner: int) -> None:

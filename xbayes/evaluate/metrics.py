@@ -28,7 +28,7 @@ def measure(config: Config, labels: Labels, products: Products, held_out: CrossV
         "classes": list(classes),
         "in_sample": score(in_sample, classes, **options),
         "cross_validated": score(pooled, classes, **options),
-        "prior_weighted": score(_under_proportions(config, pooled), classes, **options),
+        "prior_weighted": score(_under_proportions(config, pooled, held_out), classes, **options),
         "proportions": dict(zip(classes, _proportions(config, truth).tolist(), strict=True)),
         "penalty": [fit.strength for fit in held_out.fits],
     }
@@ -47,12 +47,15 @@ def pool_repeats(held_out: CrossValidation, labels: Labels) -> Predictions:
     )
 
 
-def _under_proportions(config: Config, pooled: Predictions) -> Predictions:
+def _under_proportions(
+    config: Config, pooled: Predictions, held_out: CrossValidation
+) -> Predictions:
     """Told the sky's proportions as its prior, and scored on a sample re-weighted to them."""
     target = _proportions(config, pooled.truth)
     posterior = with_prior(pooled.posterior, _prior_of_predictions(config, pooled.truth), target)
+    prediction = (posterior * np.concatenate(held_out.factor)).argmax(-1)
     weight = pooled.weight * class_weights(pooled.truth, target)
-    return pooled._replace(posterior=posterior, prediction=posterior.argmax(-1), weight=weight)
+    return pooled._replace(posterior=posterior, prediction=prediction, weight=weight)
 
 
 def _proportions(config: Config, truth: np.ndarray) -> Float[np.ndarray, "C"]:

@@ -47,3 +47,4 @@ class ClassModel(NamedTuple):
     penalty: Callable[[Params], Float[Array, ""]]
     contributions: Callable[[Params, Float[Array, "N F C"]], Float[Array, "N F C"]]
     alpha: Callable[[Params], Float[Array, "F C"]]  # non-negative weight of property and class
+    rescale: Callable[..., Params]  # (params, log temperature, added offset[C]) -> params

@@ -99,6 +99,20 @@ def naive_bayes(
         joined = matrix(params).transpose(0, 2, 1).reshape(-1, n_classes)  # [F C, C]
         return log_prior + offset + flat @ joined
 
+    def rescale(params, log_scale, added):
+        """All weights times exp(log_scale), offsets shifted; the published form has neither."""
+
+        def scaled(raw):
+            return _inverse_softplus(jax.nn.softplus(raw) * jnp.exp(log_scale))
+
+        return params._replace(
+            offset=params.offset + added,
+            raw_category=scaled(params.raw_category),
+            raw_property=scaled(params.raw_property),
+            raw_class=scaled(params.raw_class),
+            mixing=params.mixing * jnp.exp(log_scale),
+        )
+
     def penalty(params):
         by_category, by_property, by_class = levels(params)
         cost = ((by_category - 1.0) ** 2).sum()
@@ -110,7 +124,11 @@ def naive_bayes(
             cost += (params.mixing**2).sum()
         return cost
 
-    return ClassModel(init, log_joint, penalty, contributions, alpha)
+    return ClassModel(init, log_joint, penalty, contributions, alpha, rescale)
+
+
+def _inverse_softplus(positive):
+    return positive + jnp.log(-jnp.expm1(-jnp.maximum(positive, 1e-30)))
 
 
 def _relative(log_lik: Float[Array, "N F C"]) -> Float[Array, "N F C"]:

@@ -32,8 +32,9 @@ def save_model(folder: Path, config: Config, classifier: Classifier) -> None:
     arrays = {
         f"{part}.{name}": np.asarray(value)
         for part, params in classifier._asdict().items()
+        if part != "factor"
         for name, value in params._asdict().items()
-    }
+    } | {"factor": np.asarray(classifier.factor)}
     np.savez_compressed(folder / "arrays.npz", allow_pickle=False, **arrays)
     record = {
         "format": FORMAT,
@@ -82,11 +83,12 @@ def _rebuild(config: Config, arrays: dict[str, np.ndarray]) -> Classifier:
         "weights": NaiveBayesParams,
         "outlier": OutlierReference,
     }
+    factor = jnp.asarray(arrays["factor"])
     parts = {
         part: kind(**{name: jnp.asarray(arrays[f"{part}.{name}"]) for name in kind._fields})
         for part, kind in kinds.items()
     }
-    return Classifier(**parts)
+    return Classifier(**parts, factor=factor)
 
 
 def _sha256(path: Path) -> str:

@@ -16,11 +16,12 @@ from astropy.table import Column, Table
 import xbayes
 from xbayes.catalog.columns import subset
 from xbayes.catalog.write import write_catalog
-from xbayes.classifier import Classifier, FitReport, Products, Recipe
+from xbayes.classifier import Classifier, Products, Recipe
 from xbayes.config import Config
 from xbayes.config_file import dump_config
 from xbayes.evaluate.cross_validate import CrossValidation
 from xbayes.features.build import FeatureReport
+from xbayes.fit import FitReport
 from xbayes.report.model_store import save_model
 from xbayes.report.table import output_table
 from xbayes.types import Features, Labels
