@@ -118,3 +118,16 @@ def test_no_value_makes_a_posterior_other_than_a_probability(recipe, four_classe
     posterior = classify(recipe, classifier, wild).posterior
     assert np.isfinite(posterior).all()
     np.testing.assert_allclose(posterior.sum(1), 1.0, rtol=1e-12)
+
+
+def test_repeats_redraw_the_folds_and_groups_stay_whole(recipe, four_classes):
+    features, truth = four_classes
+    labels = Labels(truth, np.arange(600) // 2)  # two detections of each source
+    held_out = cross_validate(recipe, features, labels, jax.random.key(0), n_folds=3, n_repeats=2)
+    first, second = held_out.outer_fold
+    assert not np.array_equal(first, second)
+    for fold in (first, second):
+        np.testing.assert_array_equal(fold[::2], fold[1::2])
+    assert len(held_out.products) == 2
+    assert len(held_out.fits) == 6
+    assert not np.array_equal(held_out.products[0].posterior, held_out.products[1].posterior)

@@ -109,8 +109,8 @@ def test_agn_are_isotropic_and_the_rest_is_in_the_plane(table):
 def test_dust_hides_counterparts_of_agn_in_the_plane(table):
     depth, missing = np.abs(latitude(table)), table["g_mag"].mask
     agn = of_class(table)["AGN"]
-    assert missing[agn & (depth < 5)].mean() > 0.8
-    assert missing[agn & (depth > 40)].mean() < 0.35
+    assert missing[agn & (depth < 5)].mean() > 0.5
+    assert missing[agn & (depth > 40)].mean() < 0.3
     away = Place(np.zeros(2), np.array([90.0, 1.0]), np.full(2, 1e5))
     high, low = extinction(away)
     assert 0 < high < 0.2 and low > 2

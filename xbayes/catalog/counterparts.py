@@ -11,7 +11,7 @@ from xbayes.catalog.population import NAMES, by_kind, stream
 from xbayes.catalog.sky import Place
 
 # log(Fx/Fopt) without dust at log10(flux) = -13.5, its slope with log10(flux), its slope with the
-# colour (late stars are X-ray loud), scatter; chance that a counterpart is there and not blended.
+# colour (late stars are X-ray loud), scatter; chance that there is a counterpart.
 _FX_FO = {
     "agn": (-0.30, 0.75, 0.0, 0.50, 0.997),
     "obscured": (0.25, 0.75, 0.0, 0.50, 0.99),
@@ -21,8 +21,13 @@ _FX_FO = {
     "lmxb": (-0.80, 0.85, 0.0, 0.85, 0.84),
     "nearby": (0.0, 1.0, 0.0, 0.5, 0.0),  # not one by one
     "hmxb": (-4.0, 1.0, 0.0, 1.0, 0.99),
-    "cv": (-1.05, 0.8, 0.0, 0.9, 0.99),
+    "cv": (-1.15, 0.9, 0.0, 0.80, 0.99),
 }
+# Chance that the wide beam of WISE blends a source with its crowd: a cluster, the bulge, the plane.
+_CROWDED = {
+    "agn": (0.01,), "obscured": (0.01,), "coronal": (0.02,), "young": (0.1,), "massive": (0.22,),
+    "lmxb": (0.35,), "nearby": (0.9,), "hmxb": (0.12,), "cv": (0.20,),
+}  # fmt: skip
 COLOURS = ("bp_rp", "g_j", "j_h", "h_k", "k_w1", "w1_w2", "w2_w3")
 # Each colour without dust: mean, slope with the source's own colour (standard normal), scatter.
 _COLOURS = {
@@ -42,17 +47,17 @@ _COLOURS = {
                (0.2, 0, 0.5), (0.1, 0, 0.25), (3.0, 0, 1.5)),
     "hmxb": ((0.10, 0, 0.3), (0.3, 0, 0.4), (0.10, 0, 0.15), (0.15, 0, 0.15),
              (0.35, 0, 0.3), (0.12, 0, 0.14), (0.45, 0, 0.5)),
-    "cv": ((0.38, 0.2, 0.5), (0.95, 0.3, 0.75), (0.38, 0, 0.2), (0.22, 0, 0.2),
-           (0.22, 0, 0.35), (0.20, 0, 0.22), (0.7, 0, 1.5)),
+    "cv": ((0.45, 0.2, 0.5), (1.05, 0.3, 0.75), (0.38, 0, 0.2), (0.22, 0, 0.2),
+           (0.22, 0, 0.35), (0.20, 0, 0.22), (1.2, 0, 1.6)),
 }  # fmt: skip
 # Dust of the source itself in magnitudes of visual extinction (median, scatter in dex) and the
 # transverse velocity in km/s, rotation of the Galaxy included.
 _OWN = {
     "agn": (0.05, 0.3, 0), "obscured": (0.1, 0.3, 0), "coronal": (0.02, 0.3, 26),
     "young": (1.2, 0.45, 9), "massive": (2.0, 0.3, 40), "lmxb": (0.1, 0.3, 110),
-    "nearby": (0.1, 0.3, 0), "hmxb": (0.8, 0.3, 90), "cv": (0.1, 0.4, 40),
+    "nearby": (0.1, 0.3, 0), "hmxb": (0.8, 0.3, 90), "cv": (0.1, 0.4, 50),
 }  # fmt: skip
-# Extinction relative to the visual (Wang & Chen 2019); BP and RP beside the chain of bands.
+# Extinction relative to the visual, about that of Cardelli et al. 1989; BP and RP stand apart.
 _BANDS = {"g": 0.84, "j": 0.28, "h": 0.18, "k": 0.11, "w1": 0.06, "w2": 0.05, "w3": 0.05}
 _REDDENING_BP_RP = 1.08 - 0.63
 _LIMITS = {"g": 21.0, "j": 16.5, "h": 15.8, "k": 15.2, "w1": 17.7, "w2": 16.7, "w3": 12.4}
@@ -71,7 +76,7 @@ def draw_counterparts(
     own = own * 10 ** (own_scatter * stream(seed, "own dust").standard_normal(len(kind)))
     dust = visual_extinction + own
     magnitude, bp_rp, found = _magnitudes(kind, log_flux, dust, seed)
-    listed = _listed(magnitude, found, place.latitude, seed)
+    listed = _listed(kind, magnitude, found, seed)
     columns = {f"{band}_mag": np.where(listed[band], magnitude[band], np.nan) for band in _BANDS}
     columns["bp_rp"] = np.where(listed["g"], bp_rp, np.nan)
     columns |= _astrometry(kind, columns["g_mag"], place, seed)
@@ -114,9 +119,9 @@ def _colour(
 
 
 def _listed(
+    kind: Int[np.ndarray, "N"],
     magnitude: dict[str, np.ndarray],
     found: Bool[np.ndarray, "N"],
-    latitude: Float[np.ndarray, "N"],
     seed: int,
 ) -> dict[str, np.ndarray]:
     """Which bands have a magnitude: 2MASS lists all of its three, WISE W1 and W2 together."""
@@ -129,9 +134,9 @@ def _listed(
         return found & (magnitude[band] < _LIMITS[band] + shift[survey])
 
     near_infrared = above("j", "2mass") | above("h", "2mass") | above("k", "2mass")
-    # The wide beam of WISE blends sources in the plane.
-    blended = stream(seed, "blended").random(size) < 0.35 * np.exp(-np.abs(latitude) / 3)
-    wise = (above("w1", "wise") | above("w2", "wise")) & ~blended
+    (crowded,) = by_kind(_CROWDED, kind)
+    alone = stream(seed, "crowded").random(size) >= crowded
+    wise = (above("w1", "wise") | above("w2", "wise")) & alone
     listed = {band: near_infrared for band in ("j", "h", "k")}
     listed |= {"g": above("g", "gaia"), "w1": wise, "w2": wise}
     return {"g": listed["g"]} | listed | {"w3": wise & above("w3", "wise")}

@@ -30,8 +30,8 @@ __all__ = [
 
 PROPORTIONS = (0.62, 0.28, 0.07, 0.03)
 MAX_SOURCES = 100_000_000
-# Sources of each class in published samples: Tranin et al. 2022 (Tables of 4XMM-DR10 and 2SXPS),
-# and Chandra sources of known class (Yang et al. 2022, part of it).
+# Sources of each class: those scored for 4XMM-DR10 and 2SXPS by Tranin et al. 2022, and Chandra
+# sources of known class.
 PRESETS = {
     "4xmm": (18380, 6295, 535, 250),
     "2sxps": (20115, 5078, 347, 319),

@@ -41,7 +41,7 @@ _DISC = {
     "massive": (30.3, 0.6, 0.04),
     "lmxb": (32.1, 0.7, 0.55),
     "hmxb": (33.4, 0.5, 0.12),
-    "cv": (31.4, 0.5, 0.24),
+    "cv": (31.7, 0.75, 0.18),
 }
 _BULGE = {"lmxb": 0.35}  # share of the kind
 _LOG_KPC2 = 2 * np.log10(3.0857e21) + np.log10(4 * np.pi)  # cm2, of a sphere of 1 kpc

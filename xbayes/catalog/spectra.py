@@ -30,7 +30,7 @@ _NUMBER_COUNTS = {
     "lmxb": (-14.25, 0.40, 0.28, 1.5, -12.6),
     "nearby": (-14.80, 0.30, 0.40, 1.5, -13.3),
     "hmxb": (-13.60, 0.35, 0.20, 1.5, -11.9),
-    "cv": (-14.25, 0.45, 0.24, 1.5, -11.9),
+    "cv": (-14.15, 0.45, 0.24, 1.5, -11.9),
 }
 # Photon index and scatter, log10 of kT in keV and scatter, log10 of own column per cm2 and scatter,
 # share in the soft state.
@@ -40,10 +40,10 @@ _SPECTRA = {
     "coronal": (3.00, 0.80, 0.0, 0.18, 19.5, 0.3, 0.0),
     "young": (1.80, 0.40, 0.45, 0.20, 21.2, 0.6, 0.0),
     "massive": (1.60, 0.50, 0.25, 0.22, 21.3, 0.4, 0.0),
-    "lmxb": (1.60, 0.35, 1.5, 0.1, 20.3, 0.5, 0.45),
-    "nearby": (1.70, 0.30, 1.5, 0.1, 20.3, 0.4, 0.45),
+    "lmxb": (1.60, 0.35, 1.5, 0.15, 20.2, 0.5, 0.42),
+    "nearby": (1.70, 0.30, 1.5, 0.1, 20.2, 0.4, 0.45),
     "hmxb": (1.40, 0.40, 1.3, 0.1, 22.0, 0.4, 0.0),
-    "cv": (1.45, 0.75, 1.3, 0.2, 20.3, 0.8, 0.12),
+    "cv": (1.45, 0.70, 1.3, 0.2, 20.3, 0.8, 0.12),
 }
 _SOFT_KT = -0.10  # log10 keV, of a disc of an XRB
 
@@ -87,7 +87,7 @@ def draw_spectra(
     significance = columns["significance"]
     # A power law fitted to plasma follows its slope where most photons are, near 1.6 keV.
     slope = index + 1.6 / temperature
-    error = 0.1 * slope * 10 / np.maximum(significance, 3)
+    error = np.maximum(slope, 0.5) / np.maximum(significance, 3)
     fitted = slope + error * stream(seed, "gamma error").standard_normal(size)
     # Who has too few counts is not fitted.
     chance = 1 / (1 + np.exp(-12 * (np.log10(significance) - 1.03)))

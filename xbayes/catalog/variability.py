@@ -17,7 +17,7 @@ _VARIABLE = {
     "hmxb": (0.60, 1.0),
     "cv": (0.40, 1.0),
 }
-_ONCE = 0.42  # share of sources observed once; each further observation is as likely
+_ONCE = 0.38  # share of sources observed once; each further observation is as likely
 
 
 def draw_variability(
@@ -39,7 +39,7 @@ def draw_variability(
         rng = stream(seed, f"var_{name}")
         shows = rng.random(size) < share * power
         columns[f"var_{name}_prob"] = np.where(
-            shows, 1 - rng.beta(0.4, 6, size), rng.beta(1.1, 0.75, size)
+            shows, 1 - rng.beta(0.3, 12, size), rng.beta(1.1, 0.75, size)
         )
     columns["var_inter_prob"][(number == 1) | (release == 1)] = np.nan
     return columns

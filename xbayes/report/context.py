@@ -5,14 +5,23 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
+from xbayes.report.interactive import Points
 from xbayes.report.labels import PropertyLabel
+from xbayes.report.style import DPI, png_bytes
 
 
 class ReportFigure(NamedTuple):
     """A figure and the sentence below it, which also stands in for it where it is not seen."""
 
     caption: str
-    figure: Figure
+    png: bytes
+    width: float  # inches on the page, so that its letters are readable
+    fold: str = ""  # if not empty, the figure is folded away below this line
+
+
+def rendered(caption: str, figure: Figure, fold: str = "", dpi: int = DPI) -> ReportFigure:
+    """Draw the figure once, for the page and for its file."""
+    return ReportFigure(caption, png_bytes(figure, dpi), figure.get_figwidth(), fold)
 
 
 class Section(NamedTuple):
@@ -22,6 +31,7 @@ class Section(NamedTuple):
     title: str
     text: str
     figures: Sequence[ReportFigure]
+    live: str = ""  # 'sky' or 'scatter': the interactive figure that a screen shows instead
 
 
 class Penalty(NamedTuple):
@@ -57,6 +67,7 @@ class ReportContext(NamedTuple):
     properties: Sequence[PropertyCounts]
     provenance: Mapping
     command: str  # that regenerates the run
+    points: Points | None = None  # of the interactive figures; None if no section has one
 
 
 KNOWN_SECTIONS = {
@@ -65,12 +76,23 @@ KNOWN_SECTIONS = {
         "Which class is taken for which, held out. Left: where the sources of each true class go. "
         "Right: what the sources given each class truly are. Rows are the truth in both.",
     ),
+    "precision": (
+        "Precision and recall",
+        "What a sample of each class would be like if all held-out sources above some probability "
+        "were taken: how many of the class it finds, and how pure it is. The marked point is the "
+        "decision of this run, which gives each source one class and so need not lie on the curve.",
+    ),
     "reliability": (
         "Reliability",
         "Of the sources given a probability near 70 %, about 70 % should be of that class. Points "
         "are what held-out sources show, with 90 % intervals; the grey steps hold 90 % of what a "
         "calibrated model would show with as many sources. Below: how many sources got such a "
         "probability.",
+    ),
+    "sky": (
+        "Sky",
+        "All sources of the catalogue that have a position, by predicted class, in galactic "
+        "coordinates: the galactic centre in the middle, longitude growing to the left.",
     ),
     "weights": (
         "Weights",
@@ -83,10 +105,45 @@ KNOWN_SECTIONS = {
         "labelled sources has learned it. Filled: histogram of the training values. "
         "Every curve has unit area, however rare its class.",
     ),
+    "histograms": (
+        "Property histograms",
+        "The values themselves: of the labelled sources of each class that have one, the share in "
+        "each bin. The numbers above a panel say which share of a class has no value, missing or "
+        "not surveyed.",
+    ),
+    "scatter": (
+        "Two properties",
+        "All sources of the catalogue that have both values, by predicted class.",
+    ),
+    "outliers": (
+        "Outliers",
+        "How strange the held-out sources are for the class they were given: outlier_p is the "
+        "share of held-out sources of that class at least as strange. Among ordinary sources it is "
+        "flat, so that 5 % lie below 0.05; sources of another class, wrongly given this one, pile "
+        "up on the left.",
+    ),
+    "tracks": (
+        "Probability tracks",
+        "Why a source got its class: what each category alone would say, and what each property "
+        "adds to the log-odds of the predicted class against the runner-up. Shown is the most "
+        "certain source of each class, by the classifier fitted on all labelled sources.",
+    ),
+    "certain": (
+        "Most certain {focus}",
+        "The {n} sources of the catalogue most certainly {focus}, each with the categories and "
+        "the property that says most in each. A click unfolds a track.",
+    ),
+    "strange": (
+        "Strangest sources",
+        "The {n} sources of the catalogue with the smallest outlier_p: least like the class they "
+        "were given, so perhaps of no class known here, or of wrong measurements.",
+    ),
 }
 
 
-def known_section(anchor: str, figures: Sequence[ReportFigure]) -> Section:
-    """A section with the title and text of `KNOWN_SECTIONS`."""
-    title, text = KNOWN_SECTIONS[anchor]
-    return Section(anchor, title, text, figures)
+def known_section(
+    anchor: str, figures: Sequence[ReportFigure], live: str = "", **named: object
+) -> Section:
+    """A section with the title and text of `KNOWN_SECTIONS`, what is in braces filled in."""
+    title, text = (part.format(**named) for part in KNOWN_SECTIONS[anchor])
+    return Section(anchor, title, text, figures, live)

@@ -67,10 +67,13 @@ class _Band(NamedTuple):
 
 
 @styled
-def draw_track(track: Track) -> Figure:
-    """The probability track of one source as a figure for a paper; it grows with the properties."""
+def draw_track(track: Track, most: int | None = None) -> Figure:
+    """The probability track of one source as a figure for a paper; it grows with the properties.
+
+    `most` leaves of each category the properties that say most; the sums are always of all.
+    """
     against = runner_up(track)
-    bands = _bands(track, against)
+    bands = _bands(track, against, most)
     height = bands[-1].bottom
     legend_lines = -(-len(track.classes) // LEGEND_COLUMNS)
     figure = Figure((WIDTH, ABOVE + 0.19 * (legend_lines - 1) + height + BELOW))
@@ -87,7 +90,7 @@ def draw_track(track: Track) -> Figure:
     return figure
 
 
-def _bands(track: Track, against: int) -> list[_Band]:
+def _bands(track: Track, against: int, most: int | None) -> list[_Band]:
     def evidence(scores: np.ndarray) -> np.ndarray:
         return np.asarray(scores[..., track.prediction] - scores[..., against])
 
@@ -98,9 +101,12 @@ def _bands(track: Track, against: int) -> list[_Band]:
     bands = [_band("all together", 0.0, track.posterior, [("total", "", total, "bold")])]
     for g, name in enumerate(track.categories):
         members = [f for f in range(len(added)) if track.category[f] == g]
+        total = float(added[members].sum())
+        if most is not None:
+            members = sorted(members, key=lambda f: -abs(added[f]))[:most]
         # What was measured first, the strongest support on top.
         members.sort(key=lambda f: (not added[f] and is_absent(track.values[f]), -added[f]))
-        lines = [("sum", "", float(added[members].sum()), "bold")]
+        lines = [("sum", "", total, "bold")]
         lines += [
             (track.properties[f], track.values[f], float(added[f]), "normal") for f in members
         ]

@@ -2,7 +2,12 @@
 
 from xbayes.report.figure_confusion import draw_confusion
 from xbayes.report.figure_densities import draw_densities
+from xbayes.report.figure_histograms import draw_histograms
+from xbayes.report.figure_outliers import draw_outliers
+from xbayes.report.figure_precision import draw_precision_recall
 from xbayes.report.figure_reliability import draw_reliability
+from xbayes.report.figure_scatter import draw_scatter
+from xbayes.report.figure_sky import draw_sky
 from xbayes.report.figure_track import draw_track
 from xbayes.report.figure_weights import draw_weights
 from xbayes.report.labels import PropertyLabel
@@ -13,7 +18,12 @@ __all__ = [
     "Track",
     "draw_confusion",
     "draw_densities",
+    "draw_histograms",
+    "draw_outliers",
+    "draw_precision_recall",
     "draw_reliability",
+    "draw_scatter",
+    "draw_sky",
     "draw_track",
     "draw_weights",
 ]

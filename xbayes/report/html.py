@@ -1,14 +1,17 @@
-"""The report as one HTML file that needs nothing else: no script, no font, no server."""
+"""The report as one HTML file that needs nothing else: no other file, no font, no server."""
 
 from collections.abc import Mapping
+from importlib.resources import files
 from math import isfinite
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from xbayes.report.context import PropertyCounts, ReportContext
 from xbayes.report.files import write_whole
-from xbayes.report.style import WIDTH, png_data_uri
+from xbayes.report.interactive import as_json
+from xbayes.report.style import WIDTH, data_uri
 from xbayes.report.summary import score_tables, sentences
 
 
@@ -35,6 +38,7 @@ def render_report(context: ReportContext) -> str:
         penalties=_penalties(context),
         properties=[_property_row(counts) for counts in context.properties],
         provenance=flattened(context.provenance),
+        interactive=_interactive(context),
     )
 
 
@@ -55,19 +59,40 @@ def _sections(context: ReportContext) -> list[dict]:
             "anchor": section.anchor,
             "title": section.title,
             "text": section.text,
+            "live": section.live,
             "figures": [
                 {
-                    "source": png_data_uri(shown.figure),
+                    "source": data_uri(shown.png),
                     "caption": shown.caption,
-                    # Inches of the figure are those of the page, so that its letters are readable.
-                    "width": f"{shown.figure.get_figwidth() * 96:.0f}px",
-                    "share": f"{100 * shown.figure.get_figwidth() / WIDTH:.0f}%",
+                    "fold": shown.fold,
+                    "width": f"{shown.width * 96:.0f}px",
+                    "share": f"{100 * shown.width / WIDTH:.0f}%",
                 }
                 for shown in section.figures
             ],
         }
         for section in context.sections
     ]
+
+
+def _interactive(context: ReportContext) -> dict | None:
+    """The library, the data and the script of the interactive figures, and what to say of them."""
+    points = context.points
+    if points is None or not any(section.live for section in context.sections):
+        return None
+    from plotly.offline import get_plotlyjs
+
+    shown = len(points.names)
+    part = f"; {shown:,} of the {points.n_sources:,} sources, drawn at random, are shown here"
+    return {
+        # Each stands inside a script element, where nothing is escaped.
+        "library": Markup(get_plotlyjs()),
+        "points": Markup(as_json(points)),
+        "script": Markup(files("xbayes.report").joinpath("templates/interactive.js").read_text()),
+        "axes": [label.name for label in points.labels],
+        "first": points.first,
+        "part": part if shown < points.n_sources else "",
+    }
 
 
 def _contents(context: ReportContext) -> list[tuple[str, str]]:

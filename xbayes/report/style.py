@@ -7,14 +7,11 @@ state, so they can be drawn anywhere and in any number.
 import base64
 import io
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import matplotlib
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-
-from xbayes.report.files import write_whole
 
 DPI = 150  # an 11 inch figure is then sharp on a laptop, and on paper
 WIDTH = 11.0  # inches, of every figure of the report
@@ -25,6 +22,7 @@ CLASS_PALETTE = (
     *("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00"),
     *("#56B4E9", "#222222", "#999933", "#882255", "#8A8A8A"),
 )
+CLASS_MARKERS = ("o", "^", "s", "D", "v", "P", "X", "<", "*", ">")
 CLASS_LINES = (
     *("solid", (0, (5, 1.4)), (0, (1.2, 1.1)), (0, (5, 1.2, 1.2, 1.2)), (0, (9, 1.6))),
     *((0, (3, 1, 1, 1, 1, 1)), (0, (2, 2)), (0, (1, 2.5)), (0, (7, 3, 1, 3)), (0, (4, 4))),
@@ -75,6 +73,11 @@ def class_lines(classes: Sequence[str]) -> dict[str, Any]:
     return {name: CLASS_LINES[i % len(CLASS_LINES)] for i, name in enumerate(classes)}
 
 
+def class_markers(classes: Sequence[str]) -> dict[str, str]:
+    """The marker of each class, so that its points are told apart without colour."""
+    return {name: CLASS_MARKERS[i % len(CLASS_MARKERS)] for i, name in enumerate(classes)}
+
+
 def category_colours(categories: Sequence[str]) -> dict[str, str]:
     """The colour of each category of properties; none is that of a class."""
     return {name: CATEGORY_PALETTE[i % len(CATEGORY_PALETTE)] for i, name in enumerate(categories)}
@@ -98,19 +101,14 @@ def shortened(text: str, length: int) -> str:
     return short.replace("$", r"\$")  # or matplotlib would set what is between two as mathematics
 
 
-def save_png(figure: Figure, path: Path) -> None:
-    """Write the figure as PNG."""
-    write_whole(path, png_bytes(figure))
-
-
-def png_data_uri(figure: Figure) -> str:
-    """The figure as the `src` of an `img`, so that a page needs no other file."""
-    return "data:image/png;base64," + base64.b64encode(png_bytes(figure)).decode("ascii")
-
-
 @styled
-def png_bytes(figure: Figure) -> bytes:
+def png_bytes(figure: Figure, dpi: int = DPI) -> bytes:
     """The figure as PNG, without dates or versions: the same figure, the same bytes."""
     stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=DPI, metadata={"Software": None})
+    figure.savefig(stream, format="png", dpi=dpi, metadata={"Software": None})
     return stream.getvalue()
+
+
+def data_uri(png: bytes) -> str:
+    """A PNG as the `src` of an `img`, so that a page needs no other file."""
+    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")

@@ -1,0 +1,104 @@
+"""What the interactive figures of the page read: one record of points, as JSON inside the page."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from xbayes.report.labels import PropertyLabel, axis_label
+from xbayes.report.sky import mollweide
+from xbayes.report.style import CLASS_MARKERS, class_colours
+
+MOST_POINTS = 20_000
+MOST_VALUES = 600_000  # numbers in the page, about 4 MB
+SYMBOLS = dict(
+    zip(
+        CLASS_MARKERS,
+        (
+            *("circle", "triangle-up", "square", "diamond", "triangle-down"),
+            *("cross", "x", "triangle-left", "star", "triangle-right"),
+        ),
+        strict=True,
+    )
+)
+
+
+class Points(NamedTuple):
+    """The sources that can be pointed at: all, or a random part of a large catalogue."""
+
+    names: Sequence[str]
+    classes: Sequence[str]
+    prediction: Int[np.ndarray, "N"]
+    probability: Float[np.ndarray, "N"]  # of the predicted class
+    outlier_p: Float[np.ndarray, "N"]
+    galactic: Float[np.ndarray, "N 2"] | None  # l, b in degrees; NaN without a position
+    value: Float[np.ndarray, "N F"]  # scaled; NaN where not observed
+    labels: Sequence[PropertyLabel]
+    first: tuple[int, int]  # the properties shown at first
+    n_sources: int  # of the catalogue
+
+
+def shown_rows(n_sources: int, n_features: int, seed: int) -> Int[np.ndarray, "M"]:
+    """The rows that the interactive figures show; a random part where there are too many."""
+    most = min(MOST_POINTS, MOST_VALUES // max(n_features, 1))
+    if n_sources <= most:
+        return np.arange(n_sources)
+    return np.sort(np.random.default_rng(seed).choice(n_sources, most, replace=False))
+
+
+def as_json(points: Points) -> str:
+    """The record as JSON that may stand inside a script element."""
+    record: dict[str, Any] = {
+        "names": list(points.names),
+        "classes": list(points.classes),
+        "colours": list(class_colours(points.classes).values()),
+        "symbols": [SYMBOLS[m] for m in _markers(len(points.classes))],
+        "prediction": points.prediction.tolist(),
+        "probability": _rounded(points.probability, 4),
+        "outlier_p": _rounded(points.outlier_p, 2),
+        "value": [_rounded(column, 4) for column in points.value.T],
+        "properties": [label.name for label in points.labels],
+        "axes": [axis_label(label) for label in points.labels],
+        "first": list(points.first),
+        "sky": None if points.galactic is None else _sky(points.galactic),
+    }
+    text = json.dumps(record, separators=(",", ":"), allow_nan=False)
+    # Neither '</script>' nor '<!--' may appear in a script.
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def _markers(n_classes: int) -> list[str]:
+    return [CLASS_MARKERS[c % len(CLASS_MARKERS)] for c in range(n_classes)]
+
+
+def _sky(galactic: Float[np.ndarray, "N 2"]) -> Mapping[str, Any]:
+    l_deg, b_deg = galactic.T
+    x, y = mollweide(l_deg, b_deg)
+    parallels = [_line(np.linspace(-180, 180, 91), b) for b in (-60, -30, 0, 30, 60)]
+    meridians = [_line(l, np.linspace(-90, 90, 61)) for l in range(-180, 181, 30)]  # noqa: E741
+    marks = [(l, 0.0) for l in (150, 120, 90, 60, 30, 0, -30, -60, -90, -120, -150)]  # noqa: E741
+    at = mollweide(*np.array(marks, float).T)
+    return {
+        "x": _rounded(x, 5),
+        "y": _rounded(y, 5),
+        "l": _rounded(l_deg % 360, 6),
+        "b": _rounded(b_deg, 5),
+        "grid": [*parallels, *meridians],
+        "marks": {
+            "x": _rounded(at[0], 5),
+            "y": _rounded(at[1], 5),
+            "text": [f"{int(l) % 360}°" for l, _ in marks],  # noqa: E741
+        },
+    }
+
+
+def _line(l_deg, b_deg) -> list[list[float | None]]:
+    l_deg, b_deg = np.broadcast_arrays(np.asarray(l_deg, float), np.asarray(b_deg, float))
+    return [_rounded(axis, 5) for axis in mollweide(l_deg, b_deg)]
+
+
+def _rounded(values: np.ndarray, digits: int) -> list[float | None]:
+    """Numbers of so many significant digits; None for what is not finite."""
+    return [float(f"{v:.{digits}g}") if np.isfinite(v) else None for v in values.tolist()]

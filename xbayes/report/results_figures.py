@@ -1,0 +1,113 @@
+"""The figures of a run, from its results; rendered once, for the page and for their files."""
+
+import numpy as np
+from jaxtyping import Float
+
+from xbayes.evaluate.metrics import pool_repeats
+from xbayes.models.naive_bayes import NaiveBayesParams
+from xbayes.report.context import ReportFigure, rendered
+from xbayes.report.figures import (
+    PropertyLabel,
+    draw_confusion,
+    draw_densities,
+    draw_histograms,
+    draw_outliers,
+    draw_precision_recall,
+    draw_reliability,
+    draw_weights,
+)
+from xbayes.report.run_directory import Results
+
+
+def held_out_figures(results: Results) -> dict[str, ReportFigure]:
+    """Confusion, precision and recall, reliability and outliers of the held-out predictions."""
+    classes, pooled = classes_of(results), pool_repeats(results.held_out, results.labels)
+    confusion = np.array(results.metrics["cross_validated"]["confusion"])
+    first = results.held_out.products[0]
+    curves = draw_precision_recall(pooled.posterior, pooled.truth, pooled.prediction, classes)
+    return {
+        "confusion": rendered(
+            "Held-out confusion matrix, both ways.", draw_confusion(confusion, classes)
+        ),
+        "precision": rendered(
+            "Precision against recall of the held-out probabilities, per class. Dashed: the share "
+            "of the class, which is the precision of taking sources at random.",
+            curves,
+        ),
+        "reliability": rendered(
+            "Reliability of the held-out probabilities, per class.",
+            draw_reliability(pooled.posterior, pooled.truth, classes),
+        ),
+        "outliers": rendered(
+            "Tail probability of the held-out sources, per predicted class.",
+            draw_outliers(first.outlier_p, first.prediction, classes),
+        ),
+    }
+
+
+def weights_figure(results: Results) -> ReportFigure:
+    """The weights of the classifier fitted on all labelled sources."""
+    weights: NaiveBayesParams = results.classifier.weights
+    properties, kind = results.recipe.properties, results.config.model.weights
+    figure = draw_weights(
+        np.asarray(results.recipe.model.alpha(weights)),
+        np.asarray(weights.mixing) if kind == "matrix" else None,
+        properties.features,
+        properties.categories,
+        properties.category,
+        properties.classes,
+        kind,
+    )
+    return rendered("Weights of the properties.", figure)
+
+
+def property_figures(results: Results) -> dict[str, ReportFigure]:
+    """Densities and histograms, one figure a category each."""
+    properties, labels = results.recipe.properties, labels_of(results)
+    values, absent = _training_values(results)
+    node, height = _densities(results)
+    figures = {}
+    for g, category in enumerate(properties.categories):
+        members = [f for f, at in enumerate(properties.category) if at == g]
+        own, named = [values[f] for f in members], [labels[f] for f in members]
+        figure = draw_densities(node[members], height[members], named, properties.classes, own)
+        figures[f"densities_{category}"] = rendered(_of(category, "densities"), figure)
+        figure = draw_histograms(own, absent[members], named, properties.classes)
+        figures[f"histograms_{category}"] = rendered(_of(category, "histograms"), figure)
+    return figures
+
+
+def labels_of(results: Results) -> list[PropertyLabel]:
+    """What the properties are called, in the order of the features."""
+    return [
+        PropertyLabel(name, feature.category, feature.description, feature.unit, feature.scale)
+        for name, feature in results.config.features.items()
+    ]
+
+
+def classes_of(results: Results) -> tuple[str, ...]:
+    """The names on the class axis."""
+    return results.recipe.properties.classes
+
+
+def _of(category: str, what: str) -> str:
+    return f"Class {what} of the properties of {category}."
+
+
+def _densities(results: Results) -> tuple[Float[np.ndarray, "F B"], Float[np.ndarray, "F B C"]]:
+    density = results.classifier.density
+    step = np.asarray(density.step)[:, None]
+    node = np.asarray(density.origin)[:, None] + step * np.arange(density.log_density.shape[1])
+    return node, np.exp(np.asarray(density.log_density)) / step[..., None]
+
+
+def _training_values(
+    results: Results,
+) -> tuple[list[list[np.ndarray]], Float[np.ndarray, "F C"]]:
+    """The observed values by property and class, and the share of each class without one."""
+    value, observed = np.asarray(results.features.value), np.asarray(results.features.observed)
+    members = [results.labels.class_index == c for c in range(len(classes_of(results)))]
+    values = [[value[own & observed[:, f], f] for own in members] for f in range(value.shape[1])]
+    size = np.array([own.sum() for own in members], float)
+    counts = np.array([[len(v) for v in of_property] for of_property in values], float)
+    return values, 1 - counts / np.where(size > 0, size, np.nan)

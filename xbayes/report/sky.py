@@ -1,0 +1,38 @@
+"""Where sources are on the sky, in the coordinates of the Galaxy."""
+
+import numpy as np
+from jaxtyping import Float
+
+MAX_STEPS = 60
+
+
+def galactic(
+    ra_deg: Float[np.ndarray, "N"], dec_deg: Float[np.ndarray, "N"]
+) -> tuple[Float[np.ndarray, "N"], Float[np.ndarray, "N"]]:
+    """Galactic longitude in [-180, 180) and latitude, degrees, of ICRS positions; NaN stays NaN."""
+    from astropy import units
+    from astropy.coordinates import SkyCoord
+
+    known = np.isfinite(ra_deg) & np.isfinite(dec_deg) & (np.abs(dec_deg) <= 90)
+    l_deg, b_deg = np.full(len(ra_deg), np.nan), np.full(len(ra_deg), np.nan)
+    place = SkyCoord(ra_deg[known] * units.deg, dec_deg[known] * units.deg).galactic
+    l_deg[known] = (place.l.deg + 180) % 360 - 180
+    b_deg[known] = place.b.deg
+    return l_deg, b_deg
+
+
+def mollweide(
+    l_deg: Float[np.ndarray, "N"], b_deg: Float[np.ndarray, "N"]
+) -> tuple[Float[np.ndarray, "N"], Float[np.ndarray, "N"]]:
+    """Equal-area x in [-2, 2] and y in [-1, 1]; x grows to the right, so l to the left (Snyder)."""
+    b = np.radians(b_deg)
+    # 2 t + sin 2t = pi sin b; Newton's steps are slow near the poles, where the slope vanishes.
+    t = b.copy()
+    for _ in range(MAX_STEPS):
+        slope = np.maximum(4 * np.cos(t) ** 2, 1e-9)
+        step = (2 * t + np.sin(2 * t) - np.pi * np.sin(b)) / slope
+        t -= step
+        if np.nanmax(np.abs(step), initial=0.0) < 1e-9:
+            break
+    t = np.clip(t, -np.pi / 2, np.pi / 2)
+    return -l_deg / 90 * np.cos(t), np.sin(t)
