@@ -8,13 +8,26 @@ import pytest
 from xbayes.evaluate.scores import Predictions, class_weights, score
 from xbayes.posterior import with_prior
 from xbayes.report.context import (
+    KNOWN_SECTIONS,
     Penalty,
     PropertyCounts,
     ReportContext,
-    ReportFigure,
     known_section,
+    rendered,
 )
-from xbayes.report.figures import draw_confusion, draw_densities, draw_reliability, draw_weights
+from xbayes.report.figures import (
+    draw_confusion,
+    draw_densities,
+    draw_histograms,
+    draw_outliers,
+    draw_precision_recall,
+    draw_reliability,
+    draw_scatter,
+    draw_sky,
+    draw_track,
+    draw_weights,
+)
+from xbayes.report.interactive import Points
 from xbayes.report.labels import PropertyLabel
 from xbayes.report.track import Track
 
@@ -126,28 +139,56 @@ def invented_metrics(posterior, truth, classes) -> dict:
     }
 
 
-def invented_sections(labels, classes, posterior, truth, metrics) -> list:
-    """The four sections of figures, as a run fills them."""
+def invented_points(labels, classes, posterior) -> Points:
+    """Sources with positions and values, some of them missing."""
+    rng = np.random.default_rng(11)
+    n = len(posterior)
+    value = rng.normal(0, 1, (n, len(labels)))
+    value[rng.random(value.shape) < 0.2] = np.nan
+    place = np.stack([rng.uniform(-180, 180, n), np.degrees(np.arcsin(rng.uniform(-1, 1, n)))], 1)
+    place[:5] = np.nan
+    return Points(
+        [f"source <{i}>" for i in range(n)], classes, posterior.argmax(-1), posterior.max(-1),
+        rng.random(n), place, value, labels, (0, len(labels) - 1), n,
+    )  # fmt: skip
+
+
+def invented_sections(labels, classes, posterior, truth, metrics, points) -> list:
+    """The sections of figures, as a run fills them."""
     confusion = np.array(metrics["cross_validated"]["confusion"])
     alpha, mixing = invented_weights(len(labels), len(classes))
     node, density, values = invented_densities(len(labels), len(classes))
     names = [label.name for label in labels]
     category = [CATEGORIES.index(label.category) for label in labels]
-    weights = draw_weights(alpha, mixing, names, CATEGORIES, category, classes, "matrix")
-    panels = []
+    absent = np.random.default_rng(9).random((len(labels), len(classes)))
+    panels, histograms = [], []
     for g, name in enumerate(CATEGORIES):
         members = [f for f, at in enumerate(category) if at == g]
-        figure = draw_densities(
-            node[members], density[members], [labels[f] for f in members], classes,
-            [values[f] for f in members],
-        )  # fmt: skip
-        panels.append(ReportFigure(f"Properties of the category {name}.", figure))
-    reliability = draw_reliability(posterior, truth, classes)
+        named, own = [labels[f] for f in members], [values[f] for f in members]
+        figure = draw_densities(node[members], density[members], named, classes, own)
+        panels.append(rendered(f"Properties of the category {name}.", figure))
+        figure = draw_histograms(own, absent[members], named, classes)
+        histograms.append(rendered(f"Values of the category {name}.", figure))
+    prediction, first = points.prediction, list(points.first)
+    scatter = draw_scatter(points.value[:, first], prediction, [labels[f] for f in first], classes)
+    track = invented_track(len(labels), len(classes))
+    small = rendered("", draw_track(track, most=1), f"1. {track.name}")
+    figures = {
+        "confusion": draw_confusion(confusion, classes),
+        "precision": draw_precision_recall(posterior, truth, prediction, classes),
+        "reliability": draw_reliability(posterior, truth, classes),
+        "sky": draw_sky(*points.galactic.T, prediction, classes),
+        "weights": draw_weights(alpha, mixing, names, CATEGORIES, category, classes, "matrix"),
+        "scatter": scatter,
+        "outliers": draw_outliers(points.outlier_p, prediction, classes),
+    }
+    made = {name: [rendered("Held out.", figure)] for name, figure in figures.items()}
+    made |= {"densities": panels, "histograms": histograms}
+    made |= {"tracks": [rendered("In full.", draw_track(track)), small], "strange": [small]}
+    live = {"sky": "sky", "scatter": "scatter"}
     return [
-        known_section("confusion", [ReportFigure("Held out.", draw_confusion(confusion, classes))]),
-        known_section("reliability", [ReportFigure("Held out.", reliability)]),
-        known_section("weights", [ReportFigure("Fitted on all labelled sources.", weights)]),
-        known_section("densities", panels),
+        known_section(name, made[name], live.get(name, ""), focus="XRB", n=1)
+        for name in KNOWN_SECTIONS
     ]
 
 
@@ -159,6 +200,7 @@ def invented_context(n_properties: int = len(PROPERTIES), n_classes: int = 4) ->
     metrics = invented_metrics(posterior, truth, classes)
     tried = (0.3, 1.0, 3.0, 10.0)
     missing = rng.integers(0, 900, n_properties)
+    points = invented_points(labels, classes, posterior)
     return ReportContext(
         name="chandra_sources",
         classes=classes,
@@ -166,7 +208,7 @@ def invented_context(n_properties: int = len(PROPERTIES), n_classes: int = 4) ->
         n_sources=2345,
         metrics=metrics,
         warnings=["feature 'epoch' is the same in every labelled row and was left out"],
-        sections=invented_sections(labels, classes, posterior, truth, metrics),
+        sections=invented_sections(labels, classes, posterior, truth, metrics, points),
         penalties=[
             Penalty(f"outer fold {k + 1}", tried[k % 2 + 1], tried, (0.095, 0.0871, 0.0869, 0.091))
             for k in range(5)
@@ -177,6 +219,7 @@ def invented_context(n_properties: int = len(PROPERTIES), n_classes: int = 4) ->
         ],
         provenance={"xbayes": "0.1.0", "seed": 1, "git_commit": None, "data": {"rows": 2345}},
         command="xbayes run configs/chandra_sources.yaml --set seed=1",
+        points=points,
     )
 
 
@@ -196,5 +239,6 @@ def invented() -> SimpleNamespace:
         weights=invented_weights,
         densities=invented_densities,
         context=invented_context,
+        points=invented_points,
         categories=CATEGORIES,
     )

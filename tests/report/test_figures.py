@@ -11,7 +11,12 @@ from xbayes.report.figure_reliability import reliability
 from xbayes.report.figures import (
     draw_confusion,
     draw_densities,
+    draw_histograms,
+    draw_outliers,
+    draw_precision_recall,
     draw_reliability,
+    draw_scatter,
+    draw_sky,
     draw_track,
     draw_weights,
 )
@@ -19,6 +24,10 @@ from xbayes.report.labels import PropertyLabel, axis_label
 from xbayes.report.track import factor_text, factor_tick, percent_text, runner_up
 
 SIZES = [(1, 2), (14, 4), (60, 10)]
+FIGURES = [
+    *("confusion", "reliability", "densities", "histograms", "precision", "outliers"),
+    *("sky", "scatter", "track", "track, brief"),
+]
 KINDS = ["category", "property", "property_class", "matrix"]
 
 
@@ -45,8 +54,24 @@ def draw(invented, kind, n_properties, n_classes):
     if kind == "densities":
         node, density, values = invented.densities(n_properties, n_classes)
         return draw_densities(node, density, labels, classes, values)
-    if kind == "track":
-        return draw_track(invented.track(n_properties, n_classes))
+    if kind == "histograms":
+        _, _, values = invented.densities(n_properties, n_classes)
+        absent = np.linspace(0, 1, n_properties * n_classes).reshape(n_properties, n_classes)
+        return draw_histograms(values, absent, labels, classes)
+    if kind == "precision":
+        return draw_precision_recall(posterior, truth, posterior.argmax(-1), classes)
+    points = invented.points(labels, classes, posterior)
+    if kind == "outliers":
+        return draw_outliers(points.outlier_p, points.prediction, classes)
+    if kind == "sky":
+        return draw_sky(*points.galactic.T, points.prediction, classes)
+    if kind == "scatter":
+        pair = [0, n_properties - 1]
+        axes = [labels[f] for f in pair]
+        return draw_scatter(points.value[:, pair], points.prediction, axes, classes)
+    if kind.startswith("track"):
+        most = 1 if kind == "track, brief" else None
+        return draw_track(invented.track(n_properties, n_classes), most)
     alpha, mixing = invented.weights(n_properties, n_classes)
     category = [invented.categories.index(label.category) for label in labels]
     names = [label.name for label in labels]
@@ -54,7 +79,7 @@ def draw(invented, kind, n_properties, n_classes):
 
 
 @pytest.mark.parametrize(("n_properties", "n_classes"), SIZES)
-@pytest.mark.parametrize("kind", ["confusion", "reliability", "densities", "track", *KINDS])
+@pytest.mark.parametrize("kind", [*FIGURES, *KINDS])
 def test_figures_are_whole_at_every_size(invented, kind, n_properties, n_classes):
     assert_whole(draw(invented, kind, n_properties, n_classes))
 

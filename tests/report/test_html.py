@@ -3,6 +3,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+from plotly.offline import get_plotlyjs
 
 from xbayes.report.context import KNOWN_SECTIONS, PropertyCounts
 from xbayes.report.html import flattened, render_report, write_report
@@ -36,7 +37,7 @@ class Page(HTMLParser):
         assert self._open.pop() == tag
 
     def handle_data(self, data):
-        if self._open and self._open[-1] != "style":
+        if self._open and self._open[-1] not in ("style", "script"):
             self.text.append(data)
 
     @property
@@ -55,18 +56,50 @@ def page(context):
 
 
 def test_the_sections_come_in_order_and_every_link_leads_to_one(page):
+    sections = [anchor for anchor in page.ids if not anchor.startswith(("live-", "scatter-"))]
+    sections.remove("points")
     first, last = ["warnings", "summary", "results"], ["penalty", "properties", "provenance"]
-    assert page.ids == [*first, *KNOWN_SECTIONS, *last]
-    assert page.links == [f"#{anchor}" for anchor in page.ids]
+    assert sections == [*first, *KNOWN_SECTIONS, *last]
+    assert page.links == [f"#{anchor}" for anchor in sections]
 
 
 def test_the_report_needs_nothing_but_itself(context, tmp_path):
     write_report(tmp_path / "report.html", context)
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert not re.search(r"(src|href)\s*=\s*[\"'](https?:|//)", text)
-    assert not re.search(r"@import|url\(", text)
-    assert {"script", "link", "iframe"}.isdisjoint(Page(text).tags)
+    without_library = text.replace(get_plotlyjs(), "")
+    assert len(without_library) < len(text)
+    assert not re.search(r"(src|href)\s*=\s*[\"'](https?:|//)", without_library)
+    assert not re.search(r"@import|url\(|https?:", without_library)
+    page = Page(text)
+    assert {"link", "iframe"}.isdisjoint(page.tags)
+    assert all(source.startswith("data:") for source in page.sources)
+
+
+def test_nothing_is_sent_away(context):
+    text = render_report(context)
+    assert "showSendToCloud: false" in text and 'plotlyServerURL: ""' in text
+
+
+def test_without_interactive_sections_no_script(context):
+    still = [section._replace(live="") for section in context.sections]
+    assert "script" not in Page(render_report(context._replace(sections=still))).tags
+
+
+def test_interactive_sections_hold_what_is_printed_too(page, context):
+    assert page.ids.count("live-sky") == page.ids.count("live-scatter") == 1
+    assert page.tags.count("option") == 2 * len(context.properties)
+    assert page.tags.count("script") == 3
+    assert "are shown here" not in page.words
+    points = context.points._replace(n_sources=10_000_000)
+    few = Page(render_report(context._replace(points=points)))
+    assert "2,300 of the 10,000,000 sources, drawn at random, are shown here" in few.words
+
+
+def test_tracks_are_folded_away(page, context):
+    folded = [f for section in context.sections for f in section.figures if f.fold]
+    assert page.tags.count("details") == len(folded) == 2
+    assert folded[0].fold in page.words
 
 
 def test_a_report_of_sixty_properties_and_ten_classes_stays_small(invented):

@@ -124,7 +124,7 @@ def _shrunk_density(grid, count: Float[Array, "F C B"]) -> Float[Array, "F C B"]
     left = jnp.maximum(total - own, 0.0), jnp.maximum(size - 1, 0.0)
     held_out = jnp.stack([jnp.log(shrunk(*left, m)) for m in PSEUDO_SOURCES], 2)
     score = (count[:, :, None, None] * held_out).sum(-1)  # [F, C, M, H]
-    allowed = jnp.asarray(BANDWIDTHS) >= _narrowest(count)  # [F, C, H]
+    allowed = jnp.asarray(BANDWIDTHS, count.dtype) >= _narrowest(count)  # [F, C, H]
     score = jnp.where(allowed[:, :, None], score, -jnp.inf).reshape(*count.shape[:2], -1)
     best = score.argmax(-1)[..., None, None]
     return jnp.take_along_axis(fitted.reshape(*score.shape, n_nodes), best, axis=2)[:, :, 0]

@@ -119,19 +119,16 @@ KNOWN_SECTIONS = {
         "Outliers",
         "How strange the held-out sources are for the class they were given: outlier_p is the "
         "share of held-out sources of that class at least as strange. Among ordinary sources it is "
-        "flat, so that 5 % lie below 0.05; sources of another class, wrongly given this one, pile "
-        "up on the left.",
+        "flat, so that 5 % lie below 0.05; sources unlike any of their class would pile up on "
+        "the left.",
     ),
     "tracks": (
-        "Probability tracks",
-        "Why a source got its class: what each category alone would say, and what each property "
-        "adds to the log-odds of the predicted class against the runner-up. Shown is the most "
-        "certain source of each class, by the classifier fitted on all labelled sources.",
-    ),
-    "certain": (
         "Most certain {focus}",
-        "The {n} sources of the catalogue most certainly {focus}, each with the categories and "
-        "the property that says most in each. A click unfolds a track.",
+        "Why a source got its class: what each category alone would say, and what each property "
+        "adds to the log-odds of the predicted class against the runner-up. First the source most "
+        "certainly {focus} in full, by the classifier fitted on all labelled sources; below it the "
+        "{n} most certain, each with the property that says most in each category. A click "
+        "unfolds a track.",
     ),
     "strange": (
         "Strangest sources",

@@ -1,6 +1,7 @@
 """The values of each property, class by class, and how often there is none."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -14,7 +15,8 @@ from xbayes.report.style import INK, MUTED, class_colours, class_lines, styled
 
 N_BINS = 20
 TAIL = 0.001  # share of the values at either end that may lie in the outermost bins
-SHARES_A_LINE = 5
+SHARES_A_LINE = 4
+FIRST, STEP = 0.35, 0.165  # where the shares stand, in widths of a panel
 LINE = 10.5  # points
 
 
@@ -60,8 +62,8 @@ def _panel(axes: Axes, values: Sequence[np.ndarray], classes: Sequence[str]) -> 
     axes.set_xlim(edges[0], edges[-1])
     axes.set_ylim(0, 1.08 * highest if highest else 1.0)
     axes.xaxis.set_major_locator(MaxNLocator(5))
-    axes.yaxis.set_major_locator(MaxNLocator(3))
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
+    axes.yaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.tick_params(labelsize=8)
 
 
@@ -77,18 +79,21 @@ def _edges(values: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _absence(axes: Axes, absent: np.ndarray, classes: Sequence[str]) -> None:
-    """The share without a value beside a square in the colour of each class."""
+    """The share without a value, in percent, beside a square in the colour of each class."""
+    style: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
+    above = 4.0  # points
+    axes.annotate("no value, %:", (0, 1.0), (0, above), fontsize=7, color=MUTED, **style)
     for c, name in enumerate(classes):
         line, place = divmod(c, SHARES_A_LINE)
-        text = "–" if np.isnan(absent[c]) else _percent(float(absent[c]))
-        above = 4 + LINE * line  # points
-        style = {"xycoords": "axes fraction", "textcoords": "offset points"}
+        at, above = (FIRST + STEP * place, 1.0), 4 + LINE * line
         colour = class_colours(classes)[name]
-        axes.annotate("■", (0.19 * place, 1.0), (0, above), fontsize=8, color=colour, **style)
+        axes.annotate("■", at, (0, above), fontsize=7.5, color=colour, **style)
         colour = INK if absent[c] > 0 else MUTED
-        axes.annotate(text, (0.19 * place, 1.0), (9, above), fontsize=7.5, color=colour, **style)
+        text = _percent(float(absent[c]))
+        axes.annotate(text, at, (8, above), fontsize=7.5, color=colour, **style)
 
 
 def _percent(share: float) -> str:
-    percent = 100 * share
-    return "<1 %" if 0 < percent < 1 else f"{percent:.0f} %"
+    if np.isnan(share):
+        return "–"
+    return "<1" if 0 < share < 0.01 else f"{100 * share:.0f}"

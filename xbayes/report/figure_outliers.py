@@ -51,7 +51,7 @@ def _panel(axes: Axes, own: np.ndarray, colour: str) -> None:
     low, high = binom.ppf([0.05, 0.95], len(own), 1 / n_bins)
     expected = {"color": MUTED, "linewidth": 1.0, "linestyle": (0, (4, 2))}
     axes.axhspan(low, high, color="#E3E7EA", linewidth=0, label="90 % of what chance gives")
-    axes.stairs(count, edges, fill=True, color=colour, alpha=0.55, linewidth=0)
+    axes.stairs(count, edges, fill=True, color=colour, alpha=0.35, linewidth=0)
     axes.stairs(count, edges, color=colour, linewidth=1.2)
     axes.axhline(len(own) / n_bins, **expected, label="expected: flat")
     axes.axvline(LEVEL, color=INK, linewidth=1.0, linestyle=(0, (1.2, 1.1)), label="level 0.05")

@@ -47,7 +47,9 @@ def draw_precision_recall(
         _levels(panel)
         panel.axhline(hit.mean(), color=MUTED, linewidth=0.9, linestyle=(0, (4, 2)), label="chance")
         precision, recall = precision_recall(posterior[:, c], hit)
-        panel.step(recall, precision, where="post", color=colour, linewidth=1.8, label="thresholds")
+        panel.step(
+            recall, precision, where="post", color=colour, linewidth=1.8, label="any threshold"
+        )
         _operating_point(panel, hit, prediction == c, colour)
         panel.set_title(shortened(name, 12), fontweight="bold")
         panel.set_title(f"{hit.sum():,} sources", loc="right", fontsize=8.5, color=MUTED)

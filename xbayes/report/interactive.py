@@ -8,21 +8,15 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from xbayes.report.labels import PropertyLabel, axis_label
-from xbayes.report.sky import mollweide
-from xbayes.report.style import CLASS_MARKERS, class_colours
+from xbayes.report.sky import LONGITUDES, mollweide
+from xbayes.report.style import class_colours, class_markers
 
 MOST_POINTS = 20_000
 MOST_VALUES = 600_000  # numbers in the page, about 4 MB
-SYMBOLS = dict(
-    zip(
-        CLASS_MARKERS,
-        (
-            *("circle", "triangle-up", "square", "diamond", "triangle-down"),
-            *("cross", "x", "triangle-left", "star", "triangle-right"),
-        ),
-        strict=True,
-    )
-)
+SYMBOLS = {
+    **{"o": "circle", "^": "triangle-up", "s": "square", "D": "diamond", "v": "triangle-down"},
+    **{"P": "cross", "X": "x", "<": "triangle-left", "*": "star", ">": "triangle-right"},
+}
 
 
 class Points(NamedTuple):
@@ -54,7 +48,7 @@ def as_json(points: Points) -> str:
         "names": list(points.names),
         "classes": list(points.classes),
         "colours": list(class_colours(points.classes).values()),
-        "symbols": [SYMBOLS[m] for m in _markers(len(points.classes))],
+        "symbols": [SYMBOLS[marker] for marker in class_markers(points.classes).values()],
         "prediction": points.prediction.tolist(),
         "probability": _rounded(points.probability, 4),
         "outlier_p": _rounded(points.outlier_p, 2),
@@ -69,17 +63,13 @@ def as_json(points: Points) -> str:
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
-def _markers(n_classes: int) -> list[str]:
-    return [CLASS_MARKERS[c % len(CLASS_MARKERS)] for c in range(n_classes)]
-
-
 def _sky(galactic: Float[np.ndarray, "N 2"]) -> Mapping[str, Any]:
     l_deg, b_deg = galactic.T
     x, y = mollweide(l_deg, b_deg)
     parallels = [_line(np.linspace(-180, 180, 91), b) for b in (-60, -30, 0, 30, 60)]
-    meridians = [_line(l, np.linspace(-90, 90, 61)) for l in range(-180, 181, 30)]  # noqa: E741
-    marks = [(l, 0.0) for l in (150, 120, 90, 60, 30, 0, -30, -60, -90, -120, -150)]  # noqa: E741
-    at = mollweide(*np.array(marks, float).T)
+    meridians = [_line(at, np.linspace(-90, 90, 61)) for at in range(-180, 181, 30)]
+    marks = np.array(LONGITUDES, float)
+    at = mollweide(marks, np.zeros(len(marks)))
     return {
         "x": _rounded(x, 5),
         "y": _rounded(y, 5),
@@ -89,7 +79,7 @@ def _sky(galactic: Float[np.ndarray, "N 2"]) -> Mapping[str, Any]:
         "marks": {
             "x": _rounded(at[0], 5),
             "y": _rounded(at[1], 5),
-            "text": [f"{int(l) % 360}°" for l, _ in marks],  # noqa: E741
+            "text": [f"{degrees % 360}°" for degrees in LONGITUDES],
         },
     }
 

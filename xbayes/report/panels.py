@@ -52,7 +52,7 @@ def panel_label(axes: Axes, label: PropertyLabel, pad: float | None = None) -> N
     axes.set_xlabel(_few_lines(axis_label(label, LABEL_WIDTH)), fontsize=8.5)
 
 
-def _per_line(n_columns: float) -> int:
+def _per_line(n_columns: int | float) -> int:
     return 5 if n_columns < 3 else 8
 
 

@@ -1,5 +1,6 @@
 """From the results of a run to its figures and its report."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -32,7 +33,10 @@ from xbayes.report.source_sections import point_sections, track_sections
 
 def write_figures_and_report(folder: Path, results: Results, provenance: dict, final: Path) -> None:
     """`figures/*.png` and `report.html` in `folder`, which will be `final`."""
+    # Figures make much garbage; what JAX holds need not be searched again for each.
+    gc.freeze()
     sections, points, figures = _sections(results)
+    gc.unfreeze()
     (folder / "figures").mkdir()
     for name, figure in figures.items():
         write_whole(folder / "figures" / f"{name}.png", figure.png)

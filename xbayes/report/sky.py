@@ -1,8 +1,11 @@
 """Where sources are on the sky, in the coordinates of the Galaxy."""
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float
 
+LONGITUDES = tuple(range(150, -151, -30))  # degrees, marked on maps
 MAX_STEPS = 60
 
 
@@ -10,14 +13,14 @@ def galactic(
     ra_deg: Float[np.ndarray, "N"], dec_deg: Float[np.ndarray, "N"]
 ) -> tuple[Float[np.ndarray, "N"], Float[np.ndarray, "N"]]:
     """Galactic longitude in [-180, 180) and latitude, degrees, of ICRS positions; NaN stays NaN."""
-    from astropy import units
+    import astropy.units as units
     from astropy.coordinates import SkyCoord
 
     known = np.isfinite(ra_deg) & np.isfinite(dec_deg) & (np.abs(dec_deg) <= 90)
     l_deg, b_deg = np.full(len(ra_deg), np.nan), np.full(len(ra_deg), np.nan)
-    place = SkyCoord(ra_deg[known] * units.deg, dec_deg[known] * units.deg).galactic
-    l_deg[known] = (place.l.deg + 180) % 360 - 180
-    b_deg[known] = place.b.deg
+    there: Any = SkyCoord(ra_deg[known] * units.deg, dec_deg[known] * units.deg).galactic
+    l_deg[known] = (there.l.deg + 180) % 360 - 180
+    b_deg[known] = there.b.deg
     return l_deg, b_deg
 
 

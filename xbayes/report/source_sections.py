@@ -26,9 +26,9 @@ def point_sections(results: Results) -> tuple[dict[str, Section], Points]:
     products, classes, labels = results.products, classes_of(results), labels_of(results)
     value = np.where(results.features.observed, results.features.value, np.nan)
     first, place = _first_properties(results), _positions(results)
-    rows = shown_rows(*value.shape, results.config.seed)
+    rows = shown_rows(len(value), len(labels), results.config.seed)
     points = Points(
-        names=[str(name) for name in results.table[results.config.catalog.id][rows]],
+        names=_names(results, rows),
         classes=classes,
         prediction=products.prediction[rows],
         probability=products.posterior[rows, products.prediction[rows]],
@@ -43,7 +43,7 @@ def point_sections(results: Results) -> tuple[dict[str, Section], Points]:
     if place is not None:
         figure = rendered(
             "All sources with a position, by predicted class.",
-            draw_sky(*place.T, products.prediction, classes),
+            draw_sky(place[:, 0], place[:, 1], products.prediction, classes),
         )
         sections["sky"] = known_section("sky", [figure], "sky")
     pair = [labels[f] for f in first]
@@ -56,27 +56,24 @@ def point_sections(results: Results) -> tuple[dict[str, Section], Points]:
 
 
 def track_sections(results: Results) -> tuple[list[Section], dict[str, ReportFigure]]:
-    """The surest source of each class, the surest of the focus, the strangest; and all figures."""
-    products, classes = results.products, classes_of(results)
-    focus = focus_of(results)
-    surest = [most_certain(products, c, 1) for c in range(len(classes))]
-    chosen = [
-        np.concatenate(surest),
-        most_certain(products, focus, N_TRACKS),
-        strangest(products, N_TRACKS),
-    ]
-    tracks = _tracks(results, np.concatenate(chosen))
-    ends = np.cumsum([len(rows) for rows in chosen])
-    full, certain, strange = np.split(np.arange(len(tracks)), ends[:-1])
-    figures = {f"track_{_predicted(tracks[i])}": _full(tracks[i]) for i in full}
-    small = {f"certain_{k + 1}": _small(tracks[i], k + 1) for k, i in enumerate(certain)}
-    odd = {f"strange_{k + 1}": _small(tracks[i], k + 1) for k, i in enumerate(strange)}
-    sections = [known_section("tracks", list(figures.values()))]
+    """The surest sources of the focus class, the strangest of all; and every figure by name.
+
+    Nothing is shown of a focus class that no source was given.
+    """
+    products, focus = results.products, focus_of(results)
+    name = classes_of(results)[focus]
+    certain, strange = most_certain(products, focus, N_TRACKS), strangest(products, N_TRACKS)
+    tracks = _tracks(results, np.concatenate([certain, strange]))
+    small = [_small(track, k) for k, track in enumerate(tracks[: len(certain)], 1)]
+    odd = [_small(track, k) for k, track in enumerate(tracks[len(certain) :], 1)]
+    sections = [known_section("strange", odd, n=len(odd))]
+    figures = {f"strange_{k}": figure for k, figure in enumerate(odd, 1)}
     if small:
-        named = {"focus": classes[focus], "n": len(small)}
-        sections.append(known_section("certain", list(small.values()), **named))
-    sections.append(known_section("strange", list(odd.values()), n=len(odd)))
-    return sections, figures | small | odd
+        full = rendered(f"The most certain {name}.", draw_track(tracks[0]))
+        sections.append(known_section("tracks", [full, *small], focus=name, n=len(small)))
+        figures[f"track_{name}"] = full
+        figures |= {f"certain_{k}": figure for k, figure in enumerate(small, 1)}
+    return sections, figures
 
 
 def focus_of(results: Results) -> int:
@@ -93,25 +90,22 @@ def _tracks(results: Results, rows: Int[np.ndarray, "M"]) -> list[Track]:
         results.config,
         results.recipe,
         results.classifier,
-        list(results.table[results.config.catalog.id][once]),
+        _names(results, once),
         Features(*(np.asarray(a)[once] for a in results.features)),
         results.products._replace(**{k: v[once] for k, v in results.products._asdict().items()}),
     )
     return [tracks[i] for i in back]
 
 
-def _full(track: Track) -> ReportFigure:
-    return rendered(f"The most certain {_predicted(track)}.", draw_track(track))
-
-
 def _small(track: Track, rank: int) -> ReportFigure:
     share = percent_text(track.posterior[track.prediction], 1)
-    fold = f"{rank}. {track.name}: {_predicted(track)} {share}, outlier_p {track.outlier_p:.2g}"
+    predicted = track.classes[track.prediction]
+    fold = f"{rank}. {track.name}: {predicted} {share}, outlier_p {track.outlier_p:.2g}"
     return rendered("", draw_track(track, most=1), fold, SMALL_DPI)
 
 
-def _predicted(track: Track) -> str:
-    return track.classes[track.prediction]
+def _names(results: Results, rows: Int[np.ndarray, "M"]) -> list[str]:
+    return np.asarray(results.table[results.config.catalog.id])[rows].astype(str).tolist()
 
 
 def _positions(results: Results) -> Float[np.ndarray, "N 2"] | None:
@@ -120,16 +114,31 @@ def _positions(results: Results) -> Float[np.ndarray, "N 2"] | None:
     if roles.ra is None or roles.dec is None:
         return None
     columns = [masked_column(results.table, name) for name in (roles.ra, roles.dec)]
-    ra, dec = (np.ma.filled(column.astype(float), np.nan) for column in columns)
+    ra, dec = (np.asarray(np.ma.filled(column.astype(float), np.nan)) for column in columns)
     place = np.stack(galactic(ra, dec), axis=1)
     return place if np.isfinite(place).any() else None
 
 
 def _first_properties(results: Results) -> tuple[int, int]:
-    """The properties that weigh most and are often there, of two categories if there are two."""
-    properties: Sequence[int] = results.recipe.properties.category
-    alpha = np.asarray(results.recipe.model.alpha(results.classifier.weights)).mean(1)
-    speaks = alpha * np.asarray(results.features.observed).mean(0)
-    order = np.argsort(-speaks).tolist()
-    others = [f for f in order if properties[f] != properties[order[0]]] or order[1:] or order
+    """The properties that part the classes best, of two categories if there are two.
+
+    Measured by the share of the variance that lies between the classes, each counted alike.
+    """
+    value = np.where(results.features.observed, results.features.value, np.nan)
+    members = [results.labels.class_index == c for c in range(len(classes_of(results)))]
+    parted = [_between([column[own] for own in members]) for column in value.T]
+    often = np.asarray(results.features.observed).mean(0)
+    order = np.argsort(-np.array(parted) * often).tolist()
+    category: Sequence[int] = results.recipe.properties.category
+    others = [f for f in order if category[f] != category[order[0]]] or order[1:] or order
     return order[0], others[0]
+
+
+def _between(values: list[np.ndarray]) -> float:
+    there = [own[np.isfinite(own)] for own in values]
+    there = [own for own in there if len(own) > 1]
+    if len(there) < 2:
+        return 0.0
+    between = np.var([own.mean() for own in there])
+    within = np.mean([own.var() for own in there])
+    return float(between / (between + within)) if between > 0 else 0.0

@@ -2,7 +2,9 @@
 "use strict";
 (() => {
   const points = JSON.parse(document.getElementById("points").textContent);
-  const settings = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["lasso2d", "select2d"] };
+  // The report keeps to itself: no button that sends the sources to a server.
+  const settings = { displaylogo: false, responsive: true, showSendToCloud: false, plotlyServerURL: "",
+    modeBarButtonsToRemove: ["lasso2d", "select2d", "sendDataToCloud"] };
   const font = { family: getComputedStyle(document.body).fontFamily, size: 13, color: "#1d232a" };
   // plotly reads a little HTML in texts, and names are names.
   const plain = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
@@ -72,17 +74,12 @@
     draw();
   }
 
-  // A figure is drawn when it comes near the window, so that the page opens at once.
   const draws = { sky: drawSky, scatter: drawScatter };
-  const watch = new IntersectionObserver((seen) => {
-    for (const entry of seen.filter((e) => e.isIntersecting)) {
-      watch.unobserve(entry.target);
-      draws[entry.target.id.slice("live-".length)](entry.target);
-    }
-  }, { rootMargin: "600px" });
   for (const live of document.querySelectorAll(".live")) {
     live.hidden = false;
+    // Only what will be drawn may hide the figure that is printed.
     live.parentElement.classList.add("lively");
-    watch.observe(live.querySelector(".plot"));
+    const place = live.querySelector(".plot");
+    draws[place.id.slice("live-".length)](place);
   }
 })();
