@@ -1,4 +1,4 @@
-"""The held-out numbers on the real Chandra sources, as a table: python experiments/chandra_sources/run.py."""
+"""The held-out numbers on the real Chandra sources: python experiments/chandra_sources/run.py."""
 
 import json
 import sys

@@ -10,8 +10,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import matplotlib
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from PIL import Image
 
 DPI = 150  # an 11 inch figure is then sharp on a laptop, and on paper
 WIDTH = 11.0  # inches, of every figure of the report
@@ -103,9 +106,21 @@ def shortened(text: str, length: int) -> str:
 
 @styled
 def png_bytes(figure: Figure, dpi: int = DPI) -> bytes:
-    """The figure as PNG, without dates or versions: the same figure, the same bytes."""
+    """The figure as PNG, without dates or versions: the same figure, the same bytes.
+
+    In 256 colours, a third of the bytes; flat colours and smooth edges need no more.
+    """
+    figure.set_dpi(dpi)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    pixels = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    few = pixels.quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    palette, corner = few.getpalette() or [], few.getpixel((0, 0))
+    if isinstance(corner, int):  # the background, exactly as white as the page
+        palette[3 * corner : 3 * corner + 3] = pixels.getpixel((0, 0))
+        few.putpalette(palette)
     stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=dpi, metadata={"Software": None})
+    few.save(stream, format="png")
     return stream.getvalue()
 
 
