@@ -156,6 +156,8 @@ def _classify_rows(recipe: Recipe, classifier: Classifier, rows: Features, size:
     prediction = decide(probability, np.asarray(classifier.factor))
     category_score = post.by_category(contribution, properties.category, len(properties.categories))
     rows_index = np.arange(n_rows)
+    offset = np.asarray(log_joint, np.float64) - log_prior - category_score.sum(1)
+    measured = (category_score != 0).any(-1, keepdims=True)  # [N, G, 1]
     return Products(
         probability,
         prediction,
@@ -165,7 +167,7 @@ def _classify_rows(recipe: Recipe, classifier: Classifier, rows: Features, size:
         measure[rows_index, prediction].astype(np.float64),
         tail_probability(classifier.outlier, strange, prediction),
         (~np.asarray(rows.observed)).sum(1),
-        post.track(category_score, log_prior),
+        post.track(category_score + offset[:, None] * measured, log_prior),
     )
 
 

@@ -1,6 +1,8 @@
 """The command line. Heavy libraries are imported by the commands that use them."""
 
+import signal
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -126,8 +128,16 @@ def simulate(
     commands.simulate(out, n, seed, detections, overwrite)
 
 
+def _stop(number: int, _frame: object) -> None:
+    raise SystemExit(128 + number)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: wrong use or input is one message and exit code 2."""
+    # Being told to stop unwinds the stack, so that half-written output is cleared away.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _stop)
+    warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
     try:
         app(args=arguments)
     except InputError as error:

@@ -58,6 +58,7 @@ def classify(
 ) -> None:
     """Classify a table into a file, or one row onto the screen."""
     from xbayes.report.model_store import load_model
+    from xbayes.report.table import passed_columns
     from xbayes.run import classify_catalog, needed_columns, use_precision
 
     if not row and len(catalog) != 1:
@@ -66,16 +67,17 @@ def classify(
         raise InputError("say where the classified catalogue goes: --out FILE")
     if out is not None:
         check_output(out, overwrite)
-    config, _, _ = load_model(run)
+    config, *_ = load_model(run)
     use_precision(config)
     proportions = _parse_prior(prior)
     if not row:
-        table = classify_catalog(run, read_catalog(catalog[0]), proportions)
+        whole = read_catalog(catalog[0], text=[config.catalog.id])
+        table = classify_catalog(run, whole, proportions, tell=_warn)
     else:
         source = read_row([*row, *catalog])
-        known = [*needed_columns(config), config.catalog.id]
-        _refuse_unknown(source.colnames, known)
-        absent = frozenset(known) - set(source.colnames)
+        roles, needed = config.catalog, frozenset(needed_columns(config))
+        _refuse_unknown(source.colnames, [*needed, *passed_columns(roles)])
+        absent = needed - set(source.colnames)
         table = classify_catalog(run, source, proportions, absent)
         _print_source(table)
     if out is not None:
@@ -87,6 +89,8 @@ def simulate(out: Path, n: int, seed: int, detections: Path | None, overwrite: b
     """Write a simulated catalogue, and its detections where asked for."""
     for path in filter(None, (out, detections)):
         check_output(path, overwrite)
+    if detections == out:
+        raise InputError(f"--out and --detections both name {out}; give two files")
     catalog = simulate_catalog(n, seed)
     write_catalog(catalog, out, overwrite)
     if detections is not None:
@@ -102,7 +106,7 @@ def _experiment(
     with reporter:
         folder = run_experiment(config, catalog, out, overwrite, reporter)
     for warning in json.loads((folder / "provenance.json").read_text())["warnings"]:
-        print(f"warning: {warning}", file=sys.stderr)
+        _warn(warning)
     _print_metrics(json.loads((folder / "metrics.json").read_text()), config.name)
     Console().print(
         f"report: [bold]{folder / 'report.html'}[/bold]", highlight=False, soft_wrap=True
@@ -153,6 +157,10 @@ def _print_source(table) -> None:
         f"{row['n_missing']} properties missing",
         highlight=False,
     )
+
+
+def _warn(message: str) -> None:
+    print(f"warning: {message}", file=sys.stderr)
 
 
 def _parse_prior(text: str | None) -> dict[str, float] | None:

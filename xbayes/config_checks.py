@@ -24,9 +24,10 @@ class Problem(NamedTuple):
 def did_you_mean(name: str, known: Iterable[str], what: str = "have") -> str:
     """Ending of a message: the nearest known name, or the first of the known names."""
     names = list(known)
-    near = difflib.get_close_matches(str(name), names, n=1)
+    spelled = {known.lower(): known for known in reversed(names)}
+    near = difflib.get_close_matches(str(name).lower(), spelled, n=1)
     if near:
-        return f" (did you mean {near[0]!r}?)"
+        return f" (did you mean {spelled[near[0]]!r}?)"
     more = ", ..." if len(names) > 20 else ""
     return f"; {what} {', '.join(names[:20])}{more}" if names else ""
 

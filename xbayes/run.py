@@ -18,6 +18,7 @@ from astropy.table import Table
 from xbayes.catalog.columns import masked_column, subset
 from xbayes.catalog.read import read_catalog
 from xbayes.catalog.roles import check_catalog
+from xbayes.catalog.suspects import convert_units, stand_in_warnings
 from xbayes.catalog.taxonomy import class_indices, group_indices
 from xbayes.classifier import (
     Classifier,
@@ -34,11 +35,17 @@ from xbayes.evaluate.cross_validate import (
     require_members,
 )
 from xbayes.evaluate.metrics import measure
-from xbayes.features.build import FeatureReport, build_features, needed_columns, useful_features
+from xbayes.features.build import (
+    FeatureReport,
+    build_features,
+    needed_columns,
+    properties_of,
+    useful_features,
+)
 from xbayes.fit import FitReport, fit_classifier
 from xbayes.report.model_store import load_model
 from xbayes.report.run_directory import Results, write_run
-from xbayes.report.table import output_table
+from xbayes.report.table import output_table, passed_columns, refuse_clashes
 from xbayes.types import Features, InputError, Labels
 
 Progress = Callable[[float, str], None]  # share done in [0, 1], what is being done
@@ -105,8 +112,9 @@ def load_training(config: Config, path: Path) -> Training:
         )
     needed = [*needed_columns(config), label, *roles.keep]
     needed += [column for column in (roles.group, roles.block) if column]
-    table = check_catalog(read_catalog(path), roles, needed, "train")
-    _refuse_what_fits_cannot_hold(subset(table, list(dict.fromkeys([roles.id, *roles.keep]))))
+    table = check_catalog(read_catalog(path, text=[roles.id]), roles, needed, "train")
+    _refuse_what_fits_cannot_hold(subset(table, passed_columns(roles)))
+    refuse_clashes(passed_columns(roles), properties_of(config))
     class_index, kept = class_indices(masked_column(table, label), config.taxonomy)
     table, class_index = subset(table, rows=kept), class_index[kept]
     features, report = build_features(table, config)
@@ -114,7 +122,9 @@ def load_training(config: Config, path: Path) -> Training:
     labels = Labels(class_index, group_indices(table, roles))
     validation = config.validation
     require_members(labels, list(config.taxonomy.classes), validation.folds, validation.inner_folds)
-    return Training(config, path, table, features, report, labels, (*report.warnings, *dropped))
+    doubts = stand_in_warnings(table, list(needed_columns(config)))
+    told = (*report.warnings, *dropped, *doubts)
+    return Training(config, path, table, features, report, labels, told)
 
 
 def classify_catalog(
@@ -122,18 +132,23 @@ def classify_catalog(
     table: Table,
     prior: dict[str, float] | None = None,
     not_measured: frozenset[str] = frozenset(),
+    tell: Callable[[str], None] = lambda warning: None,
 ) -> Table:
     """Apply a fitted run to a table with the needed columns; every column passes through.
 
-    `not_measured` names columns nobody looked at, as in a row given by hand. Raises `InputError`.
+    `not_measured` names columns nobody looked at, as in a row given by hand; `tell` gets the
+    warnings. Raises `InputError`.
     """
-    config, recipe, classifier = load_model(run)
+    config, recipe, classifier, units = load_model(run)
+    refuse_clashes(table.colnames, recipe.properties)
     optional = tuple({*config.catalog.optional, *not_measured})
     roles = config.catalog.model_copy(update={"optional": optional})
     config = config.model_copy(update={"catalog": roles})
     needed = list(needed_columns(config))
     checked = check_catalog(table, roles, needed, "classify")
-    features, _ = build_features(checked, config)
+    features, report = build_features(convert_units(checked, units), config)
+    for warning in report.warnings:
+        tell(warning)
     classes = recipe.properties.classes
     log_prior = np.log(class_proportions(prior, classes)) if prior else given_log_prior(config)
     products = classify(recipe, classifier, features, log_prior)
@@ -201,7 +216,7 @@ def _refuse_what_fits_cannot_hold(table: Table) -> None:
         for text in np.ma.asarray(table[name]).compressed():
             if isinstance(text, str) and not text.isascii():
                 raise InputError(
-                    f"column {name!r} holds {text!r}, which FITS cannot; write it in plain ASCII"
+                    f"column {name!r} holds {str(text)!r}, which FITS cannot; use plain ASCII"
                 )
 
 

@@ -1,11 +1,17 @@
 import base64
+import io
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from PIL import Image
 
 from xbayes.report.style import (
+    BAND,
+    UNSEEN,
     category_colours,
     class_colours,
     class_lines,
@@ -64,3 +70,19 @@ def test_a_png_is_the_same_again_and_smaller_with_fewer_dots():
 
 def test_ten_classes_have_ten_markers():
     assert len(set(class_markers(TEN).values())) == 10
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_no_colour_changes_so_that_it_can_be_seen(many):
+    figure = Figure((2, 2))
+    figure.add_artist(Rectangle((0.5, 0), 0.5, 0.5, color=BAND))
+    figure.text(0.1, 0.7, "x", color="#E69F00")
+    if many:
+        figure.figimage(np.random.default_rng(1).random((90, 90, 3)))
+    canvas = FigureCanvasAgg(figure)
+    figure.set_dpi(60)
+    canvas.draw()
+    drawn = np.asarray(canvas.buffer_rgba())[..., :3].astype(int)
+    picture = Image.open(io.BytesIO(png_bytes(figure, 60)))
+    assert picture.mode == ("RGB" if many else "P")
+    assert np.abs(np.asarray(picture.convert("RGB")) - drawn).max() <= UNSEEN

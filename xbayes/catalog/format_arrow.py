@@ -105,7 +105,7 @@ def _to_numpy(column: "pa.ChunkedArray") -> np.ndarray:
     return text.to_numpy(zero_copy_only=False).astype(str)
 
 
-def read_csv(path: Path) -> tuple[list[FileColumn], dict[str, Any]]:
+def read_csv(path: Path, text: Sequence[str] = ()) -> tuple[list[FileColumn], dict[str, Any]]:
     """Columns of a CSV file; an empty cell, and nothing else, is missing.
 
     A column is whole numbers, truth values, numbers or text, whichever holds all its cells; dates
@@ -123,11 +123,11 @@ def read_csv(path: Path) -> tuple[list[FileColumn], dict[str, Any]]:
         # Some programs never end the last line, so this alone is no error.
         warnings.warn(f"the last line of {path} has no end: is the file complete?", stacklevel=2)
         data += b"\n"
-    table = _parse_csv(data, {})
+    table = _parse_csv(data, dict.fromkeys(text, "string"))
     dates = [f.name for f in table.schema if _is_date(f)]
     if dates:
         # Arrow would rewrite them in its own spelling.
-        table = _parse_csv(data, dict.fromkeys(dates, "string"))
+        table = _parse_csv(data, dict.fromkeys([*dates, *text], "string"))
     _check_header(path, table.column_names)
     for field in table.schema:
         if str(field.type) == "binary":

@@ -29,19 +29,19 @@ _READERS: dict[str, Reader] = {
 }
 
 
-def read_catalog(path: str | os.PathLike[str]) -> Table:
+def read_catalog(path: str | os.PathLike[str], text: Sequence[str] = ()) -> Table:
     """Read a table from FITS, VOTable, ECSV, CSV or Parquet, as the ending of its name says.
 
     Every column is a masked column. Missing are: what the format flags as missing, NaN, and the
     empty string; under them lie NaN and "". Text is str. Units, descriptions and UCDs
-    (`column.meta["ucd"]`) are kept. CSV cells that all look like numbers become numbers, so an id
-    007 becomes 7; the other formats keep it. Raises InputError for anything that is not a
-    complete table with at least one row.
+    (`column.meta["ucd"]`) are kept. CSV cells that all look like numbers become numbers, but for
+    the columns named in `text`: an id 007 stays as it is. Raises InputError for anything that is
+    not a complete table with at least one row.
     """
     path = Path(path).expanduser()
     reader = _READERS[format_of(path).name]
     _check_file(path)
-    columns, meta = _parsed(reader, path)
+    columns, meta = _parsed(reader, path, text)
     names = [column.name for column in columns]
     twice = {name for name in names if names.count(name) > 1}
     if twice:
@@ -79,12 +79,15 @@ def _is_catalog(path: Path) -> bool:
     return _is_catalog_name(path.name)
 
 
-def _parsed(reader: Reader, path: Path) -> tuple[list[FileColumn], dict[str, Any]]:
+def _parsed(
+    reader: Reader, path: Path, text: Sequence[str]
+) -> tuple[list[FileColumn], dict[str, Any]]:
     with warnings.catch_warnings():
         # They tell of style, such as the spelling of units; damage is an error below.
         warnings.simplefilter("ignore", AstropyWarning)
         try:
-            return reader(path)
+            # Only CSV leaves open what is text.
+            return read_csv(path, text) if reader is read_csv else reader(path)
         except InputError:
             raise
         except Exception as error:

@@ -33,7 +33,8 @@ def class_indices(
     }
     if unknown:
         known = [label for label in index_of if label]
-        listed = ", ".join(_unknown(label, unknown[label], known) for label in unknown)
+        listed = ", ".join(_unknown(label, unknown[label], known) for label in [*unknown][:20])
+        listed += f" and {len(unknown) - 20} more" if len(unknown) > 20 else ""
         raise InputError(
             f"column {labels.name!r} has labels the taxonomy does not know: {listed}; add each "
             "to a class, to taxonomy.left_out or to taxonomy.unlabelled"

@@ -277,6 +277,11 @@ def _warnings(counts: Iterable[FeatureCounts], config: Config) -> Iterable[str]:
                 f"feature {count.name!r}: {count.non_positive} values are logs of non-positive "
                 "numbers, or ratios or powers without a value, and count as missing"
             )
+        if count.not_surveyed and config.features[count.name].measured is None:
+            yield (
+                f"feature {count.name!r}: not surveyed in {count.not_surveyed} rows, for a column "
+                "it needs is absent or empty throughout; there it tells nothing"
+            )
         if count.outside_bounds:
             bounds = config.features[count.name].bounds
             yield (

@@ -298,5 +298,8 @@ def _text_message(node: _Node, value: Value) -> str:
     row = int(np.flatnonzero(~value.missing)[0])
     found = repr(str(value.data[row]))
     if isinstance(node, _Column):
-        found = f"column {node.name!r} holds {found} (row {row + 1}); compare it with == or !="
+        found = (
+            f"column {node.name!r} holds {found} (row {row + 1}); compare it with == or !=, or "
+            "list it under catalog.missing_values if it stands for no value"
+        )
     return f"{node.place}: text where numbers belong: {found}"

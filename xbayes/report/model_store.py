@@ -7,6 +7,7 @@ model/SHA256        checksum of model.json
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -26,7 +27,9 @@ FORMAT = 1
 DENSITY_PARAMS = {"smooth": DensityParams, "published": PublishedDensityParams}
 
 
-def save_model(folder: Path, config: Config, classifier: Classifier) -> None:
+def save_model(
+    folder: Path, config: Config, classifier: Classifier, units: Mapping[str, str]
+) -> None:
     """Write the model of one run into `folder`, which is made."""
     folder.mkdir(parents=True)
     arrays = {
@@ -40,6 +43,7 @@ def save_model(folder: Path, config: Config, classifier: Classifier) -> None:
         "format": FORMAT,
         "xbayes": xbayes.__version__,
         "config": dump_config(config),
+        "units": dict(units),
         "arrays": {name: list(array.shape) for name, array in arrays.items()},
         "arrays_sha256": _sha256(folder / "arrays.npz"),
     }
@@ -47,34 +51,53 @@ def save_model(folder: Path, config: Config, classifier: Classifier) -> None:
     (folder / "SHA256").write_text(_sha256(folder / "model.json") + "\n")
 
 
-def load_model(run: Path) -> tuple[Config, Recipe, Classifier]:
-    """The model of a run directory; `InputError` if there is none, or it was altered."""
+def load_model(run: Path) -> tuple[Config, Recipe, Classifier, dict[str, str]]:
+    """The model of a run directory, and the units of the columns it was trained on.
+
+    Raises `InputError` if there is none, it is of another version, or it was altered.
+    """
     folder = run / "model"
     missing = [n for n in ("model.json", "arrays.npz", "SHA256") if not (folder / n).is_file()]
     if missing:
-        what = (
-            "does not exist"
-            if not run.exists()
-            else f"is no run directory: it has no model/{missing[0]}"
-        )
+        nothing = f"is no run directory: it has no model/{missing[0]}"
+        what = nothing if run.exists() else "does not exist"
         raise InputError(f"{run} {what}; give a directory written by 'xbayes run'")
-    if _sha256(folder / "model.json") != (folder / "SHA256").read_text().strip():
-        raise InputError(
-            f"{folder}/model.json was altered since it was written; run the experiment again"
-        )
-    record = json.loads((folder / "model.json").read_text())
+    if _sha256(folder / "model.json").encode() != (folder / "SHA256").read_bytes().strip():
+        raise InputError(f"{folder}/model.json was altered since it was written; run again")
+    try:
+        record = json.loads((folder / "model.json").read_text())
+        _check_version(folder, record)
+        if _sha256(folder / "arrays.npz") != record["arrays_sha256"]:
+            raise InputError(f"{folder}/arrays.npz was altered since it was written; run again")
+        config = parse_config(record["config"], f"{folder}/model.json")
+        with np.load(folder / "arrays.npz", allow_pickle=False) as arrays:
+            classifier = _rebuild(config, _checked(dict(arrays), record["arrays"]))
+        return config, build_recipe(config), classifier, dict(record["units"])
+    except InputError:
+        raise
+    except Exception as error:
+        # The checksums hold, so somebody rewrote them: whatever it is, it is no model of ours.
+        reason = f"{type(error).__name__}: {error}"
+        raise InputError(f"{folder} holds no model of xbayes ({reason}); run again") from error
+
+
+def _check_version(folder: Path, record: dict) -> None:
     if record.get("format") != FORMAT:
         raise InputError(
-            f"{folder} has format {record.get('format')} (xbayes {record.get('xbayes')}); this is "
-            f"xbayes {xbayes.__version__}, which reads format {FORMAT}: run the experiment again"
+            f"{folder} has format {record.get('format')!r} (xbayes {record.get('xbayes')}); this "
+            f"is xbayes {xbayes.__version__}, which reads format {FORMAT}: run again"
         )
-    if _sha256(folder / "arrays.npz") != record["arrays_sha256"]:
-        raise InputError(
-            f"{folder}/arrays.npz was altered since it was written; run the experiment again"
-        )
-    config = parse_config(record["config"], f"{folder}/model.json")
-    with np.load(folder / "arrays.npz", allow_pickle=False) as arrays:
-        return config, build_recipe(config), _rebuild(config, dict(arrays))
+
+
+def _checked(arrays: dict[str, np.ndarray], shapes: dict) -> dict[str, np.ndarray]:
+    """The arrays, if they are those listed and hold numbers."""
+    found = {name: list(array.shape) for name, array in arrays.items()}
+    if found != shapes:
+        raise InputError("the arrays of the model are not those its model.json lists; run again")
+    bad = [name for name, array in arrays.items() if np.isnan(array).any()]
+    if bad:
+        raise InputError(f"the model holds NaN in {bad}; run the experiment again")
+    return arrays
 
 
 def _rebuild(config: Config, arrays: dict[str, np.ndarray]) -> Classifier:

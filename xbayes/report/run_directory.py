@@ -15,15 +15,16 @@ from astropy.table import Column, Table
 
 import xbayes
 from xbayes.catalog.columns import subset
+from xbayes.catalog.suspects import units_of
 from xbayes.catalog.write import write_catalog
 from xbayes.classifier import Classifier, Products, Recipe
 from xbayes.config import Config
 from xbayes.config_file import dump_config
 from xbayes.evaluate.cross_validate import CrossValidation
-from xbayes.features.build import FeatureReport
+from xbayes.features.build import FeatureReport, needed_columns
 from xbayes.fit import FitReport
 from xbayes.report.model_store import save_model
-from xbayes.report.table import output_table
+from xbayes.report.table import output_table, passed_columns
 from xbayes.types import Features, Labels
 
 LIBRARIES = (
@@ -66,7 +67,8 @@ def write_run(folder: Path, results: Results, final: Path) -> None:
     (folder / "config.yaml").write_text(dump_config(results.config))
     _write_json(folder / "provenance.json", provenance)
     _write_json(folder / "metrics.json", results.metrics)
-    save_model(folder / "model", results.config, results.classifier)
+    units = units_of(results.table, list(needed_columns(results.config)))
+    save_model(folder / "model", results.config, results.classifier, units)
     catalog = catalog_table(results)
     write_catalog(catalog, folder / "catalog.fits")
     write_catalog(catalog, folder / "catalog.parquet")
@@ -128,7 +130,7 @@ def provenance_of(results: Results) -> dict:
 
 def _passed(results: Results, rows) -> Table:
     roles = results.config.catalog
-    return subset(results.table, list(dict.fromkeys([roles.id, *roles.keep])), rows)
+    return subset(results.table, passed_columns(roles), rows)
 
 
 def _git_commit() -> str | None:

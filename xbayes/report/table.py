@@ -11,6 +11,7 @@ from astropy.table import Column, MaskedColumn, Table
 from jaxtyping import Float, Int
 
 from xbayes.classifier import Products
+from xbayes.config import CatalogConfig
 from xbayes.types import InputError, Properties
 
 UCD_CLASS = "meta.code.class;src.class"
@@ -29,13 +30,8 @@ def output_table(
     `resolution` is 1 / (n + 1), the smallest `outlier_p` of each class. A pass-through column named
     like an output column raises `InputError`.
     """
+    refuse_clashes(passed.colnames, properties)
     made = _columns(products, properties, resolution, true_class)
-    clash = [name for name in passed.colnames if name in made]
-    if clash:
-        raise InputError(
-            f"the catalogue has a column {clash[0]!r}, which is also a column of the output; "
-            f"rename it, or take it out of catalog.keep (all clashes: {clash})"
-        )
     table = passed.copy()
     table.meta = {}
     for name, column in made.items():
@@ -43,6 +39,26 @@ def output_table(
     table.meta["CLASSES"] = ",".join(properties.classes)
     table.meta["CATEGS"] = ",".join(properties.categories)
     return table
+
+
+def passed_columns(roles: CatalogConfig) -> list[str]:
+    """What an experiment passes through: the id, the position, and `catalog.keep`."""
+    return [*dict.fromkeys(n for n in (roles.id, roles.ra, roles.dec, *roles.keep) if n)]
+
+
+def refuse_clashes(names: Sequence[str], properties: Properties) -> None:
+    """Raise `InputError` where a column would be there twice; case tells none apart in FITS."""
+    made = {"true_class", "prediction", "margin", "entropy", "alternative", "outlier"}
+    made |= {"outlier_p", "n_missing", "fold"}
+    made |= {f"p_{c}" for c in properties.classes}
+    made |= {f"p_{g}_{c}" for g in properties.categories for c in properties.classes}
+    taken = {name.lower() for name in made}
+    clash = [name for name in names if name.lower() in taken]
+    if clash:
+        raise InputError(
+            f"the catalogue has a column {clash[0]!r}, which is also a column of the output; "
+            f"rename it, or take it out of catalog.keep (all clashes: {clash})"
+        )
 
 
 def _columns(products, properties, resolution, true_class) -> dict[str, Any]:
