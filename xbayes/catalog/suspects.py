@@ -76,7 +76,7 @@ def _factor(name: str, found: str, wanted: str) -> float:
     if found == wanted:
         return 1.0
     try:
-        return float(u.Quantity(1.0, found).to_value(wanted))
+        return float(np.asarray(u.Quantity(1.0, found).to_value(wanted)).item())
     except (ValueError, TypeError, u.UnitConversionError):
         raise InputError(
             f"column {name!r} is in {found}, but the run was trained on {wanted}, and one does not "
