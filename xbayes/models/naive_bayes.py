@@ -54,19 +54,7 @@ def naive_bayes(
 
     def init(key, x):
         del x  # the start does not depend on the data
-        keys = jax.random.split(key, 3)
-
-        def near_one(key, *shape):
-            return SOFTPLUS_ONE + 0.5 * jax.random.normal(key, shape)
-
-        return NaiveBayesParams(
-            log_prior=jnp.full(n_classes, -jnp.log(n_classes)),
-            offset=jnp.zeros(n_classes),
-            raw_category=near_one(keys[0], n_categories),
-            raw_property=near_one(keys[1], n_features),
-            raw_class=near_one(keys[2], n_features, n_classes),
-            mixing=jnp.zeros((n_features, n_classes, n_classes)),
-        )
+        return _random_start(key, n_categories, n_features, n_classes)
 
     def levels(params):
         """Alpha of the three levels, as [G], [F], [F C]."""
@@ -99,20 +87,6 @@ def naive_bayes(
         joined = matrix(params).transpose(0, 2, 1).reshape(-1, n_classes)  # [F C, C]
         return log_prior + offset + flat @ joined
 
-    def rescale(params, log_scale, added):
-        """All weights times exp(log_scale), offsets shifted; the published form has neither."""
-
-        def scaled(raw):
-            return _inverse_softplus(jax.nn.softplus(raw) * jnp.exp(log_scale))
-
-        return params._replace(
-            offset=params.offset + added,
-            raw_category=scaled(params.raw_category),
-            raw_property=scaled(params.raw_property),
-            raw_class=scaled(params.raw_class),
-            mixing=params.mixing * jnp.exp(log_scale),
-        )
-
     def penalty(params):
         by_category, by_property, by_class = levels(params)
         cost = ((by_category - 1.0) ** 2).sum()
@@ -124,7 +98,39 @@ def naive_bayes(
             cost += (params.mixing**2).sum()
         return cost
 
-    return ClassModel(init, log_joint, penalty, contributions, alpha, rescale)
+    return ClassModel(init, log_joint, penalty, contributions, alpha, _rescaled)
+
+
+def _random_start(key, n_categories: int, n_features: int, n_classes: int) -> NaiveBayesParams:
+    """Every alpha near one, so that starts differ."""
+    keys = jax.random.split(key, 3)
+
+    def near_one(key, *shape):
+        return SOFTPLUS_ONE + 0.5 * jax.random.normal(key, shape)
+
+    return NaiveBayesParams(
+        log_prior=jnp.full(n_classes, -jnp.log(n_classes)),
+        offset=jnp.zeros(n_classes),
+        raw_category=near_one(keys[0], n_categories),
+        raw_property=near_one(keys[1], n_features),
+        raw_class=near_one(keys[2], n_features, n_classes),
+        mixing=jnp.zeros((n_features, n_classes, n_classes)),
+    )
+
+
+def _rescaled(params: NaiveBayesParams, log_scale, added) -> NaiveBayesParams:
+    """All weights times exp(log_scale), offsets shifted; the published form has neither."""
+
+    def scaled(raw):
+        return _inverse_softplus(jax.nn.softplus(raw) * jnp.exp(log_scale))
+
+    return params._replace(
+        offset=params.offset + added,
+        raw_category=scaled(params.raw_category),
+        raw_property=scaled(params.raw_property),
+        raw_class=scaled(params.raw_class),
+        mixing=params.mixing * jnp.exp(log_scale),
+    )
 
 
 def _inverse_softplus(positive):
