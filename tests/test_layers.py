@@ -5,8 +5,30 @@ from pathlib import Path
 
 import xbayes
 
-ROOMS = """types config catalog enhance features models infer posterior outlier calibrate decision
-classifier fit evaluate estimators report crowd app run progress commands cli""".split()  # noqa: SIM905
+ROOMS = [
+    "types",
+    "config",
+    "catalog",
+    "enhance",
+    "features",
+    "models",
+    "infer",
+    "posterior",
+    "outlier",
+    "calibrate",
+    "decision",
+    "classifier",
+    "fit",
+    "evaluate",
+    "estimators",
+    "report",
+    "crowd",
+    "app",
+    "run",
+    "progress",
+    "commands",
+    "cli",
+]
 SAME_LEVEL = {"config_file": "config", "config_checks": "config"}
 ROOT = Path(xbayes.__file__).parent
 TABLES = {"pandas", "astropy"}
