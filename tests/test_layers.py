@@ -29,7 +29,9 @@ ROOMS = [
     "commands",
     "cli",
 ]
-SAME_LEVEL = {"config_file": "config", "config_checks": "config"}
+SAME_LEVEL = dict.fromkeys(
+    ("config_file", "config_checks", "config_record", "config_table", "config_model"), "config"
+)
 ROOT = Path(xbayes.__file__).parent
 TABLES = {"pandas", "astropy"}
 

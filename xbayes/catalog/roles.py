@@ -9,7 +9,8 @@ from astropy.table import MaskedColumn, Table
 from jaxtyping import Bool
 
 from xbayes.catalog.columns import masked_column
-from xbayes.config import CatalogConfig, did_you_mean
+from xbayes.config import CatalogConfig
+from xbayes.config_checks import did_you_mean
 from xbayes.types import InputError
 
 Purpose = Literal["train", "classify"]

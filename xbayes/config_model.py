@@ -1,0 +1,83 @@
+"""The part of a config that tells how likelihoods are made, weighed and tested."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from xbayes.config_checks import Problem, is_number, refuse
+from xbayes.config_record import Number, Proportions, Record, Switch, Whole
+
+
+class ModelConfig(Record):
+    """How class likelihoods are estimated and weighed."""
+
+    density: Literal["smooth", "published"] = Field(
+        default="smooth", description="the density of a property in a class"
+    )
+    weights: Literal["category", "property", "property_class", "matrix"] = Field(
+        default="matrix", description="what has a weight of its own"
+    )
+    normalise: Switch = Field(
+        default=False, description="divide by the sum of the weights (the published formula)"
+    )
+    offsets: Switch = Field(default=True, description="learn an offset b per class")
+    missing_weight: Number = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        description="exponent of P(missing | class); 0: a gap tells nothing",
+    )
+    objective: Literal["log_loss", "f1"] = Field(
+        default="log_loss", description="what the weights are learned for; f1 is that of f1_class"
+    )
+    prior: Literal["training"] | Proportions = Field(
+        default="training", description="class proportions: those of the training rows, or given"
+    )
+    penalty: Literal["auto"] | Number = Field(
+        default="auto", description="strength of the shrinkage; auto: chosen on inner folds"
+    )
+    starts: Whole = Field(default=4, ge=1, description="random starts of the weights")
+
+    @field_validator("prior", mode="before")
+    @classmethod
+    def _prior_is_training_or_proportions(cls, value: object) -> object:
+        if not isinstance(value, Mapping) and value != "training":
+            refuse([Problem((), f"must be training or a proportion per class; found {value!r}")])
+        if isinstance(value, Mapping):
+            refuse(
+                [
+                    Problem((name,), f"a proportion must be a number; found {share!r}")
+                    for name, share in value.items()
+                    if not is_number(share)
+                ]
+            )
+        return value
+
+    @field_validator("penalty", mode="before")
+    @classmethod
+    def _penalty_is_auto_or_positive(cls, value: Any) -> Any:
+        if value != "auto" and not (is_number(value) and 0 < value < float("inf")):
+            refuse([Problem((), f"must be auto or a number above 0; found {value!r}")])
+        return value
+
+    @model_validator(mode="after")
+    def _only_category_weights_are_normalised(self) -> "ModelConfig":
+        if self.normalise and self.weights != "category":
+            text = f"true needs weights: category; found weights: {self.weights}"
+            refuse([Problem(("normalise",), text)])
+        return self
+
+
+class ValidationConfig(Record):
+    """How the run is tested on sources it never saw."""
+
+    folds: Whole = Field(default=5, ge=2, description="outer folds")
+    inner_folds: Whole = Field(default=5, ge=2, description="folds inside a training part")
+    repeats: Whole = Field(default=1, ge=1, description="times the outer folds are redrawn")
+    proportions: Proportions | None = Field(
+        default=None, description="class proportions expected in the sky, for prior-weighted scores"
+    )
+    bootstrap: Whole = Field(
+        default=1000, ge=1, description="draws for the intervals of the scores"
+    )
