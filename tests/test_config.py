@@ -94,8 +94,10 @@ def test_records_are_frozen_and_every_key_is_described() -> None:
         ("  starts: 2", "  penalty: none", "model.penalty: must be auto or a number above 0"),
         ("  starts: 2", "  penalty: .inf", "must be auto or a number above 0; found inf"),
         ("  starts: 2", "  offsets: 1", "model.offsets: must be true or false; found 1"),
-        ("  starts: 2", "  missing_weight: 2", "must be less than or equal to 1; found 2"),
+        ("  starts: 2", "  missing_weight: 2", "must be auto or a number from 0 to 1; found 2"),
         ("  starts: 2", "  missing_weight: .nan", "found nan"),
+        ("  starts: 2", "  missing_weight: auto", "auto needs optimiser: evolution"),
+        ("  starts: 2", "  optimiser: evolution", "evolution needs objective: f1; found"),
         (
             "  starts: 2",
             "  weights: propety",

@@ -41,6 +41,8 @@ class Recipe(NamedTuple):
     n_starts: int
     n_folds: int  # inner folds
     objective: str = "log_loss"  # or f1
+    optimiser: str = "gradient"  # or evolution, for f1
+    search_missing: bool = False  # whether evolution weighs what is missing too
     decision: str = "argmax"  # or f1
     focus: int = -1  # the class whose F1 counts; -1 if none does
 
@@ -50,12 +52,13 @@ def build_recipe(config: Config) -> Recipe:
     properties = properties_of(config)
     features, classes, model = list(config.features.values()), properties.classes, config.model
     evidence = np.array([feature.missing == "evidence" for feature in features])
+    missing_weight = 1.0 if model.missing_weight == "auto" else model.missing_weight
     if model.density == "published":
         cosine = np.array([[c in feature.cosine_for for c in classes] for feature in features])
-        density = published_density(evidence, cosine, model.missing_weight)
+        density = published_density(evidence, cosine, missing_weight)
     else:
         bounds = np.array([scale_bounds(feature) for feature in features])
-        density = smooth_density(bounds, evidence, len(classes), model.missing_weight)
+        density = smooth_density(bounds, evidence, len(classes), missing_weight)
     weighting = naive_bayes(
         properties.category, len(classes), model.weights, model.normalise, model.offsets
     )
@@ -69,6 +72,8 @@ def build_recipe(config: Config) -> Recipe:
         model.starts,
         config.validation.inner_folds,
         model.objective,
+        model.optimiser,
+        model.missing_weight == "auto",
         config.decision,
         classes.index(focus) if focus else -1,
     )

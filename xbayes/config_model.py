@@ -22,14 +22,17 @@ class ModelConfig(Record):
         default=False, description="divide by the sum of the weights (the published formula)"
     )
     offsets: Switch = Field(default=True, description="learn an offset b per class")
-    missing_weight: Number = Field(
+    missing_weight: Literal["auto"] | Number = Field(
         default=1.0,
-        ge=0,
-        le=1,
-        description="exponent of P(missing | class); 0: a gap tells nothing",
+        description="exponent of P(missing | class), 0 to 1; 0: a gap tells nothing; "
+        "auto: searched with the weights (optimiser: evolution)",
     )
     objective: Literal["log_loss", "f1"] = Field(
         default="log_loss", description="what the weights are learned for; f1 is that of f1_class"
+    )
+    optimiser: Literal["gradient", "evolution"] = Field(
+        default="gradient",
+        description="how the weights are learned; evolution, the published way, serves f1 only",
     )
     prior: Literal["training"] | Proportions = Field(
         default="training", description="class proportions: those of the training rows, or given"
@@ -60,6 +63,23 @@ class ModelConfig(Record):
         if value != "auto" and not (is_number(value) and 0 < value < float("inf")):
             refuse([Problem((), f"must be auto or a number above 0; found {value!r}")])
         return value
+
+    @field_validator("missing_weight", mode="before")
+    @classmethod
+    def _missing_weight_is_auto_or_an_exponent(cls, value: Any) -> Any:
+        if value != "auto" and not (is_number(value) and 0 <= value <= 1):
+            refuse([Problem((), f"must be auto or a number from 0 to 1; found {value!r}")])
+        return value
+
+    @model_validator(mode="after")
+    def _evolution_searches(self) -> "ModelConfig":
+        if self.optimiser == "evolution" and self.objective != "f1":
+            text = f"evolution needs objective: f1; found objective: {self.objective}"
+            refuse([Problem(("optimiser",), text)])
+        if self.missing_weight == "auto" and self.optimiser != "evolution":
+            text = f"auto needs optimiser: evolution; found optimiser: {self.optimiser}"
+            refuse([Problem(("missing_weight",), text)])
+        return self
 
     @model_validator(mode="after")
     def _only_category_weights_are_normalised(self) -> "ModelConfig":

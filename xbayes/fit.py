@@ -7,17 +7,18 @@ neither the densities nor the weights behind the score have seen.
 """
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from xbayes import posterior as post
 from xbayes.classifier import Classifier, Recipe
 from xbayes.decision import fit_factor
-from xbayes.infer.f1 import fit_f1
+from xbayes.infer.evolution import evolve_f1
+from xbayes.infer.f1 import fit_f1, recalibrate
 from xbayes.infer.gradient import GradientInfo, fit_from_starts, fit_log_loss
 from xbayes.infer.out_of_fold import out_of_fold
 from xbayes.infer.select import select_strength
@@ -32,8 +33,16 @@ class FitReport(NamedTuple):
     strengths: tuple[float, ...]
     held_out_loss: tuple[float, ...]  # log loss by strength
     weights: GradientInfo
-    # Of each training row, by densities and weights without its inner fold.
-    held_out_posterior: Float[np.ndarray, "N C"]
+    missing_weight: float = 1.0  # that evolution found, if it searched
+
+
+class _Data(NamedTuple):
+    """The training part as the drivers read it; rows outside it have truth and fold -1."""
+
+    features: Any  # Features of JAX arrays
+    truth: Int[Array, "N"]
+    fold: Int[Array, "N"]
+    log_prior: Float[Array, "C"]
 
 
 def fit_classifier(
@@ -45,49 +54,39 @@ def fit_classifier(
 ) -> tuple[Classifier, FitReport]:
     """Fit on the labelled rows with `fold >= 0`; the others change nothing (shapes stay)."""
     training = (np.asarray(fold) >= 0) & (labels.class_index >= 0)
-    inner = jnp.asarray(np.where(training, fold, -1))
-    truth = jnp.asarray(np.where(training, labels.class_index, -1))
-    grid = recipe.density.lay_grid(features, training)
-    grid, features = jax.tree.map(jnp.asarray, (grid, features))
-    counts = recipe.density.count(grid, features, truth, inner, recipe.n_folds)
-    log_prior = _training_log_prior(recipe, labels.class_index[training], features.value.dtype)
-
-    keys = jax.random.split(key, 3)
+    grid = jax.tree.map(jnp.asarray, recipe.density.lay_grid(features, training))
+    data = _Data(
+        jax.tree.map(jnp.asarray, features),
+        jnp.asarray(np.where(training, labels.class_index, -1)),
+        jnp.asarray(np.where(training, fold, -1)),
+        _training_log_prior(recipe, labels.class_index[training], np.asarray(features.value).dtype),
+    )
+    counts = recipe.density.count(grid, data.features, data.truth, data.fold, recipe.n_folds)
     density = recipe.density.fit(grid, jax.tree.map(lambda c: c.sum(0), counts))
-    held_out, selection = _learn_penalty(
-        recipe, keys[0], grid, counts, features, log_prior, truth, inner
+    keys = jax.random.split(key, 3)
+    held_out, selection = _learn_penalty(recipe, keys[0], grid, counts, data)
+    weights, missing_weight, info = _learn_weights(
+        recipe, keys[1], data, held_out.single, selection.strength
     )
-    log_joint, strength = selection.log_joint, selection.strength
-    if recipe.objective == "f1":
-        log_joint = _held_out_f1(
-            recipe, keys[0], held_out.nested, log_prior, truth, inner, strength
-        )
-    weights, info = _learn_weights(
-        recipe, keys[1], log_prior, held_out.single, truth, jnp.asarray(training), strength
-    )
-    held_out_posterior = post.class_posterior(np.asarray(log_joint))
+    # Evolution may have weighed what is missing; then the densities are scored with that weight.
+    density = density._replace(log_missing=density.log_missing * missing_weight)
+    single = _with_missing_weight(held_out.single, data.features.observed, missing_weight)
     outlier = fit_reference(
-        np.asarray(held_out.single)[training],
+        np.asarray(single)[training],
         np.asarray(features.surveyed)[training],
         labels.class_index[training],
         np.asarray(recipe.model.alpha(weights)),
     )
     factor = np.ones(len(recipe.properties.classes))
     if recipe.decision == "f1":
-        seed = int(jax.random.randint(keys[2], (), 0, 2**31 - 1))
-        factor = fit_factor(
-            held_out_posterior[training],
-            labels.class_index[training],
-            labels.group[training],
-            recipe.focus,
-            seed,
-        )
+        log_joint = _held_out_scores(recipe, keys[0], data, held_out.nested, selection)
+        factor = _learn_rule(recipe, keys[2], log_joint, labels, training)
     report = FitReport(
-        float(strength),
+        float(selection.strength),
         recipe.strengths,
         tuple(map(float, selection.held_out_loss)),
         jax.tree.map(np.asarray, info),
-        held_out_posterior,
+        missing_weight,
     )
     return Classifier(density, weights, outlier, jnp.asarray(factor)), report
 
@@ -98,37 +97,91 @@ def _training_log_prior(recipe: Recipe, truth: np.ndarray, dtype):
 
 
 @partial(jax.jit, static_argnums=0)
-def _learn_penalty(recipe, key, grid, counts, features, log_prior, truth, fold):
-    held_out = out_of_fold(recipe.density, grid, counts, features, fold)
+def _learn_penalty(recipe, key, grid, counts, data: _Data):
+    held_out = out_of_fold(recipe.density, grid, counts, data.features, data.fold)
     strengths = jnp.asarray(recipe.strengths)
     selection = select_strength(
-        recipe.model, key, log_prior, held_out.nested, truth, fold, strengths
+        recipe.model, key, data.log_prior, held_out.nested, data.truth, data.fold, strengths
     )
     return held_out, selection
 
 
+def _learn_weights(recipe: Recipe, key, data: _Data, log_lik, strength):
+    """Weights, the exponent of P(missing | class), and how the search went."""
+    training = data.fold >= 0
+    if recipe.optimiser == "evolution":
+        return _evolve(recipe, key, data, log_lik, training)
+    weights, info = _descend(recipe, key, data, log_lik, training, strength)
+    return weights, 1.0, info
+
+
 @partial(jax.jit, static_argnums=0)
-def _learn_weights(recipe, key, log_prior, log_lik, truth, training, strength):
+def _descend(recipe: Recipe, key, data: _Data, log_lik, training, strength):
     row_weight = training.astype(log_lik.dtype)
-    data = (log_lik, truth, row_weight, strength)
-    weights, info = fit_from_starts(recipe.model, key, log_prior, *data, recipe.n_starts)
+    rows = (log_lik, data.truth, row_weight, strength)
+    weights, info = fit_from_starts(recipe.model, key, data.log_prior, *rows, recipe.n_starts)
     if recipe.objective == "f1":
-        weights, info = fit_f1(recipe.model, weights, *data, recipe.focus)
+        weights, info = fit_f1(recipe.model, weights, *rows, recipe.focus)
     return weights, info
 
 
+def _evolve(recipe: Recipe, key, data: _Data, log_lik, training):
+    like = recipe.model.init(key, log_lik)._replace(log_prior=data.log_prior)
+    seed = int(jax.random.randint(key, (), 0, 2**31 - 1))
+    observed, row_weight = data.features.observed, training.astype(log_lik.dtype)
+    rows = (log_lik, observed, data.truth, row_weight)
+    found = evolve_f1(recipe.model, like, *rows, recipe.focus, seed, recipe.search_missing)
+    x = _with_missing_weight(log_lik, observed, found.missing_weight)
+    weights, _ = _recalibrated(recipe, found.params, x, data.truth, row_weight)
+    return weights, found.missing_weight, found.info
+
+
 @partial(jax.jit, static_argnums=0)
-def _held_out_f1(recipe, key, nested, log_prior, truth, fold, strength):
-    """Scores of each row by F1 weights that never saw its fold."""
-    start = recipe.model.init(key, nested[0])._replace(log_prior=log_prior)
+def _recalibrated(recipe: Recipe, weights, log_lik, truth, row_weight):
+    return recalibrate(recipe.model, weights, log_lik, truth, row_weight)
+
+
+def _with_missing_weight(log_lik, observed, missing_weight: float):
+    """Log-likelihoods with the exponent of P(missing | class) applied."""
+    if missing_weight == 1.0:
+        return log_lik
+    return jnp.where(observed[..., None], log_lik, missing_weight * log_lik)
+
+
+def _held_out_scores(recipe: Recipe, key, data: _Data, nested, selection) -> Float[Array, "N C"]:
+    """Scores of each row by weights of the same objective that never saw its fold."""
+    if recipe.objective == "log_loss":
+        return selection.log_joint
+    if recipe.optimiser == "gradient":
+        return _held_out_f1(recipe, key, data, nested, selection.strength)
+    rows, parts = jnp.maximum(data.fold, 0), []
+    for j in range(recipe.n_folds):
+        others = (data.fold >= 0) & (data.fold != j)
+        weights, missing_weight, _ = _evolve(recipe, key, data, nested[j], others)
+        x = _with_missing_weight(nested[j], data.features.observed, missing_weight)
+        parts.append(recipe.model.log_joint(weights, x))
+    return jnp.stack(parts)[rows, jnp.arange(len(rows))]
+
+
+@partial(jax.jit, static_argnums=0)
+def _held_out_f1(recipe: Recipe, key, data: _Data, nested, strength):
+    start = recipe.model.init(key, nested[0])._replace(log_prior=data.log_prior)
 
     def one_fold(args):
         j, x = args
-        row_weight = ((fold >= 0) & (fold != j)).astype(x.dtype)
-        data = (x, truth, row_weight, strength)
-        weights, _ = fit_log_loss(recipe.model, start, *data)
-        weights, _ = fit_f1(recipe.model, weights, *data, recipe.focus)
+        row_weight = ((data.fold >= 0) & (data.fold != j)).astype(x.dtype)
+        rows = (x, data.truth, row_weight, strength)
+        weights, _ = fit_log_loss(recipe.model, start, *rows)
+        weights, _ = fit_f1(recipe.model, weights, *rows, recipe.focus)
         return recipe.model.log_joint(weights, x)
 
     log_joint = jax.lax.map(one_fold, (jnp.arange(nested.shape[0]), nested))  # [J, N, C]
-    return log_joint[jnp.maximum(fold, 0), jnp.arange(fold.shape[0])]
+    return log_joint[jnp.maximum(data.fold, 0), jnp.arange(data.fold.shape[0])]
+
+
+def _learn_rule(recipe: Recipe, key, log_joint, labels: Labels, training) -> np.ndarray:
+    """Factors of the decision rule from held-out scores."""
+    seed = int(jax.random.randint(key, (), 0, 2**31 - 1))
+    held_out = post.class_posterior(np.asarray(log_joint)[training])
+    truth, group = labels.class_index[training], labels.group[training]
+    return fit_factor(held_out, truth, group, recipe.focus, seed)

@@ -39,6 +39,14 @@ class Model(NamedTuple):
     penalty: Callable[[Params], Float[Array, ""]] | None = None  # what shrinkage costs, unscaled
 
 
+class Box(NamedTuple):
+    """The free numbers of a model as one vector between limits, for searches without gradient."""
+
+    low: tuple[float, ...]  # P; tuples, so that a model can be a static argument of jit
+    high: tuple[float, ...]  # P
+    params: Callable[[Params, Float[Array, "P"]], Params]  # (any params of the model, vector)
+
+
 class ClassModel(NamedTuple):
     """A model whose K are classes and whose scores are sums of named terms."""
 
@@ -48,3 +56,4 @@ class ClassModel(NamedTuple):
     contributions: Callable[[Params, Float[Array, "N F C"]], Float[Array, "N F C"]]
     alpha: Callable[[Params], Float[Array, "F C"]]  # non-negative weight of property and class
     rescale: Callable[..., Params]  # (params, log temperature, added offset[C]) -> params
+    box: Box

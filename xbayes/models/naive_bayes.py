@@ -20,10 +20,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from xbayes.models.base import ClassModel
+from xbayes.models.base import Box, ClassModel
 
 SOFTPLUS_ONE = 0.5413  # softplus of it is 1
 KINDS = ("category", "property", "property_class", "matrix")
+MOST_ALPHA = 10.0  # where the published search ends (Tranin et al. 2022)
+MOST_MIXING = MOST_OFFSET = 5.0
 
 
 class NaiveBayesParams(NamedTuple):
@@ -98,7 +100,33 @@ def naive_bayes(
             cost += (params.mixing**2).sum()
         return cost
 
-    return ClassModel(init, log_joint, penalty, contributions, alpha, _rescaled)
+    box = _box(weights, n_categories, n_features, n_classes, offsets)
+    return ClassModel(init, log_joint, penalty, contributions, alpha, _rescaled, box)
+
+
+def _box(weights: str, n_categories: int, n_features: int, n_classes: int, offsets: bool) -> Box:
+    """Alpha in [0, 10] as published; the numbers that the other kinds add, within +-5."""
+    free: list[tuple[str, tuple[int, ...], float, float]] = [
+        {
+            "category": ("raw_category", (n_categories,), 0.0, MOST_ALPHA),
+            "property_class": ("raw_class", (n_features, n_classes), 0.0, MOST_ALPHA),
+        }.get(weights, ("raw_property", (n_features,), 0.0, MOST_ALPHA))
+    ]
+    if weights == "matrix":
+        free.append(("mixing", (n_features, n_classes, n_classes), -MOST_MIXING, MOST_MIXING))
+    if offsets:
+        free.append(("offset", (n_classes,), -MOST_OFFSET, MOST_OFFSET))
+    sizes = [int(np.prod(shape)) for _, shape, _, _ in free]
+
+    def params(like, vector):
+        values, parts = {}, jnp.split(vector, np.cumsum(sizes)[:-1])
+        for (name, shape, low, _), part in zip(free, parts, strict=True):
+            part = part.reshape(shape)
+            values[name] = _inverse_softplus(jnp.maximum(part, 1e-6)) if low == 0 else part
+        return like._replace(**values)
+
+    low, high = (tuple(np.repeat([f[end] for f in free], sizes).tolist()) for end in (2, 3))
+    return Box(low, high, params)
 
 
 def _random_start(key, n_categories: int, n_features: int, n_classes: int) -> NaiveBayesParams:
