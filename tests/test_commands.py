@@ -81,6 +81,9 @@ def test_metrics(run):
     assert (
         metrics["in_sample"]["log_loss"]["value"] < metrics["cross_validated"]["log_loss"]["value"]
     )
+    assert set(metrics["outlier"]) == {"0.05", "0.01"}
+    for share in metrics["outlier"].values():
+        assert share["lo"] <= share["value"] <= share["hi"]
     # Re-weighted confusion follows the proportions asked for.
     rows = np.array(metrics["prior_weighted"]["confusion"]).sum(1)
     np.testing.assert_allclose(rows / rows.sum(), [0.66, 0.25, 0.07, 0.02], atol=1e-6)
@@ -240,6 +243,17 @@ def test_the_f1_rule_and_objective(setting, run, sky, folder, capsys):
     assert same == (setting == "decision=f1")
     np.testing.assert_allclose(columns(tuned, "p_").sum(1), 1.0, rtol=1e-12)
     assert (np.asarray(plain["prediction"]) != np.asarray(tuned["prediction"])).any()
+
+
+def test_simulate_a_preset(tmp_path, capsys):
+    out = tmp_path / "sky.parquet"
+    assert xbayes(capsys, "simulate", "--out", out, "--preset", "csc")[0] == 0
+    label = np.asarray(read_catalog(out)["Class"])
+    assert [int((label == name).sum()) for name in CLASSES] == [1197, 965, 74, 34]
+    other = ["simulate", "--out", tmp_path / "a.csv", "--preset"]
+    refused(capsys, *other, "csc", "-n", 5, says=["give one of the two"])
+    refused(capsys, *other, "2sxp", says=["did you mean '2sxps'"])
+    assert not (tmp_path / "a.csv").exists()
 
 
 def test_simulate_writes_detections_too(tmp_path, capsys):

@@ -111,7 +111,14 @@ def classify(
 @app.command(rich_help_panel=CATALOGUES)
 def simulate(
     out: Annotated[Path, typer.Option(help="Table to write: .fits .vot .xml .ecsv .csv .parquet.")],
-    n: Annotated[int, typer.Option("-n", help="Number of sources.")] = 3000,
+    n: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option("-n", help="Number of sources; 3000 without --preset."),
+    ] = None,
+    preset: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="The class counts of a published sample: 4xmm, 2sxps or csc."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the random numbers.")] = 1,
     detections: Annotated[
         Optional[Path],  # noqa: UP045
@@ -121,11 +128,12 @@ def simulate(
 ) -> None:
     """Simulate a catalogue of labelled sources, one row each, with known truth.
 
-    Example: `xbayes simulate --out sky.fits -n 10000 --detections detections.fits`
+    Examples: `xbayes simulate --out sky.fits -n 10000 --detections detections.fits`,
+    `xbayes simulate --out sky.fits --preset 4xmm`
     """
     from xbayes import commands
 
-    commands.simulate(out, n, seed, detections, overwrite)
+    commands.simulate(out, n, preset, seed, detections, overwrite)
 
 
 def _stop(number: int, _frame: object) -> None:

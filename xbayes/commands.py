@@ -22,6 +22,8 @@ BLOCKS = {
     "prior_weighted": "held out, re-weighted",
 }
 
+SIMULATED = 3000  # sources, where nobody says how many
+
 
 def demo(out: Path, seed: int, overwrite: bool, reporter: Reporter) -> None:
     """Simulate next to the run, run the demo config on it."""
@@ -32,7 +34,7 @@ def demo(out: Path, seed: int, overwrite: bool, reporter: Reporter) -> None:
     catalog = out.with_name(out.name + "-catalog.fits")
     catalog.parent.mkdir(parents=True, exist_ok=True)
     check_folder(out, overwrite)
-    write_catalog(simulate_catalog(3000, seed), catalog, overwrite=True)
+    write_catalog(simulate_catalog(SIMULATED, seed), catalog, overwrite=True)
     _experiment(config, catalog, out, overwrite, reporter)
 
 
@@ -85,13 +87,22 @@ def classify(
         Console(stderr=True).print(f"{len(table)} sources classified: {out}", highlight=False)
 
 
-def simulate(out: Path, n: int, seed: int, detections: Path | None, overwrite: bool) -> None:
+def simulate(
+    out: Path,
+    n: int | None,
+    preset: str | None,
+    seed: int,
+    detections: Path | None,
+    overwrite: bool,
+) -> None:
     """Write a simulated catalogue, and its detections where asked for."""
     for path in filter(None, (out, detections)):
         check_output(path, overwrite)
     if detections == out:
         raise InputError(f"--out and --detections both name {out}; give two files")
-    catalog = simulate_catalog(n, seed)
+    if n is None and preset is None:
+        n = SIMULATED
+    catalog = simulate_catalog(n, seed, preset)
     write_catalog(catalog, out, overwrite)
     if detections is not None:
         write_catalog(simulate_detections(catalog, seed), detections, overwrite)

@@ -9,6 +9,7 @@ from xbayes.evaluate.scores import (
     calibrated_ece_quantile,
     class_weights,
     confusion,
+    paired_differences,
     score,
 )
 
@@ -110,6 +111,36 @@ def coverage(group_size, by_group):
         interval = score(p, CLASSES, 200, seed)["accuracy"]
         inside += interval["lo"] <= truth <= interval["hi"]
     return inside
+
+
+def test_paired_differences_are_of_the_same_draws():
+    """What both get wrong drops out: the interval is narrower than that of two free samples."""
+    rng = np.random.default_rng(4)
+    n, classes = 600, ("a", "b")
+    truth = rng.integers(0, 2, n)
+    wrong = rng.random(n) < 0.3
+    top = rng.uniform(0.6, 0.9, n)
+    chosen = np.where(wrong, 1 - truth, truth)
+    better = np.where(rng.random(n) < 0.1, truth, chosen)
+
+    def predictions(prediction):
+        posterior = np.where(np.eye(2)[prediction] > 0, top[:, None], 1 - top[:, None])
+        return Predictions(truth, posterior, prediction, np.arange(n), np.ones(n))
+
+    first, second = predictions(chosen), predictions(better)
+    got = paired_differences(first, second, classes, 500, 0)
+    own = [score(p, classes, 500, 0) for p in (first, second)]
+    for name in ("f1", "log_loss"):
+        one, two = (block[name]["b"] if name == "f1" else block[name] for block in own)
+        change = got[name]["b"] if name == "f1" else got[name]
+        assert change["value"] == pytest.approx(two["value"] - one["value"])
+        free = np.hypot(one["hi"] - one["lo"], two["hi"] - two["lo"])
+        assert change["lo"] < change["value"] < change["hi"]
+        assert change["hi"] - change["lo"] < 0.7 * free
+    same = paired_differences(first, first, classes, 50, 0)
+    assert same["f1"]["a"] == {"value": 0.0, "lo": 0.0, "hi": 0.0}
+    with pytest.raises(ValueError, match="same sources"):
+        paired_differences(first, second._replace(truth=1 - truth), classes, 50, 0)
 
 
 @pytest.mark.slow

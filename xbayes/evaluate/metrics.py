@@ -10,6 +10,8 @@ from xbayes.evaluate.scores import Predictions, class_weights, score
 from xbayes.posterior import with_prior
 from xbayes.types import Labels
 
+LEVELS = {0.05: 1, 0.01: 500}  # of the tail probability, from so many held-out sources on
+
 
 def measure(config: Config, labels: Labels, products: Products, held_out: CrossValidation) -> dict:
     """Scores of the labelled rows: in sample, held out, held out under the sky's proportions.
@@ -31,7 +33,26 @@ def measure(config: Config, labels: Labels, products: Products, held_out: CrossV
         "prior_weighted": score(_under_proportions(config, pooled, held_out), classes, **options),
         "proportions": dict(zip(classes, _proportions(config, truth).tolist(), strict=True)),
         "penalty": [fit.strength for fit in held_out.fits],
+        "outlier": false_alarms(held_out.products[0].outlier_p),
     }
+
+
+def false_alarms(outlier_p: Float[np.ndarray, "N"]) -> dict[str, dict]:
+    """Per level, how many ordinary held-out sources are at or below it, and what chance allows.
+
+    `lo`, `hi` hold 95 % of the binomial chance of a share. The level 0.01 needs 500 sources, to
+    expect five of them below it.
+    """
+    from scipy.stats import binom
+
+    n = len(outlier_p)
+    levels = [level for level, least in LEVELS.items() if n >= least]
+    alarms = {}
+    for level in levels:
+        low, high = binom.ppf([0.025, 0.975], n, level) / n
+        share = float((outlier_p <= level).mean())
+        alarms[str(level)] = {"value": share, "lo": float(low), "hi": float(high), "n": n}
+    return alarms
 
 
 def pool_repeats(held_out: CrossValidation, labels: Labels) -> Predictions:

@@ -41,12 +41,13 @@ def fit_f1(
     row_weight: Float[Array, "N"],
     strength: Float[Array, ""] | float,
     focus: int,
+    stages: tuple[float, ...] = SHARPNESS,
 ) -> tuple[Params, GradientInfo]:
     """Parameters of best penalised F1 near the log-loss optimum `start`, recalibrated."""
     total = jnp.maximum(row_weight.sum(), 1.0)
     is_focus = class_index == focus
     params = start
-    for sharpness in SHARPNESS:
+    for sharpness in stages:
 
         def loss(params, sharpness=sharpness):
             gained = smooth_f1(model.log_joint(params, x), is_focus, row_weight, focus, sharpness)

@@ -77,6 +77,7 @@ def sentences(context: ReportContext) -> list[str]:
         *(_of_class(name, held_out) for name in context.classes),
         log_loss,
         _of_calibration(held_out["ece"]),
+        *_of_alarms(metrics.get("outlier", {})),
     ]
 
 
@@ -107,6 +108,20 @@ def _of_calibration(ece: Mapping) -> str:
         f"The probabilities are not calibrated: the expected calibration error is {value}, above "
         f"the {limit} that a perfectly calibrated model exceeds one time in twenty."
     )
+
+
+def _of_alarms(alarms: Mapping) -> list[str]:
+    """Whether as many ordinary sources look strange as the level promises."""
+    texts = []
+    for level, share in alarms.items():
+        inside = share["lo"] <= share["value"] <= share["hi"]
+        verdict = "as many as promised" if inside else "not what was promised"
+        texts.append(
+            f"{100 * share['value']:.1f} % of the {share['n']:,} held-out sources have outlier_p "
+            f"at or below {level}: {verdict} (chance allows {100 * share['lo']:.1f} to "
+            f"{100 * share['hi']:.1f} %)."
+        )
+    return texts
 
 
 def score_tables(context: ReportContext) -> ScoreTables:

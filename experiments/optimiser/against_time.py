@@ -1,0 +1,192 @@
+"""XRB F1 against the seconds spent learning: python experiments/optimiser/against_time.py [OUT].
+
+Five outer folds of the real sources; the likelihoods are computed beforehand, the penalty is fixed,
+and compilation is not counted.
+"""
+
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
+
+from xbayes.catalog.splits import stratified_folds
+from xbayes.classifier import build_recipe
+from xbayes.config import catalog_path
+from xbayes.config_file import load_config
+from xbayes.evaluate.cross_validate import inner_folds
+from xbayes.infer.evolution import evolve_f1, f1_of
+from xbayes.infer.f1 import SHARPNESS, fit_f1
+from xbayes.infer.gradient import fit_log_loss
+from xbayes.infer.out_of_fold import out_of_fold
+from xbayes.models.naive_bayes import KINDS, naive_bayes
+from xbayes.report.style import styled
+from xbayes.run import load_training, use_precision
+from xbayes.types import Features
+
+ROOT = Path(__file__).parents[2]
+SEED, PENALTY = 21, 10.0
+BUDGETS = (2, 5, 10, 20, 40, 80, 160, 300)  # steps of the log loss
+LOOKS = {"gradient": "#0072B2", "evolution": "#D55E00"}
+
+
+class Fold(NamedTuple):
+    """Log-likelihoods of one outer fold's training rows, out of fold, and of its test rows."""
+
+    x: jnp.ndarray  # [N, F, C]
+    observed: jnp.ndarray
+    truth: jnp.ndarray
+    test: jnp.ndarray
+    test_truth: np.ndarray
+    log_prior: jnp.ndarray
+
+
+class Point(NamedTuple):
+    """Where a search is after some seconds."""
+
+    seconds: float
+    training_f1: float
+    chosen: np.ndarray  # of the test rows, those given to the class
+
+
+def prepare() -> tuple[list[Fold], tuple[int, ...], int]:
+    """The outer folds, the category of each property, and the class whose F1 counts."""
+    config = load_config(ROOT / "configs/chandra_sources.yaml", [f"seed={SEED}"])
+    use_precision(config)
+    training = load_training(config, catalog_path(config))
+    rows = np.flatnonzero(training.labels.class_index >= 0)
+    features = Features(*(np.asarray(a)[rows] for a in training.features))
+    truth, group = training.labels.class_index[rows], training.labels.group[rows]
+    recipe = build_recipe(training.config)
+    outer = stratified_folds(truth, group, 5, SEED)
+    folds = []
+    for k in range(5):
+        kept = outer != k
+        inner = inner_folds(truth, group, kept, recipe.n_folds, SEED + k)
+        grid = jax.tree.map(jnp.asarray, recipe.density.lay_grid(features, kept))
+        arrays = jax.tree.map(jnp.asarray, features)
+        labels = jnp.asarray(np.where(kept, truth, -1)), jnp.asarray(inner)
+        counts = recipe.density.count(grid, arrays, *labels, recipe.n_folds)
+        single = out_of_fold(recipe.density, grid, counts, arrays, labels[1]).single
+        density = recipe.density.fit(grid, jax.tree.map(lambda c: c.sum(0), counts))
+        whole = recipe.density.log_lik(density, arrays)
+        prior = jnp.log(jnp.bincount(truth[kept], length=4) / kept.sum())
+        seen = jnp.asarray(features.observed[kept])
+        folds.append(
+            Fold(single[kept], seen, jnp.asarray(truth[kept]), whole[~kept], truth[~kept], prior)
+        )
+    return folds, recipe.properties.category, recipe.focus
+
+
+def by_gradient(model, fold: Fold, focus: int) -> list[Point]:
+    """Log loss with ever more steps, then the annealing stage by stage."""
+    start = model.init(jax.random.key(0), fold.x)._replace(log_prior=fold.log_prior)
+    data = (fold.x, fold.truth, jnp.ones(len(fold.truth)), PENALTY)
+    searches = [partial(fit_log_loss, model, start, *data, max_steps=n) for n in BUDGETS]
+
+    def annealed(stages):
+        optimum = fit_log_loss(model, start, *data)[0]
+        return fit_f1(model, optimum, *data, focus, stages)
+
+    searches += [partial(annealed, SHARPNESS[:n]) for n in range(1, len(SHARPNESS) + 1)]
+    points = []
+    for search in searches:
+        compiled = jax.jit(search).lower().compile()
+        started = time.perf_counter()
+        params, _ = jax.block_until_ready(compiled())
+        points.append(point(model, fold, focus, params, time.perf_counter() - started))
+    return points
+
+
+def by_evolution(model, fold: Fold, focus: int) -> list[Point]:
+    """The best after each generation."""
+    like = model.init(jax.random.key(0), fold.x)._replace(log_prior=fold.log_prior)
+    rows = (fold.x, fold.observed, fold.truth, jnp.ones(len(fold.truth)))
+    best: list = []
+    started = time.perf_counter()
+    evolve_f1(
+        model,
+        like,
+        *rows,
+        focus,
+        SEED,
+        watch=lambda params, _: best.append((time.perf_counter() - started, params)),
+    )
+    # The first generation holds the compilation; the others tell how long it really takes.
+    usual = np.median(np.diff([seconds for seconds, _ in best]))
+    late = best[0][0] - usual
+    return [point(model, fold, focus, params, seconds - late) for seconds, params in best]
+
+
+def point(model, fold: Fold, focus: int, params, seconds: float) -> Point:
+    """What these weights do on the training part, and what they choose of the test part."""
+    scores = model.log_joint(params, fold.x)
+    own = f1_of(scores, fold.truth, jnp.ones(len(fold.truth)), focus)
+    chosen = np.asarray(model.log_joint(params, fold.test)).argmax(-1) == focus
+    return Point(seconds, float(own), chosen)
+
+
+def pooled(runs: list[list[Point]], folds: list[Fold], focus: int) -> np.ndarray:
+    """Seconds, training F1 (mean) and pooled held-out F1, once all folds have begun."""
+    times = np.unique([p.seconds for run in runs for p in run])
+    rows = []
+    for now in times[times >= max(run[0].seconds for run in runs)]:
+        latest = [[p for p in run if p.seconds <= now][-1] for run in runs]
+        hit = sum(
+            (p.chosen & (f.test_truth == focus)).sum() for p, f in zip(latest, folds, strict=True)
+        )
+        total = sum(p.chosen.sum() for p in latest) + sum(
+            (f.test_truth == focus).sum() for f in folds
+        )
+        rows.append((now, np.mean([p.training_f1 for p in latest]), 2 * hit / total))
+    return np.array(rows)
+
+
+@styled
+def draw(curves: dict[str, dict[str, np.ndarray]]) -> Figure:
+    """One panel a kind of weights."""
+    figure = Figure((9.0, 6.4), layout="constrained")
+    for axes, (kind, by_method) in zip(
+        figure.subplots(2, 2, sharey=True).flat, curves.items(), strict=True
+    ):
+        for method, curve in by_method.items():
+            axes.plot(curve[:, 0], curve[:, 2], color=LOOKS[method], label=f"{method}, held out")
+            axes.plot(
+                *(curve[:, 0], curve[:, 1]),
+                color=LOOKS[method],
+                linestyle=(0, (4, 2)),
+                label=f"{method}, on its own rows",
+            )
+        axes.set(title=f"weights: {kind}", xlabel="seconds of learning", xscale="log")
+        axes.set(ylabel="XRB F1", ylim=(0.4, 1.0))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.grid(color="#E3E7EA", linewidth=0.6)
+    handles, names = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=4)
+    return figure
+
+
+def main(out: Path) -> None:
+    """Draw the figure, and print where each search ends."""
+    out.mkdir(parents=True, exist_ok=True)
+    folds, category, focus = prepare()
+    curves: dict[str, dict[str, np.ndarray]] = {}
+    print("| weights | search | s | F1 on its own rows | F1 held out |\n|---|---|---|---|---|")
+    for kind in KINDS:
+        model = naive_bayes(category, 4, kind)
+        for method, search in (("gradient", by_gradient), ("evolution", by_evolution)):
+            curve = pooled([search(model, fold, focus) for fold in folds], folds, focus)
+            curves.setdefault(kind, {})[method] = curve
+            seconds, own, held_out = curve[-1]
+            print(f"| {kind} | {method} | {seconds:.1f} | {own:.3f} | {held_out:.3f} |", flush=True)
+    draw(curves).savefig(out / "f1_against_time.png", dpi=150)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "runs/optimiser"))

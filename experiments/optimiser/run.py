@@ -1,0 +1,134 @@
+"""Ways to learn the weights, held out: python experiments/optimiser/run.py [OUT]."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from xbayes.catalog.simulate import simulate_catalog
+from xbayes.catalog.write import write_catalog
+from xbayes.classifier import build_recipe
+from xbayes.config import Config, catalog_path
+from xbayes.config_file import load_config
+from xbayes.decision import decide
+from xbayes.evaluate.cross_validate import cross_validate
+from xbayes.evaluate.scores import Predictions, paired_differences, score
+from xbayes.models.naive_bayes import KINDS
+from xbayes.progress import Reporter
+from xbayes.run import Training, load_training, use_precision
+
+ROOT = Path(__file__).parents[2]
+SEED = 21  # folds that no choice was made on
+LEARNERS = {
+    "log loss": ["decision=f1"],
+    "gradient F1": ["model.objective=f1", "decision=f1"],
+    "evolution F1": ["model.objective=f1", "model.optimiser=evolution"],
+}
+BOOTSTRAP = 2000
+
+
+class Row(NamedTuple):
+    """One line of the table."""
+
+    kind: str
+    name: str
+    held_out: Predictions
+    seconds: float  # of one cross-validation, compilation included
+
+
+def chandra(kind: str, settings: list[str]) -> tuple[Config, Path]:
+    """The real sources."""
+    extra = [f"model.weights={kind}", f"seed={SEED}", *settings]
+    config = load_config(ROOT / "configs/chandra_sources.yaml", extra)
+    return config, catalog_path(config)
+
+
+def simulated(kind: str, settings: list[str], out: Path) -> tuple[Config, Path]:
+    """The simulated sky, as large and as rare in XRB as the real sources are."""
+    path = out / "sky.parquet"
+    if not path.exists():
+        out.mkdir(parents=True, exist_ok=True)
+        write_catalog(simulate_catalog(3000, SEED), path)
+    own = [f"model.weights={kind}", f"seed={SEED}", "model.penalty=auto", "validation.folds=5"]
+    own += ["validation.inner_folds=5", *settings]
+    return load_config(ROOT / "configs/demo.yaml", own), path
+
+
+def held_out(training: Training) -> tuple[Predictions, Predictions, float]:
+    """Predictions by the most probable class and by the rule of the config, and the seconds."""
+    started = time.monotonic()
+    labels, validation = training.labels, training.config.validation
+    recipe = build_recipe(training.config)
+    key = jax.random.fold_in(jax.random.key(training.config.seed), 0)
+    result = cross_validate(
+        recipe, training.features, labels, key, validation.folds, seed=training.config.seed
+    )
+    truth, group = labels.class_index[result.rows], labels.group[result.rows]
+    posterior = result.products[0].posterior
+    chosen = (posterior.argmax(-1), decide(posterior, result.factor[0]))
+    both = [Predictions(truth, posterior, c, group, np.ones(len(truth))) for c in chosen]
+    return both[0], both[1], time.monotonic() - started
+
+
+def rows_of(catalogue: str, out: Path, progress: Reporter) -> tuple[list[Row], tuple[str, ...]]:
+    """Every learner for every kind of weights on one catalogue."""
+    rows: list[Row] = []
+    classes: tuple[str, ...] = ()
+    for k, kind in enumerate(KINDS):
+        for n, (name, settings) in enumerate(LEARNERS.items()):
+            progress((3 * k + n) / 12, f"{catalogue}, {kind}, {name}")
+            source = (
+                chandra(kind, settings) if catalogue == "real" else simulated(kind, settings, out)
+            )
+            use_precision(source[0])
+            training = load_training(*source)
+            classes = tuple(training.config.taxonomy.classes)
+            plain, ruled, seconds = held_out(training)
+            rows.append(Row(kind, name, plain, seconds))
+            if training.config.decision == "f1":
+                rows.append(Row(kind, f"{name}, rule", ruled, seconds))
+            jax.clear_caches()
+    return rows, classes
+
+
+def cell(entry: dict, sign: str = "") -> str:
+    """Value and 90 % interval."""
+    return f"{entry['value']:{sign}.3f} ({entry['lo']:{sign}.3f} to {entry['hi']:{sign}.3f})"
+
+
+def table(rows: list[Row], classes: tuple[str, ...]) -> list[str]:
+    """Markdown; differences are against log loss without the rule, of the same kind of weights."""
+    titles = ["weights", "learned for", "XRB F1", "difference", "log loss", "difference", "s"]
+    lines = [f"| {' | '.join(titles)} |", "|" + "---|" * len(titles)]
+    for row in rows:
+        first = next(r for r in rows if r.kind == row.kind)
+        own = score(row.held_out, classes, BOOTSTRAP, 0)
+        change = paired_differences(first.held_out, row.held_out, classes, BOOTSTRAP, 0)
+        cells = [cell(own["f1"]["XRB"]), cell(change["f1"]["XRB"], "+")]
+        cells += [cell(own["log_loss"]), cell(change["log_loss"], "+")]
+        if row is first:
+            cells[1] = cells[3] = ""
+        lines.append(f"| {row.kind} | {row.name} | {' | '.join(cells)} | {row.seconds:.0f} |")
+    return lines
+
+
+def main(out: Path) -> None:
+    """Print both tables and keep them in `out`."""
+    out.mkdir(parents=True, exist_ok=True)
+    text = []
+    with Reporter() as progress:
+        for catalogue in ("real", "simulated"):
+            rows, classes = rows_of(catalogue, out, progress)
+            text += [f"### {catalogue} sources", "", *table(rows, classes), ""]
+            counts = np.bincount(rows[0].held_out.truth, minlength=len(classes))
+            text.append(json.dumps(dict(zip(classes, counts.tolist(), strict=True))) + "\n")
+            (out / "tables.md").write_text("\n".join(text))
+    print("\n".join(text))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "runs/optimiser"))

@@ -1,0 +1,137 @@
+"""False alarms and power of the outlier measure: python experiments/outlier/run.py [SEED]."""
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import jax
+import numpy as np
+from scipy.stats import binom
+
+from xbayes.catalog.splits import stratified_folds
+from xbayes.classifier import build_recipe, classify
+from xbayes.config import catalog_path
+from xbayes.config_file import load_config
+from xbayes.evaluate.cross_validate import inner_folds
+from xbayes.fit import fit_classifier
+from xbayes.run import Training, load_training, use_precision
+from xbayes.types import Features, Labels
+
+CONFIG = Path(__file__).parents[2] / "configs/chandra_sources.yaml"
+LEVELS = (0.05, 0.01)
+Injection = Callable[[Features, Features, np.random.Generator], Features]
+
+
+def shifted(n_properties: int, by: float) -> Injection:
+    """Some measured properties of each source moved by `by` standard deviations, up or down."""
+
+    def inject(test: Features, training: Features, rng: np.random.Generator) -> Features:
+        seen = np.where(training.observed, training.value, np.nan)
+        spread = np.nan_to_num(np.nanstd(seen, axis=0))
+        order = np.argsort(np.where(test.observed, rng.random(test.value.shape), 2.0), axis=1)
+        chosen = (order.argsort(axis=1) < n_properties) & test.observed
+        sign = rng.choice([-1.0, 1.0], test.value.shape)
+        return test._replace(value=test.value + chosen * sign * by * spread)
+
+    return inject
+
+
+def chimera(test: Features, training: Features, rng: np.random.Generator) -> Features:
+    """Every measured value taken from another source, each property from another one."""
+    value = test.value.copy()
+    for f in range(value.shape[1]):
+        own, pool = test.observed[:, f], training.value[training.observed[:, f], f]
+        value[own, f] = rng.choice(pool, own.sum())
+    return test._replace(value=value)
+
+
+INJECTIONS: dict[str, Injection] = {
+    "as they are (false alarms)": lambda test, training, rng: test,
+    "one property off by 3 standard deviations": shifted(1, 3.0),
+    "one property off by 6": shifted(1, 6.0),
+    "three properties off by 3": shifted(3, 3.0),
+    "five properties off by 3": shifted(5, 3.0),
+    "chimera: every value from another source": chimera,
+}
+
+
+def folds(training: Training, labels: Labels) -> Iterator[tuple]:
+    """Classifiers and the rows they never saw."""
+    config, truth = training.config, labels.class_index
+    recipe = build_recipe(config)
+    outer = stratified_folds(truth, labels.group, config.validation.folds, config.seed)
+    for k in range(config.validation.folds):
+        inner = inner_folds(truth, labels.group, outer != k, recipe.n_folds, config.seed + k)
+        key = jax.random.fold_in(jax.random.key(config.seed), k)
+        yield recipe, fit_classifier(recipe, training.features, labels, inner, key)[0], outer == k
+
+
+def rows_of(features: Features, rows: np.ndarray) -> Features:
+    """Some rows."""
+    return Features(*(np.asarray(a)[rows] for a in features))
+
+
+def flagged(training: Training) -> dict[str, np.ndarray]:
+    """Tail probabilities of held-out sources, and of the strange ones made of them."""
+    rng = np.random.default_rng(training.config.seed)
+    pooled: dict[str, list] = {name: [] for name in INJECTIONS}
+    for recipe, classifier, test in folds(training, training.labels):
+        parts = [rows_of(training.features, rows) for rows in (test, ~test)]
+        for name, inject in INJECTIONS.items():
+            pooled[name].append(classify(recipe, classifier, inject(*parts, rng)).outlier_p)
+    return {name: np.concatenate(parts) for name, parts in pooled.items()}
+
+
+def unknown_class(training: Training, name: str) -> np.ndarray:
+    """Tail probabilities of the sources of one class, by classifiers that know all the others."""
+    classes = list(training.config.taxonomy.classes)
+    left_out = classes.index(name)
+    taxonomy = training.config.taxonomy
+    others = {c: labels for c, labels in taxonomy.classes.items() if c != name}
+    config = training.config.model_copy(
+        update={"taxonomy": taxonomy.model_copy(update={"classes": others}), "f1_class": None}
+    )
+    truth = training.labels.class_index
+    known = np.where(truth > left_out, truth - 1, np.where(truth == left_out, -1, truth))
+    kept = training.labels.class_index != left_out
+    rest = training._replace(
+        config=config,
+        features=rows_of(training.features, kept),
+        labels=Labels(known[kept], training.labels.group[kept]),
+    )
+    recipe, classifier, _ = next(folds(rest, rest.labels))
+    return classify(recipe, classifier, rows_of(training.features, ~kept)).outlier_p
+
+
+def line(name: str, outlier_p: np.ndarray) -> str:
+    """Share at or below each level, with the 95 % binomial interval of the level."""
+    cells = []
+    for level in LEVELS:
+        low, high = binom.ppf([0.025, 0.975], len(outlier_p), level) / len(outlier_p)
+        share = (outlier_p <= level).mean()
+        cells.append(f"{share:.3f}" + (f" ({low:.3f} to {high:.3f})" if "false" in name else ""))
+    return f"| {name} | {len(outlier_p)} | {' | '.join(cells)} |"
+
+
+def main(seed: int) -> None:
+    """Print the table."""
+    config = load_config(CONFIG, [f"seed={seed}"])
+    use_precision(config)
+    training = load_training(config, catalog_path(config))
+    labelled = training.labels.class_index >= 0
+    training = training._replace(
+        features=rows_of(training.features, labelled),
+        labels=Labels(*(a[labelled] for a in training.labels)),
+    )
+    print(f"| sources | n | {' | '.join(f'outlier_p <= {level}' for level in LEVELS)} |")
+    print("|---|---|---|---|")
+    for name, outlier_p in flagged(training).items():
+        print(line(name, outlier_p), flush=True)
+    for name in training.config.taxonomy.classes:
+        print(
+            line(f"{name}, by classifiers that never heard of them", unknown_class(training, name))
+        )
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 31)
