@@ -37,13 +37,13 @@ LOOKS = {"gradient": "#0072B2", "evolution": "#D55E00"}
 
 
 class Fold(NamedTuple):
-    """Log-likelihoods of one outer fold's training rows, out of fold, and of its test rows."""
+    """One outer fold; all of them have the shape of the whole sample, so that JAX compiles once."""
 
-    x: jnp.ndarray  # [N, F, C]
+    x: jnp.ndarray  # [N, F, C] log-likelihoods of the training rows, out of fold
     observed: jnp.ndarray
     truth: jnp.ndarray
-    test: jnp.ndarray
-    test_truth: np.ndarray
+    training: jnp.ndarray  # row weight: 1 or, in the test part, 0
+    whole: jnp.ndarray  # [N, F, C] log-likelihoods by densities of the whole training part
     log_prior: jnp.ndarray
 
 
@@ -77,37 +77,36 @@ def prepare() -> tuple[list[Fold], tuple[int, ...], int]:
         density = recipe.density.fit(grid, jax.tree.map(lambda c: c.sum(0), counts))
         whole = recipe.density.log_lik(density, arrays)
         prior = jnp.log(jnp.bincount(truth[kept], length=4) / kept.sum())
-        seen = jnp.asarray(features.observed[kept])
-        folds.append(
-            Fold(single[kept], seen, jnp.asarray(truth[kept]), whole[~kept], truth[~kept], prior)
-        )
+        here = jnp.asarray(kept, single.dtype)
+        folds.append(Fold(single, arrays.observed, jnp.asarray(truth), here, whole, prior))
     return folds, recipe.properties.category, recipe.focus
 
 
-def by_gradient(model, fold: Fold, focus: int) -> list[Point]:
+def by_gradient(model, folds: list[Fold], focus: int) -> list[list[Point]]:
     """Log loss with ever more steps, then the annealing stage by stage."""
-    start = model.init(jax.random.key(0), fold.x)._replace(log_prior=fold.log_prior)
-    data = (fold.x, fold.truth, jnp.ones(len(fold.truth)), PENALTY)
-    searches = [partial(fit_log_loss, model, start, *data, max_steps=n) for n in BUDGETS]
 
-    def annealed(stages):
-        optimum = fit_log_loss(model, start, *data)[0]
-        return fit_f1(model, optimum, *data, focus, stages)
+    def descend(fold: Fold, steps: int = BUDGETS[-1], stages: tuple[float, ...] = ()):
+        start = model.init(jax.random.key(0), fold.x)._replace(log_prior=fold.log_prior)
+        data = (fold.x, fold.truth, fold.training, PENALTY)
+        params, _ = fit_log_loss(model, start, *data, max_steps=steps)
+        return fit_f1(model, params, *data, focus, stages)[0] if stages else params
 
-    searches += [partial(annealed, SHARPNESS[:n]) for n in range(1, len(SHARPNESS) + 1)]
-    points = []
+    searches = [partial(descend, steps=steps) for steps in BUDGETS]
+    searches += [partial(descend, stages=SHARPNESS[:n]) for n in range(1, len(SHARPNESS) + 1)]
+    points: list[list[Point]] = [[] for _ in folds]
     for search in searches:
-        compiled = jax.jit(search).lower().compile()
-        started = time.perf_counter()
-        params, _ = jax.block_until_ready(compiled())
-        points.append(point(model, fold, focus, params, time.perf_counter() - started))
+        compiled = jax.jit(search).lower(folds[0]).compile()
+        for fold, run in zip(folds, points, strict=True):
+            started = time.perf_counter()
+            params = jax.block_until_ready(compiled(fold))
+            run.append(point(model, fold, focus, params, time.perf_counter() - started))
     return points
 
 
 def by_evolution(model, fold: Fold, focus: int) -> list[Point]:
     """The best after each generation."""
     like = model.init(jax.random.key(0), fold.x)._replace(log_prior=fold.log_prior)
-    rows = (fold.x, fold.observed, fold.truth, jnp.ones(len(fold.truth)))
+    rows = (fold.x, fold.observed, fold.truth, fold.training)
     best: list = []
     started = time.perf_counter()
     evolve_f1(
@@ -126,25 +125,22 @@ def by_evolution(model, fold: Fold, focus: int) -> list[Point]:
 
 def point(model, fold: Fold, focus: int, params, seconds: float) -> Point:
     """What these weights do on the training part, and what they choose of the test part."""
-    scores = model.log_joint(params, fold.x)
-    own = f1_of(scores, fold.truth, jnp.ones(len(fold.truth)), focus)
-    chosen = np.asarray(model.log_joint(params, fold.test)).argmax(-1) == focus
-    return Point(seconds, float(own), chosen)
+    own = f1_of(model.log_joint(params, fold.x), fold.truth, fold.training, focus)
+    chosen = np.asarray(model.log_joint(params, fold.whole)).argmax(-1) == focus
+    return Point(seconds, float(own), chosen & (np.asarray(fold.training) == 0))
 
 
 def pooled(runs: list[list[Point]], folds: list[Fold], focus: int) -> np.ndarray:
     """Seconds, training F1 (mean) and pooled held-out F1, once all folds have begun."""
+    is_focus = np.asarray(folds[0].truth) == focus
     times = np.unique([p.seconds for run in runs for p in run])
     rows = []
     for now in times[times >= max(run[0].seconds for run in runs)]:
         latest = [[p for p in run if p.seconds <= now][-1] for run in runs]
-        hit = sum(
-            (p.chosen & (f.test_truth == focus)).sum() for p, f in zip(latest, folds, strict=True)
-        )
-        total = sum(p.chosen.sum() for p in latest) + sum(
-            (f.test_truth == focus).sum() for f in folds
-        )
-        rows.append((now, np.mean([p.training_f1 for p in latest]), 2 * hit / total))
+        chosen = np.any([p.chosen for p in latest], axis=0)  # each row is in one test part
+        hit = (chosen & is_focus).sum()
+        f1 = 2 * hit / (chosen.sum() + is_focus.sum())
+        rows.append((now, np.mean([p.training_f1 for p in latest]), f1))
     return np.array(rows)
 
 
@@ -180,8 +176,12 @@ def main(out: Path) -> None:
     print("| weights | search | s | F1 on its own rows | F1 held out |\n|---|---|---|---|---|")
     for kind in KINDS:
         model = naive_bayes(category, 4, kind)
-        for method, search in (("gradient", by_gradient), ("evolution", by_evolution)):
-            curve = pooled([search(model, fold, focus) for fold in folds], folds, focus)
+        runs = {
+            "gradient": by_gradient(model, folds, focus),
+            "evolution": [by_evolution(model, fold, focus) for fold in folds],
+        }
+        for method, points in runs.items():
+            curve = pooled(points, folds, focus)
             curves.setdefault(kind, {})[method] = curve
             seconds, own, held_out = curve[-1]
             print(f"| {kind} | {method} | {seconds:.1f} | {own:.3f} | {held_out:.3f} |", flush=True)
