@@ -25,6 +25,7 @@ ROOMS = [
     "crowd",
     "app",
     "run",
+    "explain",
     "progress",
     "commands",
     "cli",

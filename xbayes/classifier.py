@@ -133,6 +133,7 @@ class Explanation(NamedTuple):
     contribution: Float[np.ndarray, "N F C"]
     offset: Float[np.ndarray, "N C"]  # zero where nothing was measured
     log_prior: Float[np.ndarray, "C"]
+    below: Float[np.ndarray, "N F C"]  # share of each class below the value; NaN without one
 
 
 def explain(
@@ -148,7 +149,8 @@ def explain(
     prior = np.asarray(classifier.weights.log_prior, np.float64)
     log_joint = np.asarray(recipe.model.log_joint(classifier.weights, log_lik), np.float64)
     offset = log_joint - prior - contribution.sum(1)
-    return Explanation(np.asarray(log_lik), contribution, offset, prior)
+    below = np.asarray(recipe.density.share_below(classifier.density, features), np.float64)
+    return Explanation(np.asarray(log_lik), contribution, offset, prior, below)
 
 
 def _classify_rows(recipe: Recipe, classifier: Classifier, rows: Features, size: int) -> Products:

@@ -109,6 +109,36 @@ def classify(
 
 
 @app.command(rich_help_panel=CATALOGUES)
+def explain(
+    run: Annotated[Path, typer.Argument(help="Run directory of a fitted experiment.")],
+    catalog: Annotated[Path, typer.Argument(help="Catalogue that holds the source.")],
+    name: Annotated[str, typer.Argument(help="Its id, as in the id column of the catalogue.")],
+    out: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Option(
+            help="Figure (.png .pdf .svg) or table (.fits .vot .ecsv .csv .parquet) to write; "
+            "may be given more than once."
+        ),
+    ] = None,
+    prior: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Class proportions expected in this catalogue: AGN=0.66,Star=0.25,..."),
+    ] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Why one source got its class: what each property adds, as a table and a figure.
+
+    Each column sums to the ln odds of a class against the predicted one. Beside it stands which
+    share of each class lies below the value.
+
+    Example: `xbayes explain runs/demo runs/demo-catalog.fits "SIM 000007" --out track.pdf`
+    """
+    from xbayes import commands
+
+    commands.explain(run, catalog, name, out or [], prior, overwrite)
+
+
+@app.command(rich_help_panel=CATALOGUES)
 def simulate(
     out: Annotated[Path, typer.Option(help="Table to write: .fits .vot .xml .ecsv .csv .parquet.")],
     n: Annotated[

@@ -8,9 +8,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table as RichTable
 
+from xbayes.catalog.formats import FORMATS
 from xbayes.catalog.read import read_catalog, read_row
 from xbayes.catalog.simulate import simulate_catalog, simulate_detections
-from xbayes.catalog.write import check_output, write_catalog
+from xbayes.catalog.write import check_output, check_place, write_catalog
 from xbayes.config import Config
 from xbayes.config_file import load_config
 from xbayes.progress import Reporter
@@ -85,6 +86,50 @@ def classify(
     if out is not None:
         write_catalog(table, out, overwrite)
         Console(stderr=True).print(f"{len(table)} sources classified: {out}", highlight=False)
+
+
+def explain(
+    run: Path, catalog: Path, name: str, outs: list[Path], prior: str | None, overwrite: bool
+) -> None:
+    """Print why one source got its class; write it as figure and as table where asked for."""
+    from xbayes.explain import explain_source
+    from xbayes.report.figures import draw_track
+    from xbayes.report.files import write_whole
+    from xbayes.report.model_store import load_model
+    from xbayes.report.style import FIGURE_ENDINGS, figure_bytes
+    from xbayes.report.track_table import print_track, track_table
+    from xbayes.run import use_precision
+
+    outs = [out.expanduser() for out in outs]
+    for out in outs:
+        _check_track_output(out, FIGURE_ENDINGS, overwrite)
+    if len({out.resolve() for out in outs}) < len(outs):
+        raise InputError("--out names the same file twice; give a figure and a table")
+    proportions = _parse_prior(prior)
+    config, *_ = load_model(run)
+    use_precision(config)
+    whole = read_catalog(catalog, text=[config.catalog.id])
+    track = explain_source(run, whole, name, proportions, tell=_warn)
+    print_track(track, Console(highlight=False))
+    for out in outs:
+        if out.suffix.lower() in FIGURE_ENDINGS:
+            write_whole(out, figure_bytes(draw_track(track), out.suffix.lower()))
+        else:
+            write_catalog(track_table(track), out, overwrite)
+    told = f"written: {', '.join(map(str, outs))}" if outs else "for the figure: --out FILE.pdf"
+    Console(stderr=True).print(told, highlight=False, markup=False, soft_wrap=True)
+
+
+def _check_track_output(out: Path, figures: tuple[str, ...], overwrite: bool) -> None:
+    if out.suffix.lower() in figures:
+        check_place(out, overwrite)
+        return
+    if not out.name.lower().endswith(tuple(FORMATS)):
+        raise InputError(
+            f"--out {out}: the ending says what to write: {' '.join(figures)} for the figure, "
+            f"{' '.join(FORMATS)} for the table; found {out.suffix or 'no ending'!r}"
+        )
+    check_output(out, overwrite)
 
 
 def simulate(

@@ -63,6 +63,16 @@ class Training(NamedTuple):
     warnings: tuple[str, ...]
 
 
+class Applied(NamedTuple):
+    """A fitted run applied to the rows of a catalogue."""
+
+    config: Config
+    table: Table  # checked
+    features: Features
+    products: Products
+    log_prior: np.ndarray | None  # None: that of the training part
+
+
 def use_precision(config: Config) -> None:
     """Switch JAX to the precision of the config; called by the commands, never on import."""
     jax.config.update("jax_enable_x64", config.precision == "float64")
@@ -139,8 +149,24 @@ def classify_catalog(
     `not_measured` names columns nobody looked at, as in a row given by hand; `tell` gets the
     warnings. Raises `InputError`.
     """
-    config, recipe, classifier, units = load_model(run)
+    model = load_model(run)
+    _, recipe, classifier, _ = model
     refuse_clashes(table.colnames, recipe.properties)
+    _, checked, _, products, _ = apply_model(model, table, prior, not_measured, tell)
+    names = [n for n in checked.colnames if n in table.colnames or n == model[0].catalog.id]
+    resolution = 1.0 / (np.asarray(classifier.outlier.size) + 1.0)
+    return output_table(subset(checked, names), products, recipe.properties, resolution)
+
+
+def apply_model(
+    model: tuple[Config, Recipe, Classifier, dict[str, str]],
+    table: Table,
+    prior: dict[str, float] | None = None,
+    not_measured: frozenset[str] = frozenset(),
+    tell: Callable[[str], None] = lambda warning: None,
+) -> Applied:
+    """Check a catalogue, build its features, classify every row; arguments as above."""
+    config, recipe, classifier, units = model
     optional = tuple({*config.catalog.optional, *not_measured})
     roles = config.catalog.model_copy(update={"optional": optional})
     config = config.model_copy(update={"catalog": roles})
@@ -152,9 +178,7 @@ def classify_catalog(
     classes = recipe.properties.classes
     log_prior = np.log(class_proportions(prior, classes)) if prior else given_log_prior(config)
     products = classify(recipe, classifier, features, log_prior)
-    passed = subset(checked, [n for n in checked.colnames if n in table.colnames or n == roles.id])
-    resolution = 1.0 / (np.asarray(classifier.outlier.size) + 1.0)
-    return output_table(passed, products, recipe.properties, resolution)
+    return Applied(config, checked, features, products, log_prior)
 
 
 @contextmanager

@@ -74,8 +74,19 @@ def invented_track(n_properties: int = len(PROPERTIES), n_classes: int = 4, seed
     return Track(
         "CXO J174540.0-290028", classes, CATEGORIES, category, [PROPERTIES[f].name for f in take],
         values, contribution, offset, log_prior, _softmax(log_prior + by_category), posterior,
-        int(posterior.argmax()), 0.43, classes[1],
+        int(posterior.argmax()), 0.43, classes[1], 12.3,
+        *_invented_values(values, n_classes, rng),
     )  # fmt: skip
+
+
+def _invented_values(values, n_classes: int, rng):
+    """Number, unit and place among the classes, of each text of a value."""
+    absent = np.array([value in ("missing", "not surveyed") for value in values])
+    texts = [value.replace(",", "").split() for value in values]
+    number = np.array([np.nan if no else float(t[0]) for no, t in zip(absent, texts, strict=True)])
+    unit = ["" if no else " ".join(t[1:]) for no, t in zip(absent, texts, strict=True)]
+    below = np.where(absent[:, None], np.nan, rng.beta(0.5, 0.5, (len(values), n_classes)))
+    return number, unit, below
 
 
 def invented_labels(n_properties: int) -> list[PropertyLabel]:

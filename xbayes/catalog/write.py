@@ -55,6 +55,11 @@ def check_output(path: str | os.PathLike[str], overwrite: bool = False) -> None:
     """Raise InputError where no catalogue can be written; for long work, ask before it."""
     path = Path(path).expanduser()
     format_of(path)
+    check_place(path, overwrite)
+
+
+def check_place(path: Path, overwrite: bool = False) -> None:
+    """Raise InputError where no file can be written, whatever its format."""
     if path.is_dir():
         raise InputError(f"{path} is a folder; give the name of a file to write")
     if not path.parent.is_dir():

@@ -28,6 +28,7 @@ class Density(NamedTuple):
     ]  # (grid, features, class_index[N], fold[N], n_folds) -> counts [J ...]
     fit: Callable[[Any, Any], Params]  # (grid, counts) -> params
     log_lik: Callable[[Params, Features], Float[Array, "N F C"]]
+    share_below: Callable[[Params, Features], Float[Array, "N F C"]]  # of a class below the value
 
 
 class Model(NamedTuple):

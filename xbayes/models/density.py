@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.stats import t as student_t
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from xbayes.models import grid as grids
 from xbayes.models.base import Density
@@ -63,7 +63,10 @@ def smooth_density(
             origin, step, log_density.transpose(0, 2, 1), fall, log_present, log_missing
         )
 
-    return Density(lay_grid, count, jax.jit(fit), jax.jit(log_lik))
+    def below(params, features):
+        return share_below(params, features, np.isfinite(bounds))
+
+    return Density(lay_grid, count, jax.jit(fit), jax.jit(log_lik), jax.jit(below))
 
 
 def log_lik(params: DensityParams, features: Features) -> Float[Array, "N F C"]:
@@ -79,6 +82,31 @@ def log_lik(params: DensityParams, features: Features) -> Float[Array, "N F C"]:
     below, above = jnp.maximum(-position, 0.0), jnp.maximum(position - (n_nodes - 1), 0.0)
     log_density = inside - params.fall[..., 0] * below - params.fall[..., 1] * above
     return grids.presence_log_lik(features, params.log_present, params.log_missing, log_density)
+
+
+def share_below(
+    params: DensityParams, features: Features, limited: Bool[np.ndarray, "F 2"]
+) -> Float[Array, "N F C"]:
+    """Share of each class below the value, tails included; NaN where there is no value.
+
+    `limited` says where a natural limit ends the density at the first, the last node.
+    """
+    log_density = params.log_density.transpose(0, 2, 1)  # [F, C, B]
+    density, change = jnp.exp(log_density), jnp.diff(log_density, axis=-1)
+    segment = _segment_mass(density[..., :-1], change)
+    tail = _tail_mass(density, params.fall, jnp.asarray(limited))  # [F, C, 2]
+    before = jnp.cumsum(segment, -1) - segment + tail[..., :1]  # what lies below each segment
+    value, n_nodes = grids.observed_value(features), log_density.shape[-1]
+    node, share = grids.node_of(params.origin, params.step, value, n_nodes)
+    f, share = jnp.arange(len(log_density)), share[..., None]
+    inside = before[f, :, node] + _segment_mass(density[f, :, node], change[f, :, node], share)
+    position = ((value - params.origin) / params.step)[..., None]
+    first = tail[..., 0] * jnp.exp(params.fall[..., 0] * jnp.minimum(position, 0.0))
+    last = tail[..., 1] * jnp.exp(params.fall[..., 1] * jnp.minimum(n_nodes - 1 - position, 0.0))
+    total = segment.sum(-1) + tail.sum(-1)
+    found = jnp.where(position < 0, first, jnp.where(share < 1, inside, total - last))
+    below = jnp.clip(found / total, 0.0, 1.0)
+    return jnp.where(jnp.asarray(features.observed)[..., None], below, jnp.nan)
 
 
 def _kernels(n_nodes: int) -> Float[np.ndarray, "3 H B B"]:
@@ -177,15 +205,23 @@ def _with_tails(grid, log_density: Float[Array, "F C B"]):
     fall = jnp.clip(slope, 1.0 / (n_nodes - 1), 1.0)
     fall = jnp.where(jnp.asarray(grid.reflect)[:, None, :], 1.0, fall)  # [F, C, 2]
     density = jnp.exp(log_density)
-    step = jnp.diff(log_density, axis=-1)
-    flat = jnp.abs(step) < 1e-4
-    # The exact integral of a density that is log-linear between nodes.
-    segment = density[..., :-1] * jnp.where(
-        flat, 1 + step / 2, jnp.expm1(step) / jnp.where(flat, 1.0, step)
-    )
-    outside = jnp.where(grid.reflect[:, None, :], 0.0, density[..., jnp.array([0, -1])] / fall)
-    mass = segment.sum(-1) + outside.sum(-1)
+    segment = _segment_mass(density[..., :-1], jnp.diff(log_density, axis=-1))
+    mass = segment.sum(-1) + _tail_mass(density, fall, grid.reflect).sum(-1)
     return log_density - jnp.log(mass)[..., None], fall
+
+
+def _segment_mass(low: Array, change: Array, share: Array | float = 1.0) -> Array:
+    """The exact integral of a log-linear density from a node over a share of its segment."""
+    step = change * share
+    flat = jnp.abs(step) < 1e-4
+    return low * share * jnp.where(flat, 1 + step / 2, jnp.expm1(step) / jnp.where(flat, 1.0, step))
+
+
+def _tail_mass(
+    density: Float[Array, "F C B"], fall: Float[Array, "F C 2"], limited: Bool[Array, "F 2"]
+) -> Float[Array, "F C 2"]:
+    """What lies below the first node and above the last; nothing beyond a natural limit."""
+    return jnp.where(limited[:, None, :], 0.0, density[..., jnp.array([0, -1])] / fall)
 
 
 def _presence(grid, counts: grids.Counts, missing_weight: float):

@@ -67,7 +67,7 @@ def published_density(
             jnp.where(kept, missing_weight * jnp.log(missing), 0.0),
         )
 
-    return Density(lay_grid, count, jax.jit(fit), jax.jit(log_lik))
+    return Density(lay_grid, count, jax.jit(fit), jax.jit(log_lik), jax.jit(share_below))
 
 
 def log_lik(params: PublishedDensityParams, features: Features) -> Float[Array, "N F C"]:
@@ -79,6 +79,23 @@ def log_lik(params: PublishedDensityParams, features: Features) -> Float[Array, 
     value = params.log_density[jnp.arange(params.log_density.shape[0]), node]
     value = jnp.where(inside[..., None], value, 0.0)
     return grids.presence_log_lik(features, params.log_present, params.log_missing, value)
+
+
+def share_below(params: PublishedDensityParams, features: Features) -> Float[Array, "N F C"]:
+    """Share of each class in the bins below the value; NaN where there is no value.
+
+    The bins are rescaled to sum to one, which the published floor undoes, and are taken as even.
+    """
+    probability = jax.nn.softmax(params.log_density, axis=1)  # [F, B, C]
+    before = jnp.cumsum(probability, 1) - probability
+    n_nodes = probability.shape[1]
+    # Bins are centred on the nodes, so the first begins half a step before its node.
+    position = (grids.observed_value(features) - params.origin) / params.step + 0.5
+    position = jnp.clip(position, 0.0, float(n_nodes))
+    bin_ = jnp.minimum(position.astype(jnp.int32), n_nodes - 1)
+    f, share = jnp.arange(len(probability)), (position - bin_)[..., None]
+    below = jnp.clip(before[f, bin_] + share * probability[f, bin_], 0.0, 1.0)
+    return jnp.where(jnp.asarray(features.observed)[..., None], below, jnp.nan)
 
 
 def _kernel_density(grid, count: Float[Array, "F C B"]) -> Float[Array, "F C B"]:

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.legend_handler import HandlerTuple
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from xbayes.report.style import (
@@ -21,6 +23,7 @@ from xbayes.report.style import (
     MUTED,
     WIDTH,
     class_colours,
+    class_markers,
     lighter,
     readable_on,
     shortened,
@@ -39,7 +42,7 @@ from xbayes.report.track import (
 
 ROW, GAP = 0.232, 0.11  # inches a line, above and below the lines of a band
 HEAD = 0.32  # inches of the first line of a band, where its probabilities are
-ABOVE, BELOW = 1.36, 0.6  # inches for the title and a legend of one line, for the axes
+ABOVE, BELOW = 1.36, 0.74  # inches for the title and a legend of one line, for the axes
 LEGEND_COLUMNS = 5
 NAMES_AT, BARS = 0.22, (1.5, 4.45)  # inches from the left: category names, stacked bars
 PROPERTIES, ODDS = (4.78, 7.45), (7.62, WIDTH - 0.2)  # names and values, evidence bars
@@ -47,13 +50,14 @@ CHARACTERS = 43  # of name and value that fit side by side
 
 
 class _Line(NamedTuple):
-    """One line of the ledger."""
+    """One line of the ledger; a property says where its value sits among the classes."""
 
     y: float  # inches from the top of the ledger
     text: str
     value: str
     evidence: float  # ln odds of the predicted class against the runner-up
     weight: str  # normal, or bold for a sum
+    below: np.ndarray | None = None  # [C], share of each class below the value
 
 
 class _Band(NamedTuple):
@@ -84,6 +88,7 @@ def draw_track(track: Track, most: int | None = None) -> Figure:
     for i, band in enumerate(bands):
         _draw_names(page, band, shaded=i % 2 == 1)
         _stacked_bar(shares, band, track.classes, thick=i == 0)
+        _strips(shares, band, track)
     _share_axis(shares)
     _evidence(odds, bands, track, against)
     _heading(figure, page, track, against)
@@ -108,7 +113,8 @@ def _bands(track: Track, against: int, most: int | None) -> list[_Band]:
         members.sort(key=lambda f: (not added[f] and is_absent(track.values[f]), -added[f]))
         lines = [("sum", "", total, "bold")]
         lines += [
-            (track.properties[f], track.values[f], float(added[f]), "normal") for f in members
+            (track.properties[f], track.values[f], float(added[f]), "normal", track.below[f])
+            for f in members
         ]
         bands.append(_band(name, bands[-1].bottom, track.category_posterior[g], lines))
     share = np.exp(track.log_prior - np.max(track.log_prior))
@@ -197,10 +203,33 @@ def _share_text(name: str, share: float) -> str:
     return ""
 
 
+def _strips(axes: Axes, band: _Band, track: Track) -> None:
+    """A line from 0 to 100 % for each value, on it a mark at the share of each class below it."""
+    colours, markers = class_colours(track.classes), class_markers(track.classes)
+    for line in band.lines:
+        if line.below is None or np.isnan(line.below).all():
+            continue
+        axes.plot([0, 1], [line.y, line.y], color=FAINT, linewidth=0.9, zorder=2)
+        for c, name in enumerate(track.classes):
+            # The predicted class on top, where marks meet.
+            order = 6 if c == track.prediction else 5
+            look = {"color": colours[name], "markeredgecolor": "white", "markeredgewidth": 0.6}
+            axes.plot(
+                *([line.below[c]], [line.y], markers[name]),
+                **look,
+                markersize=5.6,
+                clip_on=False,
+                zorder=order,
+            )
+
+
 def _share_axis(axes: Axes) -> None:
     axes.set_xlim(0, 1)
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "25", "50", "75", "100 %"])
-    axes.set_xlabel("class probability from each category alone")
+    axes.set_xlabel(
+        "bars: class probability from each category alone\n"
+        "marks: share of each class with a smaller value"
+    )
     axes.tick_params(axis="x", length=3)
 
 
@@ -281,7 +310,15 @@ def _heading(figure: Figure, page: Axes, track: Track, against: int) -> None:
         bbox={"boxstyle": "round,pad=0.32", "facecolor": colours[predicted], "linewidth": 0},
     )
     page.text(NAMES_AT, top + 0.7, facts_text(track, against), fontsize=9.5, color=MUTED)
-    handles = [Rectangle((0, 0), 1, 1, color=colours[name]) for name in track.classes]
+    markers = class_markers(track.classes)
+    look = {"linestyle": "none", "markersize": 5.6, "markeredgewidth": 0}
+    handles = [
+        (
+            Rectangle((0, 0), 1, 1, color=colours[name]),
+            Line2D([], [], color=colours[name], marker=markers[name], **look),
+        )
+        for name in track.classes
+    ]
     short = [shortened(name, 12) for name in track.classes]
     page.legend(
         handles,
@@ -292,7 +329,8 @@ def _heading(figure: Figure, page: Axes, track: Track, against: int) -> None:
         bbox_transform=page.transData,
         borderpad=0,
         borderaxespad=0,
-        handlelength=1.0,
+        handlelength=2.0,
+        handler_map={tuple: HandlerTuple(ndivide=None, pad=0.4)},
         handleheight=0.9,
         columnspacing=1.2,
         handletextpad=0.5,

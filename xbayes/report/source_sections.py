@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from xbayes.catalog.columns import masked_column
-from xbayes.config import focus_class
+from xbayes.config import focus_class, given_log_prior
 from xbayes.report.context import ReportFigure, Section, known_section, rendered
 from xbayes.report.figures import Track, draw_scatter, draw_sky, draw_track
 from xbayes.report.interactive import Points, shown_rows
@@ -93,6 +93,7 @@ def _tracks(results: Results, rows: Int[np.ndarray, "M"]) -> list[Track]:
         _names(results, once),
         Features(*(np.asarray(a)[once] for a in results.features)),
         results.products._replace(**{k: v[once] for k, v in results.products._asdict().items()}),
+        given_log_prior(results.config),
     )
     return [tracks[i] for i in back]
 

@@ -17,6 +17,8 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageChops
 
 DPI = 150  # an 11 inch figure is then sharp on a laptop, and on paper
+PAPER_DPI = 200
+FIGURE_ENDINGS = (".png", ".pdf", ".svg")
 UNSEEN = 6  # of 255: a change of colour that nobody sees
 WIDTH = 11.0  # inches, of every figure of the report
 
@@ -61,6 +63,8 @@ _RC: dict[Any, Any] = {
     "legend.frameon": False,
     "lines.linewidth": 1.6,
     "hatch.linewidth": 0.7,
+    "pdf.fonttype": 42,  # journals take no fonts of type 3
+    "svg.hashsalt": "xbayes",
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
 }
@@ -120,6 +124,17 @@ def png_bytes(figure: Figure, dpi: int = DPI) -> bytes:
     alike = int(np.asarray(change).max()) <= UNSEEN
     stream = io.BytesIO()
     (few if alike else pixels).save(stream, format="png")
+    return stream.getvalue()
+
+
+@styled
+def figure_bytes(figure: Figure, ending: str) -> bytes:
+    """The figure for a paper, as .png, .pdf or .svg; without dates, as `png_bytes`."""
+    if ending == ".png":
+        return png_bytes(figure, PAPER_DPI)
+    stream = io.BytesIO()
+    date = {".pdf": "CreationDate", ".svg": "Date"}[ending]
+    figure.savefig(stream, format=ending[1:], metadata={date: None})
     return stream.getvalue()
 
 

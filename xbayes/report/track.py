@@ -28,6 +28,34 @@ class Track(NamedTuple):
     prediction: int
     outlier_p: float
     alternative: str  # '' if leaving a category out changes nothing
+    outlier: float
+    value: Float[np.ndarray, "F"]  # in `unit`; NaN where there is none
+    unit: Sequence[str]
+    below: Float[np.ndarray, "F C"]  # share of each class below the value; NaN where there is none
+
+
+class LnOdds(NamedTuple):
+    """ln odds of each class against the predicted one; the total is the sum of all the others."""
+
+    prior: Float[np.ndarray, "C"]
+    offset: Float[np.ndarray, "C"]
+    property: Float[np.ndarray, "F C"]
+    category: Float[np.ndarray, "G C"]  # sums over its properties
+    total: Float[np.ndarray, "C"]
+
+
+def ln_odds(track: Track) -> LnOdds:
+    """What prior, offset and each property add to ln p(class) / p(predicted class)."""
+
+    def against(score: np.ndarray) -> np.ndarray:
+        score = np.asarray(score, np.float64)
+        return score - score[..., [track.prediction]]
+
+    prior, offset = against(track.log_prior), against(track.offset)
+    each = against(track.contribution)  # [F, C]
+    category = np.zeros((len(track.categories), len(track.classes)))
+    np.add.at(category, np.asarray(track.category, int), each)
+    return LnOdds(prior, offset, each, category, prior + offset + category.sum(0))
 
 
 def runner_up(track: Track) -> int:
@@ -43,11 +71,22 @@ def facts_text(track: Track, against: int) -> str:
     without = f"{shortened(track.alternative, 18)} if one category is left out"
     if not track.alternative:
         without = f"{predicted} whichever category is left out"
-    strange = 100 * track.outlier_p
-    share = f"{strange:.0f}" if strange >= 9.5 else f"{strange:.1g}"
-    standing = f"{share} % of known {predicted} are at least as strange"
+    standing = standing_text(track)
     second = f"runner-up {other} {percent_text(track.posterior[against], 1)}"
     return "  ·  ".join([second, without, standing])
+
+
+def standing_text(track: Track) -> str:
+    """How many sources of the predicted class are as strange."""
+    strange = 100 * track.outlier_p
+    share = f"{strange:.0f}" if strange >= 9.5 else f"{strange:.1g}"
+    predicted = shortened(track.classes[track.prediction], 18)
+    return f"{share} % of known {predicted} are at least as strange"
+
+
+def state_of(value: str) -> str:
+    """observed, missing or not surveyed, from the text of a value."""
+    return value if is_absent(value) else "observed"
 
 
 def percent_text(share: float, digits: int) -> str:

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from xbayes.classifier import Classifier, Products, Recipe, explain
-from xbayes.config import Config, given_log_prior
+from xbayes.config import Config
 from xbayes.report.track import MISSING, NOT_SURVEYED, Track
 from xbayes.types import Features
 
@@ -29,10 +29,16 @@ def tracks_of(
     names: Sequence[str],
     features: Features,
     products: Products,
+    log_prior: Float[np.ndarray, "C"] | None,
 ) -> list[Track]:
-    """The probability tracks of a few sources; `features` and `products` hold theirs, no others."""
+    """The probability tracks of a few sources; `features` and `products` hold theirs, no others.
+
+    `log_prior` is the one they were classified with.
+    """
     properties = recipe.properties
-    explained = explain(recipe, classifier, features, given_log_prior(config))
+    explained = explain(recipe, classifier, features, log_prior)
+    value = _values(config, features)
+    unit = [feature.unit for feature in config.features.values()]
     return [
         Track(
             name=str(name),
@@ -40,7 +46,7 @@ def tracks_of(
             categories=properties.categories,
             category=properties.category,
             properties=properties.features,
-            values=_value_texts(config, features, n),
+            values=_value_texts(features, n, value[n], unit),
             contribution=explained.contribution[n],
             offset=explained.offset[n],
             log_prior=explained.log_prior,
@@ -51,24 +57,36 @@ def tracks_of(
             alternative=properties.classes[products.alternative[n]]
             if products.alternative[n] >= 0
             else "",
+            outlier=float(products.outlier[n]),
+            value=value[n],
+            unit=unit,
+            below=explained.below[n],
         )
         for n, name in enumerate(names)
     ]
 
 
-def _value_texts(config: Config, features: Features, row: int) -> list[str]:
-    """Values of one row in the units of the expression, or why there is none."""
-    texts = []
+def _values(config: Config, features: Features) -> Float[np.ndarray, "N F"]:
+    """The values in the units of their expressions, the scale undone; NaN where there is none."""
+    value = np.where(features.observed, features.value, np.nan).astype(np.float64)
     for f, feature in enumerate(config.features.values()):
+        if feature.scale == "log10":
+            value[:, f] = 10.0 ** value[:, f]
+        elif feature.scale == "squash":
+            value[:, f] /= 1 - np.abs(value[:, f])
+    return value
+
+
+def _value_texts(
+    features: Features, row: int, value: Float[np.ndarray, "F"], unit: Sequence[str]
+) -> list[str]:
+    """Values of one row with their units, or why there is none."""
+    texts = []
+    for f, number in enumerate(value):
         if not features.surveyed[row, f]:
             texts.append(NOT_SURVEYED)
         elif not features.observed[row, f]:
             texts.append(MISSING)
         else:
-            value = features.value[row, f]
-            if feature.scale == "log10":
-                value = 10.0**value
-            elif feature.scale == "squash":
-                value = value / (1 - abs(value))
-            texts.append(f"{value:.4g} {feature.unit}".strip())
+            texts.append(f"{number:.4g} {unit[f]}".strip())
     return texts

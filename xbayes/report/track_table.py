@@ -1,0 +1,138 @@
+"""The probability track of one source as a table: for a file, and for the screen."""
+
+from typing import Any
+
+import numpy as np
+from astropy.table import Column, Table
+from rich import box
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from xbayes.report.track import LnOdds, Track, is_absent, ln_odds, percent_text, state_of
+
+NUMBER: dict[str, Any] = {"justify": "right", "no_wrap": True}
+UNUSUAL, STRANGE = 0.05, 0.01  # outlier_p from which on a source is called so
+
+
+def track_table(track: Track) -> Table:
+    """A row for the prior, the offset and each property; the columns of ln odds sum to the total.
+
+    `ln_odds_<CLASS>` is against the predicted class, `below_<CLASS>` the share of the class with a
+    smaller value.
+    """
+    odds, classes = ln_odds(track), list(track.classes)
+    nothing = np.full((2, len(classes)), np.nan)
+    category = [track.categories[g] for g in track.category]
+    table = Table()
+    table["category"] = ["prior", "prior", *category]
+    table["property"] = ["prior", "offset", *track.properties]
+    table["value"] = [np.nan, np.nan, *track.value]
+    table["unit"] = ["", "", *track.unit]
+    table["state"] = ["", "", *map(state_of, track.values)]
+    terms = np.concatenate([odds.prior[None], odds.offset[None], odds.property])
+    below = np.concatenate([nothing, track.below])
+    reference = classes[track.prediction]
+    for c, name in enumerate(classes):
+        text = f"added to ln p({name}) / p({reference})"
+        table[f"ln_odds_{name}"] = Column(terms[:, c], description=text)
+    for c, name in enumerate(classes):
+        text = f"share of the density of {name} below the value"
+        table[f"below_{name}"] = Column(below[:, c], description=text)
+    table.meta = {"SOURCE": track.name, "REFCLASS": reference, "CLASSES": ",".join(classes)}
+    return table
+
+
+def print_track(track: Track, console: Console) -> None:
+    """Who it is, the ledger of ln odds, and where the values sit; one table if it fits."""
+    console.print(_heading(track), soft_wrap=True)
+    odds = ln_odds(track)
+    whole = _ledger(track, odds, shares=True)
+    unbounded = console.options.update(max_width=10_000)  # or it measures what was cut to fit
+    if console.measure(whole, options=unbounded).maximum <= console.width:
+        console.print(whole)
+        return
+    console.print(_ledger(track, odds, shares=False))
+    console.print(_shares(track))
+
+
+def _heading(track: Track) -> Text:
+    predicted = track.classes[track.prediction]
+    shares = zip(track.classes, track.posterior, strict=True)
+    without = f"{track.alternative} wins if one category is left out"
+    if not track.alternative:
+        without = f"none: {predicted} whichever category is left out"
+    lines = [
+        ("posterior", "  ".join(f"{name} {percent_text(p, 1)}" for name, p in shares)),
+        ("alternative", without),
+        ("outlier", f"{track.outlier:.3g}, outlier_p {track.outlier_p:.2g}: {_strange(track)}"),
+    ]
+    text = Text.assemble((f"{track.name}: {predicted}", "bold"))
+    for name, line in lines:
+        text.append(f"\n{name:12}{line}")
+    return text
+
+
+def _strange(track: Track) -> str:
+    word = "nothing unusual"
+    if track.outlier_p <= UNUSUAL:
+        word = "very strange" if track.outlier_p <= STRANGE else "unusual"
+    share = percent_text(track.outlier_p, 1) if track.outlier_p < 1 else "all"
+    predicted = track.classes[track.prediction]
+    return f"{word} for {predicted}; {share} of known {predicted} are at least as strange"
+
+
+def _ledger(track: Track, odds: LnOdds, shares: bool) -> RichTable:
+    """Rows that sum to the total; the predicted class, zero throughout, has no column of odds."""
+    predicted = track.classes[track.prediction]
+    title = f"ln p(class) / p({predicted}): negative speaks for {predicted}"
+    if shares:
+        title += ". Right: % of each class below the value"
+    table = _empty(title)
+    others = [c for c in range(len(track.classes)) if c != track.prediction]
+    for c in others:
+        table.add_column(Text(track.classes[c]), **NUMBER, min_width=6)
+    for name in track.classes if shares else ():
+        table.add_column(Text(f"% {name}"), **NUMBER)
+
+    def add(
+        name: str, value: str, terms: np.ndarray, f: int | None = None, style: str = ""
+    ) -> None:
+        cells = [f"{terms[c]:+.2f}" for c in others]
+        if shares:
+            cells += [""] * len(track.classes) if f is None else _percents(track.below[f])
+        table.add_row(Text(name), Text(value), *cells, style=style)
+
+    add("prior", "", odds.prior)
+    add("offset, learned", "", odds.offset)
+    for g, category in enumerate(track.categories):
+        table.add_section()
+        add(category, "", odds.category[g], style="bold")
+        for f in (f for f, of in enumerate(track.category) if of == g):
+            value = track.values[f]
+            style = "dim" if is_absent(value) else ""
+            add(f"  {track.properties[f]}", value, odds.property[f], f, style)
+    table.add_section()
+    add("total", "", odds.total, style="bold")
+    return table
+
+
+def _shares(track: Track) -> RichTable:
+    table = _empty("% of each class below the value")
+    for name in track.classes:
+        table.add_column(Text(name), **NUMBER, min_width=3)
+    for f, name in enumerate(track.properties):
+        if not is_absent(track.values[f]):
+            table.add_row(Text(name), Text(track.values[f]), *_percents(track.below[f]))
+    return table
+
+
+def _empty(title: str) -> RichTable:
+    table = RichTable(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
+    table.add_column("evidence", no_wrap=True)
+    table.add_column("value", justify="right", no_wrap=True)
+    return table
+
+
+def _percents(shares: np.ndarray) -> list[str]:
+    return ["" if np.isnan(share) else f"{100 * share:.0f}" for share in shares]
