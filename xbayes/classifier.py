@@ -102,16 +102,25 @@ def classify(
     classifier: Classifier,
     features: Features,
     log_prior: Float[np.ndarray, "C"] | None = None,
+    size: int | None = None,
 ) -> Products:
-    """Everything each source gets; `log_prior` replaces that of the training part, no more."""
+    """Everything each source gets; `log_prior` replaces that of the training part, no more.
+
+    Rows are computed `size` at a time, filled up to it, so that JAX compiles once for any number.
+    """
     classifier = _with_prior(classifier, log_prior)
     n_rows = features.value.shape[0]
-    size = min(CHUNK, 1 << max(0, n_rows - 1).bit_length())
+    size = size or padded_size(n_rows)
     parts = []
     for first in range(0, n_rows, size):
         rows = Features(*(np.asarray(a)[first : first + size] for a in features))
         parts.append(_classify_rows(recipe, classifier, rows, size))
     return Products(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+
+def padded_size(n_rows: int) -> int:
+    """Rows computed at once for so many in all: a power of two, CHUNK at most."""
+    return min(CHUNK, 1 << max(0, n_rows - 1).bit_length())
 
 
 def _with_prior(classifier: Classifier, log_prior: Float[np.ndarray, "C"] | None) -> Classifier:
