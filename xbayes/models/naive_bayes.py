@@ -77,6 +77,14 @@ def naive_bayes(
     def contributions(params, log_lik):
         return jnp.einsum("nfd,fcd->nfc", _relative(log_lik), matrix(params))
 
+    def category_scores(params, log_lik):
+        """One matrix product, many times faster than summing the contributions."""
+        flat = _relative(log_lik).reshape(log_lik.shape[0], -1)  # [N, F C]
+        member = jnp.eye(n_categories)[group][:, None, :, None]  # [F, 1, G, 1]
+        joined = member * matrix(params).transpose(0, 2, 1)[:, :, None]  # [F, C, G, C]
+        scores = flat @ joined.reshape(flat.shape[1], -1)
+        return scores.reshape(-1, n_categories, n_classes)
+
     def log_joint(params, log_lik):
         """Scores of the classes; exactly log prior where nothing was measured."""
         log_prior = jax.lax.stop_gradient(params.log_prior)
@@ -98,7 +106,7 @@ def naive_bayes(
             cost += (params.mixing**2).sum()
         return cost
 
-    return ClassModel(init, log_joint, penalty, contributions, alpha, _rescaled)
+    return ClassModel(init, log_joint, penalty, contributions, category_scores, alpha, _rescaled)
 
 
 def _random_start(key, n_categories: int, n_features: int, n_classes: int) -> NaiveBayesParams:
