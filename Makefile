@@ -5,7 +5,7 @@ READY := .venv/ready
 export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.cache/jax
 export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0.2
 
-.PHONY: setup demo test lint clean
+.PHONY: setup demo test lint bench clean
 
 setup: $(READY)
 
@@ -25,6 +25,10 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright
+
+# Compilation counts in these numbers, so the cache of compiled code stays out.
+bench: setup
+	env -u JAX_COMPILATION_CACHE_DIR $(BIN)/python experiments/bench_naive_bayes/run.py
 
 clean:
 	rm -rf .venv .cache runs

@@ -6,6 +6,7 @@ from pathlib import Path
 import xbayes
 
 ROOMS = [
+    "errors",
     "types",
     "config",
     "catalog",
@@ -24,6 +25,7 @@ ROOMS = [
     "report",
     "crowd",
     "app",
+    "stream",
     "run",
     "explain",
     "progress",

@@ -3,6 +3,8 @@
 features -> density.log_lik [N, F, C] -> model.log_joint [N, C] -> posterior and products
 """
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -28,7 +30,7 @@ from xbayes.outlier import (
 )
 from xbayes.types import Features, Properties
 
-CHUNK = 65_536  # rows classified at once: bounded memory, one compilation
+CHUNK = 8_192  # rows computed at once: one compilation, and they stay in the processor's cache
 
 
 class Recipe(NamedTuple):
@@ -107,16 +109,37 @@ def classify(
     classifier: Classifier,
     features: Features,
     log_prior: Float[np.ndarray, "C"] | None = None,
+    size: int | None = None,
 ) -> Products:
-    """Everything each source gets; `log_prior` replaces that of the training part, no more."""
+    """Everything each source gets; `log_prior` replaces that of the training part, no more.
+
+    Rows are computed `size` at a time, filled up to it, so that JAX compiles once for any number.
+    """
     classifier = _with_prior(classifier, log_prior)
     n_rows = features.value.shape[0]
-    size = min(CHUNK, 1 << max(0, n_rows - 1).bit_length())
-    parts = []
-    for first in range(0, n_rows, size):
-        rows = Features(*(np.asarray(a)[first : first + size] for a in features))
-        parts.append(_classify_rows(recipe, classifier, rows, size))
-    return Products(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+    size = size or padded_size(n_rows)
+    features = Features(*map(np.asarray, features))
+
+    def one(first: int) -> Products:
+        rows = Features(*(a[first : first + size] for a in features))
+        return _classify_rows(recipe, classifier, rows, size)
+
+    start = one(0)
+    whole = Products(*(np.empty((n_rows, *a.shape[1:]), a.dtype) for a in start))
+
+    def fill(first: int) -> None:
+        for column, part in zip(whole, one(first) if first else start, strict=True):
+            column[first : first + size] = part
+
+    # JAX and NumPy both let go of the interpreter while they compute.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(fill, range(0, n_rows, size)))
+    return whole
+
+
+def padded_size(n_rows: int) -> int:
+    """Rows computed at once for so many in all: a power of two, CHUNK at most."""
+    return min(CHUNK, 1 << max(0, n_rows - 1).bit_length())
 
 
 def _with_prior(classifier: Classifier, log_prior: Float[np.ndarray, "C"] | None) -> Classifier:
@@ -155,39 +178,58 @@ def explain(
 
 def _classify_rows(recipe: Recipe, classifier: Classifier, rows: Features, size: int) -> Products:
     n_rows = rows.value.shape[0]
-    padded = Features(*(np.pad(a, ((0, size - n_rows), (0, 0))) for a in rows))
-    scored = [np.asarray(a)[:n_rows] for a in _score(recipe, classifier, padded)]
-    log_joint, contribution, measure, strange = scored
-    properties, log_prior = recipe.properties, np.asarray(classifier.weights.log_prior, np.float64)
-    probability = post.class_posterior(log_joint)
-    prediction = decide(probability, np.asarray(classifier.factor))
-    category_score = post.by_category(contribution, properties.category, len(properties.categories))
-    rows_index = np.arange(n_rows)
-    offset = np.asarray(log_joint, np.float64) - log_prior - category_score.sum(1)
-    measured = (category_score != 0).any(-1, keepdims=True)  # [N, G, 1]
+    padded = rows if n_rows == size else _padded(rows, size - n_rows)
+    scored = _score(recipe, classifier, padded)
+    prediction, alternative, measure, strange = (
+        np.asarray(a)[:n_rows]
+        for a in (scored.prediction, scored.alternative, scored.outlier, scored.strangeness)
+    )
+    probability = post.exact(scored.posterior)[:n_rows]
     return Products(
         probability,
         prediction,
         post.margin(probability),
         post.entropy(probability),
-        post.alternative(log_joint, category_score, prediction),
-        measure[rows_index, prediction].astype(np.float64),
+        alternative,
+        measure.astype(np.float64),
         tail_probability(classifier.outlier, strange, prediction),
         (~np.asarray(rows.observed)).sum(1),
-        post.track(category_score + offset[:, None] * measured, log_prior),
+        post.exact(scored.track)[:n_rows],
     )
 
 
+def _padded(rows: Features, more: int) -> Features:
+    return Features(*(np.pad(a, ((0, more), (0, 0))) for a in rows))
+
+
+class _Scored(NamedTuple):
+    """What is computed inside jit, in its precision."""
+
+    posterior: Float[Array, "N C"]
+    prediction: Int[Array, "N"]
+    alternative: Int[Array, "N"]
+    outlier: Float[Array, "N"]  # of the predicted class
+    strangeness: Float[Array, "N C"]
+    track: Float[Array, "N G C"]
+
+
 @partial(jax.jit, static_argnums=0)
-def _score(
-    recipe: Recipe, classifier: Classifier, features: Features
-) -> tuple[Float[Array, "N C"], Float[Array, "N F C"], Float[Array, "N C"], Float[Array, "N C"]]:
-    """Scores, contributions, outlier measures and strangeness."""
+def _score(recipe: Recipe, classifier: Classifier, features: Features) -> _Scored:
+    weights, log_prior = classifier.weights, classifier.weights.log_prior
     log_lik = recipe.density.log_lik(classifier.density, features)
-    alpha = recipe.model.alpha(classifier.weights)
-    return (
-        recipe.model.log_joint(classifier.weights, log_lik),
-        recipe.model.contributions(classifier.weights, log_lik),
-        outlier_measure(log_lik, alpha, classifier.weights.log_prior),
+    log_joint = recipe.model.log_joint(weights, log_lik)
+    category_score = recipe.model.category_scores(weights, log_lik)
+    posterior = jax.nn.softmax(log_joint)
+    prediction = jnp.asarray(decide(posterior, classifier.factor))
+    measure = outlier_measure(log_lik, recipe.model.alpha(weights), log_prior)
+    # The offsets belong to every category in which something was measured.
+    offset = (log_joint - log_prior - category_score.sum(1))[:, None]
+    measured = (category_score != 0).any(-1, keepdims=True)  # [N, G, 1]
+    return _Scored(
+        posterior,
+        prediction,
+        post.alternative(log_joint, category_score, prediction),
+        jnp.take_along_axis(measure, prediction[:, None], 1)[:, 0],
         strangeness(classifier.outlier, log_lik, jnp.asarray(features.surveyed)),
+        post.track(category_score + offset * measured, log_prior),
     )

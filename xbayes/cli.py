@@ -8,8 +8,8 @@ from typing import Annotated, Optional
 
 import typer
 
+from xbayes.errors import InputError
 from xbayes.progress import Reporter
-from xbayes.types import InputError
 
 app = typer.Typer(
     name="xbayes",

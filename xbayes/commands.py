@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from xbayes.catalog.formats import FORMATS
-from xbayes.catalog.read import read_catalog, read_row
+from xbayes.catalog.read import open_chunks, read_catalog, read_row
 from xbayes.catalog.simulate import simulate_catalog, simulate_detections
-from xbayes.catalog.write import check_output, check_place, write_catalog
+from xbayes.catalog.write import catalog_writer, check_output, check_place, write_catalog
 from xbayes.config import Config
 from xbayes.config_file import load_config
 from xbayes.progress import Reporter
@@ -62,7 +62,8 @@ def classify(
     """Classify a table into a file, or one row onto the screen."""
     from xbayes.report.model_store import load_model
     from xbayes.report.table import passed_columns
-    from xbayes.run import classify_catalog, needed_columns, use_precision
+    from xbayes.run import needed_columns, use_precision
+    from xbayes.stream import CHUNK, classify_catalog, classify_chunks
 
     if not row and len(catalog) != 1:
         raise InputError("give one catalogue to classify, or one source with --row key=value ...")
@@ -73,9 +74,12 @@ def classify(
     config, *_ = load_model(run)
     use_precision(config)
     proportions = _parse_prior(prior)
-    if not row:
-        whole = read_catalog(catalog[0], text=[config.catalog.id])
-        table = classify_catalog(run, whole, proportions, tell=_warn)
+    if not row and out is not None:
+        chunks = open_chunks(catalog[0], CHUNK, text=[config.catalog.id])
+        with catalog_writer(out, overwrite) as append:
+            for table in classify_chunks(run, chunks, proportions, tell=_warn):
+                append(table)
+        n_rows = chunks.n_rows
     else:
         source = read_row([*row, *catalog])
         roles, needed = config.catalog, frozenset(needed_columns(config))
@@ -83,9 +87,11 @@ def classify(
         absent = needed - set(source.colnames)
         table = classify_catalog(run, source, proportions, absent)
         _print_source(table)
+        n_rows = len(table)
+        if out is not None:
+            write_catalog(table, out, overwrite)
     if out is not None:
-        write_catalog(table, out, overwrite)
-        Console(stderr=True).print(f"{len(table)} sources classified: {out}", highlight=False)
+        Console(stderr=True).print(f"{n_rows} sources classified: {out}", highlight=False)
 
 
 def explain(

@@ -5,14 +5,14 @@ learned on predictions whose densities and weights never saw the source; the pro
 """
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Array, Float, Int
 
 N_DRAWS = 200
 
 
 def decide(
-    posterior: Float[np.ndarray, "N C"], factor: Float[np.ndarray, "C"]
-) -> Int[np.ndarray, "N"]:
+    posterior: Float[Array | np.ndarray, "N C"], factor: Float[Array | np.ndarray, "C"]
+) -> Int[Array | np.ndarray, "N"]:
     """The class of largest factor times posterior; factors of one give the most probable class."""
     return (posterior * factor).argmax(-1)
 

@@ -9,10 +9,13 @@ import numpy as np
 from astropy.table import MaskedColumn, Table
 
 from xbayes.catalog.columns import masked_column
-from xbayes.report.model_store import load_model
+from xbayes.catalog.roles import check_catalog
+from xbayes.catalog.suspects import convert_units
+from xbayes.classifier import classify
+from xbayes.features.build import build_features, needed_columns
 from xbayes.report.track import Track
 from xbayes.report.tracks import tracks_of
-from xbayes.run import apply_model
+from xbayes.stream import load_applied
 from xbayes.types import Features, InputError
 
 COMPARED = 4000  # names compared letter by letter; of more only the neighbours in the alphabet
@@ -31,12 +34,16 @@ def explain_source(
     all rows, and the numbers are then those of `xbayes classify` to the last digit.
     Raises `InputError`.
     """
-    model = load_model(run)
-    _, recipe, classifier, _ = model
-    id_column = model[0].catalog.id
+    applied = load_applied(run, prior)
+    config, recipe, classifier = applied.config, applied.recipe, applied.classifier
+    id_column = config.catalog.id
     if id_column in table.colnames:
         find_row(masked_column(table, id_column), name)  # known before the long work
-    config, checked, features, products, log_prior = apply_model(model, table, prior, tell=tell)
+    checked = check_catalog(table, config.catalog, list(needed_columns(config)), "classify")
+    features, report = build_features(convert_units(checked, applied.units), config)
+    for warning in report.warnings:
+        tell(warning)
+    products = classify(recipe, classifier, features, applied.log_prior)
     row = find_row(masked_column(checked, id_column), name)
     only = slice(row, row + 1)
     return tracks_of(
@@ -46,7 +53,7 @@ def explain_source(
         [str(checked[id_column][row])],
         Features(*(np.asarray(a)[only] for a in features)),
         products._replace(**{k: v[only] for k, v in products._asdict().items()}),
-        log_prior,
+        applied.log_prior,
     )[0]
 
 

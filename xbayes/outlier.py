@@ -30,7 +30,7 @@ def outlier_measure(
     log_lik: Float[Array, "N F C"], alpha: Float[Array, "F C"], log_prior: Float[Array, "C"]
 ) -> Float[Array, "N C"]:
     """-log(P(c) prod L(p|c)^(alpha_p / sum alpha)) for every class (O.M. of Tranin et al. 2022)."""
-    return -log_prior - jnp.einsum("nfc,fc->nc", log_lik, _normalised(alpha))
+    return -log_prior - _weighted_sum(log_lik, _normalised(alpha))
 
 
 def fit_reference(
@@ -62,9 +62,15 @@ def strangeness(
     reference: OutlierReference, log_lik: Float[Array, "N F C"], surveyed: Bool[Array, "N F"]
 ) -> Float[Array, "N C"]:
     """Weighted surprise over the surveyed properties, in standard deviations of the class."""
-    kept = jnp.where(surveyed[..., None], reference.alpha, 0.0)  # [N, F, C]
-    excess = (kept * (-log_lik - reference.mean.T)).sum(1)
-    variance = jnp.einsum("nfc,cfg,ngc->nc", kept, reference.covariance, kept)
+    # As matrix products, which are many times faster than sums over [N, F, C].
+    n_features, n_classes = reference.alpha.shape
+    kept = surveyed.astype(log_lik.dtype)  # [N, F]
+    surprise = jnp.where(surveyed[..., None], -log_lik, 0.0)
+    expected = kept @ (reference.alpha * reference.mean.T)
+    excess = _weighted_sum(surprise, reference.alpha) - expected
+    weighted = jnp.einsum("fc,cfg,gc->fcg", reference.alpha, reference.covariance, reference.alpha)
+    halfway = (kept @ weighted.reshape(n_features, -1)).reshape(-1, n_classes, n_features)
+    variance = (halfway * kept[:, None]).sum(-1)
     return excess / jnp.sqrt(jnp.maximum(variance, 1e-12))
 
 
@@ -81,6 +87,16 @@ def tail_probability(
         below = np.searchsorted(sorted_[c, : size[c]], strangeness[rows, c], side="left")
         probability[rows] = (1 + size[c] - below) / (size[c] + 1)
     return probability
+
+
+def _weighted_sum(
+    values: Float[Array, "N F C"], weight: Float[Array, "F C"]
+) -> Float[Array, "N C"]:
+    """Sum over the properties of weight times value, class by class."""
+    n_features, n_classes = weight.shape
+    diagonal = weight[:, :, None] * jnp.eye(n_classes)  # [F, C, C]
+    flat = values.reshape(-1, n_features * n_classes)
+    return flat @ diagonal.reshape(-1, n_classes)
 
 
 def _normalised(alpha: Float[Array, "F C"]) -> Float[Array, "F C"]:

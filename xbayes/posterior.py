@@ -1,12 +1,15 @@
 """Class scores become posteriors, and posteriors become what each source gets.
 
-Everything here is NumPy in float64: probabilities that leave the program sum to one.
+Probabilities that leave the program sum to one in float64; `exact` sees to it for those that were
+computed inside jit, where the precision is JAX's.
 """
 
 from collections.abc import Sequence
 
+import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Array, Float, Int
 
 
 def class_posterior(log_joint: Float[np.ndarray, "*N C"]) -> Float[np.ndarray, "*N C"]:
@@ -35,31 +38,38 @@ def entropy(posterior: Float[np.ndarray, "N C"]) -> Float[np.ndarray, "N"]:
 
 
 def by_category(
-    contribution: Float[np.ndarray, "N F C"], category: Sequence[int], n_categories: int
-) -> Float[np.ndarray, "N G C"]:
+    contribution: Float[Array | np.ndarray, "N F C"], category: Sequence[int], n_categories: int
+) -> Float[Array, "N G C"]:
     """Contributions to the score, summed over the properties of each category."""
-    member = np.eye(n_categories)[list(category)]  # [F, G]
-    return np.einsum("nfc,fg->ngc", np.asarray(contribution, np.float64), member)
+    member = jnp.eye(n_categories)[jnp.asarray(category)]  # [F, G]
+    return jnp.einsum("nfc,fg->ngc", contribution, member)
 
 
 def track(
-    category_score: Float[np.ndarray, "N G C"], log_prior: Float[np.ndarray, "C"]
-) -> Float[np.ndarray, "N G C"]:
+    category_score: Float[Array, "N G C"], log_prior: Float[Array | np.ndarray, "C"]
+) -> Float[Array, "N G C"]:
     """The probability track: the posterior that each category alone would give."""
-    return class_posterior(category_score + np.asarray(log_prior, np.float64))
+    return jax.nn.softmax(category_score + log_prior)
 
 
 def alternative(
-    log_joint: Float[np.ndarray, "N C"],
-    category_score: Float[np.ndarray, "N G C"],
-    prediction: Int[np.ndarray, "N"],
-) -> Int[np.ndarray, "N"]:
+    log_joint: Float[Array | np.ndarray, "N C"],
+    category_score: Float[Array, "N G C"],
+    prediction: Int[Array | np.ndarray, "N"],
+) -> Int[Array, "N"]:
     """The most probable other class that wins when one category is left out; -1 if none."""
-    without = class_posterior(
-        np.asarray(log_joint, np.float64)[:, None] - category_score
-    )  # [N, G, C]
+    without = jax.nn.softmax(log_joint[:, None] - category_score)  # [N, G, C]
     winner, height = without.argmax(-1), without.max(-1)
-    height = np.where(winner == prediction[:, None], -1.0, height)
-    best = height.argmax(-1)
-    rows = np.arange(len(prediction))
-    return np.where(height[rows, best] > 0, winner[rows, best], -1)
+    height = jnp.where(winner == prediction[:, None], -1.0, height)
+    best = height.argmax(-1)[:, None]
+    found = jnp.take_along_axis(winner, best, 1), jnp.take_along_axis(height, best, 1)
+    return jnp.where(found[1] > 0, found[0], -1)[:, 0]
+
+
+def exact(probability: Float[Array, "*N C"]) -> Float[np.ndarray, "*N C"]:
+    """As float64 that sums to one; what JAX computed in float64 does already."""
+    got = np.asarray(probability)
+    if got.dtype == np.float64:
+        return got
+    got = got.astype(np.float64)
+    return got / got.sum(-1, keepdims=True)

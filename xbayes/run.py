@@ -18,7 +18,7 @@ from astropy.table import Table
 from xbayes.catalog.columns import masked_column, subset
 from xbayes.catalog.read import read_catalog
 from xbayes.catalog.roles import check_catalog
-from xbayes.catalog.suspects import convert_units, stand_in_warnings
+from xbayes.catalog.suspects import stand_in_warnings
 from xbayes.catalog.taxonomy import class_indices, group_indices
 from xbayes.classifier import (
     Classifier,
@@ -27,7 +27,7 @@ from xbayes.classifier import (
     build_recipe,
     classify,
 )
-from xbayes.config import Config, catalog_path, class_proportions, given_log_prior
+from xbayes.config import Config, catalog_path, given_log_prior
 from xbayes.evaluate.cross_validate import (
     CrossValidation,
     cross_validate,
@@ -43,9 +43,9 @@ from xbayes.features.build import (
     useful_features,
 )
 from xbayes.fit import FitReport, fit_classifier
-from xbayes.report.model_store import load_model
 from xbayes.report.run_directory import Results, write_run
-from xbayes.report.table import output_table, passed_columns, refuse_clashes
+from xbayes.report.table import passed_columns, refuse_clashes
+from xbayes.stream import classify_catalog
 from xbayes.types import Features, InputError, Labels
 
 Progress = Callable[[float, str], None]  # share done in [0, 1], what is being done
@@ -61,16 +61,6 @@ class Training(NamedTuple):
     report: FeatureReport
     labels: Labels
     warnings: tuple[str, ...]
-
-
-class Applied(NamedTuple):
-    """A fitted run applied to the rows of a catalogue."""
-
-    config: Config
-    table: Table  # checked
-    features: Features
-    products: Products
-    log_prior: np.ndarray | None  # None: that of the training part
 
 
 def use_precision(config: Config) -> None:
@@ -135,50 +125,6 @@ def load_training(config: Config, path: Path) -> Training:
     doubts = stand_in_warnings(table, list(needed_columns(config)))
     told = (*report.warnings, *dropped, *doubts)
     return Training(config, path, table, features, report, labels, told)
-
-
-def classify_catalog(
-    run: Path,
-    table: Table,
-    prior: dict[str, float] | None = None,
-    not_measured: frozenset[str] = frozenset(),
-    tell: Callable[[str], None] = lambda warning: None,
-) -> Table:
-    """Apply a fitted run to a table with the needed columns; every column passes through.
-
-    `not_measured` names columns nobody looked at, as in a row given by hand; `tell` gets the
-    warnings. Raises `InputError`.
-    """
-    model = load_model(run)
-    _, recipe, classifier, _ = model
-    refuse_clashes(table.colnames, recipe.properties)
-    _, checked, _, products, _ = apply_model(model, table, prior, not_measured, tell)
-    names = [n for n in checked.colnames if n in table.colnames or n == model[0].catalog.id]
-    resolution = 1.0 / (np.asarray(classifier.outlier.size) + 1.0)
-    return output_table(subset(checked, names), products, recipe.properties, resolution)
-
-
-def apply_model(
-    model: tuple[Config, Recipe, Classifier, dict[str, str]],
-    table: Table,
-    prior: dict[str, float] | None = None,
-    not_measured: frozenset[str] = frozenset(),
-    tell: Callable[[str], None] = lambda warning: None,
-) -> Applied:
-    """Check a catalogue, build its features, classify every row; arguments as above."""
-    config, recipe, classifier, units = model
-    optional = tuple({*config.catalog.optional, *not_measured})
-    roles = config.catalog.model_copy(update={"optional": optional})
-    config = config.model_copy(update={"catalog": roles})
-    needed = list(needed_columns(config))
-    checked = check_catalog(table, roles, needed, "classify")
-    features, report = build_features(convert_units(checked, units), config)
-    for warning in report.warnings:
-        tell(warning)
-    classes = recipe.properties.classes
-    log_prior = np.log(class_proportions(prior, classes)) if prior else given_log_prior(config)
-    products = classify(recipe, classifier, features, log_prior)
-    return Applied(config, checked, features, products, log_prior)
 
 
 @contextmanager

@@ -10,11 +10,11 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from xbayes.errors import InputError
+
+__all__ = ["UNLABELLED", "Features", "InputError", "Labels", "Properties"]
+
 UNLABELLED = -1
-
-
-class InputError(ValueError):
-    """Wrong use, config or input: what is wrong, what was found, what to do. Exit code 2."""
 
 
 class Features(NamedTuple):

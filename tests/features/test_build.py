@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xbayes.config import Config, FeatureConfig
+from xbayes.features.blocks import MIN_BLOCK
 from xbayes.features.build import (
-    MIN_BLOCK,
     FeatureCounts,
     build_features,
     needed_columns,

@@ -6,7 +6,8 @@ field; files of pandas, lsdb and astropy are read too. CSV keeps values and miss
 
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from io import BufferedIOBase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,43 @@ def read_parquet(path: Path) -> tuple[list[FileColumn], dict[str, Any]]:
     """Columns and metadata. Lists and structures become objects, times become text."""
     from pyarrow import parquet
 
-    table = parquet.ParquetFile(path).read()
+    return _parquet_columns(path, parquet.ParquetFile(path).read())
+
+
+def parquet_schema(path: Path) -> tuple[tuple[str, ...], int]:
+    """The names of the columns, as `read_parquet` would give them, and the number of rows."""
+    from pyarrow import parquet
+
+    with parquet.ParquetFile(path) as file:
+        columns, _ = _parquet_columns(path, file.schema_arrow.empty_table())
+        return tuple(column.name for column in columns), file.metadata.num_rows
+
+
+def parquet_chunks(
+    path: Path, size: int, names: Sequence[str] | None = None
+) -> Iterator[tuple[list[FileColumn], dict[str, Any]]]:
+    """The same as `read_parquet`, `size` rows at a time (the last chunk fewer)."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    with parquet.ParquetFile(path, pre_buffer=False) as file:
+        wanted = None
+        if names is not None:
+            flags = [f"{name}.mask" for name in names]
+            wanted = [n for n in file.schema_arrow.names if n in {*names, *flags}]
+        waiting: list[pa.RecordBatch] = []
+        # A batch ends with its row group, so chunks of one size are put together here.
+        for batch in file.iter_batches(batch_size=size, columns=wanted):
+            waiting.append(batch)
+            while sum(map(len, waiting)) >= size:
+                table = pa.Table.from_batches(waiting)
+                yield _parquet_columns(path, table.slice(0, size))
+                waiting = table.slice(size).to_batches()
+        if sum(map(len, waiting)):
+            yield _parquet_columns(path, pa.Table.from_batches(waiting))
+
+
+def _parquet_columns(path: Path, table: "pa.Table") -> tuple[list[FileColumn], dict[str, Any]]:
     kept = table.schema.metadata or {}
     # Where pandas kept row numbers or astropy flags of missing values, they are no columns.
     flags = _astropy_flags(table)
@@ -53,12 +90,34 @@ def write_parquet(
     columns: Sequence[FileColumn], meta: dict[str, Any], handle: BufferedIOBase
 ) -> None:
     """Write one table."""
+    with parquet_writer(handle) as append:
+        append(columns, meta)
+
+
+@contextmanager
+def parquet_writer(
+    handle: BufferedIOBase,
+) -> Iterator[Callable[[Sequence[FileColumn], dict[str, Any]], None]]:
+    """A function that appends chunks of one table; the first decides types and metadata."""
     from pyarrow import parquet
 
-    table = to_arrow(columns)
-    if meta:
-        table = table.replace_schema_metadata({_META: json.dumps(meta)})
-    parquet.write_table(table, handle)
+    with ExitStack() as stack:
+        writer: Any = None
+
+        def append(columns: Sequence[FileColumn], meta: dict[str, Any]) -> None:
+            nonlocal writer
+            table = to_arrow(columns)
+            if writer is None:
+                if meta:
+                    table = table.replace_schema_metadata({_META: json.dumps(meta)})
+                # Numbers hardly repeat, and a dictionary of them costs more time than it saves.
+                text = [f.name for f in table.schema if str(f.type) in ("string", "large_string")]
+                dictionary: Any = text or False
+                opened = parquet.ParquetWriter(handle, table.schema, use_dictionary=dictionary)
+                writer = stack.enter_context(opened)
+            writer.write_table(table.cast(writer.schema))
+
+        yield append
 
 
 def to_arrow(columns: Sequence[FileColumn]) -> "pa.Table":

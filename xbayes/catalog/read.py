@@ -2,16 +2,17 @@
 
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from astropy.table import Table
 from astropy.utils.exceptions import AstropyWarning
 
-from xbayes.catalog.columns import FileColumn, to_table
-from xbayes.catalog.format_arrow import read_csv, read_parquet
+from xbayes.catalog.columns import FileColumn, subset, to_table
+from xbayes.catalog.format_arrow import parquet_chunks, parquet_schema, read_csv, read_parquet
 from xbayes.catalog.format_ecsv import read_ecsv
 from xbayes.catalog.format_fits import read_fits
 from xbayes.catalog.format_votable import read_votable
@@ -41,14 +42,67 @@ def read_catalog(path: str | os.PathLike[str], text: Sequence[str] = ()) -> Tabl
     path = Path(path).expanduser()
     reader = _READERS[format_of(path).name]
     _check_file(path)
-    columns, meta = _parsed(reader, path, text)
+    with _damage_told(path):
+        # Only CSV leaves open what is text.
+        columns, meta = read_csv(path, text) if reader is read_csv else reader(path)
     names = [column.name for column in columns]
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise InputError(f"{path}: column {min(twice)!r} occurs more than once; rename one")
-    if not columns or len(columns[0].values) == 0:
-        raise InputError(f"{path} has {len(columns)} columns but no rows; is it complete?")
+    _check_rows(path, len(columns), len(columns[0].values) if columns else 0)
     return to_table(columns, meta)
+
+
+class Chunks(NamedTuple):
+    """A catalogue in pieces, which can be read more than once."""
+
+    colnames: tuple[str, ...]
+    n_rows: int
+    size: int  # rows of a piece; the last one has fewer
+    # The pieces, in order: of the columns named, or of all.
+    read: Callable[[Sequence[str] | None], Iterator[Table]]
+
+
+def open_chunks(path: str | os.PathLike[str], size: int, text: Sequence[str] = ()) -> Chunks:
+    """What `read_catalog` reads, `size` rows at a time.
+
+    Of a Parquet file one chunk at a time is in memory; the other formats are read whole.
+    Raises InputError as `read_catalog` does, for damage inside a Parquet file while it is read.
+    """
+    path = Path(path).expanduser()
+    if format_of(path).name != "Parquet":
+        return table_chunks(read_catalog(path, text), size)
+    _check_file(path)
+    with _damage_told(path):
+        colnames, n_rows = parquet_schema(path)
+    _check_rows(path, len(colnames), n_rows)
+
+    def read(names: Sequence[str] | None) -> Iterator[Table]:
+        chunks = parquet_chunks(path, size, names)
+        while True:
+            # Not around the whole loop: what goes wrong between chunks is no damage of the file.
+            with _damage_told(path):
+                chunk = next(chunks, None)
+            if chunk is None:
+                return
+            yield to_table(*chunk)
+
+    return Chunks(colnames, n_rows, size, read)
+
+
+def table_chunks(table: Table, size: int) -> Chunks:
+    """A table in memory as chunks."""
+
+    def read(names: Sequence[str] | None) -> Iterator[Table]:
+        for first in range(0, len(table), size):
+            yield subset(table, names, slice(first, first + size))
+
+    return Chunks(tuple(table.colnames), len(table), size, read)
+
+
+def _check_rows(path: Path, n_columns: int, n_rows: int) -> None:
+    if not n_columns or not n_rows:
+        raise InputError(f"{path} has {n_columns} columns but no rows; is it complete?")
 
 
 def _check_file(path: Path) -> None:
@@ -79,15 +133,13 @@ def _is_catalog(path: Path) -> bool:
     return _is_catalog_name(path.name)
 
 
-def _parsed(
-    reader: Reader, path: Path, text: Sequence[str]
-) -> tuple[list[FileColumn], dict[str, Any]]:
+@contextmanager
+def _damage_told(path: Path) -> Iterator[None]:
     with warnings.catch_warnings():
         # They tell of style, such as the spelling of units; damage is an error below.
         warnings.simplefilter("ignore", AstropyWarning)
         try:
-            # Only CSV leaves open what is text.
-            return read_csv(path, text) if reader is read_csv else reader(path)
+            yield
         except InputError:
             raise
         except Exception as error:

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
-from astropy import units as u
 from astropy.table import MaskedColumn, Table
 from jaxtyping import Bool
 
 from xbayes.catalog.columns import masked_column
+from xbayes.catalog.whole import WholeCheck
 from xbayes.config import CatalogConfig
 from xbayes.config_checks import did_you_mean
 from xbayes.types import InputError
@@ -28,10 +28,21 @@ def check_catalog(
     a single row without an id is named "row 1". Raises InputError for a lacking column, an id
     that is missing or repeated, and coordinates out of range.
     """
+    table = uniform_catalog(table, config, needed, purpose)
+    check = WholeCheck(config)
+    check.add(table)
+    check.close(lambda: [table])
+    return table
+
+
+def uniform_catalog(
+    table: Table, config: CatalogConfig, needed: Sequence[str], purpose: Purpose
+) -> Table:
+    """The same for a chunk of a catalogue, without the checks of ids and coordinates."""
     table = Table(table, masked=True, copy=True)
     if purpose == "classify" and len(table) == 1 and config.id not in table.colnames:
         table.add_column(MaskedColumn(["row 1"], name=config.id), index=0)
-    _check_present(table, config, needed, purpose)
+    check_present(table.colnames, config, needed, purpose)
     for name, markers in config.missing_values.items():
         if name in table.colnames:
             _mask(table, name, _equals_any(masked_column(table, name), markers))
@@ -42,28 +53,24 @@ def check_catalog(
     for name in config.optional:
         if name not in table.colnames:
             table[name] = _absent(name, len(table))
-    ids = masked_column(table, config.id)
-    _check_ids(ids)
-    for name, low, high in ((config.ra, 0, 360), (config.dec, -90, 90)):
-        if name is not None and name in table.colnames:
-            _check_coordinate(masked_column(table, name), ids, low, high)
     return table
 
 
-def _check_present(
-    table: Table, config: CatalogConfig, needed: Sequence[str], purpose: Purpose
+def check_present(
+    colnames: Sequence[str], config: CatalogConfig, needed: Sequence[str], purpose: Purpose
 ) -> None:
-    if config.id not in table.colnames:
-        near = did_you_mean(config.id, table.colnames)
+    """Raise InputError for a column that is asked for and neither there nor optional."""
+    if config.id not in colnames:
+        near = did_you_mean(config.id, colnames)
         raise InputError(f"the catalogue lacks its id column {config.id!r}{near}; set catalog.id")
     asked = list(needed)
     if purpose == "train":
         asked += [getattr(config, role) for role in _ROLES if getattr(config, role) is not None]
         asked += [*config.keep, *config.missing_values]
-    present = {*table.colnames, *config.optional}
+    present = {*colnames, *config.optional}
     lacking = [name for name in dict.fromkeys(asked) if name not in present]
     if lacking:
-        names = "; ".join(f"{name!r}{did_you_mean(name, table.colnames)}" for name in lacking[:3])
+        names = "; ".join(f"{name!r}{did_you_mean(name, colnames)}" for name in lacking[:3])
         more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
         raise InputError(
             f"the catalogue lacks column {names}{more}; rename it in the catalogue or the "
@@ -111,45 +118,3 @@ def _number(marker: str | int | float) -> float | None:
         return float(marker)
     except ValueError:
         return None
-
-
-def _check_ids(ids: MaskedColumn) -> None:
-    missing = np.flatnonzero(np.ma.getmaskarray(ids))
-    if len(missing):
-        raise InputError(
-            f"{len(missing)} rows have no id in column {ids.name!r}, the first is row "
-            f"{missing[0] + 1}; every row needs one"
-        )
-    names, counts = np.unique(np.ma.getdata(ids), return_counts=True)
-    repeated = names[counts > 1].tolist()
-    if repeated:
-        shown = ", ".join(repr(name) for name in repeated[:3])
-        more = f" and {len(repeated) - 3} more" if len(repeated) > 3 else ""
-        raise InputError(
-            f"ids must be unique, but column {ids.name!r} repeats {shown}{more}; remove the "
-            "repeated rows or set catalog.id to a column that tells them apart"
-        )
-
-
-def _check_coordinate(column: MaskedColumn, ids: MaskedColumn, low: int, high: int) -> None:
-    """Raise InputError unless all values are degrees between low and high, or missing."""
-    measured = ~np.ma.getmaskarray(column)
-    values = np.ma.getdata(column)
-    if not measured.any():
-        return
-    if values.dtype.kind not in "iuf" or values.ndim > 1:
-        found = values[measured][:1].tolist()[0]
-        raise InputError(
-            f"column {column.name!r} must hold decimal degrees; found {found!r}; convert it"
-        )
-    unit = column.unit
-    if unit is not None and unit != u.deg and unit.is_equivalent(u.deg):
-        raise InputError(f"column {column.name!r} must be in degrees; its unit is {unit}")
-    outside = np.flatnonzero(measured & ((values < low) | (values > high)))
-    if len(outside):
-        row = outside[0]
-        raise InputError(
-            f"column {column.name!r} must lie in [{low}, {high}] degrees; found "
-            f"{values[row]:.10g} in row {ids[row]!s} and {len(outside) - 1} more such rows; "
-            "correct or empty them"
-        )

@@ -2,12 +2,16 @@
 
 import os
 import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from astropy.table import Table
 
-from xbayes.catalog.columns import from_table, plain_meta
-from xbayes.catalog.format_arrow import write_csv, write_parquet
+from xbayes.catalog.columns import FileColumn, from_table, plain_meta
+from xbayes.catalog.format_arrow import parquet_writer, write_csv
 from xbayes.catalog.format_ecsv import write_ecsv
 from xbayes.catalog.format_fits import write_fits, write_fits_gz
 from xbayes.catalog.format_votable import write_votable
@@ -19,7 +23,6 @@ _WRITERS = {
     "VOTable": write_votable,
     "ECSV": write_ecsv,
     "CSV": write_csv,
-    "Parquet": write_parquet,
 }
 
 
@@ -35,20 +38,62 @@ def write_catalog(table: Table, path: str | os.PathLike[str], overwrite: bool = 
     Raises InputError where the file exists (unless `overwrite`), the folder does not, or a
     column cannot be held.
     """
+    with catalog_writer(path, overwrite) as append:
+        append(table)
+
+
+@contextmanager
+def catalog_writer(
+    path: str | os.PathLike[str], overwrite: bool = False
+) -> Iterator[Callable[[Table], None]]:
+    """A function that appends the chunks of one table; the file is there when all went well.
+
+    A Parquet file grows chunk by chunk; for the other formats the chunks are collected first.
+    Raises InputError as `write_catalog` does.
+    """
     path = Path(path).expanduser()
     check_output(path, overwrite)
-    columns, meta = from_table(table), plain_meta(table.meta)
-    zipped = path.name.lower().endswith(".gz")
-    writer = write_fits_gz if zipped else _WRITERS[format_of(path).name]
     temporary = path.with_name(f".xbayes-{secrets.token_hex(8)}.tmp")
+    kind = format_of(path).name
+    open_writer = parquet_writer if kind == "Parquet" else _collecting(kind, path)
     try:
-        with temporary.open("wb") as handle:
-            writer(columns, meta, handle)
+        with temporary.open("wb") as handle, open_writer(handle) as append:
+            yield lambda table: append(from_table(table), plain_meta(table.meta))
         os.replace(temporary, path)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _collecting(kind: str, path: Path):
+    """A writer of chunks for the formats that are written at once."""
+    write = write_fits_gz if path.name.lower().endswith(".gz") else _WRITERS[kind]
+
+    @contextmanager
+    def open_writer(handle) -> Iterator[Callable[[list[FileColumn], dict[str, Any]], None]]:
+        chunks: list[tuple[list[FileColumn], dict[str, Any]]] = []
+        yield lambda columns, meta: chunks.append((columns, meta))
+        if chunks:
+            write(*_joined(chunks), handle)
+
+    return open_writer
+
+
+def _joined(
+    chunks: list[tuple[list[FileColumn], dict[str, Any]]],
+) -> tuple[list[FileColumn], dict[str, Any]]:
+    if len(chunks) == 1:
+        return chunks[0]
+    each = zip(*(columns for columns, _ in chunks), strict=True)
+    columns = [
+        same[0]._replace(
+            values=np.concatenate([column.values for column in same]),
+            missing=np.concatenate([column.missing for column in same]),
+        )
+        for same in each
+    ]
+    return columns, chunks[0][1]
 
 
 def check_output(path: str | os.PathLike[str], overwrite: bool = False) -> None:

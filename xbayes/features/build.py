@@ -12,12 +12,11 @@ from astropy.table import Table
 from jaxtyping import Bool, Float
 
 from xbayes.config import Config, FeatureConfig
+from xbayes.features.blocks import BlockCounts, count_blocks, unmeasured_rows
 from xbayes.features.expression import Expression, parse
 from xbayes.features.values import Value, read_column
 from xbayes.types import Features, InputError, Properties
 
-# A few empty cells are non-detections; a whole empty block is a column never measured there.
-MIN_BLOCK = 20
 T = TypeVar("T")
 
 
@@ -58,7 +57,9 @@ class _Built(NamedTuple):
     counts: FeatureCounts
 
 
-def build_features(table: Table, config: Config) -> tuple[Features, FeatureReport]:
+def build_features(
+    table: Table, config: Config, blocks: BlockCounts | None = None
+) -> tuple[Features, FeatureReport]:
     """The features of every row, in the order of the config.
 
     A value is not surveyed where `measured` is not true, and where a column of its expression is
@@ -66,17 +67,34 @@ def build_features(table: Table, config: Config) -> tuple[Features, FeatureRepor
     columns of a coalesce).
     The weight is 1 without an error; with one it is 1 / error in the unit of the expression, to be
     normalised on the training part, and 0 where the error is unknown or not positive.
+    `blocks` are the counts of the whole catalogue where the table is only a chunk of it.
     Raises InputError, one line for each thing wrong.
     """
     parsed = _parse(config)
-    values = _read_columns(table, needed_columns(config))
-    unmeasured = _unmeasured(table, values, config.catalog.block)
+    values, block = _read_columns(table, needed_columns(config)), _read_block(table, config)
+    counts = blocks or count_blocks(block, values, len(table))
+    unmeasured = _unmeasured(table, block, counts)
     built = _for_each(
         parsed, lambda name: _build(name, parsed[name], values, unmeasured, len(table))
     )
     value, observed, surveyed, weight, counts = zip(*built.values(), strict=True)
     features = Features(*(np.stack(part, axis=1) for part in (value, observed, surveyed, weight)))
     return features, FeatureReport(counts, tuple(_warnings(counts, config)))
+
+
+def survey_blocks(table: Table, config: Config) -> BlockCounts:
+    """Which columns are missing where in a chunk of a catalogue. Raises InputError."""
+    values = _read_columns(table, needed_columns(config))
+    return count_blocks(_read_block(table, config), values, len(table))
+
+
+def merged_report(reports: Sequence[FeatureReport], config: Config) -> FeatureReport:
+    """One report of all chunks of a catalogue."""
+    each = zip(*(report.counts for report in reports), strict=True)
+    counts = tuple(
+        FeatureCounts(same[0].name, *map(sum, list(zip(*same, strict=True))[1:])) for same in each
+    )
+    return FeatureReport(counts, tuple(_warnings(counts, config)))
 
 
 def needed_columns(config: Config) -> dict[str, tuple[str, ...]]:
@@ -190,21 +208,18 @@ def _read_columns(table: Table, needed: Mapping[str, tuple[str, ...]]) -> dict[s
     )
 
 
+def _read_block(table: Table, config: Config) -> Value | None:
+    """The column of blocks; a table to be classified need not say where its rows come from."""
+    block = config.catalog.block
+    return read_column(table, block) if block is not None and block in table.colnames else None
+
+
 def _unmeasured(
-    table: Table, values: Mapping[str, Value], block: str | None
+    table: Table, block: Value | None, counts: BlockCounts
 ) -> dict[str, Bool[np.ndarray, "N"]]:
     """Per column, the rows in which nobody measured it."""
-    index = np.zeros(len(table), int)
-    # A table to be classified need not say which release its rows come from.
-    if block is not None and block in table.colnames:
-        blocks = read_column(table, block)
-        names, index = np.unique(blocks.data, return_inverse=True)
-        index = np.where(blocks.missing, len(names), index)
-    size = np.bincount(index)
-    rows = {}
-    for name, value in values.items():
-        lacking = np.bincount(index, weights=value.missing, minlength=len(size))
-        rows[name] = ((lacking == size) & (size >= MIN_BLOCK))[index]
+    rows = unmeasured_rows(counts, block, len(table))
+    for name in rows:
         column: Any = table[name]
         if (column.info.meta or {}).get("absent"):
             rows[name] = np.ones(len(table), bool)

@@ -55,6 +55,8 @@ class ClassModel(NamedTuple):
     log_joint: Callable[[Params, Float[Array, "N ..."]], Float[Array, "N C"]]
     penalty: Callable[[Params], Float[Array, ""]]
     contributions: Callable[[Params, Float[Array, "N F C"]], Float[Array, "N F C"]]
+    # The contributions summed over the properties of each category.
+    category_scores: Callable[[Params, Float[Array, "N F C"]], Float[Array, "N G C"]]
     alpha: Callable[[Params], Float[Array, "F C"]]  # non-negative weight of property and class
     rescale: Callable[..., Params]  # (params, log temperature, added offset[C]) -> params
     box: Box

@@ -71,12 +71,14 @@ def smooth_density(
 
 def log_lik(params: DensityParams, features: Features) -> Float[Array, "N F C"]:
     """Log density of each value for each class, with its presence term; zero if not surveyed."""
-    n_nodes = params.log_density.shape[1]
+    n_features, n_nodes, n_classes = params.log_density.shape
     value = grids.observed_value(features)
     node, share = grids.node_of(params.origin, params.step, value, n_nodes)
-    f = jnp.arange(params.log_density.shape[0])
-    low, high = params.log_density[f, node], params.log_density[f, node + 1]  # [N, F, C]
-    inside = low + share[..., None] * (high - low)
+    # Value and slope of all classes side by side: one look into the table for each property.
+    low, high = params.log_density[:, :-1], params.log_density[:, 1:]
+    table = jnp.concatenate([low, high - low], -1).reshape(-1, 2 * n_classes)
+    found = table[node + (n_nodes - 1) * jnp.arange(n_features)]  # [N, F, 2 C]
+    inside = found[..., :n_classes] + share[..., None] * found[..., n_classes:]
     # Far values keep falling, but stay finite in float32.
     position = jnp.clip((value - params.origin) / params.step, -1e5, 1e5)[..., None]
     below, above = jnp.maximum(-position, 0.0), jnp.maximum(position - (n_nodes - 1), 0.0)

@@ -79,6 +79,14 @@ def naive_bayes(
     def contributions(params, log_lik):
         return jnp.einsum("nfd,fcd->nfc", _relative(log_lik), matrix(params))
 
+    def category_scores(params, log_lik):
+        """One matrix product, many times faster than summing the contributions."""
+        flat = _relative(log_lik).reshape(log_lik.shape[0], -1)  # [N, F C]
+        member = jnp.eye(n_categories)[group][:, None, :, None]  # [F, 1, G, 1]
+        joined = member * matrix(params).transpose(0, 2, 1)[:, :, None]  # [F, C, G, C]
+        scores = flat @ joined.reshape(flat.shape[1], -1)
+        return scores.reshape(-1, n_categories, n_classes)
+
     def log_joint(params, log_lik):
         """Scores of the classes; exactly log prior where nothing was measured."""
         log_prior = jax.lax.stop_gradient(params.log_prior)
@@ -101,7 +109,9 @@ def naive_bayes(
         return cost
 
     box = _box(weights, n_categories, n_features, n_classes, offsets)
-    return ClassModel(init, log_joint, penalty, contributions, alpha, _rescaled, box)
+    return ClassModel(
+        init, log_joint, penalty, contributions, category_scores, alpha, _rescaled, box
+    )
 
 
 def _box(weights: str, n_categories: int, n_features: int, n_classes: int, offsets: bool) -> Box:

@@ -1,0 +1,153 @@
+"""Speed and memory of learning and classifying: python experiments/bench_naive_bayes/run.py."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from xbayes.catalog.simulate import simulate_catalog
+from xbayes.catalog.taxonomy import class_indices
+from xbayes.catalog.write import write_catalog
+from xbayes.classifier import build_recipe, classify
+from xbayes.config_file import load_config
+from xbayes.evaluate.cross_validate import inner_folds
+from xbayes.features.build import build_features
+from xbayes.fit import fit_classifier
+from xbayes.models.naive_bayes import KINDS
+from xbayes.report.model_store import save_model
+from xbayes.run import use_precision
+from xbayes.types import Labels
+
+CONFIG = Path(__file__).with_name("config.yaml")
+LEARNED, CLASSIFIED, LOOPED = 25_000, 1_000_000, 2_000
+
+
+def seconds(do, times=1):
+    """The least wall time of several calls."""
+    taken = []
+    for _ in range(times):
+        start = time.perf_counter()
+        do()
+        taken.append(time.perf_counter() - start)
+    return min(taken)
+
+
+def row(what, value, target=""):
+    """One line of the table."""
+    print(f"| {what} | {value} | {target} |", flush=True)
+
+
+def learn(kind):
+    """Fit one kind of weights on the simulated sky, twice; config and what the last fit gave."""
+    config = load_config(CONFIG, [f"model.weights={kind}"])
+    use_precision(config)
+    table = simulate_catalog(LEARNED, 3)
+    features, _ = build_features(table, config)
+    truth, _ = class_indices(table["Class"], config.taxonomy)
+    labels = Labels(truth, np.arange(len(truth)))
+    fold = inner_folds(truth, labels.group, truth >= 0, config.validation.inner_folds, 1)
+    recipe, kept = build_recipe(config), []
+
+    def fit():
+        kept[:] = fit_classifier(recipe, features, labels, fold, jax.random.key(1))
+
+    cold, warm = seconds(fit), seconds(fit, 2)
+    row(
+        f"learning, weights: {kind}",
+        f"{cold:.1f} s cold, {warm:.1f} s warm; held-out log loss {min(kept[1].held_out_loss):.4f}",
+        "10 s cold, 3 s warm",
+    )
+    return config, recipe, kept[0], (cold, warm)
+
+
+def classify_in_memory(config, recipe, classifier, table):
+    """All products of a million sources."""
+    features, _ = build_features(table, config)
+    classify(recipe, classifier, features)
+    taken = seconds(lambda: classify(recipe, classifier, features), 5)
+    row("classify in memory", f"{len(table) / taken:,.0f} sources/s", "1,000,000 sources/s")
+
+
+def one_by_one(recipe, classifier, table, config):
+    """The published way: one source, one property, one class after the other, in Python."""
+    features, _ = build_features(table[:LOOPED], config)
+    density = {name: np.asarray(a) for name, a in classifier.density._asdict().items()}
+    alpha = np.asarray(recipe.model.alpha(classifier.weights))
+    log_prior = np.asarray(classifier.weights.log_prior)
+    n_nodes = density["log_density"].shape[1]
+    node = np.arange(n_nodes)
+
+    def all_sources():
+        for n in range(LOOPED):
+            score = log_prior.copy()
+            for f in np.flatnonzero(features.observed[n]):
+                place = (features.value[n, f] - density["origin"][f]) / density["step"][f]
+                for c in range(len(score)):
+                    score[c] += alpha[f, c] * np.interp(
+                        place, node, density["log_density"][f, :, c]
+                    )
+            np.exp(score - score.max()) / np.exp(score - score.max()).sum()
+
+    taken = seconds(all_sources)
+    row(
+        "posterior alone, one source at a time",
+        f"{LOOPED / taken:,.0f} sources/s",
+        "(published: 1,500)",
+    )
+
+
+def command(*words):
+    """Wall time and largest memory (GB) of a command of its own."""
+    program = Path(sys.executable).with_name("xbayes")
+    environment = os.environ | {"PYTHONPATH": str(CONFIG.parents[2])}
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        [program, *words], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"xbayes {words} failed")
+    return time.perf_counter() - start, usage.ru_maxrss / 1e6
+
+
+def main():
+    """Print the table."""
+    print(f"{os.cpu_count()} cores, JAX on {jax.devices()[0].platform}\n")
+    print("| what | measured | target |\n|---|---|---|")
+    learned = {kind: learn(kind) for kind in KINDS}
+    row(
+        "learning, sum of the four",
+        " ".join(
+            f"{sum(x[3][i] for x in learned.values()):.1f} s {w}"
+            for i, w in enumerate(("cold,", "warm"))
+        ),
+    )
+    config, recipe, classifier, _ = learned["matrix"]
+    table = simulate_catalog(CLASSIFIED, 7)
+    classify_in_memory(config, recipe, classifier, table)
+    one_by_one(recipe, classifier, table, config)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        save_model(folder / "run" / "model", config, classifier, {})
+        for million in (1, 4):
+            source, out = folder / f"{million}.parquet", folder / f"{million}.out.parquet"
+            sky = table if million == 1 else simulate_catalog(million * CLASSIFIED, 7)
+            write_catalog(sky, source)
+            taken, memory = command("classify", str(folder / "run"), str(source), "--out", str(out))
+            target = "20 s, 2 GB" if million == 1 else "2 GB"
+            row(
+                f"Parquet to Parquet, {million},000,000 rows",
+                f"{taken:.1f} s, {memory:.2f} GB",
+                target,
+            )
+        row("xbayes --help", f"{min(command('--help')[0] for _ in range(5)):.2f} s", "0.5 s")
+        row("xbayes demo", f"{command('demo', '--out', str(folder / 'demo'))[0]:.0f} s", "60 s")
+
+
+if __name__ == "__main__":
+    main()
