@@ -86,3 +86,20 @@ def test_best_of_several_starts(problem):
     ]
     assert float(info.loss) <= min(map(float, singles)) + 1e-6
     np.testing.assert_array_equal(several.log_prior, prior)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_many_rows_reach_the_same_minimum_with_the_curvature(kind, monkeypatch):
+    rng = np.random.default_rng(5)
+    truth = rng.integers(0, 3, 600)
+    log_lik = jnp.asarray(0.7 * np.eye(3)[truth][:, None] + rng.normal(size=(600, 4, 3)))
+    model = naive_bayes((0, 0, 1, 1), 3, kind)
+    start = model.init(jax.random.key(0), log_lik)
+    data = (log_lik, jnp.asarray(truth), jnp.ones(600), 3.0)
+    plain, info = fit_log_loss(model, start, *data)
+    monkeypatch.setattr("xbayes.infer.gradient.MANY_ROWS", 1)
+    whitened, other = fit_log_loss(model, start, *data)
+    assert bool(other.converged)
+    assert float(other.loss) == pytest.approx(float(info.loss), abs=1e-6)
+    scores = [jax.nn.log_softmax(model.log_joint(p, log_lik)) for p in (plain, whitened)]
+    np.testing.assert_allclose(*scores, atol=5e-3)

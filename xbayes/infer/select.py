@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from xbayes.infer.gradient import fit_log_loss, log_loss
 from xbayes.models.base import ClassModel
 
+TOL = 1e-3  # a loss within 1e-6 of the minimum, far below what tells strengths apart
 STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 
 
@@ -41,12 +42,13 @@ def select_strength(
         training = (labelled & (fold != j)).astype(x.dtype)
         held_out = (labelled & (fold == j)).astype(x.dtype)
 
-        def one_strength(strength):
-            params, _ = fit_log_loss(model, start, x, class_index, training, strength)
+        def one_strength(near, strength):
+            params, _ = fit_log_loss(model, near, x, class_index, training, strength, tol=TOL)
             score = log_loss(model, params, x, class_index, held_out) * held_out.sum()
-            return score, model.log_joint(params, x)
+            return params, (score, model.log_joint(params, x))
 
-        return jax.vmap(one_strength)(strengths)
+        # From the strongest, whose minimum is near the start, each leads to the next.
+        return jax.lax.scan(one_strength, start, strengths, reverse=True)[1]
 
     score, log_joint = jax.lax.map(
         one_fold, (jnp.arange(nested.shape[0]), nested)
