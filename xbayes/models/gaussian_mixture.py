@@ -20,7 +20,7 @@ from xbayes.models.mixture_start import Start, k_means
 
 COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
 LOG_2PI = float(np.log(2 * np.pi))
-EXACT_ROWS, MEASURED_ROWS = 2048, 256  # rows worked on at once: they should stay in the cache
+EXACT_ROWS, MEASURED_ROWS = 4096, 256  # rows worked on at once: they should stay in the cache
 
 
 class MixtureParams(NamedTuple):
@@ -128,8 +128,11 @@ def _statistics(params, x: Measured, row_weight, given_resp) -> Statistics:
         if given is not None:
             given = jnp.where(fresh[:, None], given, 0.0)
         joint, moments = _expect(params, factor, rows)
-        log_lik = jax.nn.logsumexp(joint, axis=1)
-        resp = jnp.exp(joint - log_lik[:, None]) * weight[:, None] if given is None else given
+        most = joint.max(1)  # log-sum-exp by hand: its exponentials are the responsibilities
+        share = jnp.exp(joint - most[:, None])
+        total = share.sum(1)
+        log_lik = most + jnp.log(total)
+        resp = share * (weight / total)[:, None] if given is None else given
         log_lik = jnp.where(weight > 0, weight * log_lik, 0.0)
         return Statistics(log_lik.sum(), weight.sum(), resp.sum(0), moments(resp))
 

@@ -22,13 +22,20 @@ def k_means(
 ) -> Float[Array, "N K"]:
     """Clusters of k-means (Lloyd 1982) from k-means++ centres."""
 
-    def step(_, centre):
+    def step(carry):
+        number, centre, _ = carry
         resp = _nearest(rows, centre) * weight[:, None]
         size = resp.sum(0)[:, None]
-        return jnp.where(size > 0, resp.T @ rows / jnp.where(size > 0, size, 1.0), centre)
+        new = jnp.where(size > 0, resp.T @ rows / jnp.where(size > 0, size, 1.0), centre)
+        return number + 1, new, jnp.abs(new - centre).max()
+
+    def unfinished(carry):
+        number, _, moved = carry
+        return (number < LLOYD_STEPS) & (moved > 1e-2)  # of a standard deviation: EM goes on
 
     centre = _spread_centres(key, rows, weight, n_components)
-    return _nearest(rows, jax.lax.fori_loop(0, LLOYD_STEPS, step, centre))
+    first = (0, centre, jnp.asarray(jnp.inf, rows.dtype))
+    return _nearest(rows, jax.lax.while_loop(unfinished, step, first)[1])
 
 
 def k_means_plus_plus(
