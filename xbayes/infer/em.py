@@ -167,6 +167,7 @@ def accumulate(model: Model, params: Params, chunks: Iterable[tuple[Any, Any]]) 
         x, row_weight = pad_rows((x, row_weight), longest)
         found = _statistics(model, params, x, row_weight)
         total = found if total is None else jax.tree.map(jnp.add, total, found)
+        jax.block_until_ready(total)  # or chunks would be read faster than used, and pile up
     if total is None:
         raise InputError("no rows: make_chunks() gave no chunk")
     return total
