@@ -8,7 +8,7 @@ posterior. Drivers in `infer/` take any of them.
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from xbayes.types import Features
 
@@ -31,13 +31,36 @@ class Density(NamedTuple):
     share_below: Callable[[Params, Features], Float[Array, "N F C"]]  # of a class below the value
 
 
-class Model(NamedTuple):
-    """What a driver in `infer/` needs of a model."""
+class Statistics(NamedTuple):
+    """What EM keeps of rows it has read. Statistics of two sets of rows add, leaf by leaf."""
 
-    init: Callable[[PRNGKeyArray, Float[Array, "N ..."]], Params]
+    log_lik: Float[Array, ""]  # sum over rows of weight times log density
+    weight: Float[Array, ""]  # sum of the row weights
+    count: Float[Array, "K"]  # sum of weight times responsibility
+    moments: Any  # the model's own
+
+
+DEAD = 1e-8  # of all weight: a component with less is empty, in either precision
+
+
+def dead(statistics: Statistics) -> Bool[Array, "K"]:
+    """Components that hold no rows; `Model.maximise` seeds them anew."""
+    return ~(statistics.count > DEAD * statistics.weight)
+
+
+class Model(NamedTuple):
+    """What a driver in `infer/` needs of a model.
+
+    Only EM reads `statistics` and `maximise`: together they are `m_step`, cut where rows can be
+    read in pieces. maximise(params, statistics(params, x, row_weight)) is one iteration.
+    """
+
+    init: Callable[..., Params]  # (key, x[N ...]) -> params; a mixture also takes row_weight[N]
     log_joint: Callable[[Params, Float[Array, "N ..."]], Float[Array, "N K"]]
     m_step: Callable[..., Params] | None = None  # (params, x, resp[N K]) -> params; None: gradient
     penalty: Callable[[Params], Float[Array, ""]] | None = None  # what shrinkage costs, unscaled
+    statistics: Callable[..., Statistics] | None = None  # (params, x, row_weight[N]) -> statistics
+    maximise: Callable[[Params, Statistics], Params] | None = None
 
 
 class Box(NamedTuple):

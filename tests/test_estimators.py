@@ -1,0 +1,223 @@
+"""`GaussianMixture` next to scikit-learn's: the same numbers, and what scikit-learn cannot do."""
+
+import pickle
+import warnings
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.stats import multivariate_normal
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import GaussianMixture as Theirs
+from sklearn.utils.estimator_checks import check_estimator
+
+from xbayes.estimators import GaussianMixture
+from xbayes.estimators.mixture_shapes import shape_of
+
+TYPES = ("full", "tied", "diag", "spherical")
+K, F = 3, 4
+
+
+@pytest.fixture
+def X():
+    rng = np.random.default_rng(0)
+    centre = 1.5 * rng.normal(size=(K, F))
+    return centre[rng.integers(K, size=400)] + rng.normal(size=(400, F)) * [1.0, 2.0, 0.5, 1.0]
+
+
+@pytest.fixture(autouse=True)
+def limit_reached_is_fine():
+    warnings.simplefilter("ignore", ConvergenceWarning)
+
+
+def start(X, covariance_type):
+    """A start that is not symmetric and not a fixed point."""
+    shape = shape_of(covariance_type, K, F)
+    precision = np.full(shape, 0.7) if covariance_type in ("diag", "spherical") else None
+    if precision is None:
+        precision = np.broadcast_to(0.5 * np.eye(F) + 0.2, shape).copy()
+    return {
+        "weights_init": np.array([0.5, 0.3, 0.2]),
+        "means_init": X[:K],
+        "precisions_init": precision,
+    }
+
+
+def test_check_estimator():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # skipped checks warn
+        check_estimator(GaussianMixture())
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+@pytest.mark.parametrize("max_iter", [1, 2, 7, 100])
+def test_every_iteration_is_scikit_learns(covariance_type, max_iter, X):
+    given = {"covariance_type": covariance_type, "max_iter": max_iter, **start(X, covariance_type)}
+    ours, theirs = GaussianMixture(K, **given).fit(X), Theirs(K, **given).fit(X)
+    assert (ours.n_iter_, ours.converged_) == (theirs.n_iter_, theirs.converged_)
+    np.testing.assert_allclose(ours.lower_bounds_, theirs.lower_bounds_, atol=1e-8)
+    assert ours.score(X) == pytest.approx(theirs.score(X), abs=1e-8)
+    for name in (
+        "weights_",
+        "means_",
+        "covariances_",
+        "precisions_",
+        "precisions_cholesky_",
+        "lower_bound_",
+    ):
+        got, expected = getattr(ours, name), getattr(theirs, name)
+        np.testing.assert_allclose(got, expected, rtol=1e-7, atol=1e-7, err_msg=name)
+    for method in ("score_samples", "predict_proba", "predict", "bic", "aic"):
+        got, expected = getattr(ours, method)(X), getattr(theirs, method)(X)
+        np.testing.assert_allclose(got, expected, rtol=1e-7, atol=1e-7, err_msg=method)
+
+
+def test_same_constructor():
+    ours, theirs = GaussianMixture().get_params(), Theirs().get_params()
+    assert {**theirs, "missing": "refuse"} == ours
+
+
+def test_float64_everywhere_and_the_global_precision_left_alone(X, precision):
+    given = start(X, "full")
+    ours, theirs = GaussianMixture(K, **given).fit(X), Theirs(K, **given).fit(X)
+    assert ours.score(X) == pytest.approx(theirs.score(X), abs=1e-8)
+    assert jax.config.jax_enable_x64 == (precision == "float64")
+    assert jnp.zeros(()).dtype == precision
+
+
+@pytest.mark.parametrize("init_params", ["kmeans", "k-means++", "random", "random_from_data"])
+def test_own_starts_reach_scikit_learns_likelihood(init_params, X):
+    ours = GaussianMixture(K, init_params=init_params, n_init=4, random_state=0, tol=1e-6).fit(X)
+    theirs = Theirs(K, tol=1e-6, **start(X, "full")).fit(X)  # its k-means is slow on busy cores
+    assert ours.lower_bound_ > theirs.lower_bound_ - 5e-3
+    assert ours.score(X) == pytest.approx(ours.lower_bound_, abs=1e-4)
+
+
+def test_warm_start_goes_on_where_it_stopped(X):
+    given = start(X, "full")
+    whole = GaussianMixture(K, max_iter=7, tol=0.0, **given).fit(X)
+    parts = GaussianMixture(K, max_iter=3, tol=0.0, warm_start=True, **given).fit(X)
+    parts.set_params(max_iter=4).fit(X)
+    np.testing.assert_allclose(parts.means_, whole.means_, atol=1e-9)
+    wider = parts.set_params(n_components=2, **dict.fromkeys(given)).fit(X)
+    assert wider.means_.shape == (2, F)
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+def test_samples_follow_the_mixture(covariance_type, X):
+    fitted = GaussianMixture(K, covariance_type=covariance_type, random_state=0).fit(X)
+    drawn, label = fitted.sample(40_000)
+    np.testing.assert_allclose(np.bincount(label) / 40_000, fitted.weights_, atol=0.015)
+    full = fitted.covariances_ if covariance_type == "tied" else fitted.covariances_[0]
+    full = np.diag(np.broadcast_to(full, F)) if np.ndim(full) < 2 else full
+    np.testing.assert_allclose(drawn[label == 0].mean(0), fitted.means_[0], atol=0.1)
+    np.testing.assert_allclose(np.cov(drawn[label == 0].T), full, atol=0.25)
+    assert fitted.sample(1)[0].shape == (1, F)
+
+
+def test_nan_is_refused_unless_asked_for(X):
+    X[3, 1] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        GaussianMixture().fit(X)
+    fitted = GaussianMixture(missing="marginalise").fit(X)
+    with pytest.raises(ValueError, match="NaN"):
+        fitted.set_params(missing="refuse").predict(X)
+
+
+def test_nan_means_not_measured(X):
+    rng = np.random.default_rng(1)
+    X = np.where(rng.random(X.shape) < 0.3, np.nan, X)
+    X[0] = np.nan
+    fitted = GaussianMixture(K, missing="marginalise", random_state=0).fit(X)
+    each = fitted.score_samples(X)
+    for n in range(0, 20):
+        o = np.flatnonzero(~np.isnan(X[n]))
+        density = sum(
+            w * (multivariate_normal(m[o], c[np.ix_(o, o)]).pdf(X[n, o]) if o.size else 1.0)
+            for w, m, c in zip(fitted.weights_, fitted.means_, fitted.covariances_, strict=True)
+        )
+        assert each[n] == pytest.approx(np.log(density), abs=1e-9)
+    np.testing.assert_allclose(fitted.predict_proba(X)[0], fitted.weights_, rtol=1e-9)
+    np.testing.assert_allclose(fitted.predict_proba(X[5:6])[0], fitted.predict_proba(X)[5])
+    np.testing.assert_array_equal(fitted.fit_predict(X), fitted.predict(X))
+    only = np.full((1, F), np.nan)
+    only[0, 2] = 1.0  # one row, most properties in no row: fine to predict
+    assert fitted.predict_proba(only).sum() == pytest.approx(1.0)
+
+
+def test_noise_is_deconvolved(X):
+    rng = np.random.default_rng(2)
+    noise = rng.choice([0.1, 9.0], X.shape)
+    noisy = X + np.sqrt(noise) * rng.normal(size=X.shape)
+    truth = np.cov(X.T)
+    fitted = GaussianMixture(1, tol=1e-6, max_iter=1000).fit(noisy, noise=noise)
+    blind = GaussianMixture(1).fit(noisy)
+    error = np.abs(fitted.covariances_[0] - truth).max()
+    assert error < 1.2 < np.abs(blind.covariances_[0] - truth).max()
+    matrices = noise[:, :, None] * np.eye(F)
+    np.testing.assert_allclose(
+        fitted.score_samples(noisy, noise=matrices), fitted.score_samples(noisy, noise=noise)
+    )
+
+
+def test_sample_weight_is_repetition(X):
+    weight = np.arange(400) % 3
+    weighted = GaussianMixture(K, random_state=0).fit(X, sample_weight=weight)
+    repeated = GaussianMixture(K, random_state=0).fit(np.repeat(X, weight, axis=0))
+    np.testing.assert_allclose(weighted.means_, repeated.means_, atol=1e-8)
+    with pytest.raises(ValueError, match="sample_weight"):
+        GaussianMixture().fit(X, sample_weight=weight[:5])
+
+
+def test_pickles_and_pads(X):
+    fitted = GaussianMixture(K, random_state=0).fit(X)
+    again = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(again.predict(X), fitted.predict(X))
+    np.testing.assert_allclose(fitted.score_samples(X[:3]), fitted.score_samples(X)[:3])
+
+
+def test_verbose_prints_the_lower_bounds(X, capsys):
+    GaussianMixture(K, random_state=0, verbose=1, verbose_interval=1).fit(X)
+    assert "lower bound" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"n_components": 0}, "n_components must be at least 1"),
+        ({"n_components": 500}, "n_samples >= n_components"),
+        ({"tol": -1.0}, "tol"),
+        ({"reg_covar": float("nan")}, "reg_covar"),
+        ({"covariance_type": "round"}, "covariance_type is one of"),
+        ({"init_params": "guess"}, "init_params is one of"),
+        ({"missing": "impute"}, "missing is one of"),
+        ({"weights_init": [0.5, 0.2, 0.2]}, "sum to 1"),
+        ({"weights_init": [1.0]}, "shape"),
+        ({"means_init": np.full((K, F), np.nan)}, "means_init"),
+        ({"precisions_init": -np.tile(np.eye(F), (K, 1, 1))}, "positive definite"),
+        ({"precisions_init": np.tile(np.ones((F, F)), (K, 1, 1))}, "positive definite"),
+    ],
+)
+def test_wrong_parameters_are_refused(given, message, X):
+    with pytest.raises(ValueError, match=message):
+        GaussianMixture(**{"n_components": K, **given}).fit(X)
+
+
+def test_degenerate_rows(X):
+    constant = X * [1.0, 1.0, 1.0, 0.0]
+    fitted = GaussianMixture(K, random_state=0).fit(constant)
+    np.testing.assert_allclose(fitted.covariances_[:, -1, -1], 1e-6, rtol=1e-3)
+    with pytest.raises(ValueError, match="ill-defined covariance"):
+        GaussianMixture(K, reg_covar=0.0, random_state=0).fit(constant)
+    same = np.ones((9, F))  # fewer points than components
+    assert np.isfinite(GaussianMixture(K, random_state=0).fit(same).score(same))
+    with pytest.raises(ValueError, match="minimum of 2"):
+        GaussianMixture().fit(X[:1])
+    with pytest.raises(ValueError, match="infinity"):
+        GaussianMixture(missing="marginalise").fit(np.where(X > 2, np.inf, X))
+    empty = np.where(np.arange(F) == 1, np.nan, X)
+    with pytest.raises(ValueError, match=r"properties \[1\] are observed in no row"):
+        GaussianMixture(missing="marginalise").fit(empty)
+    with pytest.raises(ValueError, match="negative variance"):
+        GaussianMixture().fit(X, noise=-np.ones_like(X))

@@ -1,0 +1,3 @@
+"""The scikit-learn face of the models."""
+
+from xbayes.estimators.mixture import GaussianMixture

@@ -1,0 +1,293 @@
+"""A Gaussian mixture that knows which values are missing and how well the others are measured.
+
+Row n of component k has density N(x_o; mu_o, Sigma_oo + S_oo) over its observed properties o, S its
+error covariance: missing values are integrated out exactly, and Sigma describes the sky, not
+the instrument ("extreme deconvolution": Bovy, Hogg & Roweis 2011, Ann. Appl. Stat. 5, 1657).
+"""
+
+from functools import lru_cache, partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.linalg import solve_triangular
+from jaxtyping import Array, Float
+
+from xbayes.models.base import Model, Statistics, dead
+from xbayes.models.measured import Measured, as_measured
+from xbayes.models.mixture_start import Start, k_means
+
+COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
+LOG_2PI = float(np.log(2 * np.pi))
+EXACT_ROWS, MEASURED_ROWS = 4096, 256  # rows worked on at once: they should stay in the cache
+
+
+class MixtureParams(NamedTuple):
+    """Every covariance type is stored as full matrices; the type is what `maximise` keeps."""
+
+    log_weight: Float[Array, "K"]
+    mean: Float[Array, "K F"]
+    covariance: Float[Array, "K F F"]
+
+
+class Moments(NamedTuple):
+    """Weighted moments of the true values about the means they were estimated with."""
+
+    first: Float[Array, "K F"]
+    second: Float[Array, "K F F"]
+
+
+@lru_cache(maxsize=64)  # equal arguments give the same object, so that jit compiles once
+def gaussian_mixture(
+    n_components: int,
+    covariance_type: str = "full",
+    reg_covar: float = 1e-6,
+    start: Start = k_means,
+) -> Model:
+    """A mixture of K Gaussians over `Measured` rows or an array [N F].
+
+    `reg_covar` is added to the variances after each M step (scikit-learn's convention). That is a
+    penalty reg_covar / 2 tr(inv Sigma_k) a row, which the E step ignores: with more than one
+    covariance the likelihood may then fall, but only where a component is as narrow as
+    sqrt(reg_covar). With reg_covar = 0 it never falls, unless an empty component is seeded anew.
+    A covariance that is singular to rounding gives NaN, which the drivers refuse.
+    """
+    if n_components < 1:
+        raise ValueError(f"gaussian_mixture needs n_components >= 1; got {n_components}")
+    if covariance_type not in COVARIANCE_TYPES:
+        raise ValueError(f"covariance_type is one of {COVARIANCE_TYPES}; got {covariance_type!r}")
+    if not reg_covar >= 0:
+        raise ValueError(f"gaussian_mixture needs reg_covar >= 0; got {reg_covar}")
+
+    def maximise(params, statistics):
+        return _maximise(params, statistics, covariance_type, reg_covar)
+
+    def m_step(params, x, resp):
+        return maximise(params, _statistics(params, as_measured(x), resp.sum(1), resp))
+
+    def init(key, x, row_weight=None):
+        x = as_measured(x)
+        row_weight = jnp.ones(x.value.shape[0], x.value.dtype) if row_weight is None else row_weight
+        everything = _one_gaussian(x, row_weight, n_components)
+        rows = _filled(x, everything.mean[0]) - everything.mean[0]
+        rows = rows / jnp.sqrt(jnp.diagonal(everything.covariance[0]))
+        resp = start(key, rows, row_weight, n_components)
+        return m_step(everything, x, resp * row_weight[:, None])
+
+    init, m_step, maximise = jax.jit(init), jax.jit(m_step), jax.jit(maximise)
+    return Model(init, log_joint, m_step, statistics=statistics, maximise=maximise)
+
+
+def free_parameters(covariance_type: str, n_components: int, n_features: int) -> int:
+    """How many numbers a mixture of K Gaussians over F properties is free to choose."""
+    pairs = n_features * (n_features + 1) // 2
+    each = {
+        "full": n_components * pairs,
+        "tied": pairs,
+        "diag": n_components * n_features,
+        "spherical": n_components,
+    }
+    return n_components - 1 + n_components * n_features + each[covariance_type]
+
+
+@jax.jit
+def log_joint(params: MixtureParams, x) -> Float[Array, "N K"]:
+    """Log of weight times density of the observed values; a row with none gives log weight."""
+    x = as_measured(x)
+    factor = _factor(params.covariance)
+
+    def one(row):
+        return _expect(params, factor, jax.tree.map(lambda leaf: leaf[None], row))[0][0]
+
+    return jax.lax.map(one, x, batch_size=min(_block_size(x), x.value.shape[0]))
+
+
+@jax.jit
+def statistics(params: MixtureParams, x, row_weight: Float[Array, "N"]) -> Statistics:
+    """E step: responsibilities, and the moments of the true values under them.
+
+    Bovy et al. 2011, Eqs. 27-29, with missing values as infinite errors. Rows are read in blocks,
+    so memory does not grow with them.
+    """
+    return _statistics(params, as_measured(x), row_weight, None)
+
+
+def _statistics(params, x: Measured, row_weight, given_resp) -> Statistics:
+    n_rows = x.value.shape[0]
+    size = min(_block_size(x), n_rows)
+    factor = _factor(params.covariance)
+
+    def block(index):
+        # The last block is moved back to be full; rows the one before has counted weigh nothing.
+        start = jnp.minimum(index * size, n_rows - size)
+        cut = partial(jax.lax.dynamic_slice_in_dim, start_index=start, slice_size=size)
+        rows, weight, given = jax.tree.map(cut, (x, row_weight, given_resp))
+        fresh = start + jnp.arange(size) >= index * size
+        weight = jnp.where(fresh, weight, 0.0)
+        if given is not None:
+            given = jnp.where(fresh[:, None], given, 0.0)
+        joint, moments = _expect(params, factor, rows)
+        most = joint.max(1)  # log-sum-exp by hand: its exponentials are the responsibilities
+        share = jnp.exp(joint - most[:, None])
+        total = share.sum(1)
+        log_lik = most + jnp.log(total)
+        resp = share * (weight / total)[:, None] if given is None else given
+        log_lik = jnp.where(weight > 0, weight * log_lik, 0.0)
+        return Statistics(log_lik.sum(), weight.sum(), resp.sum(0), moments(resp))
+
+    def add(carry, index):
+        # Kahan's sum: thousands of blocks would cost float32 two of its seven digits.
+        total, lost = carry
+        each = jax.tree.map(jnp.subtract, block(index), lost)
+        new = jax.tree.map(jnp.add, total, each)
+        lost = jax.tree.map(lambda new, total, each: (new - total) - each, new, total, each)
+        return (new, lost), None
+
+    shape = jax.eval_shape(block, 0)
+    zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shape)
+    (total, _), _ = jax.lax.scan(add, (zero, zero), jnp.arange(-(-n_rows // size)))
+    return total
+
+
+def _block_size(x: Measured) -> int:
+    return EXACT_ROWS if x.observed is None and x.noise is None else MEASURED_ROWS
+
+
+def _factor(covariance: Float[Array, "K F F"]) -> Float[Array, "K F F"]:
+    """Lower Cholesky factors; NaN where a covariance is singular to rounding."""
+    factor = jnp.linalg.cholesky(covariance)
+    variance = jnp.diagonal(covariance, axis1=1, axis2=2)
+    ratio = jnp.diagonal(factor, axis1=1, axis2=2) ** 2 / variance
+    tiny = 4 * jnp.finfo(factor.dtype).eps
+    return jnp.where((ratio > tiny).all(1)[:, None, None], factor, jnp.nan)
+
+
+def _expect(params: MixtureParams, factor, rows: Measured):
+    """Log joint [B K] of a block, and the function from responsibilities to its moments."""
+    if rows.observed is None and rows.noise is None:
+        return _expect_exact(params, factor, jnp.asarray(rows.value))
+    return _expect_measured(params, rows)
+
+
+def _expect_exact(params, factor, value: Float[Array, "B F"]):
+    """Complete, exact rows. Moments are summed in whitened coordinates, safe in float32."""
+    n_components, n_features = params.mean.shape
+    identity = jnp.broadcast_to(jnp.eye(n_features, dtype=value.dtype), factor.shape)
+    whiten = solve_triangular(factor, identity, lower=True)  # [K, F, F]
+    # All components in one product, rows last: the long axis is the contiguous one.
+    white = whiten.reshape(-1, n_features) @ value.T
+    white = white.reshape(n_components, n_features, -1)
+    white = white - jnp.einsum("kfg,kg->kf", whiten, params.mean)[:, :, None]  # [K, F, B]
+    log_norm = params.log_weight - 0.5 * n_features * LOG_2PI - _half_log_det(factor)
+    joint = log_norm[:, None] - 0.5 * (white**2).sum(1)  # [K, B]
+
+    def moments(resp):
+        held = resp.T[:, None] * white
+        first = jnp.einsum("kfg,kg->kf", factor, held.sum(-1))
+        second = jnp.einsum("kfb,kgb->kfg", held, white)
+        return Moments(first, jnp.einsum("kfg,kgh,kih->kfi", factor, second, factor))
+
+    return joint.T, moments
+
+
+def _expect_measured(params: MixtureParams, rows: Measured):
+    """Rows with holes, errors or both: one small Cholesky a row and component."""
+    value, covariance = rows.value, params.covariance
+    observed = jnp.ones(value.shape, bool) if rows.observed is None else rows.observed
+    seen = observed.astype(value.dtype)
+    pairs = seen[:, :, None] * seen[:, None, :]
+    identity = jnp.eye(value.shape[1], dtype=value.dtype)
+    spread = jnp.broadcast_to(covariance, (value.shape[0], *covariance.shape))
+    if rows.noise is not None:
+        noise = rows.noise if rows.noise.ndim == 3 else rows.noise[:, :, None] * identity
+        spread = spread + jnp.where(pairs > 0, noise, 0.0)[:, None]
+    # A missing property gets a row and column of the identity: it adds nothing to any product.
+    total = pairs[:, None] * spread + ((1 - seen)[:, :, None] * identity)[:, None]  # [B, K, F, F]
+    root = jnp.linalg.cholesky(total)
+    offset = jnp.where(observed[:, None], value[:, None] - params.mean, 0.0)  # [B, K, F]
+    reach = seen[:, None, :, None] * covariance  # cov of observed with true values
+    solved = solve_triangular(root, jnp.concatenate([offset[..., None], reach], -1), lower=True)
+    white, gain = solved[..., 0], solved[..., 1:]
+    log_norm = params.log_weight - 0.5 * LOG_2PI * seen.sum(1, keepdims=True) - _half_log_det(root)
+    joint = log_norm - 0.5 * (white**2).sum(-1)
+
+    def moments(resp):
+        shift = jnp.einsum("bkfg,bkf->bkg", gain, white)  # E[true value] - mean
+        held = resp[..., None] * shift
+        second = jnp.einsum("bkf,bkg->kfg", held, shift)
+        explained = jnp.einsum("bkef,bkeg->kfg", resp[..., None, None] * gain, gain)
+        left = resp.sum(0)[:, None, None] * covariance - explained  # Cov[true value]
+        return Moments(held.sum(0), second + left)
+
+    return joint, moments
+
+
+def _half_log_det(factor: Float[Array, "... F F"]) -> Float[Array, "..."]:
+    return jnp.log(jnp.diagonal(factor, axis1=-2, axis2=-1)).sum(-1)
+
+
+def _maximise(params, statistics: Statistics, covariance_type: str, reg_covar: float):
+    """M step (Bovy et al. 2011, Eq. 30), then the covariance type, then empty components."""
+    empty = dead(statistics)
+    count = jnp.where(empty, 1.0, statistics.count)
+    step = statistics.moments.first / count[:, None]
+    scatter = statistics.moments.second / count[:, None, None] - step[:, :, None] * step[:, None, :]
+    scatter = (scatter + scatter.swapaxes(1, 2)) / 2
+    share = jnp.where(empty, 0.0, statistics.count) / statistics.weight
+    identity = jnp.eye(params.mean.shape[1], dtype=params.mean.dtype)
+    covariance = _constrain(scatter, share, covariance_type) + reg_covar * identity
+    covariance = jnp.where(jnp.isnan(_factor(covariance)), jnp.nan, covariance)
+    log_weight = jnp.log(jnp.where(empty, 0.0, share / share.sum()))
+    return _reseed(MixtureParams(log_weight, params.mean + step, covariance), empty)
+
+
+def _constrain(scatter: Float[Array, "K F F"], share: Float[Array, "K"], covariance_type: str):
+    if covariance_type == "full":
+        return scatter
+    if covariance_type == "tied":
+        tied = jnp.einsum("k,kfg->fg", share / share.sum(), scatter)
+        return jnp.broadcast_to(tied, scatter.shape)
+    variance = jnp.diagonal(scatter, axis1=1, axis2=2)
+    if covariance_type == "spherical":
+        variance = jnp.broadcast_to(variance.mean(1, keepdims=True), variance.shape)
+    return variance[:, :, None] * jnp.eye(scatter.shape[1], dtype=scatter.dtype)
+
+
+def _reseed(params: MixtureParams, empty) -> MixtureParams:
+    """Split the heaviest component: empty ones start one sigma from its mean, each on an axis."""
+    n_features = params.mean.shape[1]
+    heavy = jnp.argmax(params.log_weight)
+    covariance = params.covariance[heavy]
+    variance = jnp.diagonal(covariance)
+    rank = jnp.cumsum(empty) - 1
+    axis = jnp.argsort(-variance)[rank % n_features]
+    side = jnp.where((rank // n_features) % 2 == 0, 1.0, -1.0)
+    move = (covariance[:, axis] / jnp.sqrt(variance[axis]) * side).T  # [K, F]
+    shared = params.log_weight[heavy] - jnp.log1p(empty.sum().astype(params.mean.dtype))
+    split = empty.at[heavy].set(True) & empty.any()
+    return MixtureParams(
+        jnp.where(split, shared, params.log_weight),
+        jnp.where(empty[:, None], params.mean[heavy] + move, params.mean),
+        jnp.where(empty[:, None, None], covariance, params.covariance),
+    )
+
+
+def _filled(x: Measured, filler: Float[Array, "F"]) -> Float[Array, "N F"]:
+    value = jnp.asarray(x.value)
+    return value if x.observed is None else jnp.where(x.observed, value, filler)
+
+
+def _one_gaussian(x: Measured, row_weight, n_components: int) -> MixtureParams:
+    """K times one diagonal Gaussian for all rows, which fills the holes of the start."""
+    weight = row_weight[:, None]
+    if x.observed is not None:
+        weight = weight * x.observed
+    total = jnp.broadcast_to(weight, x.value.shape).sum(0)
+    mean = (weight * _filled(x, jnp.zeros_like(x.value[0]))).sum(0) / total
+    variance = (weight * (_filled(x, mean) - mean) ** 2).sum(0) / total
+    # A constant property has no width of its own; any will do, it is the same for all components.
+    variance = jnp.where(variance > 0, variance, 1.0)
+    uniform = jnp.full(n_components, -np.log(n_components), x.value.dtype)
+    covariance = jnp.broadcast_to(jnp.diag(variance), (n_components, *variance.shape * 2))
+    return MixtureParams(uniform, jnp.broadcast_to(mean, (n_components, mean.size)), covariance)
