@@ -55,16 +55,19 @@ def fit_classifier(
     """Fit on the labelled rows with `fold >= 0`; the others change nothing (shapes stay)."""
     training = (np.asarray(fold) >= 0) & (labels.class_index >= 0)
     grid = jax.tree.map(jnp.asarray, recipe.density.lay_grid(features, training))
+    arrays = jax.tree.map(jnp.asarray, features)
     data = _Data(
-        jax.tree.map(jnp.asarray, features),
+        arrays,
         jnp.asarray(np.where(training, labels.class_index, -1)),
         jnp.asarray(np.where(training, fold, -1)),
-        _training_log_prior(recipe, labels.class_index[training], np.asarray(features.value).dtype),
+        _training_log_prior(recipe, labels.class_index[training], arrays.value.dtype),
     )
     counts = recipe.density.count(grid, data.features, data.truth, data.fold, recipe.n_folds)
     density = recipe.density.fit(grid, jax.tree.map(lambda c: c.sum(0), counts))
     keys = jax.random.split(key, 3)
-    held_out, selection = _learn_penalty(recipe, keys[0], grid, counts, data)
+    held_out = _held_out_likelihoods(recipe, grid, counts, data)
+    rows = (held_out.nested, data.truth, data.fold)
+    selection = select_strength(recipe.model, keys[0], data.log_prior, *rows, recipe.strengths)
     weights, missing_weight, info = _learn_weights(
         recipe, keys[1], data, held_out.single, selection.strength
     )
@@ -72,9 +75,9 @@ def fit_classifier(
     density = density._replace(log_missing=density.log_missing * missing_weight)
     single = _with_missing_weight(held_out.single, data.features.observed, missing_weight)
     outlier = fit_reference(
-        np.asarray(single)[training],
-        np.asarray(features.surveyed)[training],
-        labels.class_index[training],
+        np.asarray(single),
+        np.asarray(features.surveyed),
+        np.where(training, labels.class_index, -1),
         np.asarray(recipe.model.alpha(weights)),
     )
     factor = np.ones(len(recipe.properties.classes))
@@ -97,13 +100,8 @@ def _training_log_prior(recipe: Recipe, truth: np.ndarray, dtype):
 
 
 @partial(jax.jit, static_argnums=0)
-def _learn_penalty(recipe, key, grid, counts, data: _Data):
-    held_out = out_of_fold(recipe.density, grid, counts, data.features, data.fold)
-    strengths = jnp.asarray(recipe.strengths)
-    selection = select_strength(
-        recipe.model, key, data.log_prior, held_out.nested, data.truth, data.fold, strengths
-    )
-    return held_out, selection
+def _held_out_likelihoods(recipe: Recipe, grid, counts, data: _Data):
+    return out_of_fold(recipe.density, grid, counts, data.features, data.fold)
 
 
 def _learn_weights(recipe: Recipe, key, data: _Data, log_lik, strength):
@@ -115,14 +113,18 @@ def _learn_weights(recipe: Recipe, key, data: _Data, log_lik, strength):
     return weights, 1.0, info
 
 
-@partial(jax.jit, static_argnums=0)
 def _descend(recipe: Recipe, key, data: _Data, log_lik, training, strength):
     row_weight = training.astype(log_lik.dtype)
     rows = (log_lik, data.truth, row_weight, strength)
     weights, info = fit_from_starts(recipe.model, key, data.log_prior, *rows, recipe.n_starts)
     if recipe.objective == "f1":
-        weights, info = fit_f1(recipe.model, weights, *rows, recipe.focus)
+        weights, info = _towards_f1(recipe, weights, *rows)
     return weights, info
+
+
+@partial(jax.jit, static_argnums=0)
+def _towards_f1(recipe: Recipe, weights, log_lik, truth, row_weight, strength):
+    return fit_f1(recipe.model, weights, log_lik, truth, row_weight, strength, recipe.focus)
 
 
 def _evolve(recipe: Recipe, key, data: _Data, log_lik, training):

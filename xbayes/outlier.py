@@ -7,6 +7,7 @@ which properties are there, ranked among held-out sources of the same class.
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
@@ -39,7 +40,10 @@ def fit_reference(
     class_index: Int[np.ndarray, "N"],
     alpha: Float[np.ndarray, "F C"],
 ) -> OutlierReference:
-    """Mean and covariance of the surprise of each property, from out-of-fold log-likelihoods."""
+    """Mean and covariance of the surprise of each property, from out-of-fold log-likelihoods.
+
+    Rows of class -1 change nothing.
+    """
     n_features, n_classes = log_lik.shape[1:]
     alpha = np.asarray(_normalised(jnp.asarray(alpha)))
     mean = np.zeros((n_classes, n_features))
@@ -52,7 +56,7 @@ def fit_reference(
     size = np.bincount(class_index[class_index >= 0], minlength=n_classes)
     empty = np.full((n_classes, max(int(size.max()), 1)), np.inf)
     reference = OutlierReference(*map(jnp.asarray, (alpha, mean, covariance, empty, size)))
-    own = np.asarray(strangeness(reference, jnp.asarray(log_lik), jnp.asarray(surveyed)))
+    own = np.asarray(_strangeness(*reference[:3], jnp.asarray(log_lik), jnp.asarray(surveyed)))
     for c in range(n_classes):
         empty[c, : size[c]] = np.sort(own[class_index == c, c])
     return reference._replace(strangeness=jnp.asarray(empty))
@@ -62,13 +66,18 @@ def strangeness(
     reference: OutlierReference, log_lik: Float[Array, "N F C"], surveyed: Bool[Array, "N F"]
 ) -> Float[Array, "N C"]:
     """Weighted surprise over the surveyed properties, in standard deviations of the class."""
+    return _strangeness(*reference[:3], log_lik, surveyed)
+
+
+@jax.jit
+def _strangeness(alpha, mean, covariance, log_lik, surveyed):
     # As matrix products, which are many times faster than sums over [N, F, C].
-    n_features, n_classes = reference.alpha.shape
+    n_features, n_classes = alpha.shape
     kept = surveyed.astype(log_lik.dtype)  # [N, F]
     surprise = jnp.where(surveyed[..., None], -log_lik, 0.0)
-    expected = kept @ (reference.alpha * reference.mean.T)
-    excess = _weighted_sum(surprise, reference.alpha) - expected
-    weighted = jnp.einsum("fc,cfg,gc->fcg", reference.alpha, reference.covariance, reference.alpha)
+    expected = kept @ (alpha * mean.T)
+    excess = _weighted_sum(surprise, alpha) - expected
+    weighted = jnp.einsum("fc,cfg,gc->fcg", alpha, covariance, alpha)
     halfway = (kept @ weighted.reshape(n_features, -1)).reshape(-1, n_classes, n_features)
     variance = (halfway * kept[:, None]).sum(-1)
     return excess / jnp.sqrt(jnp.maximum(variance, 1e-12))

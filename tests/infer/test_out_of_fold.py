@@ -64,7 +64,7 @@ def test_selection_never_sees_the_fold_it_scores(density, folded):
     _, _, truth, fold, held_out = folded
     model = naive_bayes((0, 0, 1), 4, "property")
     prior = jnp.log(jnp.bincount(jnp.asarray(truth), length=4) / len(truth))
-    strength = jnp.array([10.0])
+    strength = (10.0,)
 
     def held_out_scores(labels):
         return select_strength(
@@ -87,7 +87,7 @@ def test_selection_takes_the_least_held_out_loss(density, folded):
     _, _, truth, fold, held_out = folded
     model = naive_bayes((0, 0, 1), 4, "matrix")
     prior = jnp.log(jnp.bincount(jnp.asarray(truth), length=4) / len(truth))
-    strengths = jnp.array([0.01, 10.0, 1e5])
+    strengths = (0.01, 10.0, 1e5)
     got = select_strength(
         model,
         jax.random.key(0),

@@ -29,6 +29,7 @@ from xbayes.report.figures import (
 )
 from xbayes.report.interactive import Points
 from xbayes.report.labels import PropertyLabel
+from xbayes.report.results_figures import panel_dpi
 from xbayes.report.track import Track
 
 CLASSES = ("AGN", "Star", "XRB", "CV")
@@ -177,9 +178,10 @@ def invented_sections(labels, classes, posterior, truth, metrics, points) -> lis
         members = [f for f, at in enumerate(category) if at == g]
         named, own = [labels[f] for f in members], [values[f] for f in members]
         figure = draw_densities(node[members], density[members], named, classes, own)
-        panels.append(rendered(f"Properties of the category {name}.", figure))
+        dpi = panel_dpi(len(members))
+        panels.append(rendered(f"Properties of the category {name}.", figure, dpi=dpi))
         figure = draw_histograms(own, absent[members], named, classes)
-        histograms.append(rendered(f"Values of the category {name}.", figure))
+        histograms.append(rendered(f"Values of the category {name}.", figure, dpi=dpi))
     prediction, first = points.prediction, list(points.first)
     scatter = draw_scatter(points.value[:, first], prediction, [labels[f] for f in first], classes)
     track = invented_track(len(labels), len(classes))

@@ -11,16 +11,17 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
-from xbayes.models.base import ClassModel, Model, Params
+from xbayes.models.base import ClassModel, Params
 
-MAX_ROWS = 2048  # whose curvature is computed
-FLOOR = 1e-6  # of the largest curvature, in directions that have none
+MAX_ROWS = 8192  # whose curvature is computed
+FLOOR = 1e-12  # of the largest curvature: a parameter with less counts for nothing
+RIDGE = 1e-5  # of each parameter's own curvature, above what single precision loses
 
 
 def log_loss_curvature(
-    model: Model | ClassModel,
+    model: ClassModel,
     params: Params,
-    x: Float[Array, "N ..."],
+    design: Float[Array, "N D"],
     row_weight: Float[Array, "N"],
     strength: Float[Array, ""] | float,
 ) -> Float[Array, "P P"]:
@@ -29,29 +30,38 @@ def log_loss_curvature(
     Every k-th row stands for all, so that there are at most about MAX_ROWS.
     """
     flat, unflatten = ravel_pytree(params)
-    each = slice(None, None, -(-x.shape[0] // MAX_ROWS))
-    rows, weight = x[each], row_weight[each] / jnp.maximum(row_weight[each].sum(), 1.0)
+    each = slice(None, None, -(-design.shape[0] // MAX_ROWS))
+    rows, weight = design[each], row_weight[each]
+    posterior = jax.nn.softmax(params.log_prior + rows @ model.coefficient(params))
+    of_scores = _softmax_curvature(rows, posterior, weight / jnp.maximum(weight.sum(), 1.0))
+    slope = jax.jacfwd(lambda vector: model.coefficient(unflatten(vector)).reshape(-1))(flat)
+    pull = jax.jacfwd(lambda vector: model.deviations(unflatten(vector)))(flat)
+    shrinkage = 2 * strength / jnp.maximum(row_weight.sum(), 1.0)
+    return slope.T @ of_scores @ slope + shrinkage * pull.T @ pull
 
-    def scores(vector):
-        return model.log_joint(unflatten(vector), rows)
 
-    slope = jax.jacfwd(scores)(flat)  # [n, K, P]
-    posterior = jax.nn.softmax(scores(flat))[..., None]
-    centred = slope - (posterior * slope).sum(1, keepdims=True)
-    root = (jnp.sqrt(weight[:, None, None] * posterior) * centred).reshape(-1, flat.size)
-    curvature = root.T @ root
-    penalty = model.penalty
-    if penalty is None:
-        return curvature
-    cost = jax.hessian(lambda vector: penalty(unflatten(vector)))(flat)
-    return curvature + strength / jnp.maximum(row_weight.sum(), 1.0) * cost
+def _softmax_curvature(rows, posterior, weight) -> Float[Array, "DC DC"]:
+    """Sum over rows of weight d_i d_j (p_c [c = c'] - p_c p_c'), the Hessian by coefficients.
+
+    In single precision: it only sets the scale of steps.
+    """
+    n_classes, size = posterior.shape[1], rows.shape[1]
+    single = rows.astype(jnp.float32)
+
+    def block(c, other):
+        each = weight * posterior[:, c] * ((c == other) - posterior[:, other])
+        return single.T @ (single * each.astype(jnp.float32)[:, None])
+
+    pairs = {(c, d): block(c, d) for c in range(n_classes) for d in range(c, n_classes)}
+    joined = [[pairs[min(c, d), max(c, d)] for d in range(n_classes)] for c in range(n_classes)]
+    every = jnp.asarray(joined).transpose(2, 0, 3, 1)  # [D C D C]
+    return every.reshape(size * n_classes, -1).astype(rows.dtype)
 
 
 def whitening(curvature: Float[Array, "P P"]) -> Float[Array, "P P"]:
-    """S with S^T |curvature| S = 1: parameters = start + S z.
-
-    A penalty on softplus weights can curve down; there only the size of its curvature is used.
-    """
-    value, vector = jnp.linalg.eigh(curvature)
-    size = jnp.abs(value)
-    return vector / jnp.sqrt(jnp.maximum(size, FLOOR * size.max()))
+    """S with S^T curvature S = 1 but for a small ridge: parameters = start + S z."""
+    own = jnp.diag(curvature)
+    scale = 1 / jnp.sqrt(jnp.where(own > FLOOR * own.max(), own, own.max()))
+    eye = jnp.eye(len(own), dtype=curvature.dtype)
+    lower = jnp.linalg.cholesky(curvature * scale * scale[:, None] + RIDGE * eye)
+    return scale[:, None] * jax.scipy.linalg.solve_triangular(lower, eye, lower=True).T

@@ -1,23 +1,25 @@
 """Choose the penalty on inner folds: the strength of least held-out log loss."""
 
+from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from xbayes.infer.gradient import fit_log_loss, log_loss
+from xbayes.infer.gradient import NEAR_TOL, fit_design, log_loss_of_scores
 from xbayes.models.base import ClassModel
 
-TOL = 1e-3  # a loss within 1e-6 of the minimum, far below what tells strengths apart
 STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 
 
 class Selection(NamedTuple):
     """What the inner folds say of each strength."""
 
-    strength: Float[Array, ""]
-    held_out_loss: Float[Array, "L"]  # mean log loss by strength
+    strength: float
+    held_out_loss: Float[np.ndarray, "L"]  # mean log loss by strength
     log_joint: Float[Array, "N K"]  # of each row, densities and weights both without its fold
 
 
@@ -28,32 +30,42 @@ def select_strength(
     nested: Float[Array, "J N F C"],
     class_index: Int[Array, "N"],
     fold: Int[Array, "N"],
-    strengths: Float[Array, "L"],
+    strengths: Sequence[float],
 ) -> Selection:
     """Fit without each fold in turn, at every strength, and score that fold.
 
     `nested[j]` holds log-likelihoods whose densities never saw fold j, so neither did the weights.
     """
-    start = model.init(key, nested[0])._replace(log_prior=log_prior)
-    labelled = (class_index >= 0) & (fold >= 0)
-
-    def one_fold(args):
-        j, x = args
-        training = (labelled & (fold != j)).astype(x.dtype)
-        held_out = (labelled & (fold == j)).astype(x.dtype)
-
-        def one_strength(near, strength):
-            params, _ = fit_log_loss(model, near, x, class_index, training, strength, tol=TOL)
-            score = log_loss(model, params, x, class_index, held_out) * held_out.sum()
-            return params, (score, model.log_joint(params, x))
-
+    start = jax.jit(model.init)(key, nested[0])._replace(log_prior=log_prior)
+    labelled = np.asarray((class_index >= 0) & (fold >= 0))
+    inner, loss, scores = np.asarray(fold), np.zeros(len(strengths)), []
+    for j, x in enumerate(nested):
+        design = _design(model, x)
+        training = jnp.asarray(labelled & (inner != j), x.dtype)
+        path, near = [], start
         # From the strongest, whose minimum is near the start, each leads to the next.
-        return jax.lax.scan(one_strength, start, strengths, reverse=True)[1]
+        for strength in strengths[::-1]:
+            rows = (design, class_index, training, jnp.asarray(strength, x.dtype))
+            near, _ = fit_design(model, near, *rows, NEAR_TOL)
+            path.insert(0, near)
+        own = _scores(model, path, design, class_index, jnp.asarray(labelled & (inner == j)))
+        loss = loss + np.asarray(own[0])
+        scores.append(own[1])
+    loss = loss / max(labelled.sum(), 1)
+    best = int(np.nanargmin(loss))
+    # A row has a score of its own fold, and zero of the others.
+    return Selection(strengths[best], loss, sum(scores[1:], scores[0])[best])
 
-    score, log_joint = jax.lax.map(
-        one_fold, (jnp.arange(nested.shape[0]), nested)
-    )  # [J L], [J L N K]
-    loss = score.sum(0) / jnp.maximum(labelled.sum(), 1)
-    best = jnp.nanargmin(loss)
-    rows = jnp.arange(fold.shape[0])
-    return Selection(strengths[best], loss, log_joint[jnp.maximum(fold, 0), best, rows])
+
+@partial(jax.jit, static_argnums=0)
+def _design(model: ClassModel, x):
+    return model.design(x)
+
+
+@partial(jax.jit, static_argnums=0)
+def _scores(model: ClassModel, path, design, class_index, held_out):
+    """By strength: the summed log loss of the held-out rows, and their scores; other rows zero."""
+    weight = held_out.astype(design.dtype)
+    score = jnp.stack([p.log_prior + design @ model.coefficient(p) for p in path])  # [L N C]
+    each = jax.vmap(log_loss_of_scores, (0, None, None))(score, class_index, weight)
+    return each * weight.sum(), jnp.where(held_out[:, None], score, 0.0)

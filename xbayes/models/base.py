@@ -72,11 +72,18 @@ class Box(NamedTuple):
 
 
 class ClassModel(NamedTuple):
-    """A model whose K are classes and whose scores are sums of named terms."""
+    """A model whose K are classes and whose scores are sums of named terms.
+
+    Scores are linear in what is learned: log_joint = log prior + design(x) @ coefficient(params).
+    A driver that steps many times over the same rows computes their design once.
+    """
 
     init: Callable[[PRNGKeyArray, Float[Array, "N ..."]], Params]
     log_joint: Callable[[Params, Float[Array, "N ..."]], Float[Array, "N C"]]
-    penalty: Callable[[Params], Float[Array, ""]]
+    design: Callable[[Float[Array, "N ..."]], Float[Array, "N D"]]
+    coefficient: Callable[[Params], Float[Array, "D C"]]
+    penalty: Callable[[Params], Float[Array, ""]]  # the sum of squares of the deviations
+    deviations: Callable[[Params], Float[Array, "Q"]]
     contributions: Callable[[Params, Float[Array, "N F C"]], Float[Array, "N F C"]]
     # The contributions summed over the properties of each category.
     category_scores: Callable[[Params, Float[Array, "N F C"]], Float[Array, "N G C"]]

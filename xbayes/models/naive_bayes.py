@@ -87,30 +87,50 @@ def naive_bayes(
         scores = flat @ joined.reshape(flat.shape[1], -1)
         return scores.reshape(-1, n_categories, n_classes)
 
+    def design(log_lik):
+        """r of all properties and classes side by side, and whether anything was measured."""
+        measured = jnp.any(log_lik != 0, axis=(1, 2))[:, None]
+        flat = _relative(log_lik).reshape(log_lik.shape[0], -1)
+        return jnp.concatenate([flat, measured.astype(log_lik.dtype)], axis=1)
+
+    def coefficient(params):
+        joined = matrix(params).transpose(0, 2, 1).reshape(-1, n_classes)  # [F C, C]
+        offset = params.offset if offsets else jnp.zeros_like(params.offset)
+        return jnp.concatenate([joined, offset[None]])
+
     def log_joint(params, log_lik):
         """Scores of the classes; exactly log prior where nothing was measured."""
         log_prior = jax.lax.stop_gradient(params.log_prior)
-        measured = jnp.any(log_lik != 0, axis=(1, 2))[:, None]
-        offset = jnp.where(measured, params.offset, 0.0) if offsets else 0.0
         # The sum of the contributions as one matrix product, many times faster than their einsum.
-        flat = _relative(log_lik).reshape(log_lik.shape[0], -1)  # [N, F C]
-        joined = matrix(params).transpose(0, 2, 1).reshape(-1, n_classes)  # [F C, C]
-        return log_prior + offset + flat @ joined
+        return log_prior + design(log_lik) @ coefficient(params)
+
+    def deviations(params):
+        """What the hierarchy pulls to zero."""
+        by_category, by_property, by_class = levels(params)
+        parts = [by_category - 1.0]
+        if weights != "category":
+            parts.append(by_property - by_category[group])
+        if weights == "property_class":
+            parts.append((by_class - by_property[:, None]).ravel())
+        if weights == "matrix":
+            parts.append(params.mixing.ravel())
+        return jnp.concatenate(parts)
 
     def penalty(params):
-        by_category, by_property, by_class = levels(params)
-        cost = ((by_category - 1.0) ** 2).sum()
-        if weights != "category":
-            cost += ((by_property - by_category[group]) ** 2).sum()
-        if weights == "property_class":
-            cost += ((by_class - by_property[:, None]) ** 2).sum()
-        if weights == "matrix":
-            cost += (params.mixing**2).sum()
-        return cost
+        return (deviations(params) ** 2).sum()
 
-    box = _box(weights, n_categories, n_features, n_classes, offsets)
     return ClassModel(
-        init, log_joint, penalty, contributions, category_scores, alpha, _rescaled, box
+        init=init,
+        log_joint=log_joint,
+        design=design,
+        coefficient=coefficient,
+        penalty=penalty,
+        deviations=deviations,
+        contributions=contributions,
+        category_scores=category_scores,
+        alpha=alpha,
+        rescale=_rescaled,
+        box=_box(weights, n_categories, n_features, n_classes, offsets),
     )
 
 

@@ -19,6 +19,7 @@ from xbayes.report.figures import (
 from xbayes.report.run_directory import Results
 
 PANEL_DPI = 120  # many panels: half the bytes, and still sharp
+MANY_PANELS, MANY_DPI = 16, 100  # a figure of so many is drawn coarser, or the page grows too big
 
 
 def held_out_figures(results: Results) -> dict[str, ReportFigure]:
@@ -63,6 +64,11 @@ def weights_figure(results: Results) -> ReportFigure:
     return rendered("Weights of the properties.", figure)
 
 
+def panel_dpi(n_panels: int) -> int:
+    """How finely a figure of so many panels is drawn, so that the page stays small."""
+    return MANY_DPI if n_panels > MANY_PANELS else PANEL_DPI
+
+
 def property_figures(results: Results) -> dict[str, ReportFigure]:
     """Densities and histograms, one figure a category each."""
     properties, labels = results.recipe.properties, labels_of(results)
@@ -72,14 +78,11 @@ def property_figures(results: Results) -> dict[str, ReportFigure]:
     for g, category in enumerate(properties.categories):
         members = [f for f, at in enumerate(properties.category) if at == g]
         own, named = [values[f] for f in members], [labels[f] for f in members]
+        dpi = panel_dpi(len(members))
         figure = draw_densities(node[members], height[members], named, properties.classes, own)
-        figures[f"densities_{category}"] = rendered(
-            _of(category, "densities"), figure, dpi=PANEL_DPI
-        )
+        figures[f"densities_{category}"] = rendered(_of(category, "densities"), figure, dpi=dpi)
         figure = draw_histograms(own, absent[members], named, properties.classes)
-        figures[f"histograms_{category}"] = rendered(
-            _of(category, "histograms"), figure, dpi=PANEL_DPI
-        )
+        figures[f"histograms_{category}"] = rendered(_of(category, "histograms"), figure, dpi=dpi)
     return figures
 
 
