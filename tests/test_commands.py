@@ -513,3 +513,33 @@ def test_the_installed_command():
 
 def test_table_type(sky):
     assert isinstance(read_catalog(sky), Table)
+
+
+@pytest.mark.parametrize("n", ["0", "-5", "1000000000000"])
+def test_a_sky_of_no_size_is_refused(capsys, tmp_path, n):
+    refused(
+        capsys, "simulate", "-n", n, "--out", tmp_path / "sky.csv", says=("from 1 to", f"found {n}")
+    )
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_catalogue_without_the_f1_class_is_refused(capsys, tmp_path, sky):
+    table = read_catalog(sky)
+    table[np.asarray(table["Class"]) != "XRB"].write(tmp_path / "no_xrb.fits")
+    out = tmp_path / "run"
+    arguments = ("run", CONFIG, "--catalog", tmp_path / "no_xrb.fits", "--out", out)
+    refused(capsys, *arguments, says=("class XRB has 0 labelled sources", "leave it out"))
+    assert not out.exists()
+
+
+def test_a_rule_for_two_classes_is_refused(capsys, tmp_path, sky):
+    arguments = ("run", CONFIG, "--catalog", sky, "--out", tmp_path / "run")
+    refused(capsys, *arguments, "--set", "f1_class=[XRB, CV]", says=("f1_class: must be text",))
+
+
+def test_an_interrupted_run_explains_nothing(capsys, tmp_path, sky, run):
+    """A run directory without its last part, as no command of ours leaves behind."""
+    half = tmp_path / "half"
+    (half / "model").mkdir(parents=True)
+    (half / "config.yaml").write_bytes((run / "config.yaml").read_bytes())
+    refused(capsys, "explain", half, sky, "x", says=("is no finished run", "'xbayes run'"))

@@ -59,7 +59,7 @@ def load_model(run: Path) -> tuple[Config, Recipe, Classifier, dict[str, str]]:
     folder = run / "model"
     missing = [n for n in ("model.json", "arrays.npz", "SHA256") if not (folder / n).is_file()]
     if missing:
-        nothing = f"is no run directory: it has no model/{missing[0]}"
+        nothing = f"is no finished run: it has no model/{missing[0]}"
         what = nothing if run.exists() else "does not exist"
         raise InputError(f"{run} {what}; give a directory written by 'xbayes run'")
     if _sha256(folder / "model.json").encode() != (folder / "SHA256").read_bytes().strip():
