@@ -16,12 +16,11 @@ from jaxtyping import Array, Float, Int
 from xbayes import posterior as post
 from xbayes.config import Config, focus_class
 from xbayes.decision import decide
-from xbayes.features.build import properties_of, scale_bounds
+from xbayes.features.build import properties_of
+from xbayes.infer.build_density import build_density
 from xbayes.infer.select import STRENGTHS
 from xbayes.models.base import ClassModel, Density
-from xbayes.models.density import smooth_density
 from xbayes.models.naive_bayes import naive_bayes
-from xbayes.models.published_density import published_density
 from xbayes.outlier import (
     OutlierReference,
     outlier_measure,
@@ -52,15 +51,8 @@ class Recipe(NamedTuple):
 def build_recipe(config: Config) -> Recipe:
     """The functions a config asks for. Build it once a run: JAX compiles for each recipe anew."""
     properties = properties_of(config)
-    features, classes, model = list(config.features.values()), properties.classes, config.model
-    evidence = np.array([feature.missing == "evidence" for feature in features])
-    missing_weight = 1.0 if model.missing_weight == "auto" else model.missing_weight
-    if model.density == "published":
-        cosine = np.array([[c in feature.cosine_for for c in classes] for feature in features])
-        density = published_density(evidence, cosine, missing_weight)
-    else:
-        bounds = np.array([scale_bounds(feature) for feature in features])
-        density = smooth_density(bounds, evidence, len(classes), missing_weight)
+    classes, model = properties.classes, config.model
+    density = build_density(config)
     weighting = naive_bayes(
         properties.category, len(classes), model.weights, model.normalise, model.offsets
     )

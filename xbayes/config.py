@@ -26,7 +26,7 @@ from xbayes.config_checks import (
 )
 from xbayes.config_model import ModelConfig, ValidationConfig
 from xbayes.config_record import Record, Whole
-from xbayes.config_table import CatalogConfig, FeatureConfig, TaxonomyConfig
+from xbayes.config_table import CatalogConfig, CategoryConfig, FeatureConfig, TaxonomyConfig
 from xbayes.types import InputError
 
 
@@ -43,6 +43,9 @@ class Config(Record):
     catalog: CatalogConfig = Field(description="the table that comes in")
     taxonomy: TaxonomyConfig = Field(description="raw labels to classes")
     features: dict[str, FeatureConfig] = Field(description="the properties, by name")
+    categories: dict[str, CategoryConfig] = Field(
+        default_factory=dict, description="how the properties of a category go together, by name"
+    )
     model: ModelConfig = Field(default=ModelConfig(), description="likelihoods and their weights")
     decision: Literal["argmax", "f1"] = Field(
         default="argmax",
@@ -63,6 +66,7 @@ class Config(Record):
             problems.append(Problem(("features",), "needs at least one feature; found none"))
         problems += name_problems(self.features, NAME, "a feature name", ("features",))
         problems += self._class_problems()
+        problems += self._category_problems()
         problems += self._collisions()
         problems += self._focus_problems()
         refuse(problems)
@@ -89,6 +93,26 @@ class Config(Record):
             for index, cosine in enumerate(feature.cosine_for)
             if cosine not in classes
         ]
+
+    def _category_problems(self) -> list[Problem]:
+        known = list(dict.fromkeys(feature.category for feature in self.features.values()))
+        problems = [
+            Problem(
+                ("categories", name),
+                f"no feature has this category{did_you_mean(name, known, 'categories are')}",
+            )
+            for name in self.categories
+            if name not in known
+        ]
+        joint = [n for n, c in self.categories.items() if c.likelihood == "mixture"]
+        if joint and (self.model.density != "smooth" or self.model.missing_weight != 1):
+            text = "likelihood: mixture needs model.density: smooth and model.missing_weight: 1"
+            problems.append(Problem(("categories", joint[0]), text))
+        rescaled = [n for n, f in self.features.items() if f.rescale != "none"]
+        if rescaled and self.model.density != "published_clusters":
+            text = f"needs model.density: published_clusters; found {self.model.density}"
+            problems.append(Problem(("features", rescaled[0], "rescale"), text))
+        return problems
 
     def _focus_problems(self) -> list[Problem]:
         classes = list(self.taxonomy.classes)

@@ -9,14 +9,55 @@ from xbayes.config_checks import Problem, is_number, refuse
 from xbayes.config_record import Number, Proportions, Record, Switch, Whole
 
 
+class ClusterConfig(Record):
+    """Gaussian mixtures: of all properties (density: clusters), or of a category's."""
+
+    components: Literal["auto"] | Whole = Field(
+        default=4, description="clusters; auto: by the likelihood of sources EM has not seen"
+    )
+    learn: Literal["none", "assignment", "mixture"] = Field(
+        default="mixture",
+        description="what follows the gradient of the log loss: nothing, P(cluster | class), or "
+        "that with the means and covariances of the classes",
+    )
+    steps: Whole = Field(default=15, ge=1, description="steps of the gradient; few regularise")
+    strength: Number = Field(
+        default=10.0, ge=0, description="pull back to where the gradient began, in sources"
+    )
+    mean_sources: Number = Field(
+        default=5.0, gt=0, description="what the cluster counts for in the mean of a class in it"
+    )
+    covariance_sources: Number = Field(
+        default=20.0, gt=0, description="what the cluster counts for in the covariance of a class"
+    )
+    starts: Whole = Field(default=4, ge=1, description="random starts of EM; the best is kept")
+    fit_on: Literal["training", "everything"] = Field(
+        default="training",
+        description="rows that scaler and clusters see, for density: published_clusters; the "
+        "authors let them see the test rows too",
+    )
+
+    @field_validator("components", mode="before")
+    @classmethod
+    def _components_are_auto_or_a_number(cls, value: Any) -> Any:
+        whole = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 200
+        if value != "auto" and not whole:
+            refuse([Problem((), f"must be auto or a whole number from 1 to 200; found {value!r}")])
+        return value
+
+
 class ModelConfig(Record):
     """How class likelihoods are estimated and weighed."""
 
-    density: Literal["smooth", "published"] = Field(
-        default="smooth", description="the density of a property in a class"
+    density: Literal["smooth", "published", "clusters", "published_clusters"] = Field(
+        default="smooth",
+        description="of each property in a class (smooth, published), or of all together",
     )
-    weights: Literal["category", "property", "property_class", "matrix"] = Field(
-        default="matrix", description="what has a weight of its own"
+    clusters: ClusterConfig = Field(
+        default=ClusterConfig(), description="how Gaussian mixtures are made"
+    )
+    weights: Literal["none", "category", "property", "property_class", "matrix"] = Field(
+        default="matrix", description="what has a weight of its own; none: every weight is one"
     )
     normalise: Switch = Field(
         default=False, description="divide by the sum of the weights (the published formula)"
@@ -78,6 +119,13 @@ class ModelConfig(Record):
             refuse([Problem(("optimiser",), text)])
         if self.missing_weight == "auto" and self.optimiser != "evolution":
             text = f"auto needs optimiser: evolution; found optimiser: {self.optimiser}"
+            refuse([Problem(("missing_weight",), text)])
+        return self
+
+    @model_validator(mode="after")
+    def _missing_weight_belongs_to_single_properties(self) -> "ModelConfig":
+        if self.density in ("clusters", "published_clusters") and self.missing_weight != 1:
+            text = f"needs density smooth or published; found density: {self.density}"
             refuse([Problem(("missing_weight",), text)])
         return self
 

@@ -115,6 +115,16 @@ class TaxonomyConfig(Record):
         return self
 
 
+class CategoryConfig(Record):
+    """One track of properties that belong together."""
+
+    likelihood: Literal["kde", "mixture"] = Field(
+        default="kde",
+        description="kde: properties independent in a class; mixture: jointly Gaussian components "
+        "(model.clusters says how)",
+    )
+
+
 class FeatureConfig(Record):
     """One property of a source: how it follows from the columns and how it is read."""
 
@@ -135,6 +145,11 @@ class FeatureConfig(Record):
     )
     measured: str | None = Field(
         default=None, description="condition, such as dec > -30; where it is not true nobody looked"
+    )
+    rescale: Literal["none", "minmax", "log_minmax"] = Field(
+        default="none",
+        description="learned on the training rows, for density: published_clusters; log_minmax "
+        "takes log(x + least positive / 10) first",
     )
     cosine_for: tuple[str, ...] = Field(
         default=(), description="classes whose published density is a cosine in this property"

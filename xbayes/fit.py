@@ -72,7 +72,8 @@ def fit_classifier(
         recipe, keys[1], data, held_out.single, selection.strength
     )
     # Evolution may have weighed what is missing; then the densities are scored with that weight.
-    density = density._replace(log_missing=density.log_missing * missing_weight)
+    if recipe.search_missing:
+        density = density._replace(log_missing=density.log_missing * missing_weight)
     single = _with_missing_weight(held_out.single, data.features.observed, missing_weight)
     outlier = fit_reference(
         np.asarray(single),

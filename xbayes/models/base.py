@@ -16,8 +16,9 @@ Params = Any  # a NamedTuple of arrays; each model file has its own
 
 
 class Density(NamedTuple):
-    """One-dimensional class densities, a property at a time.
+    """Class densities, read a property at a time.
 
+    Where properties are not independent, the term of each is given those before it (chain rule).
     Fitting goes through counts on a grid, and counts add: leaving a fold out is a subtraction,
     which is what makes out-of-fold likelihoods, and folds inside folds, cheap.
     """
@@ -29,6 +30,7 @@ class Density(NamedTuple):
     fit: Callable[[Any, Any], Params]  # (grid, counts) -> params
     log_lik: Callable[[Params, Features], Float[Array, "N F C"]]
     share_below: Callable[[Params, Features], Float[Array, "N F C"]]  # of a class below the value
+    curves: Callable[[Params], Any]  # params -> nodes [F B] and densities there [F B C], to look at
 
 
 class Statistics(NamedTuple):

@@ -66,7 +66,7 @@ def smooth_density(
     def below(params, features):
         return share_below(params, features, np.isfinite(bounds))
 
-    return Density(lay_grid, count, jax.jit(fit), jax.jit(log_lik), jax.jit(below))
+    return Density(lay_grid, count, jax.jit(fit), jax.jit(log_lik), jax.jit(below), grids.curves)
 
 
 def log_lik(params: DensityParams, features: Features) -> Float[Array, "N F C"]:

@@ -126,6 +126,13 @@ def node_of(
     return node, position - node
 
 
+def curves(params) -> tuple[Float[np.ndarray, "F B"], Float[np.ndarray, "F B C"]]:
+    """The nodes, and the densities there per unit of the value, of params on a grid."""
+    step = np.asarray(params.step)[:, None]
+    node = np.asarray(params.origin)[:, None] + step * np.arange(params.log_density.shape[1])
+    return node, np.exp(np.asarray(params.log_density)) / step[..., None]
+
+
 def presence_log_lik(
     features: Features,
     log_present: Float[Array, "F C"],

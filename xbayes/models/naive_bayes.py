@@ -8,6 +8,7 @@ with r[p, c] = log L(p|c) - mean over classes of log L(p|.), and contributions b
     property        alpha_p r[p, c]
     property_class  alpha_pc r[p, c]
     matrix          sum over c' of W[p, c, c'] r[p, c']
+    none            r[p, c], the plain naive Bayes: nothing is learned but the offsets
 
 Each is shrunk towards the one above it, the first towards alpha = 1, the plain naive Bayes.
 """
@@ -24,6 +25,7 @@ from xbayes.models.base import Box, ClassModel
 
 SOFTPLUS_ONE = 0.5413  # softplus of it is 1
 KINDS = ("category", "property", "property_class", "matrix")
+PLAIN = "none"
 MOST_ALPHA = 10.0  # where the published search ends (Tranin et al. 2022)
 MOST_MIXING = MOST_OFFSET = 5.0
 
@@ -47,8 +49,8 @@ def naive_bayes(
     offsets: bool = True,
 ) -> ClassModel:
     """The alpha-weighted naive Bayes over log-likelihoods `[N, F, C]`."""
-    if weights not in KINDS:
-        raise ValueError(f"naive_bayes needs weights in {KINDS}; got {weights!r}")
+    if weights not in (*KINDS, PLAIN):
+        raise ValueError(f"naive_bayes needs weights in {(*KINDS, PLAIN)}; got {weights!r}")
     if normalise and weights != "category":
         raise ValueError(f"normalise is the published form of weights='category'; got {weights!r}")
     group = np.asarray(category)  # [F], the category of each property
@@ -64,6 +66,8 @@ def naive_bayes(
 
     def alpha(params):
         by_category, by_property, by_class = levels(params)
+        if weights == PLAIN:
+            return jnp.ones((n_features, n_classes), by_property.dtype)
         if weights == "category":
             scale = by_category.sum() if normalise else 1.0
             return jnp.broadcast_to((by_category / scale)[group, None], (n_features, n_classes))

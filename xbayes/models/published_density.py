@@ -67,7 +67,9 @@ def published_density(
             jnp.where(kept, missing_weight * jnp.log(missing), 0.0),
         )
 
-    return Density(lay_grid, count, jax.jit(fit), jax.jit(log_lik), jax.jit(share_below))
+    return Density(
+        lay_grid, count, jax.jit(fit), jax.jit(log_lik), jax.jit(share_below), grids.curves
+    )
 
 
 def log_lik(params: PublishedDensityParams, features: Features) -> Float[Array, "N F C"]:

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -17,14 +18,12 @@ import xbayes
 from xbayes.classifier import Classifier, Recipe, build_recipe
 from xbayes.config import Config
 from xbayes.config_file import dump_config, parse_config
-from xbayes.models.density import DensityParams
+from xbayes.infer.build_density import params_of
 from xbayes.models.naive_bayes import NaiveBayesParams
-from xbayes.models.published_density import PublishedDensityParams
 from xbayes.outlier import OutlierReference
 from xbayes.types import InputError
 
 FORMAT = 1
-DENSITY_PARAMS = {"smooth": DensityParams, "published": PublishedDensityParams}
 
 
 def save_model(
@@ -34,8 +33,7 @@ def save_model(
     folder.mkdir(parents=True)
     arrays = {
         f"{part}.{name}": np.asarray(value)
-        for part, params in classifier._asdict().items()
-        if part != "factor"
+        for part, params in _parts(config, classifier).items()
         for name, value in params._asdict().items()
     } | {"factor": np.asarray(classifier.factor)}
     np.savez_compressed(folder / "arrays.npz", allow_pickle=False, **arrays)
@@ -100,18 +98,30 @@ def _checked(arrays: dict[str, np.ndarray], shapes: dict) -> dict[str, np.ndarra
     return arrays
 
 
+def _parts(config: Config, classifier: Classifier) -> dict[str, Any]:
+    """The records of arrays, by the name they have in the file."""
+    density = classifier.density
+    several = density if len(params_of(config)) > 1 else [density]
+    named = {_density_name(i, len(several)): params for i, params in enumerate(several)}
+    return named | {"weights": classifier.weights, "outlier": classifier.outlier}
+
+
+def _density_name(i: int, n: int) -> str:
+    return "density" if n == 1 else f"density_{i}"
+
+
 def _rebuild(config: Config, arrays: dict[str, np.ndarray]) -> Classifier:
-    kinds = {
-        "density": DENSITY_PARAMS[config.model.density],
-        "weights": NaiveBayesParams,
-        "outlier": OutlierReference,
-    }
-    factor = jnp.asarray(arrays["factor"])
-    parts = {
-        part: kind(**{name: jnp.asarray(arrays[f"{part}.{name}"]) for name in kind._fields})
-        for part, kind in kinds.items()
-    }
-    return Classifier(**parts, factor=factor)
+    def record(part, kind):
+        return kind(**{name: jnp.asarray(arrays[f"{part}.{name}"]) for name in kind._fields})
+
+    kinds = params_of(config)
+    parts = [record(_density_name(i, len(kinds)), kind) for i, kind in enumerate(kinds)]
+    return Classifier(
+        density=parts[0] if len(parts) == 1 else tuple(parts),
+        weights=record("weights", NaiveBayesParams),
+        outlier=record("outlier", OutlierReference),
+        factor=jnp.asarray(arrays["factor"]),
+    )
 
 
 def _sha256(path: Path) -> str:

@@ -73,7 +73,7 @@ def property_figures(results: Results) -> dict[str, ReportFigure]:
     """Densities and histograms, one figure a category each."""
     properties, labels = results.recipe.properties, labels_of(results)
     values, absent = _training_values(results)
-    node, height = _densities(results)
+    node, height = results.recipe.density.curves(results.classifier.density)
     figures = {}
     for g, category in enumerate(properties.categories):
         members = [f for f, at in enumerate(properties.category) if at == g]
@@ -101,13 +101,6 @@ def classes_of(results: Results) -> tuple[str, ...]:
 
 def _of(category: str, what: str) -> str:
     return f"Class {what} of the properties of {category}."
-
-
-def _densities(results: Results) -> tuple[Float[np.ndarray, "F B"], Float[np.ndarray, "F B C"]]:
-    density = results.classifier.density
-    step = np.asarray(density.step)[:, None]
-    node = np.asarray(density.origin)[:, None] + step * np.arange(density.log_density.shape[1])
-    return node, np.exp(np.asarray(density.log_density)) / step[..., None]
 
 
 def _training_values(

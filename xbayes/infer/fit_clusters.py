@@ -1,0 +1,200 @@
+"""Learn the clusters and what the classes do inside them: a `Density` over joint properties.
+
+    rows -> EM (no labels) -> split by class (prior: the cluster) -> a few steps on the log loss
+
+The last makes the class densities tell classes apart where Gaussians do not fit; it stays near the
+split, and few steps are part of the regularisation (chosen on held-out data, see the experiment).
+"""
+
+from functools import partial
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from xbayes.infer.em import fit_em, random_starts
+from xbayes.infer.gradient import log_loss_of_scores, minimise
+from xbayes.infer.select_k import mean_log_lik
+from xbayes.models.base import Density
+from xbayes.models.cluster_label import (
+    ClusterParams,
+    class_log_density,
+    log_terms,
+    marginal_density,
+    share_below,
+    split_by_class,
+    whitening,
+)
+from xbayes.models.gaussian_mixture import MixtureParams, gaussian_mixture
+from xbayes.models.grid import presence_log_lik
+from xbayes.models.measured import Measured
+from xbayes.types import Features
+
+REGULARISER = 1e-2  # of the clusters' variances, in units of those of all sources
+TRIED = (1, 2, 3, 4, 6, 8)  # numbers of clusters, for components: auto
+SEED = 1  # of the starts of EM
+START_TEMPERATURE = 0.5
+PRESENCE_SOURCES = 1.0
+SHOWN, NODES = 4.0, 256  # the curves: so many standard deviations either way
+
+
+class ClusterOptions(NamedTuple):
+    """How clusters are made and used."""
+
+    components: int | Literal["auto"] = 4  # auto: by held-out likelihood
+    learn: str = "mixture"  # none, assignment or mixture
+    mean_sources: float = 5.0  # what the cluster counts for in a class's mean there,
+    covariance_sources: float = 20.0  # and in its covariance
+    steps: int = 15  # of the gradient
+    strength: float = 10.0  # of the pull back to the split
+    starts: int = 4  # of EM
+
+
+class ClusterGrid(NamedTuple):
+    """The rows, and the clusters they fall into whatever their class."""
+
+    value: Float[Array, "N F"]  # standardised; 0 where missing
+    observed: Bool[Array, "N F"]
+    surveyed: Bool[Array, "N F"]
+    shift: Float[Array, "F"]
+    scale: Float[Array, "F"]
+    clusters: Any  # MixtureParams
+    responsibility: Float[Array, "N K"]
+
+
+class _Free(NamedTuple):
+    """What the gradient moves."""
+
+    log_share: Float[Array, "C K"]
+    mean: Float[Array, "C K F"]
+    whiten: Float[Array, "C K F F"]
+    log_temperature: Float[Array, ""]
+    offset: Float[Array, "C"]
+
+
+def cluster_density(evidence: np.ndarray, n_classes: int, options: ClusterOptions) -> Density:
+    """A joint density over all its properties, learned on the rows it is given.
+
+    `evidence` says of which properties it tells the class that nothing was found.
+    """
+
+    def count(grid, features, class_index, fold, n_folds):
+        """Which rows each fold gives each class: sets of rows add and subtract as counts do."""
+        del grid, features
+        mine = (fold[None] == jnp.arange(n_folds)[:, None]) & (class_index >= 0)
+        return mine[..., None] * jax.nn.one_hot(class_index, n_classes)
+
+    return Density(
+        lay_grid=partial(_lay_grid, options=options),
+        count=count,
+        fit=jax.jit(partial(_fit, evidence=tuple(evidence.tolist()), options=options)),
+        log_lik=jax.jit(_log_lik),
+        share_below=jax.jit(lambda params, f: share_below(params, f.value, f.observed)),
+        curves=_curves,
+    )
+
+
+def _log_lik(params: ClusterParams, features: Features) -> Float[Array, "N F C"]:
+    terms = log_terms(params, jnp.asarray(features.value), jnp.asarray(features.observed))
+    return presence_log_lik(features, params.log_present, params.log_missing, terms)
+
+
+def _curves(params: ClusterParams):
+    shift, scale = np.asarray(params.shift), np.asarray(params.scale)
+    node = shift[:, None] + scale[:, None] * np.linspace(-SHOWN, SHOWN, NODES)
+    return node, np.asarray(marginal_density(params, jnp.asarray(node)))
+
+
+def _lay_grid(features: Features, training: np.ndarray, options: ClusterOptions) -> ClusterGrid:
+    """Clusters of the training rows, found without their classes."""
+    observed = np.asarray(features.observed)
+    value, here = np.asarray(features.value), observed & training[:, None]
+    size = np.maximum(here.sum(0), 1)
+    shift = (value * here).sum(0) / size
+    scale = np.sqrt((((value - shift) * here) ** 2).sum(0) / size)
+    scale = np.where(scale > 0, scale, 1.0)
+    rows = np.where(observed, (value - shift) / scale, 0.0)
+    x = Measured(jnp.asarray(rows), None if observed.all() else jnp.asarray(observed))
+    weight = jnp.asarray(training, jnp.asarray(rows).dtype)
+    k = options.components
+    k = choose_components(x, training, options.starts) if k == "auto" else int(k)
+    clusters = fit_clusters(x, weight, k, options.starts)
+    joint = gaussian_mixture(k, reg_covar=REGULARISER).log_joint(clusters, x)
+    responsibility = jax.nn.softmax(joint)
+    surveyed = np.asarray(features.surveyed)
+    return ClusterGrid(rows, observed, surveyed, shift, scale, clusters, responsibility)
+
+
+def fit_clusters(x: Measured, row_weight, n_components: int, n_starts: int) -> MixtureParams:
+    """The best of several EM fits, from fixed random starts."""
+    model = gaussian_mixture(n_components, reg_covar=REGULARISER)
+    starts = random_starts(model, jax.random.key(SEED), x, row_weight, n_starts)
+    return fit_em(model, starts, x, row_weight)[0]
+
+
+def choose_components(x: Measured, training: np.ndarray, n_starts: int, n_folds: int = 3) -> int:
+    """The number of clusters of greatest likelihood for rows that EM has not seen."""
+    fold = np.cumsum(training) % n_folds
+    score = {}
+    for k in TRIED:
+        if k > training.sum() // 2:
+            break
+        model, total = gaussian_mixture(k, reg_covar=REGULARISER), 0.0
+        for j in range(n_folds):
+            seen, left = training & (fold != j), training & (fold == j)
+            clusters = fit_clusters(x, jnp.asarray(seen, x.value.dtype), k, n_starts)
+            weight = jnp.asarray(left, x.value.dtype)
+            total += float(mean_log_lik(model, clusters, x, weight))
+        score[k] = total
+    return max(score, key=lambda k: score[k])
+
+
+def _fit(grid: ClusterGrid, membership: Float[Array, "N C"], evidence, options: ClusterOptions):
+    prior = (options.mean_sources, options.covariance_sources)
+    log_share, mean, covariance = split_by_class(
+        grid.clusters, grid.value, grid.responsibility, membership, *prior
+    )
+    whiten = whitening(covariance)
+    presence = _presence(grid, membership, jnp.asarray(evidence)[:, None])
+    params = ClusterParams(grid.shift, grid.scale, log_share, mean, whiten, *presence)
+    return params if options.learn == "none" else _refined(grid, membership, params, options)
+
+
+def _presence(grid: ClusterGrid, membership, evidence):
+    """log P(found | surveyed, c) and its complement, a pseudo-source each way."""
+    found = grid.observed.T.astype(membership.dtype) @ membership
+    sought = grid.surveyed.T.astype(membership.dtype) @ membership
+    present = (found + PRESENCE_SOURCES) / (sought + 2 * PRESENCE_SOURCES)
+    return tuple(jnp.where(evidence, jnp.log(p), 0.0) for p in (present, 1 - present))
+
+
+def _refined(grid: ClusterGrid, membership, params: ClusterParams, options: ClusterOptions):
+    """A few steps down the penalised log loss of the labelled rows."""
+    size = membership.sum(0)
+    log_prior = jnp.log(jnp.maximum(size, 1e-3) / size.sum())
+    row_weight, truth = membership.sum(1), membership.argmax(1)
+    unwhiten = jnp.linalg.inv(params.whiten)
+    begin = _Free(
+        *params[2:5], jnp.log(jnp.asarray(START_TEMPERATURE, size.dtype)), jnp.zeros_like(size)
+    )
+
+    def placed(free: _Free) -> ClusterParams:
+        shape = (free.mean, jnp.tril(free.whiten))
+        if options.learn == "assignment":
+            shape = (params.mean, params.whiten)
+        share = jax.nn.log_softmax(free.log_share)
+        return ClusterParams(*params[:2], share, *shape, *params[5:])
+
+    def loss(free: _Free):
+        now = placed(free)
+        log_density = class_log_density(now, grid.value, grid.observed)
+        score = log_prior + free.offset + jnp.exp(free.log_temperature) * log_density
+        moved = jnp.einsum("ckgf,ckf->ckg", params.whiten, now.mean - params.mean)
+        turned = now.whiten @ unwhiten - jnp.eye(now.mean.shape[-1])
+        shared = now.log_share - params.log_share
+        pull = (moved**2).sum() + (turned**2).sum() + 0.1 * (shared**2).sum()
+        return log_loss_of_scores(score, truth, row_weight) + options.strength / size.sum() * pull
+
+    return placed(minimise(loss, begin, options.steps)[0])

@@ -1,0 +1,97 @@
+"""Scale, cluster, label: the published recipe as a `Density`, learned on the rows it is given."""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from xbayes.infer.em import fit_em, random_starts
+from xbayes.models.base import Density
+from xbayes.models.gaussian_mixture import gaussian_mixture
+from xbayes.models.published_clusters import (
+    PublishedClusterParams,
+    class_moments,
+    curves,
+    hard_cluster,
+    log_terms,
+    scaled,
+    share_below,
+)
+from xbayes.types import Features
+
+REGULARISER = 1e-6  # scikit-learn's default
+SEED = 1  # of the starts of EM
+
+
+class PublishedGrid(NamedTuple):
+    """Scaler and clusters, and the rows in them."""
+
+    params: PublishedClusterParams  # the classes not yet known
+    x: Float[Array, "N F"]  # scaled
+    cluster: Float[Array, "N K"]  # 1 for the cluster of each row
+
+
+def published_cluster_density(
+    rescale: tuple[str, ...], n_classes: int, components: int, starts: int, everything: bool
+) -> Density:
+    """The recipe; `everything`: scaler and clusters see the test rows too, as the authors did."""
+
+    def count(grid, features, class_index, fold, n_folds):
+        del grid, features
+        mine = (fold[None] == jnp.arange(n_folds)[:, None]) & (class_index >= 0)
+        return mine[..., None] * jax.nn.one_hot(class_index, n_classes)
+
+    def lay_grid(features, training):
+        rows = np.ones_like(training) if everything else training
+        return _lay_grid(features, rows, rescale, n_classes, components, starts)
+
+    def apply(function, params, f):
+        return function(params, jnp.asarray(f.value), jnp.asarray(f.observed))
+
+    return Density(
+        lay_grid,
+        count,
+        jax.jit(_fit),
+        jax.jit(partial(apply, log_terms)),
+        jax.jit(partial(apply, share_below)),
+        lambda params: tuple(map(np.asarray, curves(params))),
+    )
+
+
+def _lay_grid(features: Features, rows, rescale, n_classes: int, components: int, starts: int):
+    value, observed = np.asarray(features.value), np.asarray(features.observed)
+    n_features = value.shape[1]
+    offset, shift, scale = -np.ones(n_features), np.zeros(n_features), np.ones(n_features)
+    for f, how in enumerate(rescale):
+        seen = value[rows & observed[:, f], f]
+        if how == "log_minmax" and (seen > 0).any():
+            offset[f] = seen[seen > 0].min() / 10
+            seen = np.log(seen + offset[f])
+        if how != "none" and seen.size:
+            shift[f], scale[f] = seen.min(), np.ptp(seen) or 1.0
+    none = np.zeros((components, n_classes))
+    blank = np.zeros((components, n_classes, n_features))
+    params = PublishedClusterParams(
+        *map(jnp.asarray, (offset, shift, scale)),
+        *(jnp.zeros(components), jnp.zeros((components, n_features))),
+        jnp.zeros((components, n_features, n_features)),
+        *(jnp.asarray(blank), jnp.zeros((*blank.shape, n_features)), jnp.asarray(none > 0)),
+    )
+    x = jnp.where(jnp.asarray(observed), scaled(params, jnp.asarray(value)), 0.5)
+    model = gaussian_mixture(components, reg_covar=REGULARISER)
+    weight = jnp.asarray(rows, x.dtype)
+    found, _ = fit_em(
+        model, random_starts(model, jax.random.key(SEED), x, weight, starts), x, weight
+    )
+    params = params._replace(
+        log_weight=found.log_weight, cluster_mean=found.mean, cluster_covariance=found.covariance
+    )
+    return PublishedGrid(params, x, jax.nn.one_hot(hard_cluster(params, x), components))
+
+
+def _fit(grid: PublishedGrid, membership: Float[Array, "N C"]) -> PublishedClusterParams:
+    mean, whiten, known = class_moments(grid.x, grid.cluster, membership)
+    return grid.params._replace(mean=mean, whiten=whiten, known=known)

@@ -1,0 +1,114 @@
+"""Cluster, then label, as published (Perez-Diaz et al. 2024, arXiv 2401.12203): the baseline.
+
+In the cluster a detection belongs to (hard assignment), the squared Mahalanobis distance to the
+labelled members of each class; the class probabilities are the softmin of the distances. No half,
+no determinant and no prior: it is not a posterior.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from xbayes.models.gaussian_mixture import MixtureParams, log_joint
+
+NOUGHT = -36.0  # log of the smallest probability: the published zero, to double precision
+
+
+class PublishedClusterParams(NamedTuple):
+    """Clusters, and the labelled members of each class in them, in scaled coordinates."""
+
+    log_offset: Float[Array, "F"]  # added before a logarithm; negative: no logarithm
+    shift: Float[Array, "F"]
+    scale: Float[Array, "F"]
+    log_weight: Float[Array, "K"]
+    cluster_mean: Float[Array, "K F"]
+    cluster_covariance: Float[Array, "K F F"]
+    mean: Float[Array, "K C F"]
+    whiten: Float[Array, "K C F F"]  # lower triangular; W^T W is the (pseudo-)inverse covariance
+    known: Bool[Array, "K C"]  # at least as many members as properties
+
+
+def scaled(params: PublishedClusterParams, value: Float[Array, "N F"]) -> Float[Array, "N F"]:
+    """(log(x + offset) or x, less the shift) over the scale."""
+    logged = jnp.log(jnp.maximum(value + params.log_offset, 1e-300))
+    return (jnp.where(params.log_offset > 0, logged, value) - params.shift) / params.scale
+
+
+def hard_cluster(params: PublishedClusterParams, x: Float[Array, "N F"]):
+    """The most probable cluster of scaled rows, [N]."""
+    clusters = MixtureParams(params.log_weight, params.cluster_mean, params.cluster_covariance)
+    return log_joint(clusters, x).argmax(1)
+
+
+def log_terms(
+    params: PublishedClusterParams, value: Float[Array, "N F"], observed: Bool[Array, "N F"]
+) -> Float[Array, "N F C"]:
+    """Minus squared distances, a property at a time given those before it; they sum to the score.
+
+    A missing value counts as the mean of all; the published sample has none. A class with fewer
+    members in the cluster than properties gets NOUGHT less than the nearest, with the last
+    property; where no class has enough, the row says nothing.
+    """
+    n_features = value.shape[1]
+    x = jnp.where(observed, scaled(params, value), 0.5)
+    own = hard_cluster(params, x)
+    place = jnp.einsum("kcgf,kcf->kcg", params.whiten, params.mean)
+    distance = jnp.zeros((len(x), *params.known.shape[1:], n_features), x.dtype)
+    for k in range(len(params.log_weight)):  # one cluster after the other: a row has only one
+        white = jnp.einsum("nf,cgf->ncg", x, params.whiten[k]) - place[k]
+        distance = jnp.where((own == k)[:, None, None], white**2, distance)
+    known = params.known[own]  # [N, C]
+    nearest = jnp.where(known, distance.sum(-1), jnp.inf).min(1)
+    nearest = jnp.where(jnp.isfinite(nearest), nearest, 0.0)
+    last = jnp.arange(n_features) == n_features - 1
+    unknown = last * (NOUGHT - nearest)[:, None, None]
+    terms = jnp.where(known[..., None], -distance, unknown)
+    return jnp.where(known.any(1)[:, None, None], terms, 0.0).swapaxes(1, 2)
+
+
+def share_below(
+    params: PublishedClusterParams, value: Float[Array, "N F"], observed: Bool[Array, "N F"]
+) -> Float[Array, "N F C"]:
+    """The recipe has no densities, so nothing is below or above: NaN."""
+    return jnp.full((*value.shape, params.known.shape[1]), jnp.nan) * observed[..., None]
+
+
+def class_moments(
+    x: Float[Array, "N F"], cluster: Float[Array, "N K"], membership: Float[Array, "N C"]
+):
+    """Means, whitenings and which are known, from hard clusters and labelled rows."""
+    weight = jnp.einsum("nk,nc->nkc", cluster, membership)
+    count = weight.sum(0)
+    safe = jnp.maximum(count, 1.0)
+    mean = jnp.einsum("nkc,nf->kcf", weight, x) / safe[..., None]
+    second = jnp.einsum("nkc,nf,ng->kcfg", weight, x, x) / safe[..., None, None]
+    spread = second - mean[..., :, None] * mean[..., None, :]
+    spread = spread * (safe / jnp.maximum(safe - 1, 1.0))[..., None, None]  # as numpy.cov has it
+    # The pseudo-inverse drops directions without spread; a wide ridge there would dominate.
+    variance, axis = jnp.linalg.eigh(spread)
+    kept = variance > 1e-10 * variance.max(-1, keepdims=True)
+    inverse = jnp.where(kept, 1 / jnp.where(kept, variance, 1.0), 0.0)
+    root = jnp.sqrt(inverse)[..., None] * axis.swapaxes(-1, -2)
+    # From any root R of the inverse to the lower triangular one: R^T R = W^T W.
+    flipped = jnp.linalg.qr(root[..., ::-1], mode="r")[..., ::-1, ::-1]
+    known = count >= x.shape[1]
+    return mean, jnp.where(known[..., None, None], flipped, 0.0), known
+
+
+def curves(params: PublishedClusterParams, n_nodes: int = 256):
+    """Densities to look at: the Gaussian of each class's members, over all clusters."""
+    width = jnp.linspace(0.0, 1.0, n_nodes)
+    covariance = jnp.linalg.pinv(params.whiten.swapaxes(-1, -2) @ params.whiten)
+    deviation = jnp.sqrt(jnp.maximum(jnp.diagonal(covariance, axis1=-2, axis2=-1), 1e-6))
+    node = params.shift[:, None] + params.scale[:, None] * width  # [F, B]
+    each = jax.scipy.stats.norm.pdf(width[:, None, None, None], params.mean, deviation)
+    share = params.known * jnp.exp(params.log_weight)[:, None]
+    share = share / jnp.maximum(share.sum(0), 1e-9)
+    height = (each * share[..., None]).sum(1).transpose(2, 0, 1)  # [F, B, C]
+    height = height / params.scale[:, None, None]
+    logged = (params.log_offset > 0)[:, None]
+    original = jnp.exp(jnp.where(logged, node, 0.0)) - params.log_offset[:, None]
+    slope = jnp.where(logged, jnp.exp(-jnp.where(logged, node, 0.0)), 1.0)
+    return jnp.where(logged, original, node), height * slope[..., None]
