@@ -471,7 +471,7 @@ def test_models_that_cannot_be_trusted(run, sky, tmp_path, capsys):
     import shutil
 
     refused(
-        capsys, "classify", tmp_path, sky, "--out", tmp_path / "o.fits", says=["no run directory"]
+        capsys, "classify", tmp_path, sky, "--out", tmp_path / "o.fits", says=["no finished run"]
     )
     refused(
         capsys, "classify", tmp_path / "no", sky, "--out", tmp_path / "o.fits", says=["not exist"]

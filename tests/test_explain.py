@@ -141,10 +141,10 @@ def test_names_that_are_not_there_or_twice(run, sky, folder, capsys):
 
 
 def test_inputs_that_cannot_be_used(run, sky, folder, tmp_path, capsys):
-    refused(capsys, "explain", tmp_path, sky, NAME, says=["no run directory"])
+    refused(capsys, "explain", tmp_path, sky, NAME, says=["no finished run"])
     refused(capsys, "explain", tmp_path / "no", sky, NAME, says=["not exist"])
     (tmp_path / "model").mkdir()
-    refused(capsys, "explain", tmp_path, sky, NAME, says=["no run directory", "model.json"])
+    refused(capsys, "explain", tmp_path, sky, NAME, says=["no finished run", "model.json"])
     wrong = tmp_path / "t.jpg"
     refused(capsys, "explain", run, sky, NAME, "--out", wrong, says=[".jpg", ".pdf", ".csv"])
     table = read_catalog(sky)

@@ -27,6 +27,7 @@ ROOMS = [
     "app",
     "stream",
     "run",
+    "select_k",
     "explain",
     "progress",
     "commands",

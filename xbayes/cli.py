@@ -70,6 +70,34 @@ def run(
     commands.run(config, catalog, out, set_ or [], overwrite, Reporter())
 
 
+@app.command("select-k", rich_help_panel=EXPERIMENTS)
+def select_k(
+    config: Annotated[Path, typer.Argument(help="Config of the experiment (YAML).")],
+    catalog: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Catalogue to read instead of the one the config names."),
+    ] = None,
+    out: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Option(
+            help="Figure (.png .pdf .svg) or table (.fits .vot .ecsv .csv .parquet) to write; "
+            "may be given more than once."
+        ),
+    ] = None,
+    largest: Annotated[int, typer.Option(help="Most clusters to try; the least is 2.")] = 20,
+    runs: Annotated[int, typer.Option(help="EM runs for each number, from random starts.")] = 10,
+    set_: Settings = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """How many clusters: BIC, its gradient and the silhouette for K = 2, 3, ...
+
+    Example: `xbayes select-k configs/chandra_detections.yaml --out bic.png --out bic.csv`
+    """
+    from xbayes import commands
+
+    commands.select_k(config, catalog, out or [], largest, runs, set_ or [], overwrite)
+
+
 @app.command(rich_help_panel=CATALOGUES)
 def classify(
     run: Annotated[Path, typer.Argument(help="Run directory of a fitted experiment.")],

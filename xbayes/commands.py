@@ -100,28 +100,70 @@ def explain(
     """Print why one source got its class; write it as figure and as table where asked for."""
     from xbayes.explain import explain_source
     from xbayes.report.figures import draw_track
-    from xbayes.report.files import write_whole
     from xbayes.report.model_store import load_model
-    from xbayes.report.style import FIGURE_ENDINGS, figure_bytes
+    from xbayes.report.style import FIGURE_ENDINGS
     from xbayes.report.track_table import print_track, track_table
     from xbayes.run import use_precision
 
-    outs = [out.expanduser() for out in outs]
-    for out in outs:
-        _check_track_output(out, FIGURE_ENDINGS, overwrite)
-    if len({out.resolve() for out in outs}) < len(outs):
-        raise InputError("--out names the same file twice; give a figure and a table")
+    outs = _checked_outputs(outs, FIGURE_ENDINGS, overwrite)
     proportions = _parse_prior(prior)
     config, *_ = load_model(run)
     use_precision(config)
     whole = read_catalog(catalog, text=[config.catalog.id])
     track = explain_source(run, whole, name, proportions, tell=_warn)
     print_track(track, Console(highlight=False))
+    _write_outputs(outs, lambda: draw_track(track), lambda: track_table(track), overwrite)
+
+
+def select_k(
+    config: Path,
+    catalog: Path | None,
+    outs: list[Path],
+    largest: int,
+    runs: int,
+    settings: list[str],
+    overwrite: bool,
+) -> None:
+    """Print how many clusters the catalogue asks for; draw it where asked for."""
+    from xbayes.config import catalog_path
+    from xbayes.report.figures import draw_criterion
+    from xbayes.report.style import FIGURE_ENDINGS
+    from xbayes.run import use_precision
+    from xbayes.select_k import reason, select_components
+
+    outs = _checked_outputs(outs, FIGURE_ENDINGS, overwrite)
+    loaded = load_config(config, settings)
+    use_precision(loaded)
+    found, table = select_components(loaded, catalog or catalog_path(loaded), largest, runs)
+    shown = RichTable("K", "BIC", "spread", "gradient", "silhouette")
+    for line in table:
+        texts = (f"{line['bic']:,.0f}", f"{line['bic_sd']:,.0f}", f"{line['bic_gradient']:,.0f}")
+        shown.add_row(str(line["n_components"]), *texts, f"{line['silhouette']:.3f}")
+    console = Console(highlight=False)
+    console.print(shown)
+    console.print(reason(found))
+    _write_outputs(outs, lambda: draw_criterion(*found[:2], found.taken), lambda: table, overwrite)
+
+
+def _checked_outputs(outs: list[Path], figures: tuple[str, ...], overwrite: bool) -> list[Path]:
+    """Figures and tables to write, refused before the long work if they cannot be."""
+    outs = [out.expanduser() for out in outs]
+    for out in outs:
+        _check_track_output(out, figures, overwrite)
+    if len({out.resolve() for out in outs}) < len(outs):
+        raise InputError("--out names the same file twice; give a figure and a table")
+    return outs
+
+
+def _write_outputs(outs: list[Path], draw, table, overwrite: bool) -> None:
+    from xbayes.report.files import write_whole
+    from xbayes.report.style import FIGURE_ENDINGS, figure_bytes
+
     for out in outs:
         if out.suffix.lower() in FIGURE_ENDINGS:
-            write_whole(out, figure_bytes(draw_track(track), out.suffix.lower()))
+            write_whole(out, figure_bytes(draw(), out.suffix.lower()))
         else:
-            write_catalog(track_table(track), out, overwrite)
+            write_catalog(table(), out, overwrite)
     told = f"written: {', '.join(map(str, outs))}" if outs else "for the figure: --out FILE.pdf"
     Console(stderr=True).print(told, highlight=False, markup=False, soft_wrap=True)
 

@@ -109,13 +109,8 @@ def _curves(params: ClusterParams):
 
 def _lay_grid(features: Features, training: np.ndarray, options: ClusterOptions) -> ClusterGrid:
     """Clusters of the training rows, found without their classes."""
+    rows, shift, scale = standardise(features, training)
     observed = np.asarray(features.observed)
-    value, here = np.asarray(features.value), observed & training[:, None]
-    size = np.maximum(here.sum(0), 1)
-    shift = (value * here).sum(0) / size
-    scale = np.sqrt((((value - shift) * here) ** 2).sum(0) / size)
-    scale = np.where(scale > 0, scale, 1.0)
-    rows = np.where(observed, (value - shift) / scale, 0.0)
     x = Measured(jnp.asarray(rows), None if observed.all() else jnp.asarray(observed))
     weight = jnp.asarray(training, jnp.asarray(rows).dtype)
     k = options.components
@@ -125,6 +120,17 @@ def _lay_grid(features: Features, training: np.ndarray, options: ClusterOptions)
     responsibility = jax.nn.softmax(joint)
     surveyed = np.asarray(features.surveyed)
     return ClusterGrid(rows, observed, surveyed, shift, scale, clusters, responsibility)
+
+
+def standardise(features: Features, training: np.ndarray):
+    """Values in standard deviations of the training rows from their mean, 0 where missing."""
+    observed = np.asarray(features.observed)
+    value, here = np.asarray(features.value), observed & training[:, None]
+    size = np.maximum(here.sum(0), 1)
+    shift = (value * here).sum(0) / size
+    scale = np.sqrt((((value - shift) * here) ** 2).sum(0) / size)
+    scale = np.where(scale > 0, scale, 1.0)
+    return np.where(observed, (value - shift) / scale, 0.0), shift, scale
 
 
 def fit_clusters(x: Measured, row_weight, n_components: int, n_starts: int) -> MixtureParams:
@@ -173,7 +179,8 @@ def _presence(grid: ClusterGrid, membership, evidence):
 def _refined(grid: ClusterGrid, membership, params: ClusterParams, options: ClusterOptions):
     """A few steps down the penalised log loss of the labelled rows."""
     size = membership.sum(0)
-    log_prior = jnp.log(jnp.maximum(size, 1e-3) / size.sum())
+    total = jnp.maximum(size.sum(), 1.0)  # with folds left out nobody may be left
+    log_prior = jnp.log(jnp.maximum(size, 1e-3) / total)
     row_weight, truth = membership.sum(1), membership.argmax(1)
     unwhiten = jnp.linalg.inv(params.whiten)
     begin = _Free(
@@ -195,6 +202,6 @@ def _refined(grid: ClusterGrid, membership, params: ClusterParams, options: Clus
         turned = now.whiten @ unwhiten - jnp.eye(now.mean.shape[-1])
         shared = now.log_share - params.log_share
         pull = (moved**2).sum() + (turned**2).sum() + 0.1 * (shared**2).sum()
-        return log_loss_of_scores(score, truth, row_weight) + options.strength / size.sum() * pull
+        return log_loss_of_scores(score, truth, row_weight) + options.strength / total * pull
 
     return placed(minimise(loss, begin, options.steps)[0])

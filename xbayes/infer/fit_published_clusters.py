@@ -12,6 +12,7 @@ from xbayes.infer.em import fit_em, random_starts
 from xbayes.models.base import Density
 from xbayes.models.gaussian_mixture import gaussian_mixture
 from xbayes.models.published_clusters import (
+    MIDDLE,
     PublishedClusterParams,
     class_moments,
     curves,
@@ -61,7 +62,8 @@ def published_cluster_density(
     )
 
 
-def _lay_grid(features: Features, rows, rescale, n_classes: int, components: int, starts: int):
+def published_rows(features: Features, rows: np.ndarray, rescale: tuple[str, ...]):
+    """The scaler (log offset, shift, scale) learned on `rows`, and all rows scaled by it."""
     value, observed = np.asarray(features.value), np.asarray(features.observed)
     n_features = value.shape[1]
     offset, shift, scale = -np.ones(n_features), np.zeros(n_features), np.ones(n_features)
@@ -69,25 +71,26 @@ def _lay_grid(features: Features, rows, rescale, n_classes: int, components: int
         seen = value[rows & observed[:, f], f]
         if how == "log_minmax" and (seen > 0).any():
             offset[f] = seen[seen > 0].min() / 10
-            seen = np.log(seen + offset[f])
+            seen = np.log(np.maximum(seen + offset[f], 1e-300))
         if how != "none" and seen.size:
             shift[f], scale[f] = seen.min(), np.ptp(seen) or 1.0
-    none = np.zeros((components, n_classes))
-    blank = np.zeros((components, n_classes, n_features))
-    params = PublishedClusterParams(
-        *map(jnp.asarray, (offset, shift, scale)),
-        *(jnp.zeros(components), jnp.zeros((components, n_features))),
-        jnp.zeros((components, n_features, n_features)),
-        *(jnp.asarray(blank), jnp.zeros((*blank.shape, n_features)), jnp.asarray(none > 0)),
-    )
-    x = jnp.where(jnp.asarray(observed), scaled(params, jnp.asarray(value)), 0.5)
+    scaler = tuple(map(jnp.asarray, (offset, shift, scale)))
+    return scaler, jnp.where(jnp.asarray(observed), scaled(*scaler, jnp.asarray(value)), MIDDLE)
+
+
+def _lay_grid(features: Features, rows, rescale, n_classes: int, components: int, starts: int):
+    scaler, x = published_rows(features, rows, rescale)
     model = gaussian_mixture(components, reg_covar=REGULARISER)
     weight = jnp.asarray(rows, x.dtype)
-    found, _ = fit_em(
-        model, random_starts(model, jax.random.key(SEED), x, weight, starts), x, weight
-    )
-    params = params._replace(
-        log_weight=found.log_weight, cluster_mean=found.mean, cluster_covariance=found.covariance
+    begin = random_starts(model, jax.random.key(SEED), x, weight, starts)
+    found, _ = fit_em(model, begin, x, weight)
+    shape = (components, n_classes, x.shape[1])
+    params = PublishedClusterParams(
+        *scaler,
+        *found,
+        mean=jnp.zeros(shape, x.dtype),
+        whiten=jnp.zeros((*shape, x.shape[1]), x.dtype),
+        known=jnp.zeros((components, n_classes), bool),
     )
     return PublishedGrid(params, x, jax.nn.one_hot(hard_cluster(params, x), components))
 

@@ -119,6 +119,19 @@ def share_below(
     return jnp.where(observed[..., None], below.sum(2).swapaxes(1, 2), jnp.nan)
 
 
+def responsibility(
+    params: ClusterParams,
+    value: Float[Array, "N F"],
+    observed: Bool[Array, "N F"],
+    proportions: Float[Array, "C"],
+) -> Float[Array, "N K"]:
+    """P(k | x), the classes summed out under these proportions."""
+    x = jnp.where(observed, standardised(params, value), 0.0)
+    steps = jax.lax.cond(observed.all(), _complete, _with_holes, params, x, observed)
+    joint = params.log_share + steps.sum(-1) + jnp.log(proportions)[:, None]  # [N, C, K]
+    return jax.nn.softmax(jax.nn.logsumexp(joint, axis=1), axis=1)
+
+
 def assignment(
     params: ClusterParams, proportions: Float[Array, "C"]
 ) -> tuple[Float[Array, "K C"], Float[Array, "K"]]:

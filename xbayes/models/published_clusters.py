@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Float
 
 from xbayes.models.gaussian_mixture import MixtureParams, log_joint
 
+MIDDLE = 0.5
 NOUGHT = -36.0  # log of the smallest probability: the published zero, to double precision
 
 
@@ -30,10 +31,15 @@ class PublishedClusterParams(NamedTuple):
     known: Bool[Array, "K C"]  # at least as many members as properties
 
 
-def scaled(params: PublishedClusterParams, value: Float[Array, "N F"]) -> Float[Array, "N F"]:
+def scaled(log_offset, shift, scale, value: Float[Array, "N F"]) -> Float[Array, "N F"]:
     """(log(x + offset) or x, less the shift) over the scale."""
-    logged = jnp.log(jnp.maximum(value + params.log_offset, 1e-300))
-    return (jnp.where(params.log_offset > 0, logged, value) - params.shift) / params.scale
+    logged = jnp.log(jnp.maximum(value + log_offset, 1e-300))
+    return (jnp.where(log_offset > 0, logged, value) - shift) / scale
+
+
+def scaled_rows(params: PublishedClusterParams, value, observed) -> Float[Array, "N F"]:
+    """Scaled rows; a missing value counts as the middle of its range."""
+    return jnp.where(observed, scaled(*params[:3], value), MIDDLE)
 
 
 def hard_cluster(params: PublishedClusterParams, x: Float[Array, "N F"]):
@@ -47,12 +53,12 @@ def log_terms(
 ) -> Float[Array, "N F C"]:
     """Minus squared distances, a property at a time given those before it; they sum to the score.
 
-    A missing value counts as the mean of all; the published sample has none. A class with fewer
+    A missing value counts as the middle; the published sample has none. A class with fewer
     members in the cluster than properties gets NOUGHT less than the nearest, with the last
     property; where no class has enough, the row says nothing.
     """
     n_features = value.shape[1]
-    x = jnp.where(observed, scaled(params, value), 0.5)
+    x = scaled_rows(params, value, observed)
     own = hard_cluster(params, x)
     place = jnp.einsum("kcgf,kcf->kcg", params.whiten, params.mean)
     distance = jnp.zeros((len(x), *params.known.shape[1:], n_features), x.dtype)

@@ -94,6 +94,12 @@ KNOWN_SECTIONS = {
         "All sources of the catalogue that have a position, by predicted class, in galactic "
         "coordinates: the galactic centre in the middle, longitude growing to the left.",
     ),
+    "clusters": (
+        "Clusters",
+        "The groups that all training sources fall into whatever their class, how the classes "
+        "share them, and where their sources lie. Each source belongs to each cluster with a "
+        "probability; the panels show it in the most probable one.",
+    ),
     "weights": (
         "Weights",
         "How strongly the classifier, fitted on all labelled sources, lets each property speak. "

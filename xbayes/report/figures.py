@@ -1,5 +1,6 @@
 """The figures of the report, each a function of arrays and names that returns a Figure."""
 
+from xbayes.report.figure_clusters import draw_assignment, draw_criterion, draw_members
 from xbayes.report.figure_confusion import draw_confusion
 from xbayes.report.figure_densities import draw_densities
 from xbayes.report.figure_histograms import draw_histograms
@@ -16,9 +17,12 @@ from xbayes.report.track import Track
 __all__ = [
     "PropertyLabel",
     "Track",
+    "draw_assignment",
     "draw_confusion",
+    "draw_criterion",
     "draw_densities",
     "draw_histograms",
+    "draw_members",
     "draw_outliers",
     "draw_precision_recall",
     "draw_reliability",

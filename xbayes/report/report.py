@@ -8,6 +8,7 @@ import numpy as np
 
 from xbayes.config import catalog_path
 from xbayes.evaluate.cross_validate import CrossValidation
+from xbayes.report.cluster_figures import cluster_figures
 from xbayes.report.context import (
     KNOWN_SECTIONS,
     Penalty,
@@ -62,12 +63,18 @@ def write_figures_and_report(folder: Path, results: Results, provenance: dict, f
 
 def _sections(results: Results) -> tuple[list[Section], Points, dict[str, ReportFigure]]:
     """The sections in the order of `KNOWN_SECTIONS`, and every figure by the name of its file."""
-    figures = held_out_figures(results) | {"weights": weights_figure(results)}
+    figures = held_out_figures(results)
+    if results.config.model.weights != "none":
+        figures["weights"] = weights_figure(results)
     made = {name: known_section(name, [figure]) for name, figure in figures.items()}
     panels = property_figures(results)
     for name in ("densities", "histograms"):
         own = [figure for key, figure in panels.items() if key.startswith(name)]
         made[name] = known_section(name, own)
+    clusters = cluster_figures(results)
+    if clusters:
+        made["clusters"] = known_section("clusters", list(clusters.values()))
+        figures |= clusters
     with_points, points = point_sections(results)
     made |= with_points
     figures |= panels | {name: section.figures[0] for name, section in with_points.items()}

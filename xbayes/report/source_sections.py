@@ -25,7 +25,7 @@ def point_sections(results: Results) -> tuple[dict[str, Section], Points]:
     """The sky, if there are positions, and two properties; with the points of both."""
     products, classes, labels = results.products, classes_of(results), labels_of(results)
     value = np.where(results.features.observed, results.features.value, np.nan)
-    first, place = _first_properties(results), _positions(results)
+    first, place = first_properties(results), positions(results)
     rows = shown_rows(len(value), len(labels), results.config.seed)
     points = Points(
         names=_names(results, rows),
@@ -109,7 +109,7 @@ def _names(results: Results, rows: Int[np.ndarray, "M"]) -> list[str]:
     return np.asarray(results.table[results.config.catalog.id])[rows].astype(str).tolist()
 
 
-def _positions(results: Results) -> Float[np.ndarray, "N 2"] | None:
+def positions(results: Results) -> Float[np.ndarray, "N 2"] | None:
     """Galactic l, b; None if the catalogue has no positions."""
     roles = results.config.catalog
     if roles.ra is None or roles.dec is None:
@@ -120,7 +120,7 @@ def _positions(results: Results) -> Float[np.ndarray, "N 2"] | None:
     return place if np.isfinite(place).any() else None
 
 
-def _first_properties(results: Results) -> tuple[int, int]:
+def first_properties(results: Results) -> tuple[int, int]:
     """The properties that part the classes best, of two categories if there are two.
 
     Measured by the share of the variance that lies between the classes, each counted alike.

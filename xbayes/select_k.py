@@ -1,0 +1,83 @@
+"""How many clusters a catalogue asks for: BIC of several runs, its gradient, the silhouette."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from astropy.table import Table
+
+from xbayes.config import Config
+from xbayes.infer.fit_clusters import REGULARISER, fit_clusters, standardise
+from xbayes.infer.fit_published_clusters import published_rows
+from xbayes.infer.select_k import Criterion, bic_by_components
+from xbayes.models.gaussian_mixture import gaussian_mixture
+from xbayes.models.measured import Measured
+from xbayes.run import load_training
+from xbayes.types import InputError
+
+SILHOUETTE_ROWS = 2000
+
+
+def select_components(
+    config: Config, path: Path, largest: int, n_runs: int
+) -> tuple[Criterion, Table]:
+    """BIC for 2 to `largest` clusters of all rows of a catalogue, and a table of it.
+
+    The rows are scaled as the config's model scales them. Raises `InputError`.
+    """
+    if largest < 3:
+        raise InputError(f"the largest number of clusters must be at least 3; found {largest}")
+    if n_runs < 1:
+        raise InputError(f"the number of runs must be at least 1; found {n_runs}")
+    training = load_training(config, path)
+    features = training.features
+    everything = np.ones(len(features.value), bool)
+    observed = np.asarray(features.observed)
+    if config.model.density == "published_clusters":
+        rescale = tuple(feature.rescale for feature in training.config.features.values())
+        rows = np.asarray(published_rows(features, everything, rescale)[1])
+    else:
+        rows = standardise(features, everything)[0]
+    x = Measured(jnp.asarray(rows), None if observed.all() else jnp.asarray(observed))
+    weight = jnp.ones(len(rows), x.value.dtype)
+    key = jax.random.key(config.seed)
+    found = bic_by_components(x, weight, range(2, largest + 1), n_runs, key, REGULARISER)
+    return found, _table(found, x, weight)
+
+
+def reason(found: Criterion) -> str:
+    """Which number of clusters to take, and why, in a sentence."""
+    if found.taken == found.lowest:
+        why = "it has the least mean BIC"
+    else:
+        why = (
+            f"BIC is least at {found.lowest}, but from {found.elbow} on no cluster more gains a "
+            "tenth of what the best one gained"
+        )
+    return f"K = {found.taken}: {why}"
+
+
+def _table(found: Criterion, x: Measured, weight) -> Table:
+    mean = found.bic.mean(1)
+    columns = {
+        "n_components": found.n_components,
+        "bic": mean,
+        "bic_sd": found.bic.std(1),
+        "bic_gradient": np.concatenate([[np.nan], np.diff(mean)]),
+        "silhouette": [_silhouette(x, weight, int(k)) for k in found.n_components],
+    }
+    return Table(columns)
+
+
+def _silhouette(x: Measured, weight, n_components: int) -> float:
+    """Mean silhouette of hard clusters, on evenly spaced rows (Rousseeuw 1987)."""
+    from sklearn.metrics import silhouette_score
+
+    clusters = fit_clusters(x, weight, n_components, 1)
+    joint = gaussian_mixture(n_components, reg_covar=REGULARISER).log_joint(clusters, x)
+    every = slice(None, None, -(-len(x.value) // SILHOUETTE_ROWS))
+    cluster = np.asarray(joint.argmax(1))[every]
+    if len(np.unique(cluster)) < 2:
+        return float("nan")
+    return float(silhouette_score(np.asarray(x.value)[every], cluster))
