@@ -132,7 +132,6 @@ def test_pooling_by_groups_made_from_labels_is_refused(folder, tmp_path, capsys)
         refused(capsys, out, fits, "--by", column, "--run", run, "--rho", "0.5", says=says)
         refused(capsys, out, csv, "--by", column, "--run", run, says=says)
     done(capsys, "sources", fits, "--by", "name", "--run", run, "--out", out)
-    # The labels are those of training sources, the held-out predictions are not.
     plain = read_catalog(folder / "train.parquet")
     assert len(read_catalog(out)) == len(np.unique(plain["name"]))
 
