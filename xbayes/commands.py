@@ -104,10 +104,15 @@ def sources(
     overwrite: bool,
 ) -> None:
     """Write the table of sources of a classified catalogue of detections."""
+    from xbayes.report.model_store import load_model
+    from xbayes.run import use_precision
     from xbayes.sources import pool_detections
 
     check_output(out, overwrite)
     correlation, proportions = _parse_rho(rho), _parse_prior(prior)
+    if run is not None:
+        config, *_ = load_model(run)
+        use_precision(config)
     table = read_catalog(catalog, text=[by])
     pooled = pool_detections(table, by, run, proportions, correlation)
     for doubt in pooled.doubts:
