@@ -137,6 +137,46 @@ def classify(
 
 
 @app.command(rich_help_panel=CATALOGUES)
+def sources(
+    catalog: Annotated[
+        Path,
+        typer.Argument(help="Detections classified by 'xbayes classify'.", metavar="CLASSIFIED"),
+    ],
+    by: Annotated[
+        str, typer.Option(help="Column that names the source of each detection.", metavar="COLUMN")
+    ],
+    out: Annotated[Path, typer.Option(help="Table to write: .fits .vot .xml .ecsv .csv .parquet.")],
+    run: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Run that classified it: for labels, and for CSV files."),
+    ] = None,
+    rho: Annotated[
+        str,
+        typer.Option(
+            help="Correlation of a source's detections: 0 independent, 1 copies; auto: learned.",
+            metavar="auto|NUMBER",
+        ),
+    ] = "auto",
+    prior: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Class proportions it was classified under, where the file is CSV."),
+    ] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Detections to sources: soft and hard votes, and the posterior that all detections give.
+
+    The posterior counts n detections as n / (1 + (n - 1) rho) independent ones. `auto` learns rho
+    on the held-out sources of RUN if its config names `catalog.source`, else on labels in the
+    catalogue; where there are none it is 1: many detections tell as much as one.
+
+    Example: `xbayes sources classified.fits --by name --out sources.fits --run runs/mine`
+    """
+    from xbayes import commands
+
+    commands.sources(catalog, by, out, run, rho, prior, overwrite)
+
+
+@app.command(rich_help_panel=CATALOGUES)
 def explain(
     run: Annotated[Path, typer.Argument(help="Run directory of a fitted experiment.")],
     catalog: Annotated[Path, typer.Argument(help="Catalogue that holds the source.")],

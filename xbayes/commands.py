@@ -94,6 +94,35 @@ def classify(
         Console(stderr=True).print(f"{n_rows} sources classified: {out}", highlight=False)
 
 
+def sources(
+    catalog: Path,
+    by: str,
+    out: Path,
+    run: Path | None,
+    rho: str,
+    prior: str | None,
+    overwrite: bool,
+) -> None:
+    """Write the table of sources of a classified catalogue of detections."""
+    from xbayes.report.model_store import load_model
+    from xbayes.run import use_precision
+    from xbayes.sources import pool_detections
+
+    check_output(out, overwrite)
+    correlation, proportions = _parse_rho(rho), _parse_prior(prior)
+    if run is not None:
+        config, *_ = load_model(run)
+        use_precision(config)
+    table = read_catalog(catalog, text=[by])
+    pooled = pool_detections(table, by, run, proportions, correlation)
+    for doubt in pooled.doubts:
+        _warn(doubt)
+    write_catalog(pooled.table, out, overwrite)
+    told = f"{len(table)} detections of {len(pooled.table)} sources: {out}"
+    told += f"\nrho = {pooled.rho:.3g}, {pooled.origin}"
+    Console(stderr=True).print(told, highlight=False, markup=False, soft_wrap=True)
+
+
 def explain(
     run: Path, catalog: Path, name: str, outs: list[Path], prior: str | None, overwrite: bool
 ) -> None:
@@ -265,6 +294,19 @@ def _print_source(table) -> None:
 
 def _warn(message: str) -> None:
     print(f"warning: {message}", file=sys.stderr)
+
+
+def _parse_rho(text: str) -> float | None:
+    """None for auto."""
+    if text == "auto":
+        return None
+    try:
+        rho = float(text)
+    except ValueError:
+        rho = float("nan")
+    if not 0 <= rho <= 1:
+        raise InputError(f"--rho must be auto or a number from 0 to 1; found {text!r}")
+    return rho
 
 
 def _parse_prior(text: str | None) -> dict[str, float] | None:

@@ -30,8 +30,13 @@ class CatalogConfig(Record):
     )
     dec: Column | None = Field(default=None, description="column of the declination, degrees, ICRS")
     label: Column | None = Field(default=None, description="column of the raw class label")
+    source: Column | None = Field(
+        default=None,
+        description="column naming the source, where rows are detections; never split over folds",
+    )
     group: Column | None = Field(
-        default=None, description="column of groups; the rows of a group are never split over folds"
+        default=None,
+        description="column of groups, never split over folds and used for nothing else",
     )
     block: Column | None = Field(
         default=None, description="column saying which release a row comes from"

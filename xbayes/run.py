@@ -111,7 +111,7 @@ def load_training(config: Config, path: Path) -> Training:
             "set it, or apply a fitted run with 'xbayes classify'"
         )
     needed = [*needed_columns(config), label, *roles.keep]
-    needed += [column for column in (roles.group, roles.block) if column]
+    needed += [column for column in (roles.source, roles.group, roles.block) if column]
     table = check_catalog(read_catalog(path, text=[roles.id]), roles, needed, "train")
     _refuse_what_fits_cannot_hold(subset(table, passed_columns(roles)))
     refuse_clashes(passed_columns(roles), properties_of(config))

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 from astropy.table import Table
+from jaxtyping import Float
 
 from xbayes.catalog.columns import subset
 from xbayes.catalog.read import Chunks, table_chunks
@@ -27,7 +28,7 @@ from xbayes.features.build import (
     survey_blocks,
 )
 from xbayes.report.model_store import load_model
-from xbayes.report.table import output_table, refuse_clashes
+from xbayes.report.table import add_pooling_meta, output_table, refuse_clashes
 from xbayes.types import InputError
 
 CHUNK = 65_536  # rows in memory at once
@@ -90,7 +91,9 @@ def classify_chunks(
         products = classify(applied.recipe, applied.classifier, features, applied.log_prior, size)
         kept = [n for n in chunk.colnames if n in raw.colnames or n == applied.config.catalog.id]
         passed = subset(chunk, kept)
-        yield output_table(passed, products, applied.recipe.properties, resolution)
+        classified = output_table(passed, products, applied.recipe.properties, resolution)
+        add_pooling_meta(classified, applied.config.catalog, applied_prior(applied))
+        yield classified
     for warning in merged_report(reports, applied.config).warnings:
         tell(warning)
 
@@ -106,6 +109,13 @@ def load_applied(
     classes = recipe.properties.classes
     log_prior = np.log(class_proportions(prior, classes)) if prior else given_log_prior(config)
     return Applied(config, recipe, classifier, units, log_prior)
+
+
+def applied_prior(applied: Applied) -> Float[np.ndarray, "C"]:
+    """The log prior in the posteriors: the one given, else that of the training part."""
+    given = applied.log_prior
+    used = applied.classifier.weights.log_prior if given is None else given
+    return np.asarray(used, np.float64)
 
 
 def _check_columns(applied: Applied, chunks: Chunks) -> None:
@@ -154,4 +164,4 @@ def _counted_from(first: int) -> Iterator[None]:
         raise InputError(f"{error} (rows are counted from row {first + 1})") from None
 
 
-__all__ = ["CHUNK", "classify_catalog", "classify_chunks", "load_applied"]
+__all__ = ["CHUNK", "applied_prior", "classify_catalog", "classify_chunks", "load_applied"]

@@ -74,7 +74,7 @@ def test_a_lacking_column_names_the_nearest():
         check_catalog(some_table(), CONFIG, ["fluxes"], "classify")
 
 
-@pytest.mark.parametrize("role", ["ra", "dec", "label", "group", "block"])
+@pytest.mark.parametrize("role", ["ra", "dec", "label", "source", "group", "block"])
 def test_to_train_every_role_is_needed(role):
     config = CONFIG.model_copy(update={role: "nowhere"})
     with pytest.raises(InputError, match="lacks column 'nowhere'"):

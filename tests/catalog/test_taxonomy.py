@@ -63,3 +63,14 @@ def test_groups_by_name():
     table = Table({"group": ["b", "a", "b"]})
     found = group_indices(table, CatalogConfig(id="name", group="group"))
     assert found.tolist() == [1, 0, 1]
+
+
+def test_a_source_is_a_group_and_no_group_splits_it():
+    table = Table({"name": ["b", "a", "b", "c"], "group": [1, 2, 1, 2]})
+    found = group_indices(table, CatalogConfig(id="id", source="name"))
+    assert found.tolist() == [1, 0, 1, 2]
+    both = CatalogConfig(id="id", source="name", group="group")
+    assert group_indices(table, both).tolist() == [0, 1, 0, 1]
+    table["group"][2] = 2
+    with pytest.raises(InputError, match=r"source .*b.* is in more than one group"):
+        group_indices(table, both)

@@ -14,7 +14,7 @@ from xbayes.config_checks import did_you_mean
 from xbayes.types import InputError
 
 Purpose = Literal["train", "classify"]
-_ROLES = ("ra", "dec", "label", "group", "block")
+_ROLES = ("ra", "dec", "label", "source", "group", "block")
 
 
 def check_catalog(

@@ -73,11 +73,32 @@ def class_counts(class_index: Int[np.ndarray, "N"], classes: Sequence[str]) -> d
 
 
 def group_indices(table: Table, config: CatalogConfig) -> Int[np.ndarray, "N"]:
-    """Index of the group of each row; each row is its own where none is named or given."""
+    """Index of the group of each row, else of its source; each row is its own where none is given.
+
+    Raises InputError for a source in more than one group, which folds would split.
+    """
     if config.group is None:
+        return _indices(table, config.source)
+    group = _indices(table, config.group)
+    if config.source is not None:
+        source = _indices(table, config.source)
+        _, first = np.unique(source, return_index=True)
+        astray = np.flatnonzero(group != group[first][source])
+        if len(astray):
+            raise InputError(
+                f"source {table[config.source][astray[0]]!r} (column {config.source!r}) is in "
+                f"more than one group of column {config.group!r}; groups must hold whole sources: "
+                "mend them, or set catalog.group: null"
+            )
+    return group
+
+
+def _indices(table: Table, name: str | None) -> Int[np.ndarray, "N"]:
+    """Index of each distinct value; every row without one is its own."""
+    if name is None:
         return np.arange(len(table))
-    column = np.ma.asarray(table[config.group])
+    column = np.ma.asarray(table[name])
     missing = np.ma.getmaskarray(column)
-    _, group = np.unique(np.ma.getdata(column), return_inverse=True)
-    group[missing] = len(table) + np.arange(missing.sum())
-    return np.unique(group, return_inverse=True)[1]
+    _, index = np.unique(np.ma.getdata(column), return_inverse=True)
+    index[missing] = len(table) + np.arange(missing.sum())
+    return np.unique(index, return_inverse=True)[1]

@@ -18,13 +18,13 @@ from xbayes.catalog.columns import subset
 from xbayes.catalog.suspects import units_of
 from xbayes.catalog.write import write_catalog
 from xbayes.classifier import Classifier, Products, Recipe
-from xbayes.config import Config
+from xbayes.config import Config, given_log_prior
 from xbayes.config_file import dump_config
 from xbayes.evaluate.cross_validate import CrossValidation
 from xbayes.features.build import FeatureReport, needed_columns
 from xbayes.fit import FitReport
 from xbayes.report.model_store import save_model
-from xbayes.report.table import output_table, passed_columns
+from xbayes.report.table import add_pooling_meta, output_table, passed_columns
 from xbayes.types import Features, Labels
 
 LIBRARIES = (
@@ -78,13 +78,15 @@ def write_run(folder: Path, results: Results, final: Path) -> None:
 
 def catalog_table(results: Results) -> Table:
     """Every source, classified by the classifier fitted on all labelled ones."""
-    return output_table(
+    table = output_table(
         _passed(results, slice(None)),
         results.products,
         results.recipe.properties,
         resolution(results.classifier),
         results.labels.class_index,
     )
+    add_pooling_meta(table, results.config.catalog, _log_prior(results))
+    return table
 
 
 def predictions_table(results: Results) -> Table:
@@ -101,7 +103,14 @@ def predictions_table(results: Results) -> Table:
         results.held_out.outer_fold[0], description="outer fold that held this source out"
     )
     table.add_column(fold, name="fold", index=table.colnames.index("true_class"))
+    add_pooling_meta(table, results.config.catalog, _log_prior(results))
     return table
+
+
+def _log_prior(results: Results) -> np.ndarray:
+    # The priors of the folds differ from that of the whole by the rounding of counts only.
+    given = given_log_prior(results.config)
+    return np.asarray(results.classifier.weights.log_prior if given is None else given)
 
 
 def resolution(classifier: Classifier) -> np.ndarray:

@@ -42,8 +42,26 @@ def output_table(
 
 
 def passed_columns(roles: CatalogConfig) -> list[str]:
-    """What an experiment passes through: the id, the position, and `catalog.keep`."""
-    return [*dict.fromkeys(n for n in (roles.id, roles.ra, roles.dec, *roles.keep) if n)]
+    """What an experiment passes through: the id, the source, the position, and `catalog.keep`."""
+    named = (roles.id, roles.source, roles.ra, roles.dec, *roles.keep)
+    return [*dict.fromkeys(name for name in named if name)]
+
+
+def pooling_meta(
+    roles: CatalogConfig, log_prior: Float[np.ndarray, "C"]
+) -> dict[str, list[float] | list[str]]:
+    """What must be known to pool detections: the prior in the posteriors, and by what one must not.
+
+    A group is made to split folds, and often from the labels; `catalog.source` names sources.
+    """
+    prior = np.exp(np.asarray(log_prior, np.float64))
+    barred = {roles.label, roles.group if roles.group != roles.source else None} - {None}
+    return {"PRIOR": (prior / prior.sum()).tolist(), "NOPOOL": sorted(map(str, barred))}
+
+
+def add_pooling_meta(table: Table, roles: CatalogConfig, log_prior: Float[np.ndarray, "C"]) -> None:
+    """Write it into the metadata of a classified table."""
+    table.meta = {**(table.meta or {}), **pooling_meta(roles, log_prior)}
 
 
 def refuse_clashes(names: Sequence[str], properties: Properties) -> None:
@@ -70,10 +88,10 @@ def _columns(products, properties, resolution, true_class) -> dict[str, Any]:
         columns[name] = kind(values, description=description, unit=unit, meta={"ucd": ucd})
 
     if true_class is not None:
-        add("true_class", _names(true_class, classes), "class known beforehand", UCD_CLASS)
+        add("true_class", class_names(true_class, classes), "class known beforehand", UCD_CLASS)
     add(
         "prediction",
-        _names(products.prediction, classes),
+        class_names(products.prediction, classes),
         "class under the decision rule",
         UCD_CLASS,
     )
@@ -93,7 +111,7 @@ def _columns(products, properties, resolution, true_class) -> dict[str, Any]:
     add("entropy", products.entropy, "Shannon entropy of the posterior, nats", "stat.value")
     add(
         "alternative",
-        _names(products.alternative, classes),
+        class_names(products.alternative, classes),
         "most probable other class that wins when one category is left out",
         UCD_CLASS,
     )
@@ -122,7 +140,7 @@ def _columns(products, properties, resolution, true_class) -> dict[str, Any]:
     return columns
 
 
-def _names(index: Int[np.ndarray, "N"], classes: Sequence[str]):
+def class_names(index: Int[np.ndarray, "N"], classes: Sequence[str]):
     """Class names; masked where the index is negative."""
     names = np.array([*classes, ""])[np.asarray(index)]  # -1 picks the empty name
     return (
