@@ -122,7 +122,7 @@ def test_records_are_frozen_and_every_key_is_described() -> None:
         ),
         ("  starts: 2", "  prior: {AGN: 1, Star: 0, XRB: 0}", "model.prior.XRB: a proportion"),
         ("  starts: 2", "  prior: {AGN: one}", "a proportion must be a number; found 'one'"),
-        ("  starts: 2", "  prior: flat", "must be training or a proportion per class; found"),
+        ("  starts: 2", "  prior: flat", "must be training, uniform or a proportion per class"),
         ("[NS]", "[LMXB]", "taxonomy.left_out[0]: raw label 'LMXB' is listed twice, first in"),
         ("[NS]", "['']", "taxonomy.left_out[0]: an empty label is always unlabelled"),
         ("[NS]", "NS", "taxonomy.left_out: must be a list [a, b]; found 'NS'"),

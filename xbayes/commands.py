@@ -247,19 +247,26 @@ def _experiment(
 
 
 def _print_metrics(metrics: dict, name: str) -> None:
-    table = RichTable(title=f"{name}: value (90 % interval)", title_justify="left")
+    _print_scores(f"{name}: value (90 % interval)", metrics, metrics["classes"], BLOCKS)
+    if "aggregated" in metrics:
+        coarse = list(metrics["aggregated"]["f1"])
+        _print_scores("aggregated classes", metrics, coarse, {"aggregated": "held out"})
+
+
+def _print_scores(title: str, metrics: dict, classes: list[str], blocks: dict[str, str]) -> None:
+    table = RichTable(title=title, title_justify="left")
     table.add_column("score")
-    for title in BLOCKS.values():
-        table.add_column(title, justify="right")
-    rows = {f"F1 of {c}": ("f1", c) for c in metrics["classes"]}
+    for heading in blocks.values():
+        table.add_column(heading, justify="right")
+    rows = {f"F1 of {c}": ("f1", c) for c in classes}
     rows |= {
         "macro F1": ("macro_f1",),
         "log loss": ("log_loss",),
         "Brier": ("brier",),
         "ECE": ("ece",),
     }
-    for title, path in rows.items():
-        table.add_row(title, *(_interval(metrics[block], path) for block in BLOCKS))
+    for name, path in rows.items():
+        table.add_row(name, *(_interval(metrics[block], path) for block in blocks))
     Console().print(table)
 
 

@@ -185,6 +185,9 @@ def focus_class(config: Config) -> str | None:
 
 def given_log_prior(config: Config) -> Float[np.ndarray, "C"] | None:
     """The log prior of the config; None for the training proportions, which the weights know."""
+    if config.model.prior == "uniform":
+        n_classes = len(config.taxonomy.classes)
+        return np.full(n_classes, -np.log(n_classes))
     if not isinstance(config.model.prior, Mapping):
         return None
     return np.log(class_proportions(config.model.prior, list(config.taxonomy.classes)))

@@ -75,8 +75,9 @@ class ModelConfig(Record):
         default="gradient",
         description="how the weights are learned; evolution, the published way, serves f1 only",
     )
-    prior: Literal["training"] | Proportions = Field(
-        default="training", description="class proportions: those of the training rows, or given"
+    prior: Literal["training", "uniform"] | Proportions = Field(
+        default="training",
+        description="class proportions: those of the training rows, all alike, or given",
     )
     penalty: Literal["auto"] | Number = Field(
         default="auto", description="strength of the shrinkage; auto: chosen on inner folds"
@@ -86,8 +87,9 @@ class ModelConfig(Record):
     @field_validator("prior", mode="before")
     @classmethod
     def _prior_is_training_or_proportions(cls, value: object) -> object:
-        if not isinstance(value, Mapping) and value != "training":
-            refuse([Problem((), f"must be training or a proportion per class; found {value!r}")])
+        if not isinstance(value, Mapping) and value not in ("training", "uniform"):
+            text = f"must be training, uniform or a proportion per class; found {value!r}"
+            refuse([Problem((), text)])
         if isinstance(value, Mapping):
             refuse(
                 [

@@ -79,6 +79,10 @@ class TaxonomyConfig(Record):
     classes: dict[str, tuple[str, ...]] = Field(
         description="per class, the raw labels it joins; at least two classes"
     )
+    aggregated: dict[str, tuple[str, ...]] | None = Field(
+        default=None,
+        description="coarser classes, each the classes it joins; scored beside the fine ones",
+    )
     left_out: tuple[str, ...] = Field(default=(), description="raw labels whose rows are removed")
     unlabelled: tuple[str, ...] = Field(
         default=(), description="raw labels that count as class unknown; an empty label always does"
@@ -104,6 +108,7 @@ class TaxonomyConfig(Record):
             for name, labels in self.classes.items()
             if not labels
         ]
+        problems += self._aggregation_problems()
         lists = {("classes", name): labels for name, labels in self.classes.items()}
         lists |= {("left_out",): self.left_out, ("unlabelled",): self.unlabelled}
         first: dict[str, str] = {}
@@ -118,6 +123,24 @@ class TaxonomyConfig(Record):
                 first.setdefault(label, ".".join(path))
         refuse(problems)
         return self
+
+    def _aggregation_problems(self) -> list[Problem]:
+        """Every class in one coarser class, and in no other."""
+        if self.aggregated is None:
+            return []
+        joined = [name for members in self.aggregated.values() for name in members]
+        text = {
+            name: f"lists {name!r}, which is no class"
+            if name not in self.classes
+            else f"lists {name!r} twice"
+            for name in joined
+            if name not in self.classes or joined.count(name) > 1
+        }
+        text |= {name: f"lacks the class {name!r}" for name in self.classes if name not in joined}
+        problems = [Problem(("aggregated",), f"{what}; each class once") for what in text.values()]
+        return problems + name_problems(
+            self.aggregated, CLASS_NAME, "a class name", ("aggregated",)
+        )
 
 
 class CategoryConfig(Record):

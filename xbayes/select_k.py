@@ -9,6 +9,7 @@ from astropy.table import Table
 
 from xbayes.config import Config
 from xbayes.infer.fit_clusters import REGULARISER, fit_clusters, standardise
+from xbayes.infer.fit_published_clusters import REGULARISER as PUBLISHED_REGULARISER
 from xbayes.infer.fit_published_clusters import published_rows
 from xbayes.infer.select_k import Criterion, bic_by_components
 from xbayes.models.gaussian_mixture import gaussian_mixture
@@ -37,13 +38,14 @@ def select_components(
     if config.model.density == "published_clusters":
         rescale = tuple(feature.rescale for feature in training.config.features.values())
         rows = np.asarray(published_rows(features, everything, rescale)[1])
+        least_variance = PUBLISHED_REGULARISER
     else:
-        rows = standardise(features, everything)[0]
+        rows, least_variance = standardise(features, everything)[0], REGULARISER
     x = Measured(jnp.asarray(rows), None if observed.all() else jnp.asarray(observed))
     weight = jnp.ones(len(rows), x.value.dtype)
     key = jax.random.key(config.seed)
-    found = bic_by_components(x, weight, range(2, largest + 1), n_runs, key, REGULARISER)
-    return found, _table(found, x, weight)
+    found = bic_by_components(x, weight, range(2, largest + 1), n_runs, key, least_variance)
+    return found, _table(found, x, weight, least_variance)
 
 
 def reason(found: Criterion) -> str:
@@ -58,24 +60,24 @@ def reason(found: Criterion) -> str:
     return f"K = {found.taken}: {why}"
 
 
-def _table(found: Criterion, x: Measured, weight) -> Table:
+def _table(found: Criterion, x: Measured, weight, least_variance: float) -> Table:
     mean = found.bic.mean(1)
     columns = {
         "n_components": found.n_components,
         "bic": mean,
         "bic_sd": found.bic.std(1),
         "bic_gradient": np.concatenate([[np.nan], np.diff(mean)]),
-        "silhouette": [_silhouette(x, weight, int(k)) for k in found.n_components],
+        "silhouette": [_silhouette(x, weight, int(k), least_variance) for k in found.n_components],
     }
     return Table(columns)
 
 
-def _silhouette(x: Measured, weight, n_components: int) -> float:
+def _silhouette(x: Measured, weight, n_components: int, least_variance: float) -> float:
     """Mean silhouette of hard clusters, on evenly spaced rows (Rousseeuw 1987)."""
     from sklearn.metrics import silhouette_score
 
-    clusters = fit_clusters(x, weight, n_components, 1)
-    joint = gaussian_mixture(n_components, reg_covar=REGULARISER).log_joint(clusters, x)
+    model = gaussian_mixture(n_components, reg_covar=least_variance)
+    joint = model.log_joint(fit_clusters(x, weight, n_components, 1, least_variance), x)
     every = slice(None, None, -(-len(x.value) // SILHOUETTE_ROWS))
     cluster = np.asarray(joint.argmax(1))[every]
     if len(np.unique(cluster)) < 2:

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float
 
 from xbayes.classifier import Products
-from xbayes.config import Config, class_proportions
+from xbayes.config import Config, class_proportions, given_log_prior
 from xbayes.evaluate.cross_validate import CrossValidation
 from xbayes.evaluate.scores import Predictions, class_weights, score
 from xbayes.posterior import with_prior
@@ -26,7 +26,9 @@ def measure(config: Config, labels: Labels, products: Products, held_out: CrossV
     )
     pooled = pool_repeats(held_out, labels)
     options = {"n_bootstrap": config.validation.bootstrap, "seed": config.seed}
-    return {
+    coarse = aggregate(config, pooled)
+    coarser = {} if coarse is None else {"aggregated": score(coarse[0], coarse[1], **options)}
+    return coarser | {
         "classes": list(classes),
         "in_sample": score(in_sample, classes, **options),
         "cross_validated": score(pooled, classes, **options),
@@ -35,6 +37,22 @@ def measure(config: Config, labels: Labels, products: Products, held_out: CrossV
         "penalty": [fit.strength for fit in held_out.fits],
         "outlier": false_alarms(held_out.products[0].outlier_p),
     }
+
+
+def aggregate(config: Config, fine: Predictions) -> tuple[Predictions, tuple[str, ...]] | None:
+    """The predictions of the coarser classes, and their names; None if there are none.
+
+    A coarse probability is the sum of those it joins; the most probable coarse class is predicted.
+    """
+    joins = config.taxonomy.aggregated
+    if joins is None:
+        return None
+    classes = list(config.taxonomy.classes)
+    member = np.array([[name in joined for joined in joins.values()] for name in classes], float)
+    posterior = fine.posterior @ member
+    truth = member.argmax(1)[fine.truth]
+    coarse = fine._replace(truth=truth, posterior=posterior, prediction=posterior.argmax(1))
+    return coarse, tuple(joins)
 
 
 def false_alarms(outlier_p: Float[np.ndarray, "N"]) -> dict[str, dict]:
@@ -88,6 +106,7 @@ def _proportions(config: Config, truth: np.ndarray) -> Float[np.ndarray, "C"]:
 
 def _prior_of_predictions(config: Config, truth: np.ndarray) -> Float[np.ndarray, "C"]:
     # Stratified folds have the proportions of the whole, but for the rounding of counts.
-    if config.model.prior == "training":
+    given = given_log_prior(config)
+    if given is None:
         return np.bincount(truth, minlength=len(config.taxonomy.classes)) / len(truth)
-    return class_proportions(config.model.prior, list(config.taxonomy.classes))
+    return np.exp(given)

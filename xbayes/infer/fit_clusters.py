@@ -133,9 +133,11 @@ def standardise(features: Features, training: np.ndarray):
     return np.where(observed, (value - shift) / scale, 0.0), shift, scale
 
 
-def fit_clusters(x: Measured, row_weight, n_components: int, n_starts: int) -> MixtureParams:
+def fit_clusters(
+    x: Measured, row_weight, n_components: int, n_starts: int, reg_covar: float = REGULARISER
+) -> MixtureParams:
     """The best of several EM fits, from fixed random starts."""
-    model = gaussian_mixture(n_components, reg_covar=REGULARISER)
+    model = gaussian_mixture(n_components, reg_covar=reg_covar)
     starts = random_starts(model, jax.random.key(SEED), x, row_weight, n_starts)
     return fit_em(model, starts, x, row_weight)[0]
 

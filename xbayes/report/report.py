@@ -66,7 +66,10 @@ def _sections(results: Results) -> tuple[list[Section], Points, dict[str, Report
     figures = held_out_figures(results)
     if results.config.model.weights != "none":
         figures["weights"] = weights_figure(results)
-    made = {name: known_section(name, [figure]) for name, figure in figures.items()}
+    made = {n: known_section(n, [figure]) for n, figure in figures.items() if n in KNOWN_SECTIONS}
+    if "confusion_aggregated" in figures:
+        both = [figures["confusion"], figures["confusion_aggregated"]]
+        made["confusion"] = known_section("confusion", both)
     panels = property_figures(results)
     for name in ("densities", "histograms"):
         own = [figure for key, figure in panels.items() if key.startswith(name)]

@@ -28,7 +28,14 @@ def held_out_figures(results: Results) -> dict[str, ReportFigure]:
     confusion = np.array(results.metrics["cross_validated"]["confusion"])
     first = results.held_out.products[0]
     curves = draw_precision_recall(pooled.posterior, pooled.truth, pooled.prediction, classes)
-    return {
+    aggregated = {}
+    if results.config.taxonomy.aggregated is not None:
+        coarse = np.array(results.metrics["aggregated"]["confusion"])
+        aggregated["confusion_aggregated"] = rendered(
+            "The same of the aggregated classes.",
+            draw_confusion(coarse, tuple(results.config.taxonomy.aggregated)),
+        )
+    return aggregated | {
         "confusion": rendered(
             "Held-out confusion matrix, both ways.", draw_confusion(confusion, classes)
         ),

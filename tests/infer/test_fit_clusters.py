@@ -1,0 +1,170 @@
+"""Clusters learned from rows: with labels and without, in folds, beside other densities."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from xbayes.infer.fit_clusters import ClusterOptions, choose_components, cluster_density
+from xbayes.infer.fit_published_clusters import published_cluster_density
+from xbayes.infer.out_of_fold import out_of_fold
+from xbayes.infer.select_k import choose
+from xbayes.models.density import smooth_density
+from xbayes.models.joint_density import side_by_side
+from xbayes.models.measured import Measured
+from xbayes.types import Features
+
+F, C = 3, 3
+EVIDENCE = np.zeros(F, bool)
+
+
+def sky(n, seed, missing=0.0):
+    """Two clusters; a class each, and a third that lies aside in the second and is rare there."""
+    rng = np.random.default_rng(seed)
+    truth = rng.choice(3, size=n, p=[0.5, 0.42, 0.08])
+    centre = np.array([[0.0, 0.0, 0.0], [4.0, 4.0, 0.0], [4.0, 4.0, 2.5]])
+    value = 10 + 3 * (centre[truth] + rng.normal(size=(n, F)) @ (np.eye(F) + 0.4))
+    observed = rng.random((n, F)) >= missing
+    ones = np.ones((n, F))
+    return Features(np.where(observed, value, 0.0), observed, ones > 0, ones), truth
+
+
+def learned(density, features, truth, rows):
+    grid = jax.tree.map(jnp.asarray, density.lay_grid(features, rows))
+    arrays = jax.tree.map(jnp.asarray, features)
+    class_index = jnp.asarray(np.where(rows, truth, -1))
+    counts = density.count(grid, arrays, class_index, jnp.where(jnp.asarray(rows), 0, -1), 1)
+    return density.fit(grid, jax.tree.map(lambda c: c[0], counts))
+
+
+def log_loss(density, params, features, truth, rows):
+    score = np.asarray(density.log_lik(params, features)).sum(1)
+    score = score + np.log(np.bincount(truth) / len(truth))
+    log_posterior = np.asarray(jax.nn.log_softmax(score))
+    return -log_posterior[np.arange(len(truth)), truth][rows].mean()
+
+
+@pytest.mark.parametrize(
+    ("learn", "missing"), [("none", 0.0), ("assignment", 0.0), ("mixture", 0.3)]
+)
+def test_held_out_rows_are_told_apart(learn, missing):
+    features, truth = sky(900, 1, missing)
+    density = cluster_density(EVIDENCE, C, ClusterOptions(components=2, learn=learn))
+    rows = np.arange(900) < 600
+    params = learned(density, features, truth, rows)
+    found = log_loss(density, params, features, truth, ~rows)
+    blind = -np.log(np.bincount(truth) / len(truth))[truth].mean()
+    assert found < 0.6 * blind
+
+
+def test_the_gradient_lowers_the_loss_of_its_own_rows():
+    """Where the classes are no Gaussians, and whatever temperature follows."""
+    features, truth = sky(600, 2)
+    features = features._replace(value=np.sinh((features.value - 16) / 6))
+    rows, losses = np.ones(600, bool), {}
+    for learn in ("none", "mixture"):
+        density = cluster_density(EVIDENCE, C, ClusterOptions(components=2, learn=learn))
+        params = learned(density, features, truth, rows)
+        score = np.asarray(density.log_lik(params, features)).sum(1)
+        prior = np.log(np.bincount(truth) / len(truth))
+        losses[learn] = min(
+            -np.asarray(jax.nn.log_softmax(prior + t * score))[np.arange(600), truth].mean()
+            for t in np.linspace(0.2, 1.5, 40)
+        )
+    assert losses["mixture"] < 0.97 * losses["none"]
+
+
+def test_rows_outside_the_training_part_change_nothing():
+    features, truth = sky(400, 3)
+    rows = np.arange(400) < 300
+    density = cluster_density(EVIDENCE, C, ClusterOptions(components=2))
+    before = learned(density, features, truth, rows)
+    value = np.where(rows[:, None], features.value, 1e3)
+    after = learned(density, features._replace(value=value), np.where(rows, truth, 0), rows)
+    for a, b in zip(before, after, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+
+
+def test_units_change_no_posterior():
+    features, truth = sky(300, 4)
+    rows = np.ones(300, bool)
+    density = cluster_density(EVIDENCE, C, ClusterOptions(components=2))
+    scaled = features._replace(value=features.value * [1e-3, 1.0, 50.0] + [5.0, 0.0, -1.0])
+    found = []
+    for each in (features, scaled):
+        terms = density.log_lik(learned(density, each, truth, rows), each)
+        found.append(jax.nn.softmax(terms.sum(1)))
+    np.testing.assert_allclose(*found, atol=1e-6)
+
+
+def test_folds_of_sets_of_rows_are_those_learned_directly():
+    features, truth = sky(300, 5)
+    density = cluster_density(EVIDENCE, C, ClusterOptions(components=2))
+    arrays = jax.tree.map(jnp.asarray, features)
+    fold = jnp.arange(300) % 3
+    grid = jax.tree.map(jnp.asarray, density.lay_grid(features, np.ones(300, bool)))
+    counts = density.count(grid, arrays, jnp.asarray(truth), fold, 3)
+    held_out = jax.jit(lambda c: out_of_fold(density, grid, c, arrays, fold))(counts)
+    direct = density.log_lik(density.fit(grid, counts[1] + counts[2]), arrays)
+    own = np.asarray(fold) == 0
+    np.testing.assert_allclose(held_out.single[own], direct[own], rtol=1e-5, atol=1e-6)
+
+
+def test_what_was_not_found_tells_the_class_where_it_is_evidence():
+    features, truth = sky(600, 6)
+    observed = features.observed & ~((truth == 1)[:, None] & np.array([False, False, True]))
+    features = features._replace(observed=observed, value=np.where(observed, features.value, 0.0))
+    rows, terms = np.ones(600, bool), {}
+    for evidence in (False, True):
+        kept = np.array([False, False, evidence])
+        density = cluster_density(kept, C, ClusterOptions(components=2, learn="none"))
+        terms[evidence] = density.log_lik(learned(density, features, truth, rows), features)
+    gap = np.asarray(terms[True] - terms[False])[truth == 1]
+    assert (gap[:, 2, 1] > gap[:, 2, 0] + 3).all()
+    assert np.all(np.asarray(terms[False])[~observed] == 0)
+
+
+def test_held_out_likelihood_finds_the_number_of_clusters():
+    rng = np.random.default_rng(7)
+    centre = np.array([[0.0, 0.0], [8.0, 0.0], [0.0, 8.0]])
+    x = Measured(jnp.asarray(centre[rng.integers(3, size=400)] + rng.normal(size=(400, 2))))
+    assert choose_components(x, np.ones(400, bool), 2) == 3
+
+
+def test_bic_stops_where_components_stop_paying():
+    n = np.arange(2, 8)
+    falling = np.array([[-10.0], [-100.0], [-180.0], [-185.0], [-187.0], [-186.0]]) * 10
+    found = choose(n, falling)
+    assert (found.lowest, found.elbow, found.taken) == (6, 4, 4)
+    rising = choose(n, np.arange(6.0)[:, None])
+    assert rising.taken == 2
+
+
+def test_densities_side_by_side_keep_their_places():
+    features, truth = sky(300, 8)
+    rows = np.ones(300, bool)
+    bounds = np.full((1, 2), np.nan)
+    smooth = smooth_density(bounds, np.zeros(1, bool), C)
+    clusters = cluster_density(EVIDENCE[:2], C, ClusterOptions(components=2))
+    both = side_by_side([((0, 2), clusters), ((1,), smooth)])
+    params = learned(both, features, truth, rows)
+    arrays = jax.tree.map(jnp.asarray, features)
+    got = both.log_lik(params, arrays)
+    middle = Features(*(a[:, [1]] for a in arrays))
+    outer = Features(*(a[:, [0, 2]] for a in arrays))
+    np.testing.assert_allclose(got[:, [1]], smooth.log_lik(params[1], middle), rtol=1e-12)
+    np.testing.assert_allclose(got[:, [0, 2]], clusters.log_lik(params[0], outer), rtol=1e-12)
+    node, height = both.curves(params)
+    area = (height * np.diff(node, axis=1).mean(1)[:, None, None]).sum(1)
+    np.testing.assert_allclose(area, 1.0, atol=0.05)
+
+
+def test_the_published_scaler_sees_the_training_rows_only_unless_asked():
+    features, truth = sky(400, 9)
+    rows = np.arange(400) < 300
+    far = features._replace(value=np.where(rows[:, None], features.value, 1e3))
+    how = ("minmax", "log_minmax", "none")
+    for everything in (False, True):
+        density = published_cluster_density(how, C, 2, 1, everything)
+        same = [np.asarray(learned(density, f, truth, rows).scale) for f in (features, far)]
+        assert np.array_equal(*same) != everything

@@ -1,0 +1,181 @@
+"""Cluster-then-label densities against brute force."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.special import logsumexp
+from scipy.stats import multivariate_normal
+
+from xbayes.models.cluster_label import (
+    ClusterParams,
+    assignment,
+    log_terms,
+    marginal_density,
+    responsibility,
+    share_below,
+    split_by_class,
+    whitening,
+)
+from xbayes.models.gaussian_mixture import MixtureParams
+from xbayes.models.published_clusters import NOUGHT, PublishedClusterParams, class_moments
+from xbayes.models.published_clusters import log_terms as published_terms
+
+C, K, F, N = 3, 2, 4, 60
+
+
+def covariances(rng, *shape):
+    root = rng.normal(size=(*shape, F, F)) / 2 + np.eye(F)
+    return root @ root.swapaxes(-1, -2)
+
+
+@pytest.fixture
+def params():
+    rng = np.random.default_rng(2)
+    share = rng.dirichlet(np.ones(K), size=C)
+    covariance = covariances(rng, C, K)
+    none = jnp.zeros((F, C))
+    shift, scale = jnp.array([1.0, -2.0, 0.0, 3.0]), jnp.array([2.0, 1.0, 0.5, 1.0])
+    mean = jnp.asarray(rng.normal(size=(C, K, F)))
+    return ClusterParams(
+        *(shift, scale, jnp.log(share), mean, whitening(jnp.asarray(covariance)), none, none)
+    )
+
+
+@pytest.fixture
+def rows(params):
+    x = np.random.default_rng(3).normal(size=(N, F))
+    return np.asarray(params.shift) + np.asarray(params.scale) * x
+
+
+def brute_force(params, value, observed):
+    """log p(x_o | c) by scipy, in the units of the values."""
+    shift, scale = np.asarray(params.shift), np.asarray(params.scale)
+    root = np.linalg.inv(np.asarray(params.whiten))
+    covariance = root @ root.swapaxes(-1, -2)
+    out = np.zeros((len(value), C))
+    for n, c in np.ndindex(*out.shape):
+        o = np.flatnonzero(observed[n])
+        if len(o):
+            terms = [
+                np.asarray(params.log_share)[c, k]
+                + multivariate_normal.logpdf(
+                    value[n, o],
+                    (shift + scale * np.asarray(params.mean)[c, k])[o],
+                    (covariance[c, k] * scale * scale[:, None])[np.ix_(o, o)],
+                )
+                for k in range(K)
+            ]
+            out[n, c] = logsumexp(terms)
+    return out
+
+
+@pytest.mark.parametrize("share_missing", [0.0, 0.4])
+def test_terms_sum_to_the_density_of_what_is_observed(params, rows, share_missing):
+    observed = np.random.default_rng(4).random((N, F)) >= share_missing
+    observed[0] = share_missing == 0
+    terms = log_terms(params, jnp.asarray(np.where(observed, rows, np.nan)), jnp.asarray(observed))
+    np.testing.assert_allclose(terms.sum(1), brute_force(params, rows, observed), atol=1e-9)
+    assert np.all(np.asarray(terms)[~observed] == 0)
+
+
+def test_each_term_is_given_the_ones_before_it(params, rows):
+    """The first f terms are the density of the first f properties."""
+    everything = np.ones((N, F), bool)
+    terms = np.asarray(log_terms(params, jnp.asarray(rows), jnp.asarray(everything)))
+    for f in range(1, F + 1):
+        first = np.arange(F) < f
+        expected = brute_force(params, rows, everything & first)
+        np.testing.assert_allclose(terms[:, :f].sum(1), expected, atol=1e-9)
+
+
+def test_assignment_and_responsibility_are_bayes_rule(params, rows):
+    proportions = np.array([0.5, 0.3, 0.2])
+    matrix, size = assignment(params, jnp.asarray(proportions))
+    joint = proportions[:, None] * np.exp(np.asarray(params.log_share))
+    np.testing.assert_allclose(size, joint.sum(0), rtol=1e-12)
+    np.testing.assert_allclose(matrix, (joint / joint.sum(0)).T, rtol=1e-12)
+    observed = jnp.ones((N, F), bool)
+    got = responsibility(params, jnp.asarray(rows), observed, jnp.asarray(proportions))
+    alone = []
+    for k in range(K):
+        only = params._replace(log_share=jnp.where(jnp.arange(K) == k, params.log_share, -jnp.inf))
+        alone.append(np.exp(brute_force(only, rows, np.asarray(observed))) @ proportions)
+    expected = np.array(alone) / np.sum(alone, axis=0)
+    np.testing.assert_allclose(got, expected.T, rtol=1e-9)
+
+
+def test_margins_are_what_the_joint_integrates_to(params):
+    value = jnp.asarray(params.shift + params.scale * 0.3)[None]
+    below = share_below(params, value, jnp.ones((1, F), bool))[0]
+    node = params.shift[:, None] + params.scale[:, None] * jnp.linspace(-12, 12, 20_001)
+    height = np.asarray(marginal_density(params, node))
+    step = np.asarray(node[:, 1] - node[:, 0])[:, None]
+    np.testing.assert_allclose(height.sum(1) * step, 1.0, atol=1e-6)
+    under = np.asarray(node) < np.asarray(value).T
+    expected = (height * under[..., None]).sum(1) * step
+    np.testing.assert_allclose(below, expected, atol=2e-3)
+
+
+def test_a_class_without_members_is_the_cluster_itself():
+    rng = np.random.default_rng(5)
+    clusters = MixtureParams(
+        jnp.log(jnp.array([0.7, 0.3])),
+        jnp.asarray(rng.normal(size=(K, F))),
+        jnp.asarray(covariances(rng, K)),
+    )
+    value = jnp.asarray(rng.normal(size=(N, F)))
+    resp = jnp.asarray(rng.dirichlet(np.ones(K), size=N))
+    member = jax.nn.one_hot(rng.integers(2, size=N), C)  # none of the third
+    share, mean, covariance = split_by_class(clusters, value, resp, member, 5.0, 20.0)
+    np.testing.assert_allclose(jnp.exp(share[2]), [0.7, 0.3], rtol=1e-9)
+    np.testing.assert_allclose(mean[2], clusters.mean, rtol=1e-9)
+    np.testing.assert_allclose(covariance[2], clusters.covariance, rtol=1e-9)
+    np.testing.assert_allclose(jnp.exp(share).sum(1), 1.0)
+
+
+def test_the_prior_is_worth_its_pseudo_sources():
+    """Mean and covariance are those of the sources with `kappa`, `nu` sources of the cluster."""
+    rng = np.random.default_rng(6)
+    clusters = MixtureParams(jnp.zeros(1), jnp.zeros((1, F)), jnp.eye(F)[None])
+    value, one = rng.normal(1.0, 2.0, size=(N, F)), jnp.ones((N, 1))
+    kappa, nu = 5.0, 20.0
+    _, mean, covariance = split_by_class(clusters, jnp.asarray(value), one, one, kappa, nu)
+    average = value.mean(0)
+    np.testing.assert_allclose(mean[0, 0], N * average / (kappa + N), rtol=1e-9)
+    scatter = (value - average).T @ (value - average)
+    scatter += kappa * N / (kappa + N) * np.outer(average, average) + nu * np.eye(F)
+    np.testing.assert_allclose(covariance[0, 0], scatter / (nu + N), rtol=1e-9)
+
+
+@pytest.fixture
+def published():
+    """Two far clusters; of the third class too few members in the second."""
+    rng = np.random.default_rng(7)
+    x = np.concatenate([rng.normal(size=(80, F)), 20 + rng.normal(size=(80, F))])
+    x = x @ (np.eye(F) + 0.3)
+    own = np.repeat([0, 1], 80)
+    truth = rng.integers(3, size=160)
+    truth[(own == 1) & (truth == 2)] = 0
+    truth[-2:] = 2
+    moments = class_moments(jnp.asarray(x), jnp.eye(2)[own], jnp.eye(3)[truth])
+    centre = jnp.stack([x[own == k].mean(0) for k in range(2)])
+    clusters = (jnp.log(jnp.full(2, 0.5)), centre, jnp.tile(jnp.eye(F), (2, 1, 1)))
+    plain = (-jnp.ones(F), jnp.zeros(F), jnp.ones(F))
+    return PublishedClusterParams(*plain, *clusters, *moments), x, own, truth
+
+
+def test_the_published_score_is_the_softmin_of_mahalanobis_distances(published):
+    params, x, own, truth = published
+    terms = published_terms(params, jnp.asarray(x), jnp.ones(x.shape, bool))
+    got = np.asarray(jax.nn.softmax(terms.sum(1)))
+    for n in range(0, len(x), 7):
+        distance = np.full(3, np.inf)
+        for c in range(3):
+            members = x[(own == own[n]) & (truth == c)]
+            if len(members) >= F:
+                off = x[n] - members.mean(0)
+                distance[c] = off @ np.linalg.pinv(np.cov(members.T)) @ off
+        expected = np.exp(-distance - logsumexp(-distance))
+        np.testing.assert_allclose(got[n], expected, rtol=1e-6, atol=2 * np.exp(NOUGHT))
+    assert got[own == 1, 2].max() < 1e-15  # the published zero
