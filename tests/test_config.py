@@ -101,7 +101,7 @@ def test_records_are_frozen_and_every_key_is_described() -> None:
         (
             "  starts: 2",
             "  weights: propety",
-            "must be 'category', 'property', 'property_class' or 'matrix'; found 'propety' "
+            "'category', 'property', 'property_class' or 'matrix'; found 'propety' "
             "(did you mean 'property'?)",
         ),
         (
@@ -123,6 +123,28 @@ def test_records_are_frozen_and_every_key_is_described() -> None:
         ("  starts: 2", "  prior: {AGN: 1, Star: 0, XRB: 0}", "model.prior.XRB: a proportion"),
         ("  starts: 2", "  prior: {AGN: one}", "a proportion must be a number; found 'one'"),
         ("  starts: 2", "  prior: flat", "must be training, uniform or a proportion per class"),
+        ("  starts: 2", "  clusters: {components: 0}", "must be auto or a whole number from 1 to"),
+        ("  starts: 2", "  clusters: {component: 4}", "unknown key (did you mean 'components'?)"),
+        (
+            "  starts: 2",
+            "  density: clusters\n  missing_weight: 0.5",
+            "model.missing_weight: needs density smooth or published; found density: clusters",
+        ),
+        (
+            "model:\n",
+            "categories: {spectre: {likelihood: mixture}}\nmodel:\n",
+            "categories.spectre: no feature has this category",
+        ),
+        (
+            "  left_out: [NS]",
+            "  left_out: [NS]\n  aggregated: {All: [AGN, Star]}",
+            "taxonomy.aggregated: lacks the class 'XRB'; each class once",
+        ),
+        (
+            "  left_out: [NS]",
+            "  left_out: [NS]\n  aggregated: {All: [AGN, Star, XRB, AGN, CV]}",
+            "lists 'CV', which is no class",
+        ),
         ("[NS]", "[LMXB]", "taxonomy.left_out[0]: raw label 'LMXB' is listed twice, first in"),
         ("[NS]", "['']", "taxonomy.left_out[0]: an empty label is always unlabelled"),
         ("[NS]", "NS", "taxonomy.left_out: must be a list [a, b]; found 'NS'"),

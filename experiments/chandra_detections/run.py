@@ -37,23 +37,22 @@ VARIANTS: dict[str, tuple[str, list[str]]] = {
     ),
     DEFAULT: ("chandra_detections.yaml", []),
     "the same, weights for F1": ("chandra_detections.yaml", ["model.objective=f1"]),
-    "a mixture for each category": (*("chandra_detections.yaml", ["model.density=smooth"]),),
+    "a mixture for each category": ("chandra_detections_joint.yaml", []),
     "independent smooth densities": (
         *("chandra_detections.yaml", ["model.density=smooth", "model.weights=matrix"]),
     ),
 }
-JOINT = "a mixture for each category"
-IN_BLOCKS = ("published recipe", DEFAULT, "independent smooth densities")
+IN_BLOCKS = (
+    "published recipe",
+    DEFAULT,
+    "a mixture for each category",
+    "independent smooth densities",
+)
 
 
 def variant(name: str) -> Config:
     """The config of a variant."""
     file, settings = VARIANTS[name]
-    if name == JOINT:
-        settings = [
-            *settings,
-            "categories={spectrum: {likelihood: mixture}, variability: {likelihood: mixture}}",
-        ]
     return load_config(CONFIGS / file, [f"seed={SEED}", *settings])
 
 

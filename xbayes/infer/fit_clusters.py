@@ -21,6 +21,7 @@ from xbayes.models.base import Density
 from xbayes.models.cluster_label import (
     ClusterParams,
     class_log_density,
+    inverse_lower,
     log_terms,
     marginal_density,
     share_below,
@@ -184,7 +185,7 @@ def _refined(grid: ClusterGrid, membership, params: ClusterParams, options: Clus
     total = jnp.maximum(size.sum(), 1.0)  # with folds left out nobody may be left
     log_prior = jnp.log(jnp.maximum(size, 1e-3) / total)
     row_weight, truth = membership.sum(1), membership.argmax(1)
-    unwhiten = jnp.linalg.inv(params.whiten)
+    unwhiten = inverse_lower(params.whiten)
     begin = _Free(
         *params[2:5], jnp.log(jnp.asarray(START_TEMPERATURE, size.dtype)), jnp.zeros_like(size)
     )

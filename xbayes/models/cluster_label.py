@@ -19,7 +19,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.linalg import solve_triangular
 from jax.scipy.stats import norm
 from jaxtyping import Array, Bool, Float
 
@@ -27,7 +26,7 @@ from xbayes.models.gaussian_mixture import MixtureParams
 
 HALF_LOG_2PI = 0.5 * float(np.log(2 * np.pi))
 SHARE = 0.5  # pseudo-sources of every class in every cluster (Jeffreys)
-HOLES_ROWS = 512  # rows with holes worked on at once: each has matrices of its own
+HOLES_ROWS = 128  # rows with holes worked on at once: each has matrices of its own
 
 
 class ClusterParams(NamedTuple):
@@ -74,9 +73,40 @@ def split_by_class(
 
 def whitening(covariance: Float[Array, "*A F F"]) -> Float[Array, "*A F F"]:
     """Inverse lower Cholesky factors: row f depends on the first f properties only."""
-    lower = jnp.linalg.cholesky(covariance)
-    eye = jnp.broadcast_to(jnp.eye(lower.shape[-1], dtype=lower.dtype), lower.shape)
-    return solve_triangular(lower, eye, lower=True)
+    return inverse_lower(cholesky(covariance))
+
+
+def cholesky(matrix: Float[Array, "*A F F"]) -> Float[Array, "*A F F"]:
+    """Lower factors of many small matrices, column by column.
+
+    In plain operations: inside loops the batched routines of LAPACK can wait for each other for
+    ever on few cores.
+    """
+    size = matrix.shape[-1]
+
+    def column(f, lower):
+        left = matrix[..., :, f] - jnp.einsum("...gh,...h->...g", lower, lower[..., f, :])
+        here = left / jnp.sqrt(left[..., f])[..., None]
+        return lower.at[..., f].set(jnp.where(jnp.arange(size) >= f, here, 0.0))
+
+    return jax.lax.fori_loop(0, size, column, jnp.zeros_like(matrix))
+
+
+def solve_lower(lower: Float[Array, "*A F F"], right: Float[Array, "*A F M"]):
+    """Forward substitution for many small systems."""
+
+    def row(f, found):
+        known = jnp.einsum("...h,...hm->...m", lower[..., f, :], found)
+        here = (right[..., f, :] - known) / lower[..., f, f][..., None]
+        return found.at[..., f, :].set(here)
+
+    return jax.lax.fori_loop(0, lower.shape[-1], row, jnp.zeros_like(right))
+
+
+def inverse_lower(lower: Float[Array, "*A F F"]) -> Float[Array, "*A F F"]:
+    """Inverses of many small lower triangular matrices."""
+    eye = jnp.eye(lower.shape[-1], dtype=lower.dtype)
+    return solve_lower(lower, jnp.broadcast_to(eye, lower.shape))
 
 
 def standardised(params: ClusterParams, value: Float[Array, "N F"]) -> Float[Array, "N F"]:
@@ -112,7 +142,7 @@ def share_below(
     params: ClusterParams, value: Float[Array, "N F"], observed: Bool[Array, "N F"]
 ) -> Float[Array, "N F C"]:
     """The share of each class below the value, property by property; NaN without one."""
-    lower = solve_triangular(params.whiten, jnp.eye(params.whiten.shape[-1]), lower=True)
+    lower = inverse_lower(params.whiten)
     deviation = jnp.sqrt((lower**2).sum(-1))  # [C, K, F]
     x = standardised(params, value)[:, None, None]
     below = jnp.exp(params.log_share)[..., None] * norm.cdf((x - params.mean) / deviation)
@@ -143,7 +173,7 @@ def assignment(
 
 def marginal_density(params: ClusterParams, node: Float[Array, "F B"]) -> Float[Array, "F B C"]:
     """Density of each property in each class, the others integrated out, on a grid of values."""
-    lower = solve_triangular(params.whiten, jnp.eye(params.whiten.shape[-1]), lower=True)
+    lower = inverse_lower(params.whiten)
     deviation = jnp.sqrt((lower**2).sum(-1))
     x = ((node - params.shift[:, None]) / params.scale[:, None]).T[:, None, None]  # [B, 1, 1, F]
     each = jnp.exp(params.log_share)[..., None] * norm.pdf(x, params.mean, deviation)
@@ -164,15 +194,15 @@ def _complete(params: ClusterParams, x, observed) -> Float[Array, "N C K F"]:
 def _with_holes(params: ClusterParams, x, observed) -> Float[Array, "N C K F"]:
     """The same where values are missing: their rows and columns become those of the identity."""
     eye = jnp.eye(x.shape[1], dtype=x.dtype)
-    lower = solve_triangular(params.whiten, jnp.broadcast_to(eye, params.whiten.shape), lower=True)
+    lower = inverse_lower(params.whiten)
     covariance = lower @ lower.swapaxes(-1, -2)
 
     def one(row):
         value, seen = row
         pairs = seen[:, None] & seen[None, :]
-        root = jnp.linalg.cholesky(jnp.where(pairs, covariance, eye))
+        root = cholesky(jnp.where(pairs, covariance, eye))
         offset = jnp.where(seen, value - params.mean, 0.0)
-        white = solve_triangular(root, offset[..., None], lower=True)[..., 0]
+        white = solve_lower(root, offset[..., None])[..., 0]
         size = jnp.log(jnp.diagonal(root, axis1=-2, axis2=-1))
         return jnp.where(seen, -size - HALF_LOG_2PI - 0.5 * white**2, 0.0)
 
