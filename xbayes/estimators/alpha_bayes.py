@@ -3,6 +3,7 @@
 import numbers
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -27,6 +28,7 @@ CHOICES = {
     "objective": ("log_loss", "f1"),
     "decision": ("argmax", "f1"),
 }
+ACCEPTED: dict[str, Any] = {"dtype": np.float64, "ensure_all_finite": "allow-nan"}
 
 
 class AlphaBayesClassifier(ClassifierMixin, BaseEstimator):
@@ -53,9 +55,10 @@ class AlphaBayesClassifier(ClassifierMixin, BaseEstimator):
     prior : "training", or class proportions [C] in the order of classes_, which sum to 1.
     penalty : "auto", the best of a few on inner folds, or a number above 0.
     n_starts : random starts of the weights.
-    n_folds : inner folds; no more are made than the smallest class has rows, or groups. A class of
-        one member is in the densities, but out of fold it has only the broad density of all
-        classes. If all classes are such, the penalty leaves the plain naive Bayes, alpha = 1.
+    n_folds : inner folds; no more are made than the smallest class has members (rows, or groups).
+        A class of one member does not count there: it is in the densities, but out of fold it has
+        only the broad density of all classes. If all classes are such, nothing can be learned, and
+        the result is the plain naive Bayes: alpha 1, no offsets, the most probable class.
     random_state : of the folds and the starts.
 
     Attributes: classes_ [C]; n_features_in_; feature_names_in_ [F], if X has names; alpha_ [F C],
@@ -103,19 +106,21 @@ class AlphaBayesClassifier(ClassifierMixin, BaseEstimator):
         parameters, infinite values, fewer than 2 classes.
         """
         self._check_parameters()
-        X, y = validate_data(self, X, y, dtype=np.float64, ensure_all_finite="allow-nan")
+        X, y = map(np.asarray, validate_data(self, X, y, **ACCEPTED))
         check_classification_targets(y)
         self.classes_, truth = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise InputError(
                 f"AlphaBayesClassifier tells classes apart and needs at least 2; y has 1 class, "
-                f"{self.classes_[0]!r}"
+                f"{self.classes_.tolist()[0]!r}"
             )
         log_prior = self._given_log_prior()
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         group = _group_index(groups, X)
         fold, self.n_folds_ = plans.inner_folds(truth, group, int(self.n_folds), seed)
-        self._plan = self._make_plan()
+        self._plan = self._make_plan(X.shape[1])
+        if not plans.learnable(truth, group):
+            self._plan = plans.plain(self._plan)
         features = plans.features_of(X, self._plan.evidence)
         rows = features, Labels(truth, group), fold
         with jax.enable_x64(True):
@@ -184,9 +189,7 @@ class AlphaBayesClassifier(ClassifierMixin, BaseEstimator):
             given = getattr(self, name)
             if not _is(numbers.Integral, given) or given < least:
                 raise InputError(f"{name} is a whole number, at least {least}; got {given!r}")
-        auto = isinstance(self.penalty, str) and self.penalty == "auto"
-        if not auto and not (_is(numbers.Real, self.penalty) and 0 < self.penalty < np.inf):
-            raise InputError(f'penalty is "auto" or a number above 0; got {self.penalty!r}')
+        _strengths(self.penalty)
         if self.normalise and self.weights != "category":
             raise InputError(f'normalise=True needs weights="category"; got {self.weights!r}')
         if self.focus_class is None and "f1" in (self.objective, self.decision):
@@ -209,8 +212,8 @@ class AlphaBayesClassifier(ClassifierMixin, BaseEstimator):
             raise InputError(f"{rule}; got {self.prior!r}")
         return np.log(share / share.sum())
 
-    def _make_plan(self) -> plans.Plan:
-        self.category_names_, category = self._categories()
+    def _make_plan(self, n_features: int) -> plans.Plan:
+        self.category_names_, category = self._categories(n_features)
         return plans.Plan(
             category=category,
             n_classes=len(self.classes_),
@@ -219,7 +222,7 @@ class AlphaBayesClassifier(ClassifierMixin, BaseEstimator):
             offsets=bool(self.offsets),
             density=self.density,
             evidence=self.missing == "evidence",
-            strengths=STRENGTHS if self.penalty == "auto" else (float(self.penalty),),
+            strengths=_strengths(self.penalty),
             n_starts=int(self.n_starts),
             n_folds=self.n_folds_,
             objective=self.objective,
@@ -227,9 +230,8 @@ class AlphaBayesClassifier(ClassifierMixin, BaseEstimator):
             focus=self._focus(),
         )
 
-    def _categories(self) -> tuple[np.ndarray, tuple[int, ...]]:
+    def _categories(self, n_features: int) -> tuple[np.ndarray, tuple[int, ...]]:
         """Names [G] in the order they first appear, and the category of each property."""
-        n_features = self.n_features_in_
         if self.categories is None:
             names = getattr(self, "feature_names_in_", [f"x{f}" for f in range(n_features)])
             return np.asarray(names, object), tuple(range(n_features))
@@ -276,7 +278,7 @@ class AlphaBayesClassifier(ClassifierMixin, BaseEstimator):
         Not the chunks of `classify`: those run in threads, which do not know of float64 here.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=np.float64, ensure_all_finite="allow-nan")
+        X = np.asarray(validate_data(self, X, reset=False, **ACCEPTED))
         recipe, size = plans.recipe_of(self._plan), plans.chunk_rows(len(X))
         parts = []
         with jax.enable_x64(True):
@@ -286,6 +288,14 @@ class AlphaBayesClassifier(ClassifierMixin, BaseEstimator):
                 found = compute(recipe, classifier, plans.pad_features(rows, size))
                 parts.append(found[: len(rows.value)])
         return np.concatenate(parts)
+
+
+def _strengths(penalty: Any) -> tuple[float, ...]:
+    if isinstance(penalty, str) and penalty == "auto":
+        return STRENGTHS
+    if not _is(numbers.Real, penalty) or not 0 < float(penalty) < np.inf:
+        raise InputError(f'penalty is "auto" or a number above 0; got {penalty!r}')
+    return (float(penalty),)
 
 
 def _is(kind: type, given: object) -> bool:

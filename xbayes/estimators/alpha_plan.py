@@ -16,6 +16,7 @@ from xbayes.models.published_density import published_density
 from xbayes.types import UNLABELLED, Features, InputError, Labels, Properties
 
 LEAST_ROWS = 256  # rows are padded to powers of two from here, so that few shapes are compiled
+HOLDING = 1e6  # a penalty that leaves every alpha at 1, to some 1e-6
 
 
 class Plan(NamedTuple):
@@ -132,6 +133,17 @@ def inner_folds(
         )
     n_folds = min(n_folds, most)
     return stratified_folds(target, group, n_folds, seed), n_folds
+
+
+def learnable(truth: Int[np.ndarray, "N"], group: Int[np.ndarray, "N"]) -> bool:
+    """Whether any class is left in the densities when one of its members is held out."""
+    return bool(_members(truth, group, int(truth.max()) + 1).max() > 1)
+
+
+def plain(plan: Plan) -> Plan:
+    """The same plan with weights held at 1 and nothing else learned: the plain naive Bayes."""
+    held = {"strengths": (HOLDING,), "offsets": False}
+    return plan._replace(**held, objective="log_loss", decision="argmax")
 
 
 def _members(
