@@ -220,10 +220,23 @@ def test_wrong_parameters_are_refused(given, message, rows):
         AlphaBayesClassifier(**given).fit(*rows)
 
 
+@pytest.mark.parametrize("missing", ["evidence", "ignore"])
+@pytest.mark.parametrize("density", ["smooth", "published"])
+def test_properties_that_tell_nothing(density, missing, rows):
+    X, y = rows
+    X[:, 1], X[:, 2] = 7.0, np.nan
+    given = {"density": density, "missing": missing, "penalty": 3.0, "random_state": 0}
+    fitted = AlphaBayesClassifier(**given).fit(X, y)
+    assert np.isfinite(fitted.predict_log_proba(1e6 * X)).all()
+    np.testing.assert_allclose(fitted.contributions(X)[:, 2], 0.0, atol=0.3)
+
+
 def test_wrong_data_are_refused(rows):
     X, y = rows
     with pytest.raises(ValueError, match="infinity"):
         AlphaBayesClassifier().fit(np.where(X > 2, np.inf, X), y)
+    with pytest.raises(ValueError, match="beyond 1e"):
+        AlphaBayesClassifier().fit(1e307 * X, y)
     with pytest.raises(ValueError, match="at least 2; y has 1 class, 'AGN'"):
         AlphaBayesClassifier().fit(X, np.full(100, "AGN"))
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):

@@ -28,6 +28,7 @@ CHOICES = {
     "objective": ("log_loss", "f1"),
     "decision": ("argmax", "f1"),
 }
+LARGEST = 1e300
 ACCEPTED: dict[str, Any] = {"dtype": np.float64, "ensure_all_finite": "allow-nan"}
 
 
@@ -107,6 +108,8 @@ class AlphaBayesClassifier(ClassifierMixin, BaseEstimator):
         """
         self._check_parameters()
         X, y = map(np.asarray, validate_data(self, X, y, **ACCEPTED))
+        if (np.abs(X) > LARGEST).any():
+            raise InputError(f"X has values beyond {LARGEST:g}, whose range overflows; scale them")
         check_classification_targets(y)
         self.classes_, truth = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
