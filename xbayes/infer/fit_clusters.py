@@ -120,7 +120,8 @@ def _lay_grid(features: Features, training: np.ndarray, options: ClusterOptions)
     joint = gaussian_mixture(k, reg_covar=REGULARISER).log_joint(clusters, x)
     responsibility = jax.nn.softmax(joint)
     surveyed = np.asarray(features.surveyed)
-    return ClusterGrid(rows, observed, surveyed, shift, scale, clusters, responsibility)
+    arrays = map(jnp.asarray, (rows, observed, surveyed, shift, scale))
+    return ClusterGrid(*arrays, clusters, responsibility)
 
 
 def standardise(features: Features, training: np.ndarray):

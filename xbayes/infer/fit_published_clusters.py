@@ -75,7 +75,8 @@ def published_rows(features: Features, rows: np.ndarray, rescale: tuple[str, ...
         if how != "none" and seen.size:
             shift[f], scale[f] = seen.min(), np.ptp(seen) or 1.0
     scaler = tuple(map(jnp.asarray, (offset, shift, scale)))
-    return scaler, jnp.where(jnp.asarray(observed), scaled(*scaler, jnp.asarray(value)), MIDDLE)
+    x = scaled(scaler[0], scaler[1], scaler[2], jnp.asarray(value))
+    return scaler, jnp.where(jnp.asarray(observed), x, MIDDLE)
 
 
 def _lay_grid(features: Features, rows, rescale, n_classes: int, components: int, starts: int):

@@ -58,7 +58,7 @@ class Model(NamedTuple):
     """
 
     init: Callable[..., Params]  # (key, x[N ...]) -> params; a mixture also takes row_weight[N]
-    log_joint: Callable[[Params, Float[Array, "N ..."]], Float[Array, "N K"]]
+    log_joint: Callable[[Params, Any], Float[Array, "N K"]]  # (params, rows): arrays or `Measured`
     m_step: Callable[..., Params] | None = None  # (params, x, resp[N K]) -> params; None: gradient
     penalty: Callable[[Params], Float[Array, ""]] | None = None  # what shrinkage costs, unscaled
     statistics: Callable[..., Statistics] | None = None  # (params, x, row_weight[N]) -> statistics
