@@ -119,9 +119,15 @@ def _lay_grid(features: Features, training: np.ndarray, options: ClusterOptions)
     clusters = fit_clusters(x, weight, k, options.starts)
     joint = gaussian_mixture(k, reg_covar=REGULARISER).log_joint(clusters, x)
     responsibility = jax.nn.softmax(joint)
-    surveyed = np.asarray(features.surveyed)
-    arrays = map(jnp.asarray, (rows, observed, surveyed, shift, scale))
-    return ClusterGrid(*arrays, clusters, responsibility)
+    return ClusterGrid(
+        jnp.asarray(rows),
+        jnp.asarray(observed),
+        jnp.asarray(features.surveyed),
+        jnp.asarray(shift),
+        jnp.asarray(scale),
+        clusters,
+        responsibility,
+    )
 
 
 def standardise(features: Features, training: np.ndarray):
