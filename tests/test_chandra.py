@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from xbayes.catalog.read import read_catalog
 from xbayes.cli import main
+from xbayes.stream import classify_catalog
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -39,3 +41,25 @@ def test_published_form_is_reported_beside_it(data_folder, runs):
     held_out = metrics_of("chandra_sources_published.yaml", runs / "published")["cross_validated"]
     assert 0.45 <= held_out["f1"]["XRB"]["value"] <= 0.65
     assert 0.10 <= held_out["log_loss"]["value"] <= 0.18
+
+
+def test_detections_reach_their_targets(data_folder, runs):
+    """Issue 4 asks XRB F1 0.57 with the rule and log loss 0.39 in one model."""
+    out = runs / "detections"
+    held_out = metrics_of("chandra_detections_joint.yaml", out)["cross_validated"]
+    assert held_out["log_loss"]["value"] <= 0.39
+    assert held_out["f1"]["XRB"]["value"] >= 0.57
+    table = read_catalog(data_folder / "chandra_detections.csv")
+    table.remove_column("group_id")  # made from labels: no posterior may know it
+    again = classify_catalog(out, table[:500])
+    first = read_catalog(out / "catalog.parquet")[:500]
+    for name in ("p_AGN", "p_XRB", "p_YSO"):
+        np.testing.assert_allclose(again[name], first[name], atol=1e-12)
+
+
+def test_the_published_recipe_is_the_baseline(data_folder, runs):
+    """About what the recipe gave elsewhere: XRB F1 0.51, log loss 1.17 (SCIENCE.md)."""
+    metrics = metrics_of("chandra_detections_published.yaml", runs / "recipe")
+    held_out = metrics["cross_validated"]
+    assert 0.45 <= held_out["f1"]["XRB"]["value"] <= 0.57
+    assert 0.9 <= held_out["log_loss"]["value"] <= 1.3

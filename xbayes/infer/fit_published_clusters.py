@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 
 from xbayes.infer.em import fit_em, random_starts
 from xbayes.models.base import Density
+from xbayes.models.cluster_label import whitening
 from xbayes.models.gaussian_mixture import gaussian_mixture
 from xbayes.models.published_clusters import (
     MIDDLE,
@@ -87,8 +88,12 @@ def _lay_grid(features: Features, rows, rescale, n_classes: int, components: int
     found, _ = fit_em(model, begin, x, weight)
     shape = (components, n_classes, x.shape[1])
     params = PublishedClusterParams(
-        *scaler,
-        *found,
+        log_offset=scaler[0],
+        shift=scaler[1],
+        scale=scaler[2],
+        log_weight=found.log_weight,
+        cluster_mean=found.mean,
+        cluster_whiten=whitening(found.covariance),
         mean=jnp.zeros(shape, x.dtype),
         whiten=jnp.zeros((*shape, x.shape[1]), x.dtype),
         known=jnp.zeros((components, n_classes), bool),

@@ -9,11 +9,13 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from xbayes.models.gaussian_mixture import MixtureParams, log_joint
+from xbayes.models.cluster_label import whitening
 
 MIDDLE = 0.5
+SINGULAR = 1e-10  # of its variance: what rounding leaves of a property that others determine
 NOUGHT = -36.0  # log of the smallest probability: the published zero, to double precision
 
 
@@ -25,7 +27,7 @@ class PublishedClusterParams(NamedTuple):
     scale: Float[Array, "F"]
     log_weight: Float[Array, "K"]
     cluster_mean: Float[Array, "K F"]
-    cluster_covariance: Float[Array, "K F F"]
+    cluster_whiten: Float[Array, "K F F"]
     mean: Float[Array, "K C F"]
     whiten: Float[Array, "K C F F"]  # lower triangular; W^T W is the (pseudo-)inverse covariance
     known: Bool[Array, "K C"]  # at least as many members as properties
@@ -44,8 +46,12 @@ def scaled_rows(params: PublishedClusterParams, value, observed) -> Float[Array,
 
 def hard_cluster(params: PublishedClusterParams, x: Float[Array, "N F"]):
     """The most probable cluster of scaled rows, [N]."""
-    clusters = MixtureParams(params.log_weight, params.cluster_mean, params.cluster_covariance)
-    return log_joint(clusters, x).argmax(1)
+    log_joint = []
+    for k in range(len(params.log_weight)):
+        white = (x - params.cluster_mean[k]) @ params.cluster_whiten[k].T
+        size = jnp.log(jnp.abs(jnp.diagonal(params.cluster_whiten[k]))).sum()
+        log_joint.append(params.log_weight[k] + size - 0.5 * (white**2).sum(1))
+    return jnp.stack(log_joint, axis=1).argmax(1)
 
 
 def log_terms(
@@ -92,22 +98,31 @@ def class_moments(
     second = jnp.einsum("nkc,nf,ng->kcfg", weight, x, x) / safe[..., None, None]
     spread = second - mean[..., :, None] * mean[..., None, :]
     spread = spread * (safe / jnp.maximum(safe - 1, 1.0))[..., None, None]  # as numpy.cov has it
-    # The pseudo-inverse drops directions without spread; a wide ridge there would dominate.
-    variance, axis = jnp.linalg.eigh(spread)
-    kept = variance > 1e-10 * variance.max(-1, keepdims=True)
-    inverse = jnp.where(kept, 1 / jnp.where(kept, variance, 1.0), 0.0)
-    root = jnp.sqrt(inverse)[..., None] * axis.swapaxes(-1, -2)
-    # From any root R of the inverse to the lower triangular one: R^T R = W^T W.
-    flipped = jnp.linalg.qr(root[..., ::-1], mode="r")[..., ::-1, ::-1]
     known = count >= x.shape[1]
-    return mean, jnp.where(known[..., None, None], flipped, 0.0), known
+    safe_spread = jnp.where(known[..., None, None], spread, jnp.eye(x.shape[1]))
+    return mean, jnp.where(known[..., None, None], _root(safe_spread), 0.0), known
+
+
+def _root(covariance: Float[Array, "*A F F"]) -> Float[Array, "*A F F"]:
+    """Lower triangular W with W^T W a generalised inverse of the covariance.
+
+    A property that the ones before it determine has no spread of its own; it adds no distance, as
+    with the pseudo-inverse for rows that keep to the same relation.
+    """
+    variance = jnp.diagonal(covariance, axis1=-2, axis2=-1)
+    eye = jnp.eye(covariance.shape[-1], dtype=covariance.dtype)
+    ridge = SINGULAR * jnp.where(variance > 0, variance, 1.0)
+    whiten = whitening(covariance + ridge[..., None] * eye)
+    own = jnp.diagonal(whiten, axis1=-2, axis2=-1) ** -2  # variance given those before
+    kept = own > 10 * ridge
+    return jnp.where(kept[..., None], whiten, 0.0)
 
 
 def curves(params: PublishedClusterParams, n_nodes: int = 256):
     """Densities to look at: the Gaussian of each class's members, over all clusters."""
     width = jnp.linspace(0.0, 1.0, n_nodes)
-    covariance = jnp.linalg.pinv(params.whiten.swapaxes(-1, -2) @ params.whiten)
-    deviation = jnp.sqrt(jnp.maximum(jnp.diagonal(covariance, axis1=-2, axis2=-1), 1e-6))
+    margin = np.linalg.pinv(np.asarray(params.whiten.swapaxes(-1, -2) @ params.whiten))
+    deviation = jnp.sqrt(jnp.maximum(np.diagonal(margin, axis1=-2, axis2=-1), 1e-6))
     node = params.shift[:, None] + params.scale[:, None] * width  # [F, B]
     each = jax.scipy.stats.norm.pdf(width[:, None, None, None], params.mean, deviation)
     share = params.known * jnp.exp(params.log_weight)[:, None]
