@@ -18,10 +18,18 @@ from xbayes.stream import classify_catalog
 from xbayes.types import Features
 
 CONFIG = Path(__file__).parents[1] / "configs" / "demo.yaml"
-QUICK = ("validation.bootstrap=20", "validation.folds=2", "validation.inner_folds=2")
+QUICK = (
+    "validation.bootstrap=20",
+    "validation.folds=2",
+    "validation.inner_folds=2",
+    "model.starts=1",
+)
 VARIANTS = {
     "clusters": ("model.density=clusters", "model.clusters={components: 2, steps: 5}"),
-    "joint": ("categories={spectrum: {likelihood: mixture}}", "model.clusters={components: auto}"),
+    "joint": (
+        "categories={spectrum: {likelihood: mixture}}",
+        "model.clusters={components: 2, steps: 5}",
+    ),
     "published": ("model.density=published_clusters", "model.weights=none", "model.offsets=false"),
 }
 
