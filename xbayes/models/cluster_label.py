@@ -23,6 +23,7 @@ from jax.scipy.stats import norm
 from jaxtyping import Array, Bool, Float
 
 from xbayes.models.gaussian_mixture import MixtureParams
+from xbayes.models.small_matrices import cholesky, inverse_lower, solve_lower
 
 HALF_LOG_2PI = 0.5 * float(np.log(2 * np.pi))
 SHARE = 0.5  # pseudo-sources of every class in every cluster (Jeffreys)
@@ -74,39 +75,6 @@ def split_by_class(
 def whitening(covariance: Float[Array, "*A F F"]) -> Float[Array, "*A F F"]:
     """Inverse lower Cholesky factors: row f depends on the first f properties only."""
     return inverse_lower(cholesky(covariance))
-
-
-def cholesky(matrix: Float[Array, "*A F F"]) -> Float[Array, "*A F F"]:
-    """Lower factors of many small matrices, column by column.
-
-    In plain operations: inside loops the batched routines of LAPACK can wait for each other for
-    ever on few cores.
-    """
-    size = matrix.shape[-1]
-
-    def column(f, lower):
-        left = matrix[..., :, f] - jnp.einsum("...gh,...h->...g", lower, lower[..., f, :])
-        here = left / jnp.sqrt(left[..., f])[..., None]
-        return lower.at[..., f].set(jnp.where(jnp.arange(size) >= f, here, 0.0))
-
-    return jax.lax.fori_loop(0, size, column, jnp.zeros_like(matrix))
-
-
-def solve_lower(lower: Float[Array, "*A F F"], right: Float[Array, "*A F M"]):
-    """Forward substitution for many small systems."""
-
-    def row(f, found):
-        known = jnp.einsum("...h,...hm->...m", lower[..., f, :], found)
-        here = (right[..., f, :] - known) / lower[..., f, f][..., None]
-        return found.at[..., f, :].set(here)
-
-    return jax.lax.fori_loop(0, lower.shape[-1], row, jnp.zeros_like(right))
-
-
-def inverse_lower(lower: Float[Array, "*A F F"]) -> Float[Array, "*A F F"]:
-    """Inverses of many small lower triangular matrices."""
-    eye = jnp.eye(lower.shape[-1], dtype=lower.dtype)
-    return solve_lower(lower, jnp.broadcast_to(eye, lower.shape))
 
 
 def standardised(params: ClusterParams, value: Float[Array, "N F"]) -> Float[Array, "N F"]:

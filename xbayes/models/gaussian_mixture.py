@@ -11,12 +11,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float
 
 from xbayes.models.base import Model, Statistics, dead
 from xbayes.models.measured import Measured, as_measured
 from xbayes.models.mixture_start import Start, k_means
+from xbayes.models.small_matrices import cholesky, inverse_lower, solve_lower
 
 COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
 LOG_2PI = float(np.log(2 * np.pi))
@@ -95,7 +95,7 @@ def free_parameters(covariance_type: str, n_components: int, n_features: int) ->
 def log_joint(params: MixtureParams, x) -> Float[Array, "N K"]:
     """Log of weight times density of the observed values; a row with none gives log weight."""
     x = as_measured(x)
-    factor = _factor(params.covariance)
+    factor = _factors(params.covariance)
 
     def one(row):
         return _expect(params, factor, jax.tree.map(lambda leaf: leaf[None], row))[0][0]
@@ -116,7 +116,7 @@ def statistics(params: MixtureParams, x, row_weight: Float[Array, "N"]) -> Stati
 def _statistics(params, x: Measured, row_weight, given_resp) -> Statistics:
     n_rows = x.value.shape[0]
     size = min(_block_size(x), n_rows)
-    factor = _factor(params.covariance)
+    factor = _factors(params.covariance)
 
     def block(index):
         # The last block is moved back to be full; rows the one before has counted weigh nothing.
@@ -156,11 +156,17 @@ def _block_size(x: Measured) -> int:
 
 def _factor(covariance: Float[Array, "K F F"]) -> Float[Array, "K F F"]:
     """Lower Cholesky factors; NaN where a covariance is singular to rounding."""
-    factor = jnp.linalg.cholesky(covariance)
+    factor = cholesky(covariance)
     variance = jnp.diagonal(covariance, axis1=1, axis2=2)
     ratio = jnp.diagonal(factor, axis1=1, axis2=2) ** 2 / variance
     tiny = 4 * jnp.finfo(factor.dtype).eps
     return jnp.where((ratio > tiny).all(1)[:, None, None], factor, jnp.nan)
+
+
+def _factors(covariance: Float[Array, "K F F"]):
+    """Lower Cholesky factors and their inverses, once for all rows."""
+    factor = _factor(covariance)
+    return factor, inverse_lower(factor)
 
 
 def _expect(params: MixtureParams, factor, rows: Measured):
@@ -173,8 +179,7 @@ def _expect(params: MixtureParams, factor, rows: Measured):
 def _expect_exact(params, factor, value: Float[Array, "B F"]):
     """Complete, exact rows. Moments are summed in whitened coordinates, safe in float32."""
     n_components, n_features = params.mean.shape
-    identity = jnp.broadcast_to(jnp.eye(n_features, dtype=value.dtype), factor.shape)
-    whiten = solve_triangular(factor, identity, lower=True)  # [K, F, F]
+    factor, whiten = factor  # [K, F, F]
     # All components in one product, rows last: the long axis is the contiguous one.
     white = whiten.reshape(-1, n_features) @ value.T
     white = white.reshape(n_components, n_features, -1)
@@ -204,10 +209,10 @@ def _expect_measured(params: MixtureParams, rows: Measured):
         spread = spread + jnp.where(pairs > 0, noise, 0.0)[:, None]
     # A missing property gets a row and column of the identity: it adds nothing to any product.
     total = pairs[:, None] * spread + ((1 - seen)[:, :, None] * identity)[:, None]  # [B, K, F, F]
-    root = jnp.linalg.cholesky(total)
+    root = cholesky(jnp.asarray(total))
     offset = jnp.where(observed[:, None], value[:, None] - params.mean, 0.0)  # [B, K, F]
     reach = seen[:, None, :, None] * covariance  # cov of observed with true values
-    solved = solve_triangular(root, jnp.concatenate([offset[..., None], reach], -1), lower=True)
+    solved = solve_lower(root, jnp.concatenate([offset[..., None], reach], -1))
     white, gain = solved[..., 0], solved[..., 1:]
     log_norm = params.log_weight - 0.5 * LOG_2PI * seen.sum(1, keepdims=True) - _half_log_det(root)
     joint = log_norm - 0.5 * (white**2).sum(-1)
