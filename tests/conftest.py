@@ -1,5 +1,6 @@
 """Float64 unless a test asks for both precisions; the shared data where XBAYES_DATA names it."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -18,6 +19,19 @@ def precision(request):
     jax.config.update("jax_enable_x64", request.param == "float64")
     yield request.param
     jax.config.update("jax_enable_x64", True)
+
+
+@pytest.fixture(autouse=True)
+def few_memory_maps():
+    """Drops compiled programs before the kernel's limit of 65,530 memory maps a process.
+
+    Each program takes several maps, a worker compiles thousands, and beyond the limit JAX crashes.
+    """
+    yield
+    maps = Path("/proc/self/maps")
+    if maps.exists() and maps.read_bytes().count(b"\n") > 30_000:
+        jax.clear_caches()
+        gc.collect()
 
 
 @pytest.fixture

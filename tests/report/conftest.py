@@ -16,9 +16,11 @@ from xbayes.report.context import (
     rendered,
 )
 from xbayes.report.figures import (
+    draw_assignment,
     draw_confusion,
     draw_densities,
     draw_histograms,
+    draw_members,
     draw_outliers,
     draw_precision_recall,
     draw_reliability,
@@ -165,6 +167,20 @@ def invented_points(labels, classes, posterior) -> Points:
     )  # fmt: skip
 
 
+def invented_clusters(labels, classes, points, n_clusters: int = 4) -> list:
+    """What a run with cluster densities shows of its clusters."""
+    rng = np.random.default_rng(10)
+    share = rng.dirichlet(np.ones(len(classes)), n_clusters)
+    membership = rng.dirichlet(np.ones(n_clusters), len(classes)).T
+    cluster, axes = points.prediction % n_clusters, [f % len(labels) for f in range(3)]
+    x, y, colour = points.value[:, axes].T
+    drawn = (
+        draw_assignment(share, np.full(n_clusters, 1 / n_clusters), membership, classes),
+        draw_members(np.stack([x, y], 1), colour, cluster, [labels[f] for f in axes], n_clusters),
+    )
+    return [rendered("Clusters.", figure) for figure in drawn]
+
+
 def invented_sections(labels, classes, posterior, truth, metrics, points) -> list:
     """The sections of figures, as a run fills them."""
     confusion = np.array(metrics["cross_validated"]["confusion"])
@@ -197,6 +213,7 @@ def invented_sections(labels, classes, posterior, truth, metrics, points) -> lis
     }
     made = {name: [rendered("Held out.", figure)] for name, figure in figures.items()}
     made |= {"densities": panels, "histograms": histograms}
+    made["clusters"] = invented_clusters(labels, classes, points)
     made |= {"tracks": [rendered("In full.", draw_track(track)), small], "strange": [small]}
     live = {"sky": "sky", "scatter": "scatter"}
     return [
