@@ -54,6 +54,10 @@ def four_classes():
     observed = np.ones((600, 3), bool)
     observed[:, 2] = rng.random(600) < np.array([0.9, 0.8, 0.3, 0.6])[truth]
     features = Features(
-        np.where(observed, value, 0.0), observed, np.ones_like(observed), np.ones_like(value)
+        np.where(observed, value, 0.0),
+        observed,
+        np.ones_like(observed),
+        np.ones_like(value),
+        np.zeros_like(value),
     )
     return features, truth

@@ -57,7 +57,11 @@ def direct(X, y):
     )
     observed = ~np.isnan(X)
     features = Features(
-        np.where(observed, X, 0.0), observed, np.ones_like(observed), np.ones_like(X)
+        np.where(observed, X, 0.0),
+        observed,
+        np.ones_like(observed),
+        np.ones_like(X),
+        0 * observed.astype(float),
     )
     labels = Labels(truth, np.arange(n))
     classifier, report = fit_classifier(recipe, features, labels, fold, jax.random.key(seed))

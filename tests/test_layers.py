@@ -19,6 +19,7 @@ ROOMS = [
     "calibrate",
     "decision",
     "classifier",
+    "assign",
     "fit",
     "evaluate",
     "votes",

@@ -19,7 +19,8 @@ from xbayes.decision import decide
 from xbayes.features.build import properties_of
 from xbayes.infer.build_density import build_density
 from xbayes.infer.select import STRENGTHS
-from xbayes.models.base import ClassModel, Density
+from xbayes.models.assignment import assignment_model
+from xbayes.models.base import ClassModel, Density, ScoreModel
 from xbayes.models.naive_bayes import naive_bayes
 from xbayes.outlier import (
     OutlierReference,
@@ -46,6 +47,7 @@ class Recipe(NamedTuple):
     search_missing: bool = False  # whether evolution weighs what is missing too
     decision: str = "argmax"  # or f1
     focus: int = -1  # the class whose F1 counts; -1 if none does
+    assignment: ScoreModel | None = None  # learned instead of weights, then turned into them
 
 
 def build_recipe(config: Config) -> Recipe:
@@ -53,8 +55,12 @@ def build_recipe(config: Config) -> Recipe:
     properties = properties_of(config)
     classes, model = properties.classes, config.model
     density = build_density(config)
+    assignment, weights = None, model.weights
+    if weights == "assignment":
+        n_clusters = int(model.clusters.components)
+        assignment, weights = assignment_model(n_clusters, len(classes)), "property"
     weighting = naive_bayes(
-        properties.category, len(classes), model.weights, model.normalise, model.offsets
+        properties.category, len(classes), weights, model.normalise, model.offsets
     )
     strengths = STRENGTHS if model.penalty == "auto" else (float(model.penalty),)
     focus = focus_class(config)
@@ -70,6 +76,7 @@ def build_recipe(config: Config) -> Recipe:
         model.missing_weight == "auto",
         config.decision,
         classes.index(focus) if focus else -1,
+        assignment,
     )
 
 

@@ -56,8 +56,12 @@ class ModelConfig(Record):
     clusters: ClusterConfig = Field(
         default=ClusterConfig(), description="how Gaussian mixtures are made"
     )
-    weights: Literal["none", "category", "property", "property_class", "matrix"] = Field(
-        default="matrix", description="what has a weight of its own; none: every weight is one"
+    weights: Literal["none", "category", "property", "property_class", "matrix", "assignment"] = (
+        Field(
+            default="matrix",
+            description="what has a weight of its own; none: every weight is one; assignment: one "
+            "temperature, and P(class | cluster) is learned instead (density: clusters)",
+        )
     )
     normalise: Switch = Field(
         default=False, description="divide by the sum of the weights (the published formula)"
@@ -129,6 +133,19 @@ class ModelConfig(Record):
         if self.density in ("clusters", "published_clusters") and self.missing_weight != 1:
             text = f"needs density smooth or published; found density: {self.density}"
             refuse([Problem(("missing_weight",), text)])
+        return self
+
+    @model_validator(mode="after")
+    def _an_assignment_needs_clusters(self) -> "ModelConfig":
+        if self.weights == "assignment":
+            if self.density != "clusters":
+                text = f"assignment needs density: clusters; found density: {self.density}"
+                refuse([Problem(("weights",), text)])
+            if self.clusters.components == "auto":
+                text = "assignment needs a number of clusters; found clusters.components: auto"
+                refuse([Problem(("weights",), text)])
+            if not self.offsets:
+                refuse([Problem(("offsets",), "weights: assignment needs offsets: true")])
         return self
 
     @model_validator(mode="after")

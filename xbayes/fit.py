@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from xbayes import posterior as post
+from xbayes.assign import assigned, assigned_likelihoods, learner_of
 from xbayes.classifier import Classifier, Recipe
 from xbayes.decision import fit_factor
 from xbayes.infer.evolution import evolve_f1
@@ -65,16 +66,22 @@ def fit_classifier(
     counts = recipe.density.count(grid, data.features, data.truth, data.fold, recipe.n_folds)
     density = recipe.density.fit(grid, jax.tree.map(lambda c: c.sum(0), counts))
     keys = jax.random.split(key, 3)
-    held_out = _held_out_likelihoods(recipe, grid, counts, data)
+    learner = learner_of(recipe)
+    held_out = _held_out_likelihoods(learner, grid, counts, data)
     rows = (held_out.nested, data.truth, data.fold)
-    selection = select_strength(recipe.model, keys[0], data.log_prior, *rows, recipe.strengths)
+    selection = select_strength(learner.model, keys[0], data.log_prior, *rows, recipe.strengths)
     weights, missing_weight, info = _learn_weights(
-        recipe, keys[1], data, held_out.single, selection.strength
+        learner, keys[1], data, held_out.single, selection.strength
     )
     # Evolution may have weighed what is missing; then the densities are scored with that weight.
     if recipe.search_missing:
         density = density._replace(log_missing=density.log_missing * missing_weight)
-    single = _with_missing_weight(held_out.single, data.features.observed, missing_weight)
+    if recipe.assignment is not None:
+        rows = (grid, counts, data.features, data.fold, weights.tilt)
+        single = assigned_likelihoods(recipe, *rows)
+        density, weights = assigned(recipe, density, weights)
+    else:
+        single = _with_missing_weight(held_out.single, data.features.observed, missing_weight)
     outlier = fit_reference(
         np.asarray(single),
         np.asarray(features.surveyed),
@@ -83,7 +90,7 @@ def fit_classifier(
     )
     factor = np.ones(len(recipe.properties.classes))
     if recipe.decision == "f1":
-        log_joint = _held_out_scores(recipe, keys[0], data, held_out.nested, selection)
+        log_joint = _held_out_scores(learner, keys[0], data, held_out.nested, selection)
         factor = _learn_rule(recipe, keys[2], log_joint, labels, training)
     report = FitReport(
         float(selection.strength),

@@ -37,12 +37,12 @@ def select_components(
     observed = np.asarray(features.observed)
     if config.model.density == "published_clusters":
         rescale = tuple(feature.rescale for feature in training.config.features.values())
-        rows = np.asarray(published_rows(features, everything, rescale)[1])
+        rows = jnp.asarray(published_rows(features, everything, rescale)[1])
+        x = Measured(rows, None if observed.all() else jnp.asarray(observed))
         least_variance = PUBLISHED_REGULARISER
     else:
-        rows, least_variance = standardise(features, everything)[0], REGULARISER
-    x = Measured(jnp.asarray(rows), None if observed.all() else jnp.asarray(observed))
-    weight = jnp.ones(len(rows), x.value.dtype)
+        x, least_variance = standardise(features, everything)[0], REGULARISER
+    weight = jnp.ones(len(x.value), x.value.dtype)
     key = jax.random.key(config.seed)
     found = bic_by_components(x, weight, range(2, largest + 1), n_runs, key, least_variance)
     return found, _table(found, x, weight, least_variance)

@@ -28,6 +28,7 @@ class Features(NamedTuple):
     observed: Bool[Array | np.ndarray, "N F"]
     surveyed: Bool[Array | np.ndarray, "N F"]  # observed implies surveyed
     weight: Float[Array | np.ndarray, "N F"]  # weight as a training point (inverse error), about 1
+    error: Float[Array | np.ndarray, "N F"]  # standard error of the value; 0: exact, inf: unknown
 
 
 class Labels(NamedTuple):

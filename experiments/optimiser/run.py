@@ -3,6 +3,8 @@
 import json
 import sys
 import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,6 +31,7 @@ LEARNERS = {
     "evolution F1": ["model.objective=f1", "model.optimiser=evolution"],
 }
 BOOTSTRAP = 2000
+SourceOf = Callable[[str, list[str]], tuple[Config, Path]]  # of a kind of weights and a learner
 
 
 class Row(NamedTuple):
@@ -74,16 +77,17 @@ def held_out(training: Training) -> tuple[Predictions, Predictions, float]:
     return both[0], both[1], time.monotonic() - started
 
 
-def rows_of(catalogue: str, out: Path, progress: Reporter) -> tuple[list[Row], tuple[str, ...]]:
+def rows_of(
+    catalogue: str, kinds: Sequence[str], source_of: SourceOf, progress: Reporter
+) -> tuple[list[Row], tuple[str, ...]]:
     """Every learner for every kind of weights on one catalogue."""
     rows: list[Row] = []
     classes: tuple[str, ...] = ()
-    for k, kind in enumerate(KINDS):
+    for k, kind in enumerate(kinds):
         for n, (name, settings) in enumerate(LEARNERS.items()):
-            progress((3 * k + n) / 12, f"{catalogue}, {kind}, {name}")
-            source = (
-                chandra(kind, settings) if catalogue == "real" else simulated(kind, settings, out)
-            )
+            done = (len(LEARNERS) * k + n) / (len(LEARNERS) * len(kinds))
+            progress(done, f"{catalogue}, {kind}, {name}")
+            source = source_of(kind, settings)
             use_precision(source[0])
             training = load_training(*source)
             classes = tuple(training.config.taxonomy.classes)
@@ -116,14 +120,14 @@ def table(rows: list[Row], classes: tuple[str, ...]) -> list[str]:
     return lines
 
 
-def main(out: Path) -> None:
-    """Print both tables and keep them in `out`."""
+def study(out: Path, kinds: Sequence[str], sources: dict[str, SourceOf]) -> None:
+    """Print a table a catalogue and keep them in `out`."""
     out.mkdir(parents=True, exist_ok=True)
     text = []
     with Reporter() as progress:
-        for catalogue in ("real", "simulated"):
-            rows, classes = rows_of(catalogue, out, progress)
-            text += [f"### {catalogue} sources", "", *table(rows, classes), ""]
+        for catalogue, source_of in sources.items():
+            rows, classes = rows_of(catalogue, kinds, source_of, progress)
+            text += [f"### {catalogue}", "", *table(rows, classes), ""]
             counts = np.bincount(rows[0].held_out.truth, minlength=len(classes))
             text.append(json.dumps(dict(zip(classes, counts.tolist(), strict=True))) + "\n")
             (out / "tables.md").write_text("\n".join(text))
@@ -131,4 +135,9 @@ def main(out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "runs/optimiser"))
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "runs/optimiser")
+    study(
+        folder,
+        KINDS,
+        {"real sources": chandra, "simulated sources": partial(simulated, out=folder)},
+    )

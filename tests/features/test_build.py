@@ -216,7 +216,9 @@ def test_values_outside_their_bounds_are_told() -> None:
 def test_features_that_tell_nothing_are_named() -> None:
     value = np.array([[1.0, 5, 5, 0, 1], [2.0, 5, 0, 0, 9], [3.0, 5, 5, 0, 1]])
     observed = np.array([[1, 1, 1, 0, 1], [1, 1, 0, 0, 1], [1, 1, 1, 0, 1]], bool)
-    features = Features(value, observed, np.ones_like(observed), np.ones_like(value))
+    features = Features(
+        value, observed, np.ones_like(observed), np.ones_like(value), np.zeros_like(value)
+    )
     rows, names = np.array([True, False, True]), list("abcde")
     useful, warnings = useful_features(features, rows, names)
     assert useful.tolist() == [True, False, False, False, False]

@@ -26,7 +26,7 @@ def sky(n, seed, missing=0.0):
     value = 10 + 3 * (centre[truth] + rng.normal(size=(n, F)) @ (np.eye(F) + 0.4))
     observed = rng.random((n, F)) >= missing
     ones = np.ones((n, F))
-    return Features(np.where(observed, value, 0.0), observed, ones > 0, ones), truth
+    return Features(np.where(observed, value, 0.0), observed, ones > 0, ones, 0 * ones), truth
 
 
 def learned(density, features, truth, rows):

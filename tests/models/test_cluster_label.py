@@ -10,14 +10,17 @@ from scipy.stats import multivariate_normal
 from xbayes.models.cluster_label import (
     ClusterParams,
     assignment,
+    by_component,
     log_terms,
     marginal_density,
     responsibility,
     share_below,
     split_by_class,
+    tilted,
     whitening,
 )
 from xbayes.models.gaussian_mixture import MixtureParams
+from xbayes.models.measured import Measured
 from xbayes.models.published_clusters import NOUGHT, PublishedClusterParams, class_moments
 from xbayes.models.published_clusters import log_terms as published_terms
 
@@ -48,8 +51,9 @@ def rows(params):
     return np.asarray(params.shift) + np.asarray(params.scale) * x
 
 
-def brute_force(params, value, observed):
+def brute_force(params, value, observed, noise=None):
     """log p(x_o | c) by scipy, in the units of the values."""
+    noise = np.zeros((len(value), F)) if noise is None else noise
     shift, scale = np.asarray(params.shift), np.asarray(params.scale)
     root = np.linalg.inv(np.asarray(params.whiten))
     covariance = root @ root.swapaxes(-1, -2)
@@ -62,7 +66,7 @@ def brute_force(params, value, observed):
                 + multivariate_normal.logpdf(
                     value[n, o],
                     (shift + scale * np.asarray(params.mean)[c, k])[o],
-                    (covariance[c, k] * scale * scale[:, None])[np.ix_(o, o)],
+                    (covariance[c, k] * scale * scale[:, None] + np.diag(noise[n]))[np.ix_(o, o)],
                 )
                 for k in range(K)
             ]
@@ -74,15 +78,40 @@ def brute_force(params, value, observed):
 def test_terms_sum_to_the_density_of_what_is_observed(params, rows, share_missing):
     observed = np.random.default_rng(4).random((N, F)) >= share_missing
     observed[0] = share_missing == 0
-    terms = log_terms(params, jnp.asarray(np.where(observed, rows, np.nan)), jnp.asarray(observed))
+    terms = log_terms(params, Measured(np.where(observed, rows, np.nan), observed))
     np.testing.assert_allclose(terms.sum(1), brute_force(params, rows, observed), atol=1e-9)
     assert np.all(np.asarray(terms)[~observed] == 0)
+
+
+def test_errors_widen_the_densities(params, rows):
+    rng = np.random.default_rng(8)
+    observed, noise = rng.random((N, F)) > 0.3, rng.gamma(1.0, 2.0, (N, F))
+    observed[0] = False
+    measured = Measured(rows, observed, noise)
+    expected = brute_force(params, rows, observed, noise)
+    np.testing.assert_allclose(log_terms(params, measured).sum(1), expected, atol=1e-9)
+    alone = np.asarray(by_component(params, measured))
+    np.testing.assert_allclose(logsumexp(alone, axis=1), expected, atol=1e-9)
+    below = np.asarray(share_below(params, Measured(rows, observed, noise + 1e12)))
+    np.testing.assert_allclose(below[observed], 0.5, atol=1e-3)
+    assert np.isnan(below[~observed]).all()
+
+
+def test_a_tilt_changes_the_shares_alone(params, rows):
+    tilt = jnp.asarray(np.random.default_rng(9).normal(size=(K, C)))
+    other, total = tilted(params, tilt)
+    np.testing.assert_allclose(jnp.exp(other.log_share).sum(1), 1.0)
+    np.testing.assert_allclose(
+        log_terms(other, Measured(rows)).sum(1) + total,
+        logsumexp(np.asarray(by_component(params, Measured(rows)) + tilt), axis=1),
+        atol=1e-9,
+    )
 
 
 def test_each_term_is_given_the_ones_before_it(params, rows):
     """The first f terms are the density of the first f properties."""
     everything = np.ones((N, F), bool)
-    terms = np.asarray(log_terms(params, jnp.asarray(rows), jnp.asarray(everything)))
+    terms = np.asarray(log_terms(params, Measured(rows)))
     for f in range(1, F + 1):
         first = np.arange(F) < f
         expected = brute_force(params, rows, everything & first)
@@ -95,19 +124,19 @@ def test_assignment_and_responsibility_are_bayes_rule(params, rows):
     joint = proportions[:, None] * np.exp(np.asarray(params.log_share))
     np.testing.assert_allclose(size, joint.sum(0), rtol=1e-12)
     np.testing.assert_allclose(matrix, (joint / joint.sum(0)).T, rtol=1e-12)
-    observed = jnp.ones((N, F), bool)
-    got = responsibility(params, jnp.asarray(rows), observed, jnp.asarray(proportions))
+    observed = np.ones((N, F), bool)
+    got = responsibility(params, Measured(rows), jnp.asarray(proportions))
     alone = []
     for k in range(K):
         only = params._replace(log_share=jnp.where(jnp.arange(K) == k, params.log_share, -jnp.inf))
-        alone.append(np.exp(brute_force(only, rows, np.asarray(observed))) @ proportions)
+        alone.append(np.exp(brute_force(only, rows, observed)) @ proportions)
     expected = np.array(alone) / np.sum(alone, axis=0)
     np.testing.assert_allclose(got, expected.T, rtol=1e-9)
 
 
 def test_margins_are_what_the_joint_integrates_to(params):
     value = jnp.asarray(params.shift + params.scale * 0.3)[None]
-    below = share_below(params, value, jnp.ones((1, F), bool))[0]
+    below = share_below(params, Measured(value))[0]
     node = params.shift[:, None] + params.scale[:, None] * jnp.linspace(-12, 12, 20_001)
     height = np.asarray(marginal_density(params, node))
     step = np.asarray(node[:, 1] - node[:, 0])[:, None]
@@ -127,7 +156,7 @@ def test_a_class_without_members_is_the_cluster_itself():
     value = jnp.asarray(rng.normal(size=(N, F)))
     resp = jnp.asarray(rng.dirichlet(np.ones(K), size=N))
     member = jax.nn.one_hot(rng.integers(2, size=N), C)  # none of the third
-    share, mean, covariance = split_by_class(clusters, value, resp, member, 5.0, 20.0)
+    share, mean, covariance = split_by_class(clusters, Measured(value), resp, member, 5.0, 20.0)
     np.testing.assert_allclose(jnp.exp(share[2]), [0.7, 0.3], rtol=1e-9)
     np.testing.assert_allclose(mean[2], clusters.mean, rtol=1e-9)
     np.testing.assert_allclose(covariance[2], clusters.covariance, rtol=1e-9)
@@ -140,12 +169,31 @@ def test_the_prior_is_worth_its_pseudo_sources():
     clusters = MixtureParams(jnp.zeros(1), jnp.zeros((1, F)), jnp.eye(F)[None])
     value, one = rng.normal(1.0, 2.0, size=(N, F)), jnp.ones((N, 1))
     kappa, nu = 5.0, 20.0
-    _, mean, covariance = split_by_class(clusters, jnp.asarray(value), one, one, kappa, nu)
+    _, mean, covariance = split_by_class(clusters, Measured(value), one, one, kappa, nu)
     average = value.mean(0)
     np.testing.assert_allclose(mean[0, 0], N * average / (kappa + N), rtol=1e-9)
     scatter = (value - average).T @ (value - average)
     scatter += kappa * N / (kappa + N) * np.outer(average, average) + nu * np.eye(F)
     np.testing.assert_allclose(covariance[0, 0], scatter / (nu + N), rtol=1e-9)
+
+
+def test_holes_and_errors_do_not_move_the_classes():
+    """Moments of the true values: half of them hidden, the rest blurred, the same come out."""
+    rng = np.random.default_rng(10)
+    n, blur = 40_000, 0.3
+    covariance = 0.6 * np.eye(F) + 0.4
+    truth = rng.integers(2, size=n)
+    centre = np.array([np.zeros(F), 0.7 * np.ones(F)])
+    value = centre[truth] + rng.multivariate_normal(np.zeros(F), covariance, n)
+    blurred = value + blur * rng.normal(size=value.shape)
+    observed = rng.random(value.shape) < 0.7
+    rows = Measured(np.where(observed, blurred, 1e3), observed, np.full(value.shape, blur**2))
+    clusters = MixtureParams(jnp.zeros(1), jnp.zeros((1, F)), jnp.asarray(covariance)[None])
+    one, member = jnp.ones((n, 1)), jnp.eye(2)[truth]
+    _, mean, spread = split_by_class(clusters, rows, one, member, 1e-3, 1e-3)
+    np.testing.assert_allclose(mean[:, 0], centre, atol=0.05)
+    for c in range(2):
+        np.testing.assert_allclose(spread[c, 0], covariance, atol=0.1 * np.diag(covariance).max())
 
 
 @pytest.fixture

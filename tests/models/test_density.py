@@ -19,7 +19,7 @@ def features_of(value, observed=None, surveyed=None):
     value = np.asarray(value, float).reshape(len(value), -1)
     observed = np.ones(value.shape, bool) if observed is None else observed
     surveyed = np.ones(value.shape, bool) if surveyed is None else surveyed
-    return Features(value, observed, surveyed, np.ones_like(value))
+    return Features(value, observed, surveyed, np.ones_like(value), np.zeros_like(value))
 
 
 def fit(density, features, truth):

@@ -20,7 +20,7 @@ KINDS = {
 def features_of(value):
     value = np.asarray(value, float)[:, None]
     seen = np.ones(value.shape, bool)
-    return Features(value, seen, seen, np.ones_like(value))
+    return Features(value, seen, seen, np.ones_like(value), np.zeros_like(value))
 
 
 def fit(density, value, truth):

@@ -73,7 +73,9 @@ def features_of(X: Float[np.ndarray, "N F"], evidence: bool) -> Features:
     """NaN is a value that was looked for and not found, or (not evidence) not looked for."""
     observed = ~np.isnan(X)
     surveyed = np.ones_like(observed) if evidence else observed
-    return Features(np.where(observed, X, 0.0), observed, surveyed, np.ones_like(X))
+    return Features(
+        np.where(observed, X, 0.0), observed, surveyed, np.ones_like(X), np.zeros_like(X)
+    )
 
 
 def padded_rows(n_rows: int) -> int:

@@ -54,6 +54,7 @@ class _Built(NamedTuple):
     observed: Bool[np.ndarray, "N"]
     surveyed: Bool[np.ndarray, "N"]
     weight: Float[np.ndarray, "N"]
+    error: Float[np.ndarray, "N"]
     counts: FeatureCounts
 
 
@@ -66,7 +67,8 @@ def build_features(
     unmeasured: absent from the file, or missing in all of a block of at least MIN_BLOCK rows (all
     columns of a coalesce).
     The weight is 1 without an error; with one it is 1 / error in the unit of the expression, to be
-    normalised on the training part, and 0 where the error is unknown or not positive.
+    normalised on the training part, and 0 where the error is unknown or not positive. The error
+    itself is carried to the scale of the value to first order.
     `blocks` are the counts of the whole catalogue where the table is only a chunk of it.
     Raises InputError, one line for each thing wrong.
     """
@@ -77,8 +79,8 @@ def build_features(
     built = _for_each(
         parsed, lambda name: _build(name, parsed[name], values, unmeasured, len(table))
     )
-    value, observed, surveyed, weight, counts = zip(*built.values(), strict=True)
-    features = Features(*(np.stack(part, axis=1) for part in (value, observed, surveyed, weight)))
+    *arrays, counts = zip(*built.values(), strict=True)
+    features = Features(*(np.stack(part, axis=1) for part in arrays))
     return features, FeatureReport(counts, tuple(_warnings(counts, config)))
 
 
@@ -252,7 +254,8 @@ def _build(
         outside_bounds=int((observed & ((value < low) | (value > high))).sum()),
     )
     weight = _weight(place, feature.error, values, n_rows)
-    return _Built(np.where(observed, value, 0.0), observed, surveyed, weight, counts)
+    error = _scaled_error(weight, raw.value, config.scale, observed, feature.error is None)
+    return _Built(np.where(observed, value, 0.0), observed, surveyed, weight, error, counts)
 
 
 def _scaled(value: Float[np.ndarray, "N"], scale: str) -> Float[np.ndarray, "N"]:
@@ -283,6 +286,22 @@ def _weight(
     with np.errstate(all="ignore"):
         weight = 1 / size
     return np.where(np.isfinite(weight) & (size > 0), weight, 0.0)
+
+
+def _scaled_error(
+    weight: Float[np.ndarray, "N"],
+    raw: Float[np.ndarray, "N"],
+    scale: str,
+    observed: Bool[np.ndarray, "N"],
+    exact: bool,
+) -> Float[np.ndarray, "N"]:
+    """Standard error times the slope of the scale; inf where it is unknown, 0 without a value."""
+    if exact:
+        return np.zeros(len(weight))
+    with np.errstate(all="ignore"):
+        slope = {"log10": 1 / (np.log(10) * raw), "squash": 1 / (1 + np.abs(raw)) ** 2}
+        error = np.abs(slope.get(scale, np.ones_like(raw))) / weight
+    return np.where(observed, error, 0.0)
 
 
 def _warnings(counts: Iterable[FeatureCounts], config: Config) -> Iterable[str]:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
-from xbayes.models.base import ClassModel, Params
+from xbayes.models.base import Params, ScoreModel
 
 MAX_ROWS = 8192  # whose curvature is computed
 FLOOR = 1e-12  # of the largest curvature: a parameter with less counts for nothing
@@ -19,7 +19,7 @@ RIDGE = 1e-5  # of each parameter's own curvature, above what single precision l
 
 
 def log_loss_curvature(
-    model: ClassModel,
+    model: ScoreModel,
     params: Params,
     design: Float[Array, "N D"],
     row_weight: Float[Array, "N"],
@@ -29,12 +29,14 @@ def log_loss_curvature(
 
     Every k-th row stands for all, so that there are at most about MAX_ROWS.
     """
+    coefficient = model.coefficient
+    assert coefficient is not None, "only linear scores have this curvature"
     flat, unflatten = ravel_pytree(params)
     each = slice(None, None, -(-design.shape[0] // MAX_ROWS))
     rows, weight = design[each], row_weight[each]
-    posterior = jax.nn.softmax(params.log_prior + rows @ model.coefficient(params))
+    posterior = jax.nn.softmax(params.log_prior + rows @ coefficient(params))
     of_scores = _softmax_curvature(rows, posterior, weight / jnp.maximum(weight.sum(), 1.0))
-    slope = jax.jacfwd(lambda vector: model.coefficient(unflatten(vector)).reshape(-1))(flat)
+    slope = jax.jacfwd(lambda vector: coefficient(unflatten(vector)).reshape(-1))(flat)
     pull = jax.jacfwd(lambda vector: model.deviations(unflatten(vector)))(flat)
     shrinkage = 2 * strength / jnp.maximum(row_weight.sum(), 1.0)
     return slope.T @ of_scores @ slope + shrinkage * pull.T @ pull

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from xbayes.infer.gradient import GradientInfo
-from xbayes.models.base import ClassModel, Params
+from xbayes.models.base import Params, ScoreModel
 
 FEWEST, MOST = 60, 300  # members of the population; 15 for each free number in between
 GENERATIONS = 200
@@ -44,7 +44,7 @@ def f1_of(
 
 
 def evolve_f1(
-    model: ClassModel,
+    model: ScoreModel,
     like: Params,
     log_lik: Float[Array, "N F C"],
     observed: Bool[Array, "N F"],

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from xbayes.infer.gradient import GradientInfo, log_loss, minimise
-from xbayes.models.base import ClassModel, Params
+from xbayes.models.base import Params, ScoreModel
 
 SHARPNESS = (1.0, 2.0, 4.0, 8.0)
 STEPS = 40  # of each stage
@@ -34,7 +34,7 @@ def smooth_f1(
 
 
 def fit_f1(
-    model: ClassModel,
+    model: ScoreModel,
     start: Params,
     x: Float[Array, "N F C"],
     class_index: Int[Array, "N"],
@@ -58,7 +58,7 @@ def fit_f1(
 
 
 def recalibrate(
-    model: ClassModel,
+    model: ScoreModel,
     params: Params,
     x: Float[Array, "N F C"],
     class_index: Int[Array, "N"],

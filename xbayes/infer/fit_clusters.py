@@ -20,12 +20,14 @@ from xbayes.infer.select_k import mean_log_lik
 from xbayes.models.base import Density
 from xbayes.models.cluster_label import (
     ClusterParams,
+    by_component,
     class_log_density,
     inverse_lower,
     log_terms,
     marginal_density,
     share_below,
     split_by_class,
+    tilted,
     whitening,
 )
 from xbayes.models.gaussian_mixture import MixtureParams, gaussian_mixture
@@ -56,7 +58,7 @@ class ClusterOptions(NamedTuple):
 class ClusterGrid(NamedTuple):
     """The rows, and the clusters they fall into whatever their class."""
 
-    value: Float[Array, "N F"]  # standardised; 0 where missing
+    rows: Measured  # standardised
     observed: Bool[Array, "N F"]
     surveyed: Bool[Array, "N F"]
     shift: Float[Array, "F"]
@@ -92,14 +94,22 @@ def cluster_density(evidence: np.ndarray, n_classes: int, options: ClusterOption
         count=count,
         fit=jax.jit(partial(_fit, evidence=tuple(evidence.tolist()), options=options)),
         log_lik=jax.jit(_log_lik),
-        share_below=jax.jit(lambda params, f: share_below(params, f.value, f.observed)),
+        share_below=jax.jit(lambda params, f: share_below(params, measured_rows(f))),
         curves=_curves,
+        by_component=jax.jit(_by_component),
+        tilted=tilted,
     )
 
 
 def _log_lik(params: ClusterParams, features: Features) -> Float[Array, "N F C"]:
-    terms = log_terms(params, jnp.asarray(features.value), jnp.asarray(features.observed))
+    terms = log_terms(params, measured_rows(features))
     return presence_log_lik(features, params.log_present, params.log_missing, terms)
+
+
+def _by_component(params: ClusterParams, features: Features) -> Float[Array, "N K C"]:
+    nothing = jnp.zeros((*features.value.shape, params.log_present.shape[1]))
+    presence = presence_log_lik(features, params.log_present, params.log_missing, nothing)
+    return by_component(params, measured_rows(features)) + presence.sum(1)[:, None]
 
 
 def _curves(params: ClusterParams):
@@ -110,18 +120,16 @@ def _curves(params: ClusterParams):
 
 def _lay_grid(features: Features, training: np.ndarray, options: ClusterOptions) -> ClusterGrid:
     """Clusters of the training rows, found without their classes."""
-    rows, shift, scale = standardise(features, training)
-    observed = np.asarray(features.observed)
-    x = Measured(jnp.asarray(rows), None if observed.all() else jnp.asarray(observed))
-    weight = jnp.asarray(training, jnp.asarray(rows).dtype)
+    x, shift, scale = standardise(features, training)
+    weight = jnp.asarray(training, x.value.dtype)
     k = options.components
     k = choose_components(x, training, options.starts) if k == "auto" else int(k)
     clusters = fit_clusters(x, weight, k, options.starts)
     joint = gaussian_mixture(k, reg_covar=REGULARISER).log_joint(clusters, x)
     responsibility = jax.nn.softmax(joint)
     return ClusterGrid(
-        jnp.asarray(rows),
-        jnp.asarray(observed),
+        x,
+        jnp.asarray(features.observed),
         jnp.asarray(features.surveyed),
         jnp.asarray(shift),
         jnp.asarray(scale),
@@ -130,15 +138,31 @@ def _lay_grid(features: Features, training: np.ndarray, options: ClusterOptions)
     )
 
 
+def measured_rows(features: Features) -> Measured:
+    """Values, holes and error variances; a value whose error is unknown counts as missing."""
+    error = jnp.asarray(features.error)
+    known = jnp.isfinite(error)
+    observed = jnp.asarray(features.observed) & known
+    return Measured(jnp.asarray(features.value), observed, jnp.where(known, error, 0.0) ** 2)
+
+
 def standardise(features: Features, training: np.ndarray):
-    """Values in standard deviations of the training rows from their mean, 0 where missing."""
-    observed = np.asarray(features.observed)
-    value, here = np.asarray(features.value), observed & training[:, None]
+    """Rows in standard deviations of the training rows from their mean, which are returned too.
+
+    What no row has (holes, errors) is None in them, so that mixtures take the fast path.
+    """
+    value, observed, noise = map(np.asarray, measured_rows(features))
+    here = observed & training[:, None]
     size = np.maximum(here.sum(0), 1)
     shift = (value * here).sum(0) / size
     scale = np.sqrt((((value - shift) * here) ** 2).sum(0) / size)
     scale = np.where(scale > 0, scale, 1.0)
-    return np.where(observed, (value - shift) / scale, 0.0), shift, scale
+    rows = Measured(
+        jnp.asarray(np.where(observed, (value - shift) / scale, 0.0)),
+        None if observed.all() else jnp.asarray(observed),
+        jnp.asarray(noise / scale**2) if noise.any() else None,
+    )
+    return rows, shift, scale
 
 
 def fit_clusters(
@@ -170,12 +194,15 @@ def choose_components(x: Measured, training: np.ndarray, n_starts: int, n_folds:
 def _fit(grid: ClusterGrid, membership: Float[Array, "N C"], evidence, options: ClusterOptions):
     prior = (options.mean_sources, options.covariance_sources)
     log_share, mean, covariance = split_by_class(
-        grid.clusters, grid.value, grid.responsibility, membership, *prior
+        grid.clusters, grid.rows, grid.responsibility, membership, *prior
     )
     whiten = whitening(covariance)
     presence = _presence(grid, membership, jnp.asarray(evidence)[:, None])
-    params = ClusterParams(grid.shift, grid.scale, log_share, mean, whiten, *presence)
-    return params if options.learn == "none" else _refined(grid, membership, params, options)
+    none = jnp.zeros_like(grid.shift)  # the rows are standardised
+    params = ClusterParams(none, none + 1, log_share, mean, whiten, *presence)
+    if options.learn != "none":
+        params = _refined(grid, membership, params, options)
+    return params._replace(shift=grid.shift, scale=grid.scale)
 
 
 def _presence(grid: ClusterGrid, membership, evidence):
@@ -206,7 +233,7 @@ def _refined(grid: ClusterGrid, membership, params: ClusterParams, options: Clus
 
     def loss(free: _Free):
         now = placed(free)
-        log_density = class_log_density(now, grid.value, grid.observed)
+        log_density = class_log_density(now, grid.rows)
         score = log_prior + free.offset + jnp.exp(free.log_temperature) * log_density
         moved = jnp.einsum("ckgf,ckf->ckg", params.whiten, now.mean - params.mean)
         turned = now.whiten @ unwhiten - jnp.eye(now.mean.shape[-1])

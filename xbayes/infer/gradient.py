@@ -13,7 +13,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from xbayes.infer.curvature import log_loss_curvature, whitening
-from xbayes.models.base import ClassModel, Model, Params
+from xbayes.models.base import Model, Params, ScoreModel
 
 NEAR_TOL = 1e-3  # a loss within 1e-6 of the minimum: enough to compare strengths and starts
 MAX_STEPS = 300
@@ -85,7 +85,7 @@ def _minimise_whitened(loss, start, max_steps, tol, scale):
 
 
 def log_loss(
-    model: Model | ClassModel,
+    model: Model | ScoreModel,
     params: Params,
     x: Float[Array, "N ..."],
     class_index: Int[Array, "N"],
@@ -105,7 +105,7 @@ def log_loss_of_scores(
 
 
 def fit_log_loss(
-    model: ClassModel,
+    model: ScoreModel,
     start: Params,
     x: Float[Array, "N ..."],
     class_index: Int[Array, "N"],
@@ -123,11 +123,11 @@ def _fit_design(model, start, design, class_index, row_weight, strength, max_ste
     total = jnp.maximum(row_weight.sum(), 1.0)
 
     def loss(params):
-        score = jax.lax.stop_gradient(start.log_prior) + design @ model.coefficient(params)
+        score = jax.lax.stop_gradient(start.log_prior) + model.scores(params, design)
         fit = log_loss_of_scores(score, class_index, row_weight)
         return fit + strength / total * model.penalty(params)
 
-    if len(design) < MANY_ROWS:
+    if len(design) < MANY_ROWS or model.coefficient is None:
         return minimise(loss, start, max_steps, tol)
 
     def step(carry):
@@ -146,7 +146,7 @@ def _fit_design(model, start, design, class_index, row_weight, strength, max_ste
 
 @partial(jax.jit, static_argnums=0)
 def fit_design(
-    model: ClassModel,
+    model: ScoreModel,
     start: Params,
     design: Float[Array, "N D"],
     class_index: Int[Array, "N"],
@@ -159,7 +159,7 @@ def fit_design(
 
 
 def fit_from_starts(
-    model: ClassModel,
+    model: ScoreModel,
     key: PRNGKeyArray,
     log_prior: Float[Array, "C"],
     x: Float[Array, "N ..."],

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from xbayes.infer.gradient import NEAR_TOL, fit_design, log_loss_of_scores
-from xbayes.models.base import ClassModel
+from xbayes.models.base import ScoreModel
 
 STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 
@@ -24,7 +24,7 @@ class Selection(NamedTuple):
 
 
 def select_strength(
-    model: ClassModel,
+    model: ScoreModel,
     key: PRNGKeyArray,
     log_prior: Float[Array, "C"],
     nested: Float[Array, "J N F C"],
@@ -58,14 +58,14 @@ def select_strength(
 
 
 @partial(jax.jit, static_argnums=0)
-def _design(model: ClassModel, x):
+def _design(model: ScoreModel, x):
     return model.design(x)
 
 
 @partial(jax.jit, static_argnums=0)
-def _scores(model: ClassModel, path, design, class_index, held_out):
+def _scores(model: ScoreModel, path, design, class_index, held_out):
     """By strength: the summed log loss of the held-out rows, and their scores; other rows zero."""
     weight = held_out.astype(design.dtype)
-    score = jnp.stack([p.log_prior + design @ model.coefficient(p) for p in path])  # [L N C]
+    score = jnp.stack([p.log_prior + model.scores(p, design) for p in path])  # [L N C]
     each = jax.vmap(log_loss_of_scores, (0, None, None))(score, class_index, weight)
     return each * weight.sum(), jnp.where(held_out[:, None], score, 0.0)

@@ -6,6 +6,7 @@ posterior. Drivers in `infer/` take any of them.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
@@ -31,6 +32,10 @@ class Density(NamedTuple):
     log_lik: Callable[[Params, Features], Float[Array, "N F C"]]
     share_below: Callable[[Params, Features], Float[Array, "N F C"]]  # of a class below the value
     curves: Callable[[Params], Any]  # params -> nodes [F B] and densities there [F B C], to look at
+    # Of a mixture only: log P(k | c) p(x | k, c) by component, and the same density with
+    # P(k | c) times exp(tilt), whose normaliser's logarithm comes with it.
+    by_component: Callable[[Params, Features], Float[Array, "N K C"]] | None = None
+    tilted: Callable[[Params, Float[Array, "K C"]], tuple[Params, Float[Array, "C"]]] | None = None
 
 
 class Statistics(NamedTuple):
@@ -73,22 +78,31 @@ class Box(NamedTuple):
     params: Callable[[Params, Float[Array, "P"]], Params]  # (any params of the model, vector)
 
 
-class ClassModel(NamedTuple):
-    """A model whose K are classes and whose scores are sums of named terms.
+@dataclass(frozen=True)
+class ScoreModel:
+    """A model whose K are classes, as far as the drivers know it.
 
-    Scores are linear in what is learned: log_joint = log prior + design(x) @ coefficient(params).
-    A driver that steps many times over the same rows computes their design once.
+    log_joint = log prior + scores(params, design(x)). A driver that steps many times over the same
+    rows computes their design once.
     """
 
     init: Callable[[PRNGKeyArray, Float[Array, "N ..."]], Params]
     log_joint: Callable[[Params, Float[Array, "N ..."]], Float[Array, "N C"]]
     design: Callable[[Float[Array, "N ..."]], Float[Array, "N D"]]
-    coefficient: Callable[[Params], Float[Array, "D C"]]
+    scores: Callable[[Params, Float[Array, "N D"]], Float[Array, "N C"]]
+    # Where scores are linear in it, scores = design @ coefficient; it gives the curvature.
+    coefficient: Callable[[Params], Float[Array, "D C"]] | None
     penalty: Callable[[Params], Float[Array, ""]]  # the sum of squares of the deviations
     deviations: Callable[[Params], Float[Array, "Q"]]
+    rescale: Callable[..., Params]  # (params, log temperature, added offset[C]) -> params
+    box: Box
+
+
+@dataclass(frozen=True)
+class ClassModel(ScoreModel):
+    """A model whose scores are sums of named terms."""
+
     contributions: Callable[[Params, Float[Array, "N F C"]], Float[Array, "N F C"]]
     # The contributions summed over the properties of each category.
     category_scores: Callable[[Params, Float[Array, "N F C"]], Float[Array, "N G C"]]
     alpha: Callable[[Params], Float[Array, "F C"]]  # non-negative weight of property and class
-    rescale: Callable[..., Params]  # (params, log temperature, added offset[C]) -> params
-    box: Box

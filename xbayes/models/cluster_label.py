@@ -20,13 +20,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.stats import norm
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
-from xbayes.models.gaussian_mixture import MixtureParams
+from xbayes.models.base import Statistics
+from xbayes.models.gaussian_mixture import MixtureParams, moments_about
+from xbayes.models.measured import Measured
 from xbayes.models.small_matrices import cholesky, inverse_lower, solve_lower
 
 HALF_LOG_2PI = 0.5 * float(np.log(2 * np.pi))
 SHARE = 0.5  # pseudo-sources of every class in every cluster (Jeffreys)
+ROUNDS = 10  # of EM where values are missing or inexact
 HOLES_ROWS = 128  # rows with holes worked on at once: each has matrices of its own
 
 
@@ -44,7 +47,7 @@ class ClusterParams(NamedTuple):
 
 def split_by_class(
     clusters: MixtureParams,
-    value: Float[Array, "N F"],
+    rows: Measured,
     responsibility: Float[Array, "N K"],
     membership: Float[Array, "N C"],
     mean_sources: float,
@@ -54,22 +57,38 @@ def split_by_class(
 
     Posterior means under a normal-inverse-Wishart prior at the cluster's mean and covariance, worth
     so many sources (Murphy 2012, Machine Learning, Eqs. 4.210-4.214, up to the mode's constant);
-    the shares under a Dirichlet prior that knows how large the clusters are.
+    the shares under a Dirichlet prior that knows how large the clusters are. Where rows have holes
+    or errors, these are EM's: what the true values are expected to be depends on the answer.
     """
-    weight = jnp.einsum("nk,nc->nck", responsibility, membership)
-    count = weight.sum(0)  # [C, K]
-    own = jnp.einsum("nck,nf->ckf", weight, value) / jnp.maximum(count, 1e-9)[..., None]
-    towards = mean_sources / (mean_sources + count)
-    mean = towards[..., None] * clusters.mean + (1 - towards)[..., None] * own
-    second = jnp.einsum("nck,nf,ng->ckfg", weight, value, value)
-    scatter = second - count[..., None, None] * own[..., :, None] * own[..., None, :]
-    off = own - clusters.mean
-    between = (towards * count)[..., None, None] * off[..., :, None] * off[..., None, :]
-    pooled = covariance_sources * clusters.covariance + scatter + between
-    covariance = pooled / (covariance_sources + count)[..., None, None]
+    n_rounds = 1 if rows.observed is None and rows.noise is None else ROUNDS
+
+    def of_class(member):
+        weight = responsibility * member[:, None]
+
+        def update(_, now):
+            found = moments_about(now, rows, weight)
+            return _towards(clusters, now, found, mean_sources, covariance_sources)
+
+        last = jax.lax.fori_loop(0, n_rounds, update, clusters)
+        return weight.sum(0), last.mean, last.covariance
+
+    count, mean, covariance = jax.lax.map(of_class, membership.T)  # [C, K ...]
     prior = SHARE * count.shape[1] * jnp.exp(clusters.log_weight)
     share = (count + prior) / (count + prior).sum(1, keepdims=True)
-    return jnp.log(share), mean, (covariance + covariance.swapaxes(-1, -2)) / 2
+    return jnp.log(share), mean, covariance
+
+
+def _towards(clusters: MixtureParams, now: MixtureParams, found: Statistics, kappa, nu):
+    """Means and covariances of one class from its moments about those of `now`."""
+    count = found.count
+    step = found.moments.first / jnp.maximum(count, 1e-9)[:, None]
+    scatter = found.moments.second - count[:, None, None] * step[:, :, None] * step[:, None]
+    off = now.mean + step - clusters.mean  # of the class's own mean from the cluster's
+    towards = kappa / (kappa + count)
+    between = (towards * count)[:, None, None] * off[:, :, None] * off[:, None]
+    covariance = (nu * clusters.covariance + scatter + between) / (nu + count)[:, None, None]
+    mean = clusters.mean + (1 - towards)[:, None] * off
+    return now._replace(mean=mean, covariance=(covariance + covariance.swapaxes(-1, -2)) / 2)
 
 
 def whitening(covariance: Float[Array, "*A F F"]) -> Float[Array, "*A F F"]:
@@ -77,55 +96,56 @@ def whitening(covariance: Float[Array, "*A F F"]) -> Float[Array, "*A F F"]:
     return inverse_lower(cholesky(covariance))
 
 
-def standardised(params: ClusterParams, value: Float[Array, "N F"]) -> Float[Array, "N F"]:
-    """Values in the coordinates of the means and covariances."""
-    return (value - params.shift) / params.scale
-
-
-def log_terms(
-    params: ClusterParams, value: Float[Array, "N F"], observed: Bool[Array, "N F"]
-) -> Float[Array, "N F C"]:
+def log_terms(params: ClusterParams, rows: Measured) -> Float[Array, "N F C"]:
     """log p(x_f | earlier observed properties, c), zero where x_f is missing.
 
-    Missing values are integrated out: the terms of a row sum to the log density of its observed
-    properties.
+    Missing values are integrated out, errors widen the densities: the terms of a row sum to the log
+    density of what was measured.
     """
-    x = jnp.where(observed, standardised(params, value), 0.0)
-    steps = jax.lax.cond(observed.all(), _complete, _with_holes, params, x, observed)
+    steps, observed = _steps(params, rows)
     total = jax.nn.logsumexp(params.log_share[:, :, None] + jnp.cumsum(steps, -1), axis=2)
     before = jnp.pad(total[..., :-1], ((0, 0), (0, 0), (1, 0)))
     terms = (total - before - jnp.log(params.scale)).swapaxes(1, 2)
     return jnp.where(observed[..., None], terms, 0.0)
 
 
-def class_log_density(
-    params: ClusterParams, x: Float[Array, "N F"], observed: Bool[Array, "N F"]
-) -> Float[Array, "N C"]:
-    """log p(x | c) of standardised rows, all properties together."""
-    steps = jax.lax.cond(observed.all(), _complete, _with_holes, params, x, observed)
+def class_log_density(params: ClusterParams, rows: Measured) -> Float[Array, "N C"]:
+    """log p(x | c), all properties together, but for the units of the values."""
+    steps, _ = _steps(params, rows)
     return jax.nn.logsumexp(params.log_share + steps.sum(-1), axis=2)
 
 
-def share_below(
-    params: ClusterParams, value: Float[Array, "N F"], observed: Bool[Array, "N F"]
-) -> Float[Array, "N F C"]:
+def share_below(params: ClusterParams, rows: Measured) -> Float[Array, "N F C"]:
     """The share of each class below the value, property by property; NaN without one."""
+    x, observed, variance = _standardised(params, rows)
     lower = inverse_lower(params.whiten)
-    deviation = jnp.sqrt((lower**2).sum(-1))  # [C, K, F]
-    x = standardised(params, value)[:, None, None]
-    below = jnp.exp(params.log_share)[..., None] * norm.cdf((x - params.mean) / deviation)
+    spread = jnp.sqrt((lower**2).sum(-1) + variance[:, None, None])  # [N, C, K, F]
+    below = jnp.exp(params.log_share)[..., None]
+    below = below * norm.cdf((x[:, None, None] - params.mean) / spread)
     return jnp.where(observed[..., None], below.sum(2).swapaxes(1, 2), jnp.nan)
 
 
+def by_component(params: ClusterParams, rows: Measured) -> Float[Array, "N K C"]:
+    """log P(k | c) N(x; mu_ck, Sigma_ck) of what was measured: each cluster's part."""
+    steps, observed = _steps(params, rows)
+    unit = jnp.where(observed, jnp.log(params.scale), 0.0).sum(1)[:, None, None]
+    return (params.log_share + steps.sum(-1) - unit).swapaxes(1, 2)
+
+
+def tilted(
+    params: ClusterParams, tilt: Float[Array, "K C"]
+) -> tuple[ClusterParams, Float[Array, "C"]]:
+    """The clusters with P(k | c) times exp(tilt), and the log of what that must be divided by."""
+    joint = params.log_share + tilt.T
+    total = jax.nn.logsumexp(joint, axis=1)
+    return params._replace(log_share=joint - total[:, None]), total
+
+
 def responsibility(
-    params: ClusterParams,
-    value: Float[Array, "N F"],
-    observed: Bool[Array, "N F"],
-    proportions: Float[Array, "C"],
+    params: ClusterParams, rows: Measured, proportions: Float[Array, "C"]
 ) -> Float[Array, "N K"]:
     """P(k | x), the classes summed out under these proportions."""
-    x = jnp.where(observed, standardised(params, value), 0.0)
-    steps = jax.lax.cond(observed.all(), _complete, _with_holes, params, x, observed)
+    steps, _ = _steps(params, rows)
     joint = params.log_share + steps.sum(-1) + jnp.log(proportions)[:, None]  # [N, C, K]
     return jax.nn.softmax(jax.nn.logsumexp(joint, axis=1), axis=1)
 
@@ -148,9 +168,25 @@ def marginal_density(params: ClusterParams, node: Float[Array, "F B"]) -> Float[
     return each.sum(2).transpose(2, 0, 1) / params.scale[:, None, None]
 
 
-def _complete(params: ClusterParams, x, observed) -> Float[Array, "N C K F"]:
-    """Log density of each property given the earlier ones, in every class and cluster."""
-    del observed
+def _standardised(params: ClusterParams, rows: Measured):
+    """Values, which there are, and error variances, in the coordinates of means and covariances."""
+    value = jnp.asarray(rows.value)
+    observed = jnp.ones(value.shape, bool) if rows.observed is None else jnp.asarray(rows.observed)
+    x = jnp.where(observed, (value - params.shift) / params.scale, 0.0)
+    variance = jnp.zeros_like(x) if rows.noise is None else rows.noise / params.scale**2
+    return x, observed, jnp.where(observed, variance, 0.0)
+
+
+def _steps(params: ClusterParams, rows: Measured):
+    """Log density of each property given the earlier ones [N C K F], and which were measured."""
+    x, observed, variance = _standardised(params, rows)
+    plain = observed.all() & ~variance.any()
+    return jax.lax.cond(plain, _complete, _with_holes, params, x, observed, variance), observed
+
+
+def _complete(params: ClusterParams, x, observed, variance) -> Float[Array, "N C K F"]:
+    """Rows that are complete and exact: one product for all of them."""
+    del observed, variance
     n_classes, n_clusters, n_features = params.mean.shape
     place = jnp.einsum("ckgf,ckf->ckg", params.whiten, params.mean)
     white = x @ params.whiten.reshape(-1, n_features).T
@@ -159,19 +195,19 @@ def _complete(params: ClusterParams, x, observed) -> Float[Array, "N C K F"]:
     return size - HALF_LOG_2PI - 0.5 * white**2
 
 
-def _with_holes(params: ClusterParams, x, observed) -> Float[Array, "N C K F"]:
-    """The same where values are missing: their rows and columns become those of the identity."""
+def _with_holes(params: ClusterParams, x, observed, variance) -> Float[Array, "N C K F"]:
+    """Rows with holes and errors: rows and columns of what is missing become the identity's."""
     eye = jnp.eye(x.shape[1], dtype=x.dtype)
     lower = inverse_lower(params.whiten)
     covariance = lower @ lower.swapaxes(-1, -2)
 
     def one(row):
-        value, seen = row
+        value, seen, noise = row
         pairs = seen[:, None] & seen[None, :]
-        root = cholesky(jnp.where(pairs, covariance, eye))
+        root = cholesky(jnp.where(pairs, covariance + jnp.diag(noise), eye))
         offset = jnp.where(seen, value - params.mean, 0.0)
         white = solve_lower(root, offset[..., None])[..., 0]
         size = jnp.log(jnp.diagonal(root, axis1=-2, axis2=-1))
         return jnp.where(seen, -size - HALF_LOG_2PI - 0.5 * white**2, 0.0)
 
-    return jax.lax.map(one, (x, observed), batch_size=min(HOLES_ROWS, x.shape[0]))
+    return jax.lax.map(one, (x, observed, variance), batch_size=min(HOLES_ROWS, x.shape[0]))

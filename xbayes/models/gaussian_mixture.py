@@ -64,7 +64,7 @@ def gaussian_mixture(
         return _maximise(params, statistics, covariance_type, reg_covar)
 
     def m_step(params, x, resp):
-        return maximise(params, _statistics(params, as_measured(x), resp.sum(1), resp))
+        return maximise(params, moments_about(params, x, resp))
 
     def init(key, x, row_weight=None):
         x = as_measured(x)
@@ -111,6 +111,15 @@ def statistics(params: MixtureParams, x, row_weight: Float[Array, "N"]) -> Stati
     so memory does not grow with them.
     """
     return _statistics(params, as_measured(x), row_weight, None)
+
+
+def moments_about(params: MixtureParams, x, resp: Float[Array, "N K"]) -> Statistics:
+    """Counts and moments of the true values about the means, for responsibilities that are given.
+
+    The expectations of what is missing or inexact are those of each component. The log-likelihood
+    is that of the mixture, each row weighing what its responsibilities sum to.
+    """
+    return _statistics(params, as_measured(x), resp.sum(1), resp)
 
 
 def _statistics(params, x: Measured, row_weight, given_resp) -> Statistics:

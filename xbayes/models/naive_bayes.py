@@ -102,11 +102,14 @@ def naive_bayes(
         offset = params.offset if offsets else jnp.zeros_like(params.offset)
         return jnp.concatenate([joined, offset[None]])
 
+    def scores(params, design):
+        return design @ coefficient(params)
+
     def log_joint(params, log_lik):
         """Scores of the classes; exactly log prior where nothing was measured."""
         log_prior = jax.lax.stop_gradient(params.log_prior)
         # The sum of the contributions as one matrix product, many times faster than their einsum.
-        return log_prior + design(log_lik) @ coefficient(params)
+        return log_prior + scores(params, design(log_lik))
 
     def deviations(params):
         """What the hierarchy pulls to zero."""
@@ -127,6 +130,7 @@ def naive_bayes(
         init=init,
         log_joint=log_joint,
         design=design,
+        scores=scores,
         coefficient=coefficient,
         penalty=penalty,
         deviations=deviations,

@@ -5,6 +5,7 @@ import numpy as np
 from jaxtyping import Float
 
 from xbayes.infer.build_density import groups_of
+from xbayes.infer.fit_clusters import measured_rows
 from xbayes.models.cluster_label import ClusterParams, assignment, responsibility
 from xbayes.models.published_clusters import PublishedClusterParams, hard_cluster, scaled_rows
 from xbayes.report.context import ReportFigure, rendered
@@ -12,6 +13,7 @@ from xbayes.report.figures import draw_assignment, draw_histograms, draw_members
 from xbayes.report.results_figures import classes_of, labels_of, panel_dpi
 from xbayes.report.run_directory import Results
 from xbayes.report.source_sections import first_properties, positions
+from xbayes.types import Features
 
 
 def cluster_figures(results: Results) -> dict[str, ReportFigure]:
@@ -80,11 +82,12 @@ def _figures_of(results: Results, members: list[int], params, end: str) -> dict[
 
 
 def _responsibility(params, value, observed, proportions) -> Float[np.ndarray, "N K"]:
-    rows = jnp.asarray(value), jnp.asarray(observed)
     if isinstance(params, PublishedClusterParams):
-        hard = hard_cluster(params, scaled_rows(params, *rows))
+        rows = scaled_rows(params, jnp.asarray(value), jnp.asarray(observed))
+        hard = hard_cluster(params, rows)
         return np.eye(len(params.log_weight))[np.asarray(hard)]
-    return np.asarray(responsibility(params, *rows, jnp.asarray(proportions)))
+    features = Features(*(np.asarray(a)[:, members] for a in results.features))
+    return np.asarray(responsibility(params, measured_rows(features), jnp.asarray(proportions)))
 
 
 def _axes(results: Results, members: list[int]) -> list[int]:

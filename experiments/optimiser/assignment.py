@@ -1,0 +1,47 @@
+"""Ways to learn the assignment matrix, held out: python experiments/optimiser/assignment.py [OUT].
+
+The study of `run.py` for cluster-then-label: clusters whose shape all classes share (the published
+form, soft), clusters in which each class has a shape of its own, and the same with these shapes
+learned too, together with the shares, before the assignment is.
+"""
+
+import sys
+from functools import partial
+from pathlib import Path
+
+from run import ROOT, SEED, simulated, study
+
+from xbayes.config import Config, catalog_path
+from xbayes.config_file import load_config
+
+SHARED = ["model.clusters.mean_sources=1e9", "model.clusters.covariance_sources=1e9"]
+KINDS = {
+    "shared shapes": ["model.clusters.learn=none", *SHARED],
+    "class shapes": ["model.clusters.learn=none"],
+    "class shapes, learned": ["model.clusters.learn=mixture"],
+}
+
+
+def detections(kind: str, settings: list[str]) -> tuple[Config, Path]:
+    """The real detections, in folds of whole groups."""
+    extra = ["model.weights=assignment", f"seed={SEED}", *KINDS[kind], *settings]
+    config = load_config(ROOT / "configs/chandra_detections.yaml", extra)
+    return config, catalog_path(config)
+
+
+def simulated_sources(kind: str, settings: list[str], out: Path) -> tuple[Config, Path]:
+    """The simulated sources of `run.py`, all their properties in clusters together."""
+    own = ["model.density=clusters", "model.clusters.components=6", *KINDS[kind], *settings]
+    return simulated("assignment", own, out)
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "runs/assignment")
+    study(
+        folder,
+        tuple(KINDS),
+        {
+            "real detections": detections,
+            "simulated sources": partial(simulated_sources, out=folder),
+        },
+    )

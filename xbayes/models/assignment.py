@@ -1,0 +1,100 @@
+"""The assignment matrix of cluster-then-label as a model of its own, to be learned out of fold.
+
+    log p(c | x) = log sum over clusters k of r_k(x) A[k, c] + const,   A[k, c] = P(c | k)
+
+Its input is x[n, k, c] = log P(k | c) p(x_n | k, c) with the shares that counting labelled sources
+gives. Bayes turns shares into A and back, so what is learned is a tilt of either:
+
+    score_c = log prior(c) + b_c + T log sum over k of exp(x[k, c] + tilt[k, c])
+
+Each row of A stays on the simplex whatever the tilt. Tilt 0, T = 1 and b = 0 are the counted A, to
+which the penalty pulls; those counts hold a Dirichlet prior. With T = 1 the scores are those of
+Perez-Diaz et al. 2024 with soft membership.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from xbayes.models.base import Box, ScoreModel
+
+MOST_TILT = MOST_OFFSET = 5.0
+TEMPERATURE = (0.1, 2.0)
+
+
+class AssignmentParams(NamedTuple):
+    """What is learned; the shares it tilts are in the input."""
+
+    log_prior: Float[Array, "C"]  # given, never learned
+    offset: Float[Array, "C"]
+    log_temperature: Float[Array, ""]
+    tilt: Float[Array, "K C"]
+
+
+def assignment_model(n_clusters: int, n_classes: int) -> ScoreModel:
+    """Scores of the classes from cluster log-likelihoods `[N, K, C]`."""
+    if n_clusters < 1 or n_classes < 2:
+        found = f"{n_clusters} clusters, {n_classes} classes"
+        raise ValueError(f"assignment_model needs a cluster and two classes; got {found}")
+
+    def init(key, x):
+        return AssignmentParams(
+            log_prior=jnp.full(n_classes, -jnp.log(n_classes), x.dtype),
+            offset=jnp.zeros(n_classes, x.dtype),
+            log_temperature=jnp.zeros((), x.dtype),
+            tilt=0.1 * jax.random.normal(key, (n_clusters, n_classes), x.dtype),
+        )
+
+    def design(x):
+        """The clusters relative to all classes' mean, so that units change nothing."""
+        relative = x - jax.nn.logsumexp(x, axis=1).mean(-1)[:, None, None]
+        return relative.reshape(len(x), -1)
+
+    def scores(params, design):
+        x = design.reshape(-1, n_clusters, n_classes) + params.tilt
+        return jnp.exp(params.log_temperature) * jax.nn.logsumexp(x, axis=1) + params.offset
+
+    def log_joint(params, x):
+        return jax.lax.stop_gradient(params.log_prior) + scores(params, design(x))
+
+    def deviations(params):
+        return params.tilt.ravel()
+
+    return ScoreModel(
+        init=init,
+        log_joint=log_joint,
+        design=design,
+        scores=scores,
+        coefficient=None,
+        penalty=lambda params: (deviations(params) ** 2).sum(),
+        deviations=deviations,
+        rescale=_rescaled,
+        box=_box(n_clusters, n_classes),
+    )
+
+
+def _rescaled(params: AssignmentParams, log_scale, added) -> AssignmentParams:
+    """Scores without their offset times exp(log_scale), offsets shifted."""
+    return params._replace(
+        log_temperature=params.log_temperature + log_scale, offset=params.offset + added
+    )
+
+
+def _box(n_clusters: int, n_classes: int) -> Box:
+    """Tilt and offsets within +-5, and the temperature between its limits."""
+    n_tilt = n_clusters * n_classes
+    bounds = [(-MOST_TILT, MOST_TILT)] * n_tilt + [tuple(np.log(TEMPERATURE).tolist())]
+    bounds += [(-MOST_OFFSET, MOST_OFFSET)] * n_classes
+
+    def params(like, vector):
+        return like._replace(
+            offset=vector[n_tilt + 1 :],
+            log_temperature=vector[n_tilt],
+            tilt=vector[:n_tilt].reshape(n_clusters, n_classes),
+        )
+
+    low, high = (tuple(bound[end] for bound in bounds) for end in (0, 1))
+    return Box(low, high, params)
