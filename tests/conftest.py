@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import pytest
 
+from xbayes.cli import main
 from xbayes.types import Features
 
 jax.config.update("jax_enable_x64", True)
@@ -42,6 +43,56 @@ def data_folder() -> Path:
         pytest.skip("XBAYES_DATA is not set; it names the folder of the real catalogues")
     assert Path(folder).is_dir(), f"XBAYES_DATA names {folder}, which is no folder"
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def exit_code():
+    """Runs a command in this process, as a user types it, and gives its exit code."""
+
+    def call(*arguments):
+        with pytest.raises(SystemExit) as stop:
+            main([str(a) for a in arguments])
+        return stop.value.code or 0
+
+    return call
+
+
+@pytest.fixture
+def xbayes(exit_code, capsys):
+    """Exit code, standard output and error of a command."""
+
+    def call(*arguments):
+        code = exit_code(*arguments)
+        return code, *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def done(xbayes):
+    """The command succeeds; its standard error."""
+
+    def call(*arguments):
+        code, _, err = xbayes(*arguments)
+        assert code == 0, err
+        return err
+
+    return call
+
+
+@pytest.fixture
+def refused(xbayes):
+    """The command fails with exit code 2 and one clear message, which is given back."""
+
+    def call(*arguments, says=()):
+        code, _, err = xbayes(*arguments)
+        assert code == 2, err
+        assert "Traceback" not in err
+        for word in says:
+            assert word in err, err
+        return err
+
+    return call
 
 
 @pytest.fixture

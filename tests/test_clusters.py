@@ -11,7 +11,6 @@ from astropy.table import Table
 from xbayes.catalog.read import read_catalog, read_row
 from xbayes.catalog.simulate import simulate_catalog
 from xbayes.classifier import classify, explain
-from xbayes.cli import main
 from xbayes.features.build import build_features, needed_columns
 from xbayes.report.model_store import load_model
 from xbayes.stream import classify_catalog
@@ -34,14 +33,6 @@ VARIANTS = {
 }
 
 
-def xbayes(capsys, *arguments):
-    """Exit code, standard output and error of a command in this process."""
-    with pytest.raises(SystemExit) as stop:
-        main([str(a) for a in arguments])
-    shown = capsys.readouterr()
-    return stop.value.code or 0, shown.out, shown.err
-
-
 @pytest.fixture(scope="module")
 def sky(tmp_path_factory):
     path = tmp_path_factory.mktemp("sky") / "sky.fits"
@@ -50,17 +41,15 @@ def sky(tmp_path_factory):
 
 
 @pytest.fixture(scope="module", params=VARIANTS)
-def run(request, sky, tmp_path_factory):
+def run(exit_code, request, sky, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / request.param
     settings = [a for s in (*QUICK, *VARIANTS[request.param]) for a in ("--set", s)]
-    with pytest.raises(SystemExit) as stop:
-        main(["run", str(CONFIG), "--catalog", str(sky), "--out", str(out), *settings])
-    assert not stop.value.code
+    assert exit_code("run", CONFIG, "--catalog", sky, "--out", out, *settings) == 0
     return out
 
 
-def test_classifying_again_gives_the_same(capsys, run, sky, tmp_path):
-    code, _, err = xbayes(capsys, "classify", run, sky, "--out", tmp_path / "again.parquet")
+def test_classifying_again_gives_the_same(xbayes, run, sky, tmp_path):
+    code, _, err = xbayes("classify", run, sky, "--out", tmp_path / "again.parquet")
     assert code == 0, err
     again, first = read_catalog(tmp_path / "again.parquet"), read_catalog(run / "catalog.parquet")
     for name in ("p_AGN", "p_XRB", "outlier_p", "prediction"):
@@ -68,9 +57,9 @@ def test_classifying_again_gives_the_same(capsys, run, sky, tmp_path):
     assert np.isfinite(np.asarray(first["p_XRB"])).all()
 
 
-def test_one_row_with_gaps_is_the_same_from_shell_and_python(capsys, run):
+def test_one_row_with_gaps_is_the_same_from_shell_and_python(xbayes, run):
     given = ["ra=266.4", "dec=-29.0", "flux_hard=2e-13", "flux_soft=1e-14"]
-    code, out, err = xbayes(capsys, "classify", run, "--row", *given)
+    code, out, err = xbayes("classify", run, "--row", *given)
     assert code == 0, err
     row, (config, *_) = read_row(given), load_model(run)
     absent = frozenset(needed_columns(config)) - set(row.colnames)
@@ -99,10 +88,10 @@ def test_the_report_shows_the_clusters(run):
     assert list((run / "figures").glob("cluster_sky*.png"))
 
 
-def test_select_k(capsys, sky, tmp_path):
+def test_select_k(xbayes, sky, tmp_path):
     outs = ("--out", tmp_path / "bic.png", "--out", tmp_path / "bic.csv")
     arguments = ("select-k", CONFIG, "--catalog", sky, "--largest", "4", "--runs", "2", *outs)
-    code, out, err = xbayes(capsys, *arguments)
+    code, out, err = xbayes(*arguments)
     assert code == 0, err
     assert re.search(r"K = [234]: ", out)
     table = Table.read(tmp_path / "bic.csv")
@@ -110,7 +99,7 @@ def test_select_k(capsys, sky, tmp_path):
     assert (tmp_path / "bic.png").stat().st_size > 10_000
 
 
-def test_select_k_refuses_what_it_cannot_do(capsys, sky, tmp_path):
+def test_select_k_refuses_what_it_cannot_do(xbayes, sky, tmp_path):
     few = tmp_path / "few.fits"
     table = read_catalog(sky)
     names = np.asarray(table["Class"]).astype(str)
@@ -122,6 +111,6 @@ def test_select_k_refuses_what_it_cannot_do(capsys, sky, tmp_path):
         (("--catalog", few, "--largest", "60"), "60 components need more rows than that"),
     ):
         catalog = () if "--catalog" in settings else ("--catalog", sky)
-        code, _, err = xbayes(capsys, "select-k", CONFIG, *catalog, *settings)
+        code, _, err = xbayes("select-k", CONFIG, *catalog, *settings)
         assert code == 2, err
         assert says in err

@@ -12,19 +12,10 @@ from astropy.io import fits
 from astropy.table import Table
 
 from xbayes.catalog.read import read_catalog
-from xbayes.cli import main
 
 CONFIG = Path(__file__).parents[1] / "configs" / "demo.yaml"
 QUICK = ["--set", "validation.bootstrap=50"]
 CLASSES = ("AGN", "Star", "XRB", "CV")
-
-
-def xbayes(capsys, *arguments):
-    """Exit code, standard output and error of a command in this process."""
-    with pytest.raises(SystemExit) as stop:
-        main([str(a) for a in arguments])
-    shown = capsys.readouterr()
-    return stop.value.code or 0, shown.out, shown.err
 
 
 @pytest.fixture(scope="module")
@@ -33,28 +24,16 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def sky(folder):
-    with pytest.raises(SystemExit):
-        main(["simulate", "--out", str(folder / "sky.fits"), "-n", "1500", "--seed", "3"])
+def sky(exit_code, folder):
+    assert exit_code("simulate", "--out", folder / "sky.fits", "-n", 1500, "--seed", 3) == 0
     return folder / "sky.fits"
 
 
 @pytest.fixture(scope="module")
-def run(folder, sky):
-    with pytest.raises(SystemExit) as stop:
-        main(["run", str(CONFIG), "--catalog", str(sky), "--out", str(folder / "run"), *QUICK])
-    assert not stop.value.code
+def run(exit_code, folder, sky):
+    out = folder / "run"
+    assert exit_code("run", CONFIG, "--catalog", sky, "--out", out, *QUICK) == 0
     return folder / "run"
-
-
-def refused(capsys, *arguments, says=()):
-    """The command fails with exit code 2 and one clear message; nothing else."""
-    code, _, err = xbayes(capsys, *arguments)
-    assert code == 2, err
-    assert "Traceback" not in err
-    for word in says:
-        assert word in err, err
-    return err
 
 
 def test_run_directory_holds_what_the_design_names(run):
@@ -130,8 +109,8 @@ def test_fits_columns_have_units_descriptions_and_ucds(run):
     assert header[f"TUNIT{number}"] == "deg"
 
 
-def test_same_config_same_catalogue_same_numbers(run, sky, folder, capsys):
-    xbayes(capsys, "run", CONFIG, "--catalog", sky, "--out", folder / "again", *QUICK)
+def test_same_config_same_catalogue_same_numbers(run, sky, folder, xbayes):
+    xbayes("run", CONFIG, "--catalog", sky, "--out", folder / "again", *QUICK)
     for name in ("metrics.json", "config.yaml"):
         assert (run / name).read_text() == (folder / "again" / name).read_text()
     a, b = (read_catalog(f / "catalog.parquet")["p_XRB"] for f in (run, folder / "again"))
@@ -139,7 +118,7 @@ def test_same_config_same_catalogue_same_numbers(run, sky, folder, capsys):
 
 
 @pytest.mark.parametrize("ending", ["fits", "vot", "ecsv", "csv", "parquet"])
-def test_classify_needs_no_label_and_passes_columns_through(run, sky, folder, ending, capsys):
+def test_classify_needs_no_label_and_passes_columns_through(run, sky, folder, ending, xbayes):
     table = read_catalog(sky)[:200]
     table.remove_columns(["Class"])
     table["extra"] = np.arange(200) * 1.5
@@ -147,7 +126,7 @@ def test_classify_needs_no_label_and_passes_columns_through(run, sky, folder, en
     from xbayes.catalog.write import write_catalog
 
     write_catalog(table, source, overwrite=True)
-    code, _, err = xbayes(capsys, "classify", run, source, "--out", out, "--overwrite")
+    code, _, err = xbayes("classify", run, source, "--out", out, "--overwrite")
     assert code == 0, err
     classified = read_catalog(out)
     check_products(classified)
@@ -156,10 +135,10 @@ def test_classify_needs_no_label_and_passes_columns_through(run, sky, folder, en
     np.testing.assert_allclose(classified["p_XRB"], reference["p_XRB"], rtol=1e-9)
 
 
-def test_prior_replaces_only_the_prior(run, sky, folder, capsys):
+def test_prior_replaces_only_the_prior(run, sky, folder, xbayes):
     prior = "AGN=0.1,Star=0.1,XRB=0.7,CV=0.1"
     for name, option in (("plain", []), ("xrb", ["--prior", prior])):
-        xbayes(capsys, "classify", run, sky, "--out", folder / f"{name}.fits", *option)
+        xbayes("classify", run, sky, "--out", folder / f"{name}.fits", *option)
     plain, given = (read_catalog(folder / f"{n}.fits") for n in ("plain", "xrb"))
     old = np.array([np.mean(read_catalog(sky)["Class"] == c) for c in CLASSES])
     odds = columns(plain, "p_") / old * [0.1, 0.1, 0.7, 0.1]
@@ -167,7 +146,7 @@ def test_prior_replaces_only_the_prior(run, sky, folder, capsys):
     np.testing.assert_allclose(given["p_XRB"], expected[:, 2], rtol=1e-6, atol=1e-12)
 
 
-def test_one_row_by_hand_is_the_same_as_in_a_table(run, folder, capsys):
+def test_one_row_by_hand_is_the_same_as_in_a_table(run, folder, xbayes):
     given = {
         "ra": 266.4,
         "dec": -29.0,
@@ -177,7 +156,7 @@ def test_one_row_by_hand_is_the_same_as_in_a_table(run, folder, capsys):
     }
     pairs = [f"{k}={v}" for k, v in given.items()]
     code, out, _ = xbayes(
-        capsys, "classify", run, "--row", *pairs, "--out", folder / "row.csv", "--overwrite"
+        "classify", run, "--row", *pairs, "--out", folder / "row.csv", "--overwrite"
     )
     assert code == 0
     assert "XRB" in out
@@ -187,40 +166,38 @@ def test_one_row_by_hand_is_the_same_as_in_a_table(run, folder, capsys):
     assert row["p_counterparts_XRB"] == pytest.approx(0.07, abs=0.02)  # nobody looked: the prior
 
 
-def test_nothing_measured_gives_the_prior(run, sky, folder, capsys):
-    xbayes(
-        capsys, "classify", run, "--row", "name=void", "--out", folder / "void.ecsv", "--overwrite"
-    )
+def test_nothing_measured_gives_the_prior(run, sky, folder, xbayes):
+    xbayes("classify", run, "--row", "name=void", "--out", folder / "void.ecsv", "--overwrite")
     row = read_catalog(folder / "void.ecsv")[0]
     for c in CLASSES:
         share = np.mean(read_catalog(sky)["Class"] == c)
         assert row[f"p_{c}"] == pytest.approx(share, rel=1e-9)
 
 
-def test_looked_and_found_nothing_is_not_the_same_as_not_looked(run, folder, capsys):
+def test_looked_and_found_nothing_is_not_the_same_as_not_looked(run, folder, xbayes):
     got = []
     for pairs in (
         ["flux_hard=1e-13"],
         ["flux_hard=1e-13", "flux_soft=1e-14", "flux_medium=1e-14", "g_mag="],
     ):
-        xbayes(capsys, "classify", run, "--row", *pairs, "--out", folder / "n.csv", "--overwrite")
+        xbayes("classify", run, "--row", *pairs, "--out", folder / "n.csv", "--overwrite")
         got.append(read_catalog(folder / "n.csv")[0]["p_counterparts_XRB"])
     assert got[1] > got[0] + 0.01
 
 
-def test_demo_prints_results_and_the_report(tmp_path, capsys):
-    code, out, err = xbayes(capsys, "demo", "--out", tmp_path / "demo")
+def test_demo_prints_results_and_the_report(tmp_path, xbayes):
+    code, out, err = xbayes("demo", "--out", tmp_path / "demo")
     assert code == 0, err
     assert "F1 of XRB" in out
     assert str(tmp_path / "demo" / "report.html") in out.replace("\n", "")
     assert "outer fold 1 of 3" in err  # plain lines where there is no terminal
 
 
-def test_float32_gives_nearly_the_same(run, sky, folder, capsys):
+def test_float32_gives_nearly_the_same(run, sky, folder, xbayes):
     setting = ["--set", "precision=float32"]
     try:
         code, _, err = xbayes(
-            capsys, "run", CONFIG, "--catalog", sky, "--out", folder / "single", *QUICK, *setting
+            "run", CONFIG, "--catalog", sky, "--out", folder / "single", *QUICK, *setting
         )
     finally:
         jax.config.update("jax_enable_x64", True)
@@ -231,12 +208,10 @@ def test_float32_gives_nearly_the_same(run, sky, folder, capsys):
 
 
 @pytest.mark.parametrize("setting", ["decision=f1", "model.objective=f1"])
-def test_the_f1_rule_and_objective(setting, run, sky, folder, capsys):
+def test_the_f1_rule_and_objective(setting, run, sky, folder, xbayes):
     """Sharper for one class: the posterior stays a probability, and the rule leaves it alone."""
     out = folder / setting
-    code, _, err = xbayes(
-        capsys, "run", CONFIG, "--catalog", sky, "--out", out, *QUICK, "--set", setting
-    )
+    code, _, err = xbayes("run", CONFIG, "--catalog", sky, "--out", out, *QUICK, "--set", setting)
     assert code == 0, err
     plain, tuned = (read_catalog(f / "predictions.parquet") for f in (run, out))
     same = np.array_equal(columns(plain, "p_"), columns(tuned, "p_"))
@@ -245,20 +220,19 @@ def test_the_f1_rule_and_objective(setting, run, sky, folder, capsys):
     assert (np.asarray(plain["prediction"]) != np.asarray(tuned["prediction"])).any()
 
 
-def test_simulate_a_preset(tmp_path, capsys):
+def test_simulate_a_preset(tmp_path, xbayes, refused):
     out = tmp_path / "sky.parquet"
-    assert xbayes(capsys, "simulate", "--out", out, "--preset", "csc")[0] == 0
+    assert xbayes("simulate", "--out", out, "--preset", "csc")[0] == 0
     label = np.asarray(read_catalog(out)["Class"])
     assert [int((label == name).sum()) for name in CLASSES] == [1197, 965, 74, 34]
     other = ["simulate", "--out", tmp_path / "a.csv", "--preset"]
-    refused(capsys, *other, "csc", "-n", 5, says=["give one of the two"])
-    refused(capsys, *other, "2sxp", says=["did you mean '2sxps'"])
+    refused(*other, "csc", "-n", 5, says=["give one of the two"])
+    refused(*other, "2sxp", says=["did you mean '2sxps'"])
     assert not (tmp_path / "a.csv").exists()
 
 
-def test_simulate_writes_detections_too(tmp_path, capsys):
+def test_simulate_writes_detections_too(tmp_path, xbayes):
     code, _, _ = xbayes(
-        capsys,
         "simulate",
         "--out",
         tmp_path / "a.parquet",
@@ -285,11 +259,10 @@ def test_simulate_writes_detections_too(tmp_path, capsys):
     ],
     ids=["missing", "folder", "empty", "header", "format"],
 )
-def test_catalogues_that_are_none(make, says, tmp_path, capsys):
+def test_catalogues_that_are_none(make, says, tmp_path, refused):
     make(tmp_path / "sky.fits")
     before = sorted(tmp_path.iterdir())
     refused(
-        capsys,
         "run",
         CONFIG,
         "--catalog",
@@ -343,21 +316,19 @@ def three_xrb(table):
     ],
     ids=["column", "text", "duplicate", "coordinate", "label", "unlabelled", "members"],
 )
-def test_catalogues_with_a_fault(change, says, sky, tmp_path, capsys):
+def test_catalogues_with_a_fault(change, says, sky, tmp_path, refused):
     path = damaged(sky, change, tmp_path)
-    refused(capsys, "run", CONFIG, "--catalog", path, "--out", tmp_path / "run", says=says)
+    refused("run", CONFIG, "--catalog", path, "--out", tmp_path / "run", says=says)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["bad.ecsv"]
 
 
-def test_a_constant_or_missing_feature_is_left_out_with_a_warning(sky, tmp_path, capsys):
+def test_a_constant_or_missing_feature_is_left_out_with_a_warning(sky, tmp_path, xbayes):
     def change(table):
         table["gamma"] = 2.0
         table["var_intra_prob"] = np.ma.masked_all(len(table))
 
     path = damaged(sky, change, tmp_path)
-    code, _, err = xbayes(
-        capsys, "run", CONFIG, "--catalog", path, "--out", tmp_path / "run", *QUICK
-    )
+    code, _, err = xbayes("run", CONFIG, "--catalog", path, "--out", tmp_path / "run", *QUICK)
     assert code == 0, err
     report = (tmp_path / "run" / "report.html").read_text()
     for name in ("gamma", "var_intra"):
@@ -382,9 +353,8 @@ def test_a_constant_or_missing_feature_is_left_out_with_a_warning(sky, tmp_path,
         ("f1_class=[XRB, CV]", ["f1_class"]),
     ],
 )
-def test_wrong_settings(setting, says, sky, tmp_path, capsys):
+def test_wrong_settings(setting, says, sky, tmp_path, refused):
     refused(
-        capsys,
         "run",
         CONFIG,
         "--catalog",
@@ -398,30 +368,27 @@ def test_wrong_settings(setting, says, sky, tmp_path, capsys):
     assert not list(tmp_path.iterdir())
 
 
-def test_config_files_that_are_none(tmp_path, capsys):
-    refused(capsys, "run", tmp_path / "no.yaml", says=["no.yaml"])
+def test_config_files_that_are_none(tmp_path, refused):
+    refused("run", tmp_path / "no.yaml", says=["no.yaml"])
     (tmp_path / "bad.yaml").write_text("name: [unclosed")
-    refused(capsys, "run", tmp_path / "bad.yaml", says=["not YAML"])
+    refused("run", tmp_path / "bad.yaml", says=["not YAML"])
     text = CONFIG.read_text().replace("density: smooth", "densty: smooth")
     (tmp_path / "key.yaml").write_text(text)
     line = 1 + text[: text.index("densty")].count("\n")
-    refused(
-        capsys, "run", tmp_path / "key.yaml", says=[f"key.yaml:{line}:3", "did you mean 'density'"]
-    )
+    refused("run", tmp_path / "key.yaml", says=[f"key.yaml:{line}:3", "did you mean 'density'"])
 
 
-def test_outputs_that_exist_are_kept(run, sky, folder, capsys):
+def test_outputs_that_exist_are_kept(run, sky, folder, refused):
     before = (run / "metrics.json").read_text()
-    refused(capsys, "run", CONFIG, "--catalog", sky, "--out", run, says=["exists", "--overwrite"])
+    refused("run", CONFIG, "--catalog", sky, "--out", run, says=["exists", "--overwrite"])
     assert (run / "metrics.json").read_text() == before
     (folder / "kept.fits").write_text("precious")
     for command in (["classify", run, sky], ["simulate"]):
-        refused(capsys, *command, "--out", folder / "kept.fits", says=["exists"])
+        refused(*command, "--out", folder / "kept.fits", says=["exists"])
     assert (folder / "kept.fits").read_text() == "precious"
     (folder / "mine").mkdir()
     (folder / "mine" / "thesis.tex").write_text("years")
     refused(
-        capsys,
         "run",
         CONFIG,
         "--catalog",
@@ -434,12 +401,12 @@ def test_outputs_that_exist_are_kept(run, sky, folder, capsys):
     assert (folder / "mine" / "thesis.tex").exists()
 
 
-def test_a_name_that_is_also_an_output_column(run, sky, folder, tmp_path, capsys):
+def test_a_name_that_is_also_an_output_column(run, sky, folder, tmp_path, refused):
     def change(table):
         table["p_XRB"] = 0.5
 
     path = damaged(sky, change, tmp_path)
-    refused(capsys, "classify", run, path, "--out", tmp_path / "o.fits", says=["p_XRB", "rename"])
+    refused("classify", run, path, "--out", tmp_path / "o.fits", says=["p_XRB", "rename"])
     assert not (tmp_path / "o.fits").exists()
 
 
@@ -453,51 +420,41 @@ def test_a_name_that_is_also_an_output_column(run, sky, folder, tmp_path, capsys
         ("AGN=1.2,Star=-0.2,XRB=0,CV=0", ["--prior"]),
     ],
 )
-def test_wrong_priors(prior, says, run, sky, tmp_path, capsys):
+def test_wrong_priors(prior, says, run, sky, tmp_path, refused):
     out = tmp_path / "o.fits"
-    refused(capsys, "classify", run, sky, "--out", out, "--prior", prior, says=says)
+    refused("classify", run, sky, "--out", out, "--prior", prior, says=says)
     assert not out.exists()
 
 
-def test_rows_that_say_nothing_useful(run, capsys):
-    refused(capsys, "classify", run, "--row", "flux_sofd=1", says=["flux_sofd", "flux_soft"])
-    refused(capsys, "classify", run, "--row", "flux_soft", says=["flux_soft"])
-    refused(capsys, "classify", run, "--row", "flux_soft=1", "flux_soft=2", says=["flux_soft"])
-    refused(capsys, "classify", run, says=["--row"])
+def test_rows_that_say_nothing_useful(run, refused):
+    refused("classify", run, "--row", "flux_sofd=1", says=["flux_sofd", "flux_soft"])
+    refused("classify", run, "--row", "flux_soft", says=["flux_soft"])
+    refused("classify", run, "--row", "flux_soft=1", "flux_soft=2", says=["flux_soft"])
+    refused("classify", run, says=["--row"])
 
 
-def test_models_that_cannot_be_trusted(run, sky, tmp_path, capsys):
+def test_models_that_cannot_be_trusted(run, sky, tmp_path, refused):
     import hashlib
     import shutil
 
-    refused(
-        capsys, "classify", tmp_path, sky, "--out", tmp_path / "o.fits", says=["no finished run"]
-    )
-    refused(
-        capsys, "classify", tmp_path / "no", sky, "--out", tmp_path / "o.fits", says=["not exist"]
-    )
+    refused("classify", tmp_path, sky, "--out", tmp_path / "o.fits", says=["no finished run"])
+    refused("classify", tmp_path / "no", sky, "--out", tmp_path / "o.fits", says=["not exist"])
     shutil.copytree(run, tmp_path / "copy")
     arrays = tmp_path / "copy" / "model" / "arrays.npz"
     arrays.write_bytes(arrays.read_bytes()[:-1] + b"x")
-    refused(
-        capsys, "classify", tmp_path / "copy", sky, "--out", tmp_path / "o.fits", says=["altered"]
-    )
+    refused("classify", tmp_path / "copy", sky, "--out", tmp_path / "o.fits", says=["altered"])
     model = tmp_path / "copy" / "model" / "model.json"
     record = json.loads(model.read_text()) | {"format": 99}
     model.write_text(json.dumps(record))
-    refused(
-        capsys, "classify", tmp_path / "copy", sky, "--out", tmp_path / "o.fits", says=["altered"]
-    )
+    refused("classify", tmp_path / "copy", sky, "--out", tmp_path / "o.fits", says=["altered"])
     (model.parent / "SHA256").write_text(hashlib.sha256(model.read_bytes()).hexdigest())
-    refused(
-        capsys, "classify", tmp_path / "copy", sky, "--out", tmp_path / "o.fits", says=["format 99"]
-    )
+    refused("classify", tmp_path / "copy", sky, "--out", tmp_path / "o.fits", says=["format 99"])
     assert not (tmp_path / "o.fits").exists()
 
 
 @pytest.mark.parametrize("n", [0, -5, 10**12])
-def test_simulations_of_impossible_size(n, tmp_path, capsys):
-    refused(capsys, "simulate", "--out", tmp_path / "s.fits", "-n", n)
+def test_simulations_of_impossible_size(n, tmp_path, refused):
+    refused("simulate", "--out", tmp_path / "s.fits", "-n", n)
     assert not list(tmp_path.iterdir())
 
 
@@ -516,30 +473,28 @@ def test_table_type(sky):
 
 
 @pytest.mark.parametrize("n", ["0", "-5", "1000000000000"])
-def test_a_sky_of_no_size_is_refused(capsys, tmp_path, n):
-    refused(
-        capsys, "simulate", "-n", n, "--out", tmp_path / "sky.csv", says=("from 1 to", f"found {n}")
-    )
+def test_a_sky_of_no_size_is_refused(refused, tmp_path, n):
+    refused("simulate", "-n", n, "--out", tmp_path / "sky.csv", says=("from 1 to", f"found {n}"))
     assert not list(tmp_path.iterdir())
 
 
-def test_a_catalogue_without_the_f1_class_is_refused(capsys, tmp_path, sky):
+def test_a_catalogue_without_the_f1_class_is_refused(refused, tmp_path, sky):
     table = read_catalog(sky)
     table[np.asarray(table["Class"]) != "XRB"].write(tmp_path / "no_xrb.fits")
     out = tmp_path / "run"
     arguments = ("run", CONFIG, "--catalog", tmp_path / "no_xrb.fits", "--out", out)
-    refused(capsys, *arguments, says=("class XRB has 0 labelled sources", "leave it out"))
+    refused(*arguments, says=("class XRB has 0 labelled sources", "leave it out"))
     assert not out.exists()
 
 
-def test_a_rule_for_two_classes_is_refused(capsys, tmp_path, sky):
+def test_a_rule_for_two_classes_is_refused(refused, tmp_path, sky):
     arguments = ("run", CONFIG, "--catalog", sky, "--out", tmp_path / "run")
-    refused(capsys, *arguments, "--set", "f1_class=[XRB, CV]", says=("f1_class: must be text",))
+    refused(*arguments, "--set", "f1_class=[XRB, CV]", says=("f1_class: must be text",))
 
 
-def test_an_interrupted_run_explains_nothing(capsys, tmp_path, sky, run):
+def test_an_interrupted_run_explains_nothing(refused, tmp_path, sky, run):
     """A run directory without its last part, as no command of ours leaves behind."""
     half = tmp_path / "half"
     (half / "model").mkdir(parents=True)
     (half / "config.yaml").write_bytes((run / "config.yaml").read_bytes())
-    refused(capsys, "explain", half, sky, "x", says=("is no finished run", "'xbayes run'"))
+    refused("explain", half, sky, "x", says=("is no finished run", "'xbayes run'"))

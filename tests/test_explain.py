@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from xbayes.catalog.read import read_catalog
-from xbayes.cli import main
 from xbayes.explain import explain_source
 from xbayes.report.track import ln_odds, state_of
 from xbayes.report.track_table import track_table
@@ -17,46 +16,31 @@ PRIOR = {"AGN": 0.1, "Star": 0.2, "XRB": 0.6, "CV": 0.1}
 NAME = "SIM 000007"
 
 
-def xbayes(capsys, *arguments):
-    """Exit code, standard output and error of a command in this process."""
-    with pytest.raises(SystemExit) as stop:
-        main([str(a) for a in arguments])
-    shown = capsys.readouterr()
-    return stop.value.code or 0, shown.out, shown.err
-
-
-def refused(capsys, *arguments, says=()):
-    code, _, err = xbayes(capsys, *arguments)
-    assert code == 2, err
-    assert "Traceback" not in err
-    for word in says:
-        assert word in err, err
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("explain")
 
 
 @pytest.fixture(scope="module")
-def sky(folder):
-    with pytest.raises(SystemExit):
-        main(["simulate", "--out", str(folder / "sky.fits"), "-n", "600", "--seed", "3"])
+def sky(exit_code, folder):
+    assert exit_code("simulate", "--out", folder / "sky.fits", "-n", 600, "--seed", 3) == 0
     return folder / "sky.fits"
 
 
 @pytest.fixture(scope="module")
-def run(folder, sky):
-    return fitted(CONFIG, folder / "run", "--catalog", str(sky))
+def fitted(exit_code):
+    def call(config, out, *options):
+        quick = ("validation.bootstrap=20", "validation.folds=2", "validation.inner_folds=2")
+        options = [*options, *(word for key in quick for word in ("--set", key))]
+        assert exit_code("run", config, "--out", out, *options) == 0
+        return out
+
+    return call
 
 
-def fitted(config, out, *options):
-    quick = ("validation.bootstrap=20", "validation.folds=2", "validation.inner_folds=2")
-    options = [*options, *(word for key in quick for word in ("--set", key))]
-    with pytest.raises(SystemExit) as stop:
-        main(["run", str(config), "--out", str(out), *options])
-    assert not stop.value.code
-    return out
+@pytest.fixture(scope="module")
+def run(fitted, folder, sky):
+    return fitted(CONFIG, folder / "run", "--catalog", sky)
 
 
 def check_sums(track):
@@ -68,10 +52,10 @@ def check_sums(track):
 
 
 @pytest.mark.parametrize("prior", [None, PRIOR])
-def test_terms_sum_to_the_posterior_that_classify_gives(prior, run, sky, folder, capsys):
+def test_terms_sum_to_the_posterior_that_classify_gives(prior, run, sky, folder, xbayes):
     option = ["--prior", ",".join(f"{c}={p}" for c, p in prior.items())] if prior else []
     out = folder / f"classified-{bool(prior)}.parquet"
-    assert xbayes(capsys, "classify", run, sky, "--out", out, *option)[0] == 0
+    assert xbayes("classify", run, sky, "--out", out, *option)[0] == 0
     classified, table = read_catalog(out), read_catalog(sky)
     for row in (0, 6, 400, 599):
         track = explain_source(run, table, str(table["name"][row]), prior)
@@ -82,7 +66,7 @@ def test_terms_sum_to_the_posterior_that_classify_gives(prior, run, sky, folder,
 
 
 @pytest.mark.slow
-def test_real_sources_sum_too(data_folder, tmp_path):
+def test_real_sources_sum_too(data_folder, fitted, tmp_path):
     run = fitted(CONFIG.with_name("chandra_sources.yaml"), tmp_path / "run")
     table = read_catalog(data_folder / "chandra_sources.csv", text=["name"])
     for row in (0, 700, 2000):
@@ -100,10 +84,10 @@ def test_missing_values_have_a_say_and_no_place(run, sky):
     assert ((track.below[seen] >= 0) & (track.below[seen] <= 1)).all()
 
 
-def test_figure_and_table_are_written_and_the_ledger_printed(run, sky, folder, capsys):
+def test_figure_and_table_are_written_and_the_ledger_printed(run, sky, folder, xbayes, refused):
     outs = [folder / f"track.{ending}" for ending in ("png", "pdf", "svg", "csv", "fits")]
     options = [word for out in outs for word in ("--out", out)]
-    code, shown, err = xbayes(capsys, "explain", run, sky, NAME, *options)
+    code, shown, err = xbayes("explain", run, sky, NAME, *options)
     assert code == 0, err
     for word in (NAME, "posterior", "alternative", "outlier_p", "spectrum", "total", "below"):
         assert word in shown
@@ -116,40 +100,40 @@ def test_figure_and_table_are_written_and_the_ledger_printed(run, sky, folder, c
         assert all(
             f"{part}_{c}" in table.colnames for part in ("ln_odds", "below") for c in CLASSES
         )
-    refused(capsys, "explain", run, sky, NAME, *options, says=["exists", "--overwrite"])
-    assert xbayes(capsys, "explain", run, sky, NAME, *options, "--overwrite")[0] == 0
+    refused("explain", run, sky, NAME, *options, says=["exists", "--overwrite"])
+    assert xbayes("explain", run, sky, NAME, *options, "--overwrite")[0] == 0
 
 
-def test_ids_may_be_numbers(run, sky, folder, capsys):
+def test_ids_may_be_numbers(run, sky, folder, xbayes, refused):
     table = read_catalog(sky)
     table["name"] = np.arange(600)
     table.write(folder / "numbers.fits")
-    code, shown, err = xbayes(capsys, "explain", run, folder / "numbers.fits", "7")
+    code, shown, err = xbayes("explain", run, folder / "numbers.fits", "7")
     assert code == 0, err
     assert shown.startswith("7: ") and "--out" in err
-    refused(capsys, "explain", run, folder / "numbers.fits", "seven", says=["'seven'"])
+    refused("explain", run, folder / "numbers.fits", "seven", says=["'seven'"])
 
 
-def test_names_that_are_not_there_or_twice(run, sky, folder, capsys):
-    refused(capsys, "explain", run, sky, "SIM-000007", says=["SIM-000007", "nearest", NAME])
+def test_names_that_are_not_there_or_twice(run, sky, folder, refused):
+    refused("explain", run, sky, "SIM-000007", says=["SIM-000007", "nearest", NAME])
     table = read_catalog(sky)
     table["name"][11] = NAME
     table.write(folder / "twice.ecsv", format="ascii.ecsv")
     first = int(np.flatnonzero(np.asarray(table["name"]) == NAME)[0]) + 1
     says = [NAME, f"rows {first}, 12"]
-    refused(capsys, "explain", run, folder / "twice.ecsv", NAME, says=says)
+    refused("explain", run, folder / "twice.ecsv", NAME, says=says)
 
 
-def test_inputs_that_cannot_be_used(run, sky, folder, tmp_path, capsys):
-    refused(capsys, "explain", tmp_path, sky, NAME, says=["no finished run"])
-    refused(capsys, "explain", tmp_path / "no", sky, NAME, says=["not exist"])
+def test_inputs_that_cannot_be_used(run, sky, folder, tmp_path, refused):
+    refused("explain", tmp_path, sky, NAME, says=["no finished run"])
+    refused("explain", tmp_path / "no", sky, NAME, says=["not exist"])
     (tmp_path / "model").mkdir()
-    refused(capsys, "explain", tmp_path, sky, NAME, says=["no finished run", "model.json"])
+    refused("explain", tmp_path, sky, NAME, says=["no finished run", "model.json"])
     wrong = tmp_path / "t.jpg"
-    refused(capsys, "explain", run, sky, NAME, "--out", wrong, says=[".jpg", ".pdf", ".csv"])
+    refused("explain", run, sky, NAME, "--out", wrong, says=[".jpg", ".pdf", ".csv"])
     table = read_catalog(sky)
     table.remove_column("g_mag")
     table.write(tmp_path / "lacks.fits")
-    refused(capsys, "explain", run, tmp_path / "lacks.fits", NAME, says=["g_mag"])
-    refused(capsys, "explain", run, sky, NAME, "--prior", "AGN=2", says=["Star"])
+    refused("explain", run, tmp_path / "lacks.fits", NAME, says=["g_mag"])
+    refused("explain", run, sky, NAME, "--prior", "AGN=2", says=["Star"])
     assert not list(tmp_path.glob("t.*"))

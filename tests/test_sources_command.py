@@ -8,37 +8,25 @@ from astropy.table import Table
 
 from xbayes.catalog.read import read_catalog
 from xbayes.catalog.write import write_catalog
-from xbayes.cli import main
 from xbayes.report.source_table import AMBIGUOUS, UNIQUE
 
 CONFIG = Path(__file__).parents[1] / "experiments/detections_to_sources/config.yaml"
 CLASSES = ("AGN", "Star", "XRB", "CV")
 
 
-def xbayes(capsys, *arguments):
-    """Exit code and standard error of a command in this process."""
-    with pytest.raises(SystemExit) as stop:
-        main([str(a) for a in arguments])
-    return stop.value.code or 0, capsys.readouterr().err
+@pytest.fixture
+def refused(refused):
+    """The same for `xbayes sources`, which leaves no table behind."""
 
+    def call(out, *arguments, says=()):
+        refused("sources", *arguments, "--out", out, says=says)
+        assert not out.exists()
 
-def done(capsys, *arguments):
-    code, err = xbayes(capsys, *arguments)
-    assert code == 0, err
-    return err
-
-
-def refused(capsys, out, *arguments, says=()):
-    code, err = xbayes(capsys, "sources", *arguments, "--out", out)
-    assert code == 2, err
-    assert "Traceback" not in err
-    for word in says:
-        assert word in err
-    assert not out.exists()
+    return call
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(exit_code, tmp_path_factory):
     """Detections, a run trained on them, and other detections classified by it."""
     folder = tmp_path_factory.mktemp("detections")
     commands = [
@@ -49,15 +37,13 @@ def folder(tmp_path_factory):
         both = ["--out", folder / "sky.fits", "--detections", folder / f"{name}.parquet"]
         commands.insert(0, ["simulate", "-n", 1500, "--seed", seed, "--overwrite", *both])
     for command in commands:
-        with pytest.raises(SystemExit) as stop:
-            main([str(a) for a in command])
-        assert not stop.value.code
+        assert exit_code(*command) == 0
     return folder
 
 
-def test_detections_to_sources(folder, tmp_path, capsys):
+def test_detections_to_sources(folder, tmp_path, done):
     arguments = ("sources", folder / "classified.fits", "--by", "name", "--run", folder / "run")
-    err = done(capsys, *arguments, "--out", tmp_path / "sources.fits")
+    err = done(*arguments, "--out", tmp_path / "sources.fits")
     assert "held out in the run" in err
     table = read_catalog(tmp_path / "sources.fits")
     assert len(table) == 1500
@@ -77,15 +63,15 @@ def test_detections_to_sources(folder, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("ending", ["fits", "vot", "ecsv", "csv", "parquet"])
-def test_formats_tell_the_prior_or_the_run_does(folder, tmp_path, ending, capsys):
+def test_formats_tell_the_prior_or_the_run_does(folder, tmp_path, ending, done):
     """Under another prior too, which CSV cannot tell."""
     prior = "AGN=0.25,Star=0.25,XRB=0.25,CV=0.25"
     given = tmp_path / f"given.{ending}"
-    done(capsys, "classify", folder / "run", folder / "new.parquet", "--out", given,
+    done("classify", folder / "run", folder / "new.parquet", "--out", given,
          "--prior", prior)  # fmt: skip
     told = ["--run", folder / "run", "--prior", prior] if ending == "csv" else []
     out = tmp_path / f"out.{ending}"
-    done(capsys, "sources", given, "--by", "name", "--rho", 0, "--out", out, *told)
+    done("sources", given, "--by", "name", "--rho", 0, "--out", out, *told)
     detections, table = read_catalog(given), read_catalog(out)
     mine = np.asarray(detections["name"]) == table["name"][3]
     odds = [np.prod(np.asarray(detections[f"p_{c}"])[mine] / 0.25) for c in CLASSES]
@@ -93,64 +79,64 @@ def test_formats_tell_the_prior_or_the_run_does(folder, tmp_path, ending, capsys
         assert table[f"combined_{label}"][3] == pytest.approx(odd / sum(odds), rel=1e-6)
 
 
-def test_held_out_predictions_of_the_run_itself(folder, tmp_path, capsys):
+def test_held_out_predictions_of_the_run_itself(folder, tmp_path, done):
     predictions = folder / "run" / "predictions.parquet"
-    err = done(capsys, "sources", predictions, "--by", "name", "--out", tmp_path / "s.csv")
+    err = done("sources", predictions, "--by", "name", "--out", tmp_path / "s.csv")
     assert "labelled sources of the catalogue" in err
 
 
-def test_without_labels_the_default_is_told(folder, tmp_path, capsys):
+def test_without_labels_the_default_is_told(folder, tmp_path, done):
     arguments = ("sources", folder / "classified.fits", "--by", "name")
-    err = done(capsys, *arguments, "--out", tmp_path / "s.csv")
+    err = done(*arguments, "--out", tmp_path / "s.csv")
     assert "rho = 1, the default" in err
     assert "--rho NUMBER" in err
 
 
-def grouped(folder, tmp_path, capsys):
+def grouped(folder, tmp_path, done):
     """A run whose groups, as in shared catalogues, are made of neighbours with one label."""
     table = Table(read_catalog(folder / "train.parquet"))
     label = np.asarray(table["Class"])
     table["group_id"] = np.cumsum(np.append(True, label[1:] != label[:-1]))
     write_catalog(table, tmp_path / "grouped.parquet")
     run = tmp_path / "run"
-    done(capsys, "run", CONFIG, "--catalog", tmp_path / "grouped.parquet", "--out", run,
+    done("run", CONFIG, "--catalog", tmp_path / "grouped.parquet", "--out", run,
          "--set", "catalog.group=group_id")  # fmt: skip
     out = tmp_path / "classified"
     for ending in (".fits", ".csv"):
         new = out.with_suffix(ending)
-        done(capsys, "classify", run, tmp_path / "grouped.parquet", "--out", new)
+        done("classify", run, tmp_path / "grouped.parquet", "--out", new)
     return run, out
 
 
-def test_pooling_by_groups_made_from_labels_is_refused(folder, tmp_path, capsys):
-    run, classified = grouped(folder, tmp_path, capsys)
+def test_pooling_by_groups_made_from_labels_is_refused(folder, tmp_path, done, refused):
+    run, classified = grouped(folder, tmp_path, done)
     out = tmp_path / "s.fits"
     fits, csv = classified.with_suffix(".fits"), classified.with_suffix(".csv")
     says = ["may be made from labels", "catalog.group"]
     for column in ("group_id", "Class"):
-        refused(capsys, out, fits, "--by", column, says=says)
-        refused(capsys, out, fits, "--by", column, "--run", run, "--rho", "0.5", says=says)
-        refused(capsys, out, csv, "--by", column, "--run", run, says=says)
-    done(capsys, "sources", fits, "--by", "name", "--run", run, "--out", out)
+        refused(out, fits, "--by", column, says=says)
+        refused(out, fits, "--by", column, "--run", run, "--rho", "0.5", says=says)
+        refused(out, csv, "--by", column, "--run", run, says=says)
+    done("sources", fits, "--by", "name", "--run", run, "--out", out)
     plain = read_catalog(folder / "train.parquet")
     assert len(read_catalog(out)) == len(np.unique(plain["name"]))
 
 
-def test_wrong_use(folder, tmp_path, capsys):
+def test_wrong_use(folder, tmp_path, xbayes, done, refused):
     out, catalog = tmp_path / "s.fits", folder / "classified.fits"
     by = ("--by", "name")
     for rho in ("-0.1", "1.5", "nan", "much"):
-        refused(capsys, out, catalog, *by, f"--rho={rho}", says=["--rho", rho])
-    refused(capsys, out, catalog, "--by", "nmae", says=["did you mean 'name'"])
-    refused(capsys, out, catalog, *by, "--prior", "AGN=1", says=["Star"])
-    refused(capsys, out, catalog, *by, "--run", tmp_path / "no", says=["not exist"])
-    refused(capsys, out, folder / "new.parquet", *by, says=["does not say its classes"])
-    refused(capsys, out, folder / "new.parquet", *by, "--run", folder / "run", says=["lacks p_AGN"])
-    refused(capsys, tmp_path / "s.txt", catalog, *by, says=[".txt"])
+        refused(out, catalog, *by, f"--rho={rho}", says=["--rho", rho])
+    refused(out, catalog, "--by", "nmae", says=["did you mean 'name'"])
+    refused(out, catalog, *by, "--prior", "AGN=1", says=["Star"])
+    refused(out, catalog, *by, "--run", tmp_path / "no", says=["not exist"])
+    refused(out, folder / "new.parquet", *by, says=["does not say its classes"])
+    refused(out, folder / "new.parquet", *by, "--run", folder / "run", says=["lacks p_AGN"])
+    refused(tmp_path / "s.txt", catalog, *by, says=[".txt"])
     kept = tmp_path / "kept.csv"
     kept.write_text("precious")
-    code, err = xbayes(capsys, "sources", catalog, *by, "--out", kept)
+    code, _, err = xbayes("sources", catalog, *by, "--out", kept)
     assert (code, kept.read_text()) == (2, "precious")
     assert "--overwrite" in err
-    done(capsys, "sources", catalog, *by, "--out", kept, "--overwrite")
+    done("sources", catalog, *by, "--out", kept, "--overwrite")
     assert not list(tmp_path.glob(".xbayes*"))

@@ -13,7 +13,6 @@ import xbayes.stream as stream
 from xbayes.catalog.read import open_chunks, read_catalog, table_chunks
 from xbayes.catalog.simulate import simulate_catalog
 from xbayes.catalog.write import catalog_writer, write_catalog
-from xbayes.cli import main
 from xbayes.config_file import load_config
 from xbayes.report.model_store import save_model
 from xbayes.run import fit_classifier, load_training
@@ -102,7 +101,7 @@ def test_the_test_above_sees_a_block_rule_by_chunk(run, sky, tmp_path, monkeypat
         test_chunks_are_the_whole(run, sky, tmp_path)
 
 
-def test_any_format_to_any_format(run, sky, tmp_path, monkeypatch):
+def test_any_format_to_any_format(run, sky, tmp_path, done, monkeypatch):
     monkeypatch.setattr(stream, "CHUNK", SIZE)
     write_catalog(sky, tmp_path / "sky.fits")
     for source, ending in (
@@ -113,35 +112,10 @@ def test_any_format_to_any_format(run, sky, tmp_path, monkeypatch):
         if not (tmp_path / source).exists():
             write_catalog(sky, tmp_path / source)
         out = tmp_path / f"{source}.{ending}"
-        command = ["classify", run, tmp_path / source, "--out", out]
-        with pytest.raises(SystemExit) as stop:
-            main([str(word) for word in command])
-        assert not stop.value.code
+        done("classify", run, tmp_path / source, "--out", out)
         got = read_catalog(out)
         assert got["name"].tolist() == sky["name"].tolist()
         assert got["count"].tolist() == sky["count"].tolist()
-
-
-def refused(run, sky, tmp_path, capsys, says):
-    write_catalog(sky, tmp_path / "bad.parquet", overwrite=True)
-    with pytest.raises(SystemExit) as stop:
-        main(
-            [
-                str(w)
-                for w in (
-                    "classify",
-                    run,
-                    tmp_path / "bad.parquet",
-                    "--out",
-                    tmp_path / "o.parquet",
-                )
-            ]
-        )
-    assert stop.value.code == 2
-    message = capsys.readouterr().err
-    for word in says:
-        assert word in message
-    assert [path.name for path in tmp_path.iterdir()] == ["bad.parquet"]
 
 
 def set_cell(column, row, value):
@@ -165,10 +139,13 @@ def set_cell(column, row, value):
     ],
     ids=["repeated", "nameless", "coordinate", "column", "text"],
 )
-def test_what_is_wrong_far_into_the_file(change, says, run, sky, tmp_path, capsys, monkeypatch):
+def test_what_is_wrong_far_into_the_file(change, says, run, sky, tmp_path, refused, monkeypatch):
     monkeypatch.setattr(stream, "CHUNK", SIZE)
     change(sky)
-    refused(run, sky, tmp_path, capsys, says)
+    path = tmp_path / "bad.parquet"
+    write_catalog(sky, path)
+    refused("classify", run, path, "--out", tmp_path / "o.parquet", says=says)
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_ids_of_one_hash_are_not_repeated(run, sky, monkeypatch):

@@ -4,7 +4,7 @@ import signal
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -22,9 +22,24 @@ app = typer.Typer(
 )
 
 EXPERIMENTS, CATALOGUES = "Experiments", "Catalogues"
+Config = Annotated[Path, typer.Argument(help="The experiment, a YAML file.")]
+Catalog = Annotated[Path | None, typer.Option(help="Catalogue, instead of catalog.file.")]
+Run = Annotated[Path, typer.Argument(help="Run directory of a fitted experiment.")]
+Table = Annotated[Path, typer.Option(help="Table to write: .fits .vot .xml .ecsv .csv .parquet.")]
+Outputs = Annotated[
+    list[Path] | None,
+    typer.Option(
+        help="Figure (.png .pdf .svg) or table (.fits .vot .ecsv .csv .parquet) to write; "
+        "may be given more than once."
+    ),
+]
+Prior = Annotated[
+    str | None,
+    typer.Option(help="Class proportions expected in this catalogue: AGN=0.66,Star=0.25,..."),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")]
 Settings = Annotated[
-    Optional[list[str]],  # noqa: UP045  typer reads this form
+    list[str] | None,
     typer.Option(
         "--set",
         help="Change a key of the config: --set model.weights=property.",
@@ -50,12 +65,10 @@ def demo(
 
 @app.command(rich_help_panel=EXPERIMENTS)
 def run(
-    config: Annotated[Path, typer.Argument(help="The experiment, a YAML file.")],
-    catalog: Annotated[
-        Path | None, typer.Option(help="Catalogue, instead of catalog.file.")
-    ] = None,
+    config: Config,
+    catalog: Catalog = None,
     out: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(help="Run directory to make; runs/NAME-TIME if not given."),
     ] = None,
     set_: Settings = None,
@@ -72,18 +85,9 @@ def run(
 
 @app.command("select-k", rich_help_panel=EXPERIMENTS)
 def select_k(
-    config: Annotated[Path, typer.Argument(help="Config of the experiment (YAML).")],
-    catalog: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(help="Catalogue to read instead of the one the config names."),
-    ] = None,
-    out: Annotated[
-        Optional[list[Path]],  # noqa: UP045
-        typer.Option(
-            help="Figure (.png .pdf .svg) or table (.fits .vot .ecsv .csv .parquet) to write; "
-            "may be given more than once."
-        ),
-    ] = None,
+    config: Config,
+    catalog: Catalog = None,
+    out: Outputs = None,
     largest: Annotated[int, typer.Option(help="Most clusters to try; the least is 2.")] = 20,
     runs: Annotated[int, typer.Option(help="EM runs for each number, from random starts.")] = 10,
     set_: Settings = None,
@@ -100,27 +104,24 @@ def select_k(
 
 @app.command(rich_help_panel=CATALOGUES)
 def classify(
-    run: Annotated[Path, typer.Argument(help="Run directory of a fitted experiment.")],
+    run: Run,
     catalog: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Argument(
             help="Catalogue to classify (or the rest of --row's key=value).", metavar="[CATALOG]"
         ),
     ] = None,
     out: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(help="Table to write: .fits .vot .xml .ecsv .csv .parquet."),
     ] = None,
     row: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option(
             help="One source by hand: --row ra=83.6 dec=22.0 flux=1e-12 ...", metavar="KEY=VALUE"
         ),
     ] = None,
-    prior: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(help="Class proportions expected in this catalogue: AGN=0.66,Star=0.25,..."),
-    ] = None,
+    prior: Prior = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Apply a fitted run to a catalogue, or to one source.
@@ -145,9 +146,9 @@ def sources(
     by: Annotated[
         str, typer.Option(help="Column that names the source of each detection.", metavar="COLUMN")
     ],
-    out: Annotated[Path, typer.Option(help="Table to write: .fits .vot .xml .ecsv .csv .parquet.")],
+    out: Table,
     run: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(help="Run that classified it: for labels, and for CSV files."),
     ] = None,
     rho: Annotated[
@@ -158,7 +159,7 @@ def sources(
         ),
     ] = "auto",
     prior: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(help="Class proportions it was classified under, where the file is CSV."),
     ] = None,
     overwrite: Overwrite = False,
@@ -178,20 +179,11 @@ def sources(
 
 @app.command(rich_help_panel=CATALOGUES)
 def explain(
-    run: Annotated[Path, typer.Argument(help="Run directory of a fitted experiment.")],
+    run: Run,
     catalog: Annotated[Path, typer.Argument(help="Catalogue that holds the source.")],
     name: Annotated[str, typer.Argument(help="Its id, as in the id column of the catalogue.")],
-    out: Annotated[
-        Optional[list[Path]],  # noqa: UP045
-        typer.Option(
-            help="Figure (.png .pdf .svg) or table (.fits .vot .ecsv .csv .parquet) to write; "
-            "may be given more than once."
-        ),
-    ] = None,
-    prior: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(help="Class proportions expected in this catalogue: AGN=0.66,Star=0.25,..."),
-    ] = None,
+    out: Outputs = None,
+    prior: Prior = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Why one source got its class: what each property adds, as a table and a figure.
@@ -208,18 +200,18 @@ def explain(
 
 @app.command(rich_help_panel=CATALOGUES)
 def simulate(
-    out: Annotated[Path, typer.Option(help="Table to write: .fits .vot .xml .ecsv .csv .parquet.")],
+    out: Table,
     n: Annotated[
-        Optional[int],  # noqa: UP045
+        int | None,
         typer.Option("-n", help="Number of sources; 3000 without --preset."),
     ] = None,
     preset: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(help="The class counts of a published sample: 4xmm, 2sxps or csc."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the random numbers.")] = 1,
     detections: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(help="Second table: the detections of the sources."),
     ] = None,
     overwrite: Overwrite = False,

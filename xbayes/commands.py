@@ -5,6 +5,7 @@ import sys
 from importlib.resources import as_file, files
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table as RichTable
 
@@ -163,11 +164,12 @@ def select_k(
     outs = _checked_outputs(outs, FIGURE_ENDINGS, overwrite)
     loaded = load_config(config, settings)
     use_precision(loaded)
-    found, table = select_components(loaded, catalog or catalog_path(loaded), largest, runs)
+    found, table = select_components(loaded, catalog or catalog_path(loaded), largest, runs, _warn)
     shown = RichTable("K", "BIC", "spread", "gradient", "silhouette")
+    forms = {"bic": ",.0f", "bic_sd": ",.0f", "bic_gradient": ",.0f", "silhouette": ".3f"}
     for line in table:
-        texts = (f"{line['bic']:,.0f}", f"{line['bic_sd']:,.0f}", f"{line['bic_gradient']:,.0f}")
-        shown.add_row(str(line["n_components"]), *texts, f"{line['silhouette']:.3f}")
+        texts = ["" if np.ma.is_masked(line[c]) else f"{line[c]:{forms[c]}}" for c in forms]
+        shown.add_row(str(line["n_components"]), *texts)
     console = Console(highlight=False)
     console.print(shown)
     console.print(reason(found))

@@ -1,5 +1,6 @@
 """How many clusters a catalogue asks for: BIC of several runs, its gradient, the silhouette."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -8,6 +9,7 @@ import numpy as np
 from astropy.table import Table
 
 from xbayes.config import Config
+from xbayes.infer.check_clusters import refuse_rows
 from xbayes.infer.fit_clusters import REGULARISER, fit_clusters, standardise
 from xbayes.infer.fit_published_clusters import REGULARISER as PUBLISHED_REGULARISER
 from xbayes.infer.fit_published_clusters import published_rows
@@ -21,21 +23,30 @@ SILHOUETTE_ROWS = 2000
 
 
 def select_components(
-    config: Config, path: Path, largest: int, n_runs: int
+    config: Config,
+    path: Path,
+    largest: int,
+    n_runs: int,
+    tell: Callable[[str], None] = lambda warning: None,
 ) -> tuple[Criterion, Table]:
     """BIC for 2 to `largest` clusters of all rows of a catalogue, and a table of it.
 
-    The rows are scaled as the config's model scales them. Raises `InputError`.
+    The rows are scaled as the config's model scales them; `tell` gets the warnings of the
+    catalogue. Raises `InputError`.
     """
     if largest < 3:
         raise InputError(f"the largest number of clusters must be at least 3; found {largest}")
     if n_runs < 1:
         raise InputError(f"the number of runs must be at least 1; found {n_runs}")
     training = load_training(config, path)
+    for warning in training.warnings:
+        tell(warning)
     features = training.features
     everything = np.ones(len(features.value), bool)
     observed = np.asarray(features.observed)
-    if config.model.density == "published_clusters":
+    published = config.model.density == "published_clusters"
+    refuse_rows(features, everything, list(training.config.features), 1, published)
+    if published:
         rescale = tuple(feature.rescale for feature in training.config.features.values())
         rows = jnp.asarray(published_rows(features, everything, rescale)[1])
         x = Measured(rows, None if observed.all() else jnp.asarray(observed))
@@ -62,12 +73,13 @@ def reason(found: Criterion) -> str:
 
 def _table(found: Criterion, x: Measured, weight, least_variance: float) -> Table:
     mean = found.bic.mean(1)
+    silhouette = [_silhouette(x, weight, int(k), least_variance) for k in found.n_components]
     columns = {
         "n_components": found.n_components,
         "bic": mean,
         "bic_sd": found.bic.std(1),
-        "bic_gradient": np.concatenate([[np.nan], np.diff(mean)]),
-        "silhouette": [_silhouette(x, weight, int(k), least_variance) for k in found.n_components],
+        "bic_gradient": np.ma.masked_invalid([np.nan, *np.diff(mean)]),
+        "silhouette": np.ma.masked_invalid(silhouette),  # none where all rows are in one cluster
     }
     return Table(columns)
 

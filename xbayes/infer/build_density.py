@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from xbayes.config import Config, FeatureConfig
+from xbayes.config import Config
 from xbayes.features.build import properties_of, scale_bounds
+from xbayes.infer.check_clusters import refusing
 from xbayes.infer.fit_clusters import ClusterOptions, cluster_density
 from xbayes.infer.fit_published_clusters import published_cluster_density
 from xbayes.models.base import Density
@@ -51,14 +52,18 @@ def params_of(config: Config) -> list[type]:
 
 
 def _density(config: Config, kind: str, members: tuple[int, ...]) -> Density:
-    features = [list(config.features.values())[f] for f in members]
+    names = [list(config.features)[f] for f in members]
+    features = [config.features[name] for name in names]
     classes, model = list(config.taxonomy.classes), config.model
     missing_weight = 1.0 if model.missing_weight == "auto" else model.missing_weight
     evidence = np.array([feature.missing == "evidence" for feature in features])
     if kind == "clusters":
-        return cluster_density(evidence, len(classes), _options(config))
+        options = _options(config)
+        density = cluster_density(evidence, len(classes), options)
+        least = 1 if options.components == "auto" else options.components
+        return refusing(density, names, least)
     if kind == "published_clusters":
-        return _published_clusters(config, features)
+        return _published_clusters(config, names)
     if kind == "published":
         cosine = np.array([[c in feature.cosine_for for c in classes] for feature in features])
         return published_density(evidence, cosine, missing_weight)
@@ -71,13 +76,14 @@ def _options(config: Config) -> ClusterOptions:
     return ClusterOptions(**{name: getattr(given, name) for name in ClusterOptions._fields})
 
 
-def _published_clusters(config: Config, features: list[FeatureConfig]) -> Density:
+def _published_clusters(config: Config, names: list[str]) -> Density:
     given = config.model.clusters
     components = 6 if given.components == "auto" else given.components
-    return published_cluster_density(
-        tuple(feature.rescale for feature in features),
+    density = published_cluster_density(
+        tuple(config.features[name].rescale for name in names),
         len(config.taxonomy.classes),
         components,
         given.starts,
         given.fit_on == "everything",
     )
+    return refusing(density, names, components, fills_gaps=True)

@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Float
 
 from xbayes.infer.em import fit_em, random_starts
 from xbayes.infer.gradient import log_loss_of_scores, minimise
+from xbayes.infer.members import count_members
 from xbayes.infer.select_k import mean_log_lik
 from xbayes.models.base import Density
 from xbayes.models.cluster_label import (
@@ -82,16 +83,9 @@ def cluster_density(evidence: np.ndarray, n_classes: int, options: ClusterOption
 
     `evidence` says of which properties it tells the class that nothing was found.
     """
-
-    def count(grid, features, class_index, fold, n_folds):
-        """Which rows each fold gives each class: sets of rows add and subtract as counts do."""
-        del grid, features
-        mine = (fold[None] == jnp.arange(n_folds)[:, None]) & (class_index >= 0)
-        return mine[..., None] * jax.nn.one_hot(class_index, n_classes)
-
     return Density(
         lay_grid=partial(_lay_grid, options=options),
-        count=count,
+        count=count_members(n_classes),
         fit=jax.jit(partial(_fit, evidence=tuple(evidence.tolist()), options=options)),
         log_lik=jax.jit(_log_lik),
         share_below=jax.jit(lambda params, f: share_below(params, measured_rows(f))),

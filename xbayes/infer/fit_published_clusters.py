@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from xbayes.infer.em import fit_em, random_starts
+from xbayes.infer.members import count_members
 from xbayes.models.base import Density
 from xbayes.models.cluster_label import whitening
 from xbayes.models.gaussian_mixture import gaussian_mixture
@@ -41,11 +42,6 @@ def published_cluster_density(
 ) -> Density:
     """The recipe; `everything`: scaler and clusters see the test rows too, as the authors did."""
 
-    def count(grid, features, class_index, fold, n_folds):
-        del grid, features
-        mine = (fold[None] == jnp.arange(n_folds)[:, None]) & (class_index >= 0)
-        return mine[..., None] * jax.nn.one_hot(class_index, n_classes)
-
     def lay_grid(features, training):
         rows = np.ones_like(training) if everything else training
         return _lay_grid(features, rows, rescale, n_classes, components, starts)
@@ -55,7 +51,7 @@ def published_cluster_density(
 
     return Density(
         lay_grid,
-        count,
+        count_members(n_classes),
         jax.jit(_fit),
         jax.jit(partial(apply, log_terms)),
         jax.jit(partial(apply, share_below)),

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from xbayes.infer.gradient import NEAR_TOL, fit_design, log_loss_of_scores
 from xbayes.models.base import ScoreModel
+from xbayes.types import InputError
 
 STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 
@@ -35,6 +36,7 @@ def select_strength(
     """Fit without each fold in turn, at every strength, and score that fold.
 
     `nested[j]` holds log-likelihoods whose densities never saw fold j, so neither did the weights.
+    Raises `InputError` where no strength gives a finite loss.
     """
     start = jax.jit(model.init)(key, nested[0])._replace(log_prior=log_prior)
     labelled = np.asarray((class_index >= 0) & (fold >= 0))
@@ -52,6 +54,11 @@ def select_strength(
         loss = loss + np.asarray(own[0])
         scores.append(own[1])
     loss = loss / max(labelled.sum(), 1)
+    if np.isnan(loss).all():
+        raise InputError(
+            "the likelihoods of held-out sources are not finite; a feature may have values of very "
+            "different size: scale it (scale: log10) or leave it out"
+        )
     best = int(np.nanargmin(loss))
     # A row has a score of its own fold, and zero of the others.
     return Selection(strengths[best], loss, sum(scores[1:], scores[0])[best])

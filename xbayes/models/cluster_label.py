@@ -28,6 +28,7 @@ from xbayes.models.measured import Measured
 from xbayes.models.small_matrices import cholesky, inverse_lower, solve_lower
 
 HALF_LOG_2PI = 0.5 * float(np.log(2 * np.pi))
+FAR = 1e6  # standard deviations; further out all densities are 0, and 0 / 0 no posterior
 SHARE = 0.5  # pseudo-sources of every class in every cluster (Jeffreys)
 ROUNDS = 10  # of EM where values are missing or inexact
 HOLES_ROWS = 128  # rows with holes worked on at once: each has matrices of its own
@@ -172,7 +173,7 @@ def _standardised(params: ClusterParams, rows: Measured):
     """Values, which there are, and error variances, in the coordinates of means and covariances."""
     value = jnp.asarray(rows.value)
     observed = jnp.ones(value.shape, bool) if rows.observed is None else jnp.asarray(rows.observed)
-    x = jnp.where(observed, (value - params.shift) / params.scale, 0.0)
+    x = jnp.where(observed, (value - params.shift) / params.scale, 0.0).clip(-FAR, FAR)
     variance = jnp.zeros_like(x) if rows.noise is None else rows.noise / params.scale**2
     return x, observed, jnp.where(observed, variance, 0.0)
 

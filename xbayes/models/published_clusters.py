@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float
 from xbayes.models.cluster_label import whitening
 
 MIDDLE = 0.5
+FAR = 1e6  # ranges of the training rows; the squares of distances further out may overflow
 SINGULAR = 1e-10  # of its variance: what rounding leaves of a property that others determine
 NOUGHT = -36.0  # log of the smallest probability: the published zero, to double precision
 
@@ -34,9 +35,9 @@ class PublishedClusterParams(NamedTuple):
 
 
 def scaled(log_offset, shift, scale, value: Float[Array, "N F"]) -> Float[Array, "N F"]:
-    """(log(x + offset) or x, less the shift) over the scale."""
+    """(log(x + offset) or x, less the shift) over the scale; FAR at most, either way."""
     logged = jnp.log(jnp.maximum(value + log_offset, 1e-300))
-    return (jnp.where(log_offset > 0, logged, value) - shift) / scale
+    return jnp.clip((jnp.where(log_offset > 0, logged, value) - shift) / scale, -FAR, FAR)
 
 
 def scaled_rows(params: PublishedClusterParams, value, observed) -> Float[Array, "N F"]:
