@@ -5,6 +5,7 @@ import resource
 import tempfile
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -17,7 +18,7 @@ from sklearn.mixture import GaussianMixture as Theirs
 from threadpoolctl import threadpool_limits
 
 from xbayes.estimators import GaussianMixture
-from xbayes.infer.em import em_step, fit_chunks
+from xbayes.infer.em import SIDE_BY_SIDE, em_step, fit_chunks
 from xbayes.models.gaussian_mixture import gaussian_mixture
 
 K, F = 6, 12
@@ -85,7 +86,7 @@ def one_iteration(n_rows: int) -> None:
                 covariance=jnp.asarray(state[2], dtype),
             )
             x_jax, ones = jnp.asarray(x), jnp.ones(n_rows, dtype)
-            step = jax.jit(lambda p, x, w, model=model: em_step(model, p, x, w))
+            step = jax.jit(partial(em_step, model), compiler_options=SIDE_BY_SIDE)  # as fit_em does
             new, found = step(params, x_jax, ones)
             t_theirs = their_seconds(their_step, 3)
             t_ours = seconds(lambda: jax.block_until_ready(step(params, x_jax, ones)), 5)  # noqa: B023
@@ -127,7 +128,7 @@ def from_parquet(n_rows: int, n_steps: int) -> None:
         model, ones = gaussian_mixture(K), np.ones(CHUNK, np.float32)
 
         def make_chunks():
-            with pq.ParquetFile(path) as file:
+            with pq.ParquetFile(path, pre_buffer=False) as file:  # or all of it is kept
                 for batch in file.iter_batches(CHUNK):
                     x = np.stack([column.to_numpy() for column in batch.columns], axis=1)
                     yield x, ones[: len(x)]
@@ -150,7 +151,7 @@ def write(path: Path, n_rows: int) -> None:
     """The sky in row groups, a chunk at a time."""
     names = [f"p{f}" for f in range(F)]
     schema = pa.schema([(name, pa.float32()) for name in names])
-    with pq.ParquetWriter(path, schema, compression="none") as file:
+    with pq.ParquetWriter(path, schema, compression="none", use_dictionary=False) as file:
         for seed, first in enumerate(range(0, n_rows, CHUNK)):
             rows = sky(min(CHUNK, n_rows - first), F, seed).astype(np.float32)
             file.write_table(pa.table(dict(zip(names, rows.T, strict=True)), schema=schema))

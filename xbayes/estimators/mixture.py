@@ -31,7 +31,7 @@ STARTS = {
     "random": random_centres,
     "random_from_data": random_rows,
 }
-LEAST_ROWS = 256  # rows are padded to powers of two from here, so that few shapes are compiled
+LEAST_ROWS = 256  # rows are padded to a few sizes from here, so that few shapes are compiled
 
 
 class GaussianMixture(DensityMixin, BaseEstimator):
@@ -287,5 +287,7 @@ def _weights(sample_weight, n_rows: int) -> np.ndarray:
 
 
 def _padded(tree, n_rows: int):
-    longer = max(LEAST_ROWS, 1 << (n_rows - 1).bit_length())
+    above = max(LEAST_ROWS, 1 << (n_rows - 1).bit_length())
+    step = max(LEAST_ROWS, above // 8) if above > 4096 else above  # padding costs no more than 1/4
+    longer = -(-n_rows // step) * step
     return jax.tree.map(jnp.asarray, pad_rows(tree, longer))

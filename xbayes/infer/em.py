@@ -4,7 +4,9 @@
 finite; `fit_chunks` reads the rows anew in each iteration, so that they never need fit in memory.
 """
 
+import os
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,6 +17,12 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from xbayes.models.base import Model, Params, Statistics, dead
 from xbayes.types import InputError
+
+# Starts under way at once. XLA runs the small steps of a loop on one core, and what one thread asks
+# for in order, so each core gets a thread.
+AT_ONCE = min(os.cpu_count() or 1, 8)  # each holds memory of its own
+# Lets XLA run the independent loops of one computation on two cores.
+SIDE_BY_SIDE = {"xla_cpu_enable_concurrency_optimized_scheduler": True}
 
 
 class EMInfo(NamedTuple):
@@ -73,7 +81,9 @@ def run_em(
     return jax.lax.while_loop(unfinished, step, (start, info))
 
 
-@partial(jax.jit, static_argnames=("model", "capacity", "batch_size"))
+@partial(
+    jax.jit, static_argnames=("model", "capacity", "batch_size"), compiler_options=SIDE_BY_SIDE
+)
 def _run_starts(model, starts, x, row_weight, tol, max_steps, previous, capacity, batch_size):
     def one(start):
         return run_em(model, start, x, row_weight, tol, max_steps, capacity, previous)
@@ -81,12 +91,33 @@ def _run_starts(model, starts, x, row_weight, tol, max_steps, previous, capacity
     return jax.lax.map(one, starts, batch_size=batch_size)
 
 
-@partial(jax.jit, static_argnames=("model", "n_starts"))
+@partial(jax.jit, static_argnames="model")
+def _random_start(model, key, x, row_weight):
+    return model.init(key, x, row_weight)
+
+
 def random_starts(
     model: Model, key: PRNGKeyArray, x: Any, row_weight: Float[Array, "N"], n_starts: int
 ) -> Params:
     """`n_starts` different starts, stacked along a first axis."""
-    return jax.lax.map(lambda key: model.init(key, x, row_weight), jax.random.split(key, n_starts))
+    x, row_weight = jax.tree.map(jnp.asarray, (x, row_weight))
+    keys = jax.random.split(key, n_starts)
+    starts = _side_by_side(lambda key: _random_start(model, key, x, row_weight), keys)
+    return jax.tree.map(lambda *each: jnp.asarray(np.stack(each)), *starts)
+
+
+def _side_by_side(call: Callable, items: Iterable) -> list:
+    """Results for all items: of the first, which compiles, and then of the others in threads."""
+    wide = bool(jax.config.read("jax_enable_x64"))  # threads do not inherit it
+
+    def one(item):
+        with jax.enable_x64(wide):
+            return jax.device_get(call(item))
+
+    first, *others = items
+    found = [one(first)]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return found + list(pool.map(one, others))
 
 
 def fit_em(
@@ -101,8 +132,8 @@ def fit_em(
 ) -> tuple[Params, EMInfo]:
     """The best of several starts (a first axis of S on each leaf), with how each ended.
 
-    On a CPU starts run one after the other, since under vmap all would wait for the slowest;
-    `batch_size` of them run together, which pays on a GPU.
+    Each start ends when it has converged, as many at once as there are cores. `batch_size` of
+    them wait for the slowest of them in one computation, which pays on a GPU only.
     Compiles once for equal shapes, whatever `tol` and `max_steps` (128, or the next power of two).
 
     Raises
@@ -111,16 +142,25 @@ def fit_em(
         No start gave a finite likelihood: a covariance became singular, or x is not finite.
     """
     capacity = max(128, 1 << max(int(max_steps) - 1, 0).bit_length())
-    params, info = _run_starts(
-        model, starts, x, row_weight, tol, max_steps, previous, capacity, batch_size
-    )
-    finite = np.asarray(_finite(params) & ~jnp.isnan(info.log_lik))
+    starts, size = jax.device_get(starts), batch_size or 1
+    x, row_weight = jax.tree.map(jnp.asarray, (x, row_weight))
+
+    def run(first: int):
+        group = jax.tree.map(lambda leaf: leaf[first : first + size], starts)
+        return _run_starts(
+            model, group, x, row_weight, tol, max_steps, previous, capacity, batch_size
+        )
+
+    n_starts = jax.tree.leaves(starts)[0].shape[0]
+    ended = _side_by_side(run, range(0, n_starts, size))
+    params, info = jax.tree.map(lambda *each: np.concatenate(each), *ended)
+    finite = _finite(params) & ~np.isnan(info.log_lik)
     if not finite.any():
         raise InputError(NOT_FINITE)
-    best = int(np.argmax(np.where(finite, np.asarray(info.log_lik), -np.inf)))
+    best = int(np.argmax(np.where(finite, info.log_lik, -np.inf)))
     if not finite[best]:  # max_steps = 0: every likelihood is -inf
         best = int(np.argmax(finite))
-    return jax.tree.map(lambda leaf: leaf[best], (params, info))
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf[best]), (params, info))
 
 
 NOT_FINITE = (
@@ -152,7 +192,7 @@ def fit_chunks(
         found = accumulate(model, params, make_chunks())
         params = _maximise(model, params, found)
         info = _after(info, found, tol)
-        if not bool(_finite(jax.tree.map(lambda leaf: leaf[None], params))[0]):
+        if not _finite(jax.tree.map(lambda leaf: leaf[None], jax.device_get(params)))[0]:
             raise InputError(NOT_FINITE)
         if bool(info.converged):
             break
@@ -183,7 +223,7 @@ def pad_rows(tree: Any, n_rows: int) -> Any:
     return jax.tree.map(pad, tree)
 
 
-@partial(jax.jit, static_argnames="model")
+@partial(jax.jit, static_argnames="model", compiler_options=SIDE_BY_SIDE)
 def _statistics(model, params, x, row_weight):
     return model.statistics(params, x, row_weight)
 
@@ -207,7 +247,7 @@ def _after(info: EMInfo, found: Statistics, tol) -> EMInfo:
     return EMInfo(log_lik, history, info.n_steps + 1, converged, info.n_reseeded + n_dead)
 
 
-def _finite(params: Params) -> Bool[Array, "S"]:
+def _finite(params: Params) -> Bool[np.ndarray, "S"]:
     """Which of the stacked params have no NaN and no covariance beyond all numbers."""
-    leaves = [jnp.isnan(leaf).reshape(leaf.shape[0], -1).any(1) for leaf in jax.tree.leaves(params)]
-    return ~jnp.stack(leaves).any(0)
+    leaves = [np.isnan(leaf).reshape(leaf.shape[0], -1).any(1) for leaf in jax.tree.leaves(params)]
+    return np.asarray(~np.stack(leaves).any(0))

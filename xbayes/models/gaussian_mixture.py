@@ -20,7 +20,9 @@ from xbayes.models.small_matrices import cholesky, inverse_lower, solve_lower
 
 COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
 LOG_2PI = float(np.log(2 * np.pi))
-EXACT_ROWS, MEASURED_ROWS = 4096, 256  # rows worked on at once: they should stay in the cache
+# Rows worked on at once should stay in a core's cache: bytes a property where rows are exact.
+EXACT_BYTES, MEASURED_ROWS = 16_384, 256
+LANES, LANE_BLOCKS = 2, 8  # many blocks are summed in lanes, which XLA can put on two cores
 
 
 class MixtureParams(NamedTuple):
@@ -155,12 +157,15 @@ def _statistics(params, x: Measured, row_weight, given_resp) -> Statistics:
 
     shape = jax.eval_shape(block, 0)
     zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shape)
-    (total, _), _ = jax.lax.scan(add, (zero, zero), jnp.arange(-(-n_rows // size)))
-    return total
+    blocks = np.arange(-(-n_rows // size))
+    lanes = np.array_split(blocks, LANES if len(blocks) >= LANES * LANE_BLOCKS else 1)
+    totals = [jax.lax.scan(add, (zero, zero), jnp.asarray(lane))[0][0] for lane in lanes]
+    return jax.tree.map(lambda *lane: sum(lane[1:], lane[0]), *totals)
 
 
 def _block_size(x: Measured) -> int:
-    return EXACT_ROWS if x.observed is None and x.noise is None else MEASURED_ROWS
+    exact = x.observed is None and x.noise is None
+    return EXACT_BYTES // x.value.dtype.itemsize if exact else MEASURED_ROWS
 
 
 def _factor(covariance: Float[Array, "K F F"]) -> Float[Array, "K F F"]:
@@ -189,10 +194,11 @@ def _expect_exact(params, factor, value: Float[Array, "B F"]):
     """Complete, exact rows. Moments are summed in whitened coordinates, safe in float32."""
     n_components, n_features = params.mean.shape
     factor, whiten = factor  # [K, F, F]
-    # All components in one product, rows last: the long axis is the contiguous one.
-    white = whiten.reshape(-1, n_features) @ value.T
-    white = white.reshape(n_components, n_features, -1)
-    white = white - jnp.einsum("kfg,kg->kf", whiten, params.mean)[:, :, None]  # [K, F, B]
+    # All components and their means in one product, rows last: the long axis is contiguous.
+    shift = jnp.einsum("kfg,kg->kf", whiten, params.mean)
+    affine = jnp.concatenate([whiten, -shift[:, :, None]], 2).reshape(-1, n_features + 1)
+    white = affine @ jnp.concatenate([value.T, jnp.ones((1, value.shape[0]), value.dtype)])
+    white = white.reshape(n_components, n_features, -1)  # [K, F, B]
     log_norm = params.log_weight - 0.5 * n_features * LOG_2PI - _half_log_det(factor)
     joint = log_norm[:, None] - 0.5 * (white**2).sum(1)  # [K, B]
 
