@@ -125,7 +125,9 @@ def test_awkward_rows_and_rows_far_away_have_finite_likelihoods(kind, config):
     for name, change in AWKWARD.items():
         value = np.asarray(change(plain))
         observed = ~np.isnan(value)
-        features = Features(np.where(observed, value, 0.0), observed, observed, np.ones((60, 3)))
+        features = Features(
+            np.where(observed, value, 0.0), observed, observed, np.ones((60, 3)), np.zeros((60, 3))
+        )
         grid = jax.tree.map(jnp.asarray, density.lay_grid(features, training))
         arrays = jax.tree.map(jnp.asarray, features)
         truth = jnp.asarray(np.where(training, CLASS, -1))
@@ -140,7 +142,7 @@ def test_a_property_no_training_row_has_is_refused_by_name(config):
     density = build_density(load_config(config, KINDS["clusters"]))
     value, observed = np.ones((60, 3)), np.ones((60, 3), bool)
     observed[:58, 1] = False
-    features = Features(value, observed, observed, value)
+    features = Features(value, observed, observed, value, 0 * value)
     with pytest.raises(ValueError, match="'b' has a value in none of the 50 sources"):
         density.lay_grid(features, np.arange(60) < 50)
 

@@ -47,7 +47,7 @@ def evolve_f1(
     model: ScoreModel,
     like: Params,
     log_lik: Float[Array, "N F C"],
-    observed: Bool[Array, "N F"],
+    observed: Bool[Array, "N ..."],
     class_index: Int[Array, "N"],
     row_weight: Float[Array, "N"],
     focus: int,

@@ -30,11 +30,12 @@ def cluster_figures(results: Results) -> dict[str, ReportFigure]:
 
 
 def _figures_of(results: Results, members: list[int], params, end: str) -> dict[str, ReportFigure]:
-    value, observed = (np.asarray(a)[:, members] for a in results.features[:2])
+    features = Features(*(np.asarray(a)[:, members] for a in results.features))
+    value, observed = np.asarray(features.value), np.asarray(features.observed)
     truth, labels = results.labels.class_index, [labels_of(results)[f] for f in members]
     n_classes = len(classes_of(results))
     proportions = np.bincount(truth[truth >= 0], minlength=n_classes) / (truth >= 0).sum()
-    share = _responsibility(params, value, observed, proportions)
+    share = _responsibility(params, features, proportions)
     cluster, n_clusters = share.argmax(1), share.shape[1]
     membership = np.stack([share[truth == c].mean(0) for c in range(n_classes)], axis=1)
     if isinstance(params, ClusterParams):
@@ -81,12 +82,11 @@ def _figures_of(results: Results, members: list[int], params, end: str) -> dict[
     return figures
 
 
-def _responsibility(params, value, observed, proportions) -> Float[np.ndarray, "N K"]:
+def _responsibility(params, features: Features, proportions) -> Float[np.ndarray, "N K"]:
     if isinstance(params, PublishedClusterParams):
-        rows = scaled_rows(params, jnp.asarray(value), jnp.asarray(observed))
+        rows = scaled_rows(params, jnp.asarray(features.value), jnp.asarray(features.observed))
         hard = hard_cluster(params, rows)
         return np.eye(len(params.log_weight))[np.asarray(hard)]
-    features = Features(*(np.asarray(a)[:, members] for a in results.features))
     return np.asarray(responsibility(params, measured_rows(features), jnp.asarray(proportions)))
 
 
