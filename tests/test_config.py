@@ -101,7 +101,7 @@ def test_records_are_frozen_and_every_key_is_described() -> None:
         (
             "  starts: 2",
             "  weights: propety",
-            "'category', 'property', 'property_class' or 'matrix'; found 'propety' "
+            "'category', 'property', 'property_class', 'matrix' or 'assignment'; found 'propety' "
             "(did you mean 'property'?)",
         ),
         (
