@@ -146,6 +146,31 @@ def test_prior_replaces_only_the_prior(run, sky, folder, xbayes):
     np.testing.assert_allclose(given["p_XRB"], expected[:, 2], rtol=1e-6, atol=1e-12)
 
 
+def test_the_prior_of_another_sky_is_estimated(run, folder, xbayes):
+    """A catalogue with a quarter of the AGN: its own proportions are found and used."""
+    xbayes("simulate", "--out", folder / "other.fits", "-n", 2000, "--seed", 9)
+    table = read_catalog(folder / "other.fits")
+    truth = np.asarray(table["Class"])
+    table = table[(truth != "AGN") | (np.arange(2000) % 4 == 0)]
+    truth = np.asarray(table["Class"])
+    table.write(folder / "shifted.fits")
+    losses = []
+    for name, option in (("as_trained", []), ("shifted", ["--prior", "estimate"])):
+        out = folder / f"{name}_classified.fits"
+        code, _, err = xbayes("classify", run, folder / "shifted.fits", "--out", out, *option)
+        assert code == 0, err
+        classified = read_catalog(out)
+        own = [classified[f"p_{c}"][n] for n, c in enumerate(truth)]
+        losses.append(-np.mean(np.log(np.maximum(own, 1e-6))))
+    assert "class proportions estimated" in err and "AGN" in err
+    actual = [np.mean(truth == c) for c in CLASSES]
+    np.testing.assert_allclose(classified.meta["PRIOR"], actual, atol=0.06)
+    assert losses[1] < losses[0]
+    code, _, err = xbayes("classify", run, "--row", "ra=1", "dec=2", "--prior", "estimate")
+    assert code == 2
+    assert "needs a catalogue" in err
+
+
 def test_one_row_by_hand_is_the_same_as_in_a_table(run, folder, xbayes):
     given = {
         "ra": 266.4,

@@ -18,6 +18,7 @@ ROOMS = [
     "outlier",
     "calibrate",
     "decision",
+    "proportions",
     "classifier",
     "assign",
     "fit",

@@ -121,7 +121,13 @@ def classify(
             help="One source by hand: --row ra=83.6 dec=22.0 flux=1e-12 ...", metavar="KEY=VALUE"
         ),
     ] = None,
-    prior: Prior = None,
+    prior: Annotated[
+        str | None,
+        typer.Option(
+            help="Class proportions expected in this catalogue: AGN=0.66,Star=0.25,...; "
+            "or estimate: those that its own sources tell."
+        ),
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Apply a fitted run to a catalogue, or to one source.

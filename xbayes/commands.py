@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from xbayes.catalog.formats import FORMATS
-from xbayes.catalog.read import open_chunks, read_catalog, read_row
+from xbayes.catalog.read import Chunks, open_chunks, read_catalog, read_row
 from xbayes.catalog.simulate import simulate_catalog, simulate_detections
 from xbayes.catalog.write import catalog_writer, check_output, check_place, write_catalog
 from xbayes.config import Config
@@ -24,6 +24,7 @@ BLOCKS = {
     "prior_weighted": "held out, re-weighted",
 }
 
+ESTIMATE = "estimate"  # --prior: the proportions of the catalogue itself
 SIMULATED = 3000  # sources, where nobody says how many
 
 
@@ -68,15 +69,19 @@ def classify(
 
     if not row and len(catalog) != 1:
         raise InputError("give one catalogue to classify, or one source with --row key=value ...")
+    if row and prior == ESTIMATE:
+        raise InputError("--prior estimate needs a catalogue; one source tells no proportions")
     if not row and out is None:
         raise InputError("say where the classified catalogue goes: --out FILE")
     if out is not None:
         check_output(out, overwrite)
     config, *_ = load_model(run)
     use_precision(config)
-    proportions = _parse_prior(prior)
+    proportions = None if prior == ESTIMATE else _parse_prior(prior)
     if not row and out is not None:
         chunks = open_chunks(catalog[0], CHUNK, text=[config.catalog.id])
+        if prior == ESTIMATE:
+            proportions = _estimated(run, chunks)
         with catalog_writer(out, overwrite) as append:
             for table in classify_chunks(run, chunks, proportions, tell=_warn):
                 append(table)
@@ -318,6 +323,21 @@ def _parse_rho(text: str) -> float | None:
     return rho
 
 
+def _estimated(run: Path, chunks: Chunks) -> dict[str, float]:
+    """The proportions of the catalogue itself, told with their intervals."""
+    from xbayes.stream import estimate_prior
+
+    classes, found = estimate_prior(run, chunks)
+    low, high = found.interval()
+    told = [
+        f"{name} {share:.3f} ({low[c]:.3f}-{high[c]:.3f})"
+        for c, (name, share) in enumerate(zip(classes, found.proportions, strict=True))
+    ]
+    text = f"class proportions estimated from the catalogue (90 % intervals): {', '.join(told)}"
+    Console(stderr=True).print(text, highlight=False)
+    return dict(zip(classes, found.proportions.tolist(), strict=True))
+
+
 def _parse_prior(text: str | None) -> dict[str, float] | None:
     if text is None:
         return None
@@ -331,7 +351,7 @@ def _parse_prior(text: str | None) -> dict[str, float] | None:
         if not equals or not number > 0 or name.strip() in proportions:
             raise InputError(
                 f"--prior needs CLASS=proportion,... with positive numbers, each class once; "
-                f"got {pair!r}"
+                f"got {pair!r} (classify also takes --prior estimate)"
             )
         proportions[name.strip()] = number
     return proportions

@@ -66,7 +66,7 @@ def reason(found: Criterion) -> str:
     else:
         why = (
             f"BIC is least at {found.lowest}, but from {found.elbow} on no cluster more gains a "
-            "tenth of what the best one gained"
+            "quarter of what the best one gained"
         )
     return f"K = {found.taken}: {why}"
 

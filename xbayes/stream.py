@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
 import numpy as np
 from astropy.table import Table
 from jaxtyping import Float
@@ -27,11 +28,13 @@ from xbayes.features.build import (
     needed_columns,
     survey_blocks,
 )
+from xbayes.proportions import Estimate, estimate_proportions
 from xbayes.report.model_store import load_model
 from xbayes.report.table import add_pooling_meta, output_table, refuse_clashes
 from xbayes.types import InputError
 
 CHUNK = 65_536  # rows in memory at once
+ENOUGH = 50_000  # sources for the proportions of classes
 
 
 class Applied(NamedTuple):
@@ -98,6 +101,22 @@ def classify_chunks(
         tell(warning)
 
 
+def estimate_prior(run: Path, chunks: Chunks) -> tuple[tuple[str, ...], Estimate]:
+    """The classes, and their proportions in a catalogue, from at most ENOUGH of its sources.
+
+    The sources are spread evenly over the file. Raises `InputError` as `classify_chunks` does.
+    """
+    applied = load_applied(run, None)
+    classes, every = applied.recipe.properties.classes, -(-chunks.n_rows // ENOUGH)
+    parts, first = [], 0
+    for table in classify_chunks(run, chunks):
+        posterior = np.stack([np.asarray(table[f"p_{name}"]) for name in classes], axis=1)
+        parts.append(posterior[-first % every :: every])
+        first += len(table)
+    key = jax.random.key(applied.config.seed)
+    return classes, estimate_proportions(np.concatenate(parts), applied_prior(applied), key)
+
+
 def load_applied(
     run: Path, prior: dict[str, float] | None, not_measured: frozenset[str] = frozenset()
 ) -> Applied:
@@ -162,6 +181,3 @@ def _counted_from(first: int) -> Iterator[None]:
         if not first:
             raise
         raise InputError(f"{error} (rows are counted from row {first + 1})") from None
-
-
-__all__ = ["CHUNK", "applied_prior", "classify_catalog", "classify_chunks", "load_applied"]

@@ -37,11 +37,11 @@ class Criterion(NamedTuple):
     n_components: Int[np.ndarray, "M"]
     bic: Float[np.ndarray, "M R"]
     lowest: int  # of least mean BIC
-    elbow: int  # from where on no component gains a tenth of what the best one gained
+    elbow: int  # from where on no component gains a quarter of what the best one gained
     taken: int  # the smaller of the two
 
 
-ELBOW = 0.1
+ELBOW = 0.25
 
 
 def bic_by_components(

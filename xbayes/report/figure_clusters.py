@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from xbayes.report.labels import PropertyLabel
 from xbayes.report.style import INK, WIDTH, readable_on, shortened, styled
@@ -99,6 +100,7 @@ def draw_criterion(
         axes.fill_between(at, low, high, color="#0072B2", alpha=0.25, linewidth=0)
         axes.plot(at, middle, "o-", color="#0072B2", markersize=4)
         axes.axvline(taken, color="#D55E00", linestyle="--", linewidth=1)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("number of components K")
         axes.set_ylabel(name)
     left.set_title("mean of the runs, and their range (band)")
