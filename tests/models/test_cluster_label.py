@@ -9,8 +9,10 @@ from scipy.stats import multivariate_normal
 
 from xbayes.models.cluster_label import (
     ClusterParams,
+    Patterns,
     assignment,
     by_component,
+    class_log_density,
     log_terms,
     marginal_density,
     responsibility,
@@ -95,6 +97,16 @@ def test_errors_widen_the_densities(params, rows):
     below = np.asarray(share_below(params, Measured(rows, observed, noise + 1e12)))
     np.testing.assert_allclose(below[observed], 0.5, atol=1e-3)
     assert np.isnan(below[~observed]).all()
+
+
+def test_rows_by_pattern_have_the_same_density(params, rows):
+    observed = np.random.default_rng(4).random((N, F)) >= 0.4
+    observed[0], observed[1] = False, True
+    seen, of_row = np.unique(observed, axis=0, return_inverse=True)
+    measured = Measured(rows, observed)
+    expected = class_log_density(params, measured)
+    patterns = Patterns(jnp.asarray(seen), jnp.asarray(of_row.ravel()))
+    np.testing.assert_allclose(class_log_density(params, measured, patterns), expected, atol=1e-9)
 
 
 def test_a_tilt_changes_the_shares_alone(params, rows):

@@ -21,6 +21,7 @@ from xbayes.infer.select_k import mean_log_lik
 from xbayes.models.base import Density
 from xbayes.models.cluster_label import (
     ClusterParams,
+    Patterns,
     by_component,
     class_log_density,
     inverse_lower,
@@ -41,6 +42,7 @@ TRIED = (1, 2, 3, 4, 6, 8)  # numbers of clusters, for components: auto
 SEED = 1  # of the starts of EM
 START_TEMPERATURE = 0.5
 PRESENCE_SOURCES = 1.0
+MOST_PATTERNS = 512
 SHOWN, NODES = 4.0, 256  # the curves: so many standard deviations either way
 
 
@@ -60,6 +62,7 @@ class ClusterGrid(NamedTuple):
     """The rows, and the clusters they fall into whatever their class."""
 
     rows: Measured  # standardised
+    patterns: Patterns | None  # of what is missing in them, if they are exact
     observed: Bool[Array, "N F"]
     surveyed: Bool[Array, "N F"]
     shift: Float[Array, "F"]
@@ -123,6 +126,7 @@ def _lay_grid(features: Features, training: np.ndarray, options: ClusterOptions)
     responsibility = jax.nn.softmax(joint)
     return ClusterGrid(
         x,
+        _patterns(x),
         jnp.asarray(features.observed),
         jnp.asarray(features.surveyed),
         jnp.asarray(shift),
@@ -130,6 +134,15 @@ def _lay_grid(features: Features, training: np.ndarray, options: ClusterOptions)
         clusters,
         responsibility,
     )
+
+
+def _patterns(rows: Measured) -> Patterns | None:
+    """What is missing together, where rows are exact and the patterns few enough to keep."""
+    if rows.observed is None or rows.noise is not None:
+        return None
+    seen, of_row = np.unique(np.asarray(rows.observed), axis=0, return_inverse=True)
+    few = len(seen) <= MOST_PATTERNS
+    return Patterns(jnp.asarray(seen), jnp.asarray(of_row.ravel())) if few else None
 
 
 def measured_rows(features: Features) -> Measured:
@@ -227,7 +240,7 @@ def _refined(grid: ClusterGrid, membership, params: ClusterParams, options: Clus
 
     def loss(free: _Free):
         now = placed(free)
-        log_density = class_log_density(now, grid.rows)
+        log_density = class_log_density(now, grid.rows, grid.patterns)
         score = log_prior + free.offset + jnp.exp(free.log_temperature) * log_density
         moved = jnp.einsum("ckgf,ckf->ckg", params.whiten, now.mean - params.mean)
         turned = now.whiten @ unwhiten - jnp.eye(now.mean.shape[-1])

@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.stats import norm
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from xbayes.models.base import Statistics
 from xbayes.models.gaussian_mixture import MixtureParams, moments_about
@@ -30,7 +30,7 @@ from xbayes.models.small_matrices import cholesky, inverse_lower, solve_lower
 HALF_LOG_2PI = 0.5 * float(np.log(2 * np.pi))
 FAR = 1e6  # standard deviations; further out all densities are 0, and 0 / 0 no posterior
 SHARE = 0.5  # pseudo-sources of every class in every cluster (Jeffreys)
-ROUNDS = 10  # of EM where values are missing or inexact
+ROUNDS = 5  # of EM where values are missing or inexact
 HOLES_ROWS = 128  # rows with holes worked on at once: each has matrices of its own
 
 
@@ -110,10 +110,45 @@ def log_terms(params: ClusterParams, rows: Measured) -> Float[Array, "N F C"]:
     return jnp.where(observed[..., None], terms, 0.0)
 
 
-def class_log_density(params: ClusterParams, rows: Measured) -> Float[Array, "N C"]:
-    """log p(x | c), all properties together, but for the units of the values."""
-    steps, _ = _steps(params, rows)
-    return jax.nn.logsumexp(params.log_share + steps.sum(-1), axis=2)
+class Patterns(NamedTuple):
+    """Which properties are missing together: each row has one of a few patterns."""
+
+    seen: Bool[Array, "P F"]
+    of_row: Int[Array, "N"]
+
+
+def class_log_density(
+    params: ClusterParams, rows: Measured, patterns: Patterns | None = None
+) -> Float[Array, "N C"]:
+    """log p(x | c), all properties together, but for the units of the values.
+
+    With the patterns of exact rows their matrices are factored once a pattern, not once a row.
+    """
+    if patterns is None:
+        log_density = _steps(params, rows)[0].sum(-1)
+    else:
+        log_density = _by_pattern(params, rows, patterns)
+    return jax.nn.logsumexp(params.log_share + log_density, axis=2)
+
+
+def _by_pattern(params: ClusterParams, rows: Measured, patterns: Patterns) -> Float[Array, "N C K"]:
+    x, observed, _ = _standardised(params, rows)
+    lower = inverse_lower(params.whiten)
+    covariance = lower @ lower.swapaxes(-1, -2)
+    pairs = patterns.seen[:, :, None] & patterns.seen[:, None]  # [P, F, F]
+    eye = jnp.eye(x.shape[1], dtype=x.dtype)
+    root = cholesky(jnp.where(pairs[:, None, None], covariance, eye))  # [P, C, K, F, F]
+    size = jnp.log(jnp.diagonal(root, axis1=-2, axis2=-1)).sum(-1)
+    whiten = inverse_lower(root)
+
+    def one(row):
+        value, seen, pattern = row
+        offset = jnp.where(seen, value - params.mean, 0.0)
+        white = jnp.einsum("ckfg,ckg->ckf", whiten[pattern], offset)
+        return -size[pattern] - seen.sum() * HALF_LOG_2PI - 0.5 * (white**2).sum(-1)
+
+    many = (x, observed, patterns.of_row)
+    return jax.lax.map(one, many, batch_size=min(HOLES_ROWS, x.shape[0]))
 
 
 def share_below(params: ClusterParams, rows: Measured) -> Float[Array, "N F C"]:
