@@ -24,7 +24,10 @@ QUICK = (
     "model.starts=1",
 )
 VARIANTS = {
-    "clusters": ("model.density=clusters", "model.clusters={components: 2, steps: 5}"),
+    "clusters": (
+        *("model.density=clusters", "model.clusters={components: 2, steps: 5}"),
+        "model.weights=assignment",
+    ),
     "joint": (
         "categories={spectrum: {likelihood: mixture}}",
         "model.clusters={components: 2, steps: 5}",

@@ -64,7 +64,7 @@ def write_figures_and_report(folder: Path, results: Results, provenance: dict, f
 def _sections(results: Results) -> tuple[list[Section], Points, dict[str, ReportFigure]]:
     """The sections in the order of `KNOWN_SECTIONS`, and every figure by the name of its file."""
     figures = held_out_figures(results)
-    if results.config.model.weights != "none":
+    if results.config.model.weights not in ("none", "assignment"):  # one weight, or a temperature
         figures["weights"] = weights_figure(results)
     made = {n: known_section(n, [figure]) for n, figure in figures.items() if n in KNOWN_SECTIONS}
     if "confusion_aggregated" in figures:
