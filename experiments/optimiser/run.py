@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -79,13 +79,15 @@ def held_out(training: Training) -> tuple[Predictions, Predictions, float]:
 
 def rows_of(
     catalogue: str, kinds: Sequence[str], source_of: SourceOf, progress: Reporter
-) -> tuple[list[Row], tuple[str, ...]]:
-    """Every learner for every kind of weights on one catalogue."""
+) -> Iterator[tuple[list[Row], tuple[str, ...]]]:
+    """Every learner for every kind of weights on one catalogue: the rows so far, and the classes.
+
+    Evolution, the slowest, comes last.
+    """
     rows: list[Row] = []
-    classes: tuple[str, ...] = ()
-    for k, kind in enumerate(kinds):
-        for n, (name, settings) in enumerate(LEARNERS.items()):
-            done = (len(LEARNERS) * k + n) / (len(LEARNERS) * len(kinds))
+    for n, (name, settings) in enumerate(LEARNERS.items()):
+        for k, kind in enumerate(kinds):
+            done = (len(kinds) * n + k) / (len(LEARNERS) * len(kinds))
             progress(done, f"{catalogue}, {kind}, {name}")
             source = source_of(kind, settings)
             use_precision(source[0])
@@ -96,7 +98,7 @@ def rows_of(
             if training.config.decision == "f1":
                 rows.append(Row(kind, f"{name}, rule", ruled, seconds))
             jax.clear_caches()
-    return rows, classes
+            yield sorted(rows, key=lambda row: kinds.index(row.kind)), classes
 
 
 def cell(entry: dict, sign: str = "") -> str:
@@ -121,16 +123,17 @@ def table(rows: list[Row], classes: tuple[str, ...]) -> list[str]:
 
 
 def study(out: Path, kinds: Sequence[str], sources: dict[str, SourceOf]) -> None:
-    """Print a table a catalogue and keep them in `out`."""
+    """Print a table a catalogue; `tables.md` in `out` holds what is there so far."""
     out.mkdir(parents=True, exist_ok=True)
-    text = []
+    text: list[str] = []
     with Reporter() as progress:
         for catalogue, source_of in sources.items():
-            rows, classes = rows_of(catalogue, kinds, source_of, progress)
-            text += [f"### {catalogue}", "", *table(rows, classes), ""]
-            counts = np.bincount(rows[0].held_out.truth, minlength=len(classes))
-            text.append(json.dumps(dict(zip(classes, counts.tolist(), strict=True))) + "\n")
-            (out / "tables.md").write_text("\n".join(text))
+            before = text
+            for rows, classes in rows_of(catalogue, kinds, source_of, progress):
+                counts = np.bincount(rows[0].held_out.truth, minlength=len(classes)).tolist()
+                found = json.dumps(dict(zip(classes, counts, strict=True)))
+                text = [*before, f"### {catalogue}", "", *table(rows, classes), "", found + "\n"]
+                (out / "tables.md").write_text("\n".join(text))
     print("\n".join(text))
 
 
