@@ -35,7 +35,7 @@ def assigned(recipe: Recipe, density: Any, learned: AssignmentParams) -> tuple[A
     offset = learned.offset + temperature * (total - total.mean())
     n_features = len(recipe.properties.features)
     vector = jnp.concatenate([jnp.full(n_features, temperature, offset.dtype), offset])
-    like = recipe.model.init(jax.random.key(0), vector)  # every number but alpha is zero
+    like = recipe.model.init(jax.random.key(0), vector)
     like = like._replace(log_prior=learned.log_prior)
     return density, recipe.model.box.params(like, vector)
 

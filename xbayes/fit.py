@@ -73,15 +73,15 @@ def fit_classifier(
     weights, missing_weight, info = _learn_weights(
         learner, keys[1], data, held_out.single, selection.strength
     )
-    # Evolution may have weighed what is missing; then the densities are scored with that weight.
-    if recipe.search_missing:
-        density = density._replace(log_missing=density.log_missing * missing_weight)
     if recipe.assignment is not None:
         rows = (grid, counts, data.features, data.fold, weights.tilt)
         single = assigned_likelihoods(recipe, *rows)
         density, weights = assigned(recipe, density, weights)
     else:
+        # Evolution may have weighed what is missing; densities are scored with that weight.
         single = _with_missing_weight(held_out.single, data.features.observed, missing_weight)
+        if recipe.search_missing:
+            density = density._replace(log_missing=density.log_missing * missing_weight)
     outlier = fit_reference(
         np.asarray(single),
         np.asarray(features.surveyed),
@@ -92,13 +92,8 @@ def fit_classifier(
     if recipe.decision == "f1":
         log_joint = _held_out_scores(learner, keys[0], data, held_out.nested, selection)
         factor = _learn_rule(recipe, keys[2], log_joint, labels, training)
-    report = FitReport(
-        float(selection.strength),
-        recipe.strengths,
-        tuple(map(float, selection.held_out_loss)),
-        jax.tree.map(np.asarray, info),
-        missing_weight,
-    )
+    loss, info = tuple(map(float, selection.held_out_loss)), jax.tree.map(np.asarray, info)
+    report = FitReport(float(selection.strength), recipe.strengths, loss, info, missing_weight)
     return Classifier(density, weights, outlier, jnp.asarray(factor)), report
 
 

@@ -46,6 +46,13 @@ class ClusterParams(NamedTuple):
     log_missing: Float[Array, "F C"]
 
 
+class Patterns(NamedTuple):
+    """Which properties are missing together: each row has one of a few patterns."""
+
+    seen: Bool[Array, "P F"]
+    of_row: Int[Array, "N"]
+
+
 def split_by_class(
     clusters: MixtureParams,
     rows: Measured,
@@ -110,13 +117,6 @@ def log_terms(params: ClusterParams, rows: Measured) -> Float[Array, "N F C"]:
     return jnp.where(observed[..., None], terms, 0.0)
 
 
-class Patterns(NamedTuple):
-    """Which properties are missing together: each row has one of a few patterns."""
-
-    seen: Bool[Array, "P F"]
-    of_row: Int[Array, "N"]
-
-
 def class_log_density(
     params: ClusterParams, rows: Measured, patterns: Patterns | None = None
 ) -> Float[Array, "N C"]:
@@ -133,8 +133,7 @@ def class_log_density(
 
 def _by_pattern(params: ClusterParams, rows: Measured, patterns: Patterns) -> Float[Array, "N C K"]:
     x, observed, _ = _standardised(params, rows)
-    lower = inverse_lower(params.whiten)
-    covariance = lower @ lower.swapaxes(-1, -2)
+    covariance = _covariance(params)
     pairs = patterns.seen[:, :, None] & patterns.seen[:, None]  # [P, F, F]
     eye = jnp.eye(x.shape[1], dtype=x.dtype)
     root = cholesky(jnp.where(pairs[:, None, None], covariance, eye))  # [P, C, K, F, F]
@@ -220,6 +219,11 @@ def _steps(params: ClusterParams, rows: Measured):
     return jax.lax.cond(plain, _complete, _with_holes, params, x, observed, variance), observed
 
 
+def _covariance(params: ClusterParams) -> Float[Array, "C K F F"]:
+    root = inverse_lower(params.whiten)
+    return root @ root.swapaxes(-1, -2)
+
+
 def _complete(params: ClusterParams, x, observed, variance) -> Float[Array, "N C K F"]:
     """Rows that are complete and exact: one product for all of them."""
     del observed, variance
@@ -234,8 +238,7 @@ def _complete(params: ClusterParams, x, observed, variance) -> Float[Array, "N C
 def _with_holes(params: ClusterParams, x, observed, variance) -> Float[Array, "N C K F"]:
     """Rows with holes and errors: rows and columns of what is missing become the identity's."""
     eye = jnp.eye(x.shape[1], dtype=x.dtype)
-    lower = inverse_lower(params.whiten)
-    covariance = lower @ lower.swapaxes(-1, -2)
+    covariance = _covariance(params)
 
     def one(row):
         value, seen, noise = row

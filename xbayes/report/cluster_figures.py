@@ -53,15 +53,10 @@ def _figures_of(results: Results, members: list[int], params, end: str) -> dict[
     shown = np.where(observed, value, np.nan)
     if len(members) >= 3:
         place = _axes(results, members)
+        axes = shown[:, place[:2]], shown[:, place[2]]
         figures[f"members{end}"] = rendered(
             "The sources of each cluster (all others grey).",
-            draw_members(
-                shown[:, place[:2]],
-                shown[:, place[2]],
-                cluster,
-                [labels[f] for f in place],
-                n_clusters,
-            ),
+            draw_members(*axes, cluster, [labels[f] for f in place], n_clusters),
         )
     names = [f"cluster {k + 1}" for k in range(n_clusters)]
     values = [
