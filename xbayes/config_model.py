@@ -18,7 +18,7 @@ class ClusterConfig(Record):
     learn: Literal["none", "assignment", "mixture"] = Field(
         default="mixture",
         description="what follows the gradient of the log loss: nothing, P(cluster | class), or "
-        "that with the means and covariances of the classes",
+        "that with the means and covariances of the classes; objective: f1 goes on to F1",
     )
     steps: Whole = Field(default=15, ge=1, description="steps of the gradient; few regularise")
     strength: Number = Field(

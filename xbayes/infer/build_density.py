@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from xbayes.config import Config
+from xbayes.config import Config, focus_class
 from xbayes.features.build import properties_of, scale_bounds
 from xbayes.infer.check_clusters import refusing
 from xbayes.infer.fit_clusters import ClusterOptions, cluster_density
@@ -72,8 +72,12 @@ def _density(config: Config, kind: str, members: tuple[int, ...]) -> Density:
 
 
 def _options(config: Config) -> ClusterOptions:
-    given = config.model.clusters
-    return ClusterOptions(**{name: getattr(given, name) for name in ClusterOptions._fields})
+    given, model = config.model.clusters, config.model
+    own = {name: getattr(given, name) for name in ClusterOptions._fields if name != "focus"}
+    focus = focus_class(config)
+    for_f1 = model.objective == "f1" and model.optimiser == "gradient" and focus is not None
+    place = list(config.taxonomy.classes).index(focus) if for_f1 else -1
+    return ClusterOptions(**own, focus=place)
 
 
 def _published_clusters(config: Config, names: list[str]) -> Density:

@@ -1,9 +1,11 @@
 """Learn the clusters and what the classes do inside them: a `Density` over joint properties.
 
-    rows -> EM (no labels) -> split by class (prior: the cluster) -> a few steps on the log loss
+    rows -> EM (no labels) -> split by class (prior: the cluster) -> a few steps on the log loss,
+    and, where asked, on the smooth F1 of one class, annealed
 
-The last makes the class densities tell classes apart where Gaussians do not fit; it stays near the
-split, and few steps are part of the regularisation (chosen on held-out data, see the experiment).
+The gradient makes the class densities tell classes apart where Gaussians do not fit; it stays near
+the split, and few steps are part of the regularisation (chosen on held-out data, see the
+experiment).
 """
 
 from functools import partial
@@ -15,6 +17,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from xbayes.infer.em import fit_em, random_starts
+from xbayes.infer.f1 import SHARPNESS, smooth_f1
 from xbayes.infer.gradient import log_loss_of_scores, minimise
 from xbayes.infer.members import count_members
 from xbayes.infer.select_k import mean_log_lik
@@ -56,6 +59,7 @@ class ClusterOptions(NamedTuple):
     steps: int = 15  # of the gradient
     strength: float = 10.0  # of the pull back to the split
     starts: int = 4  # of EM
+    focus: int = -1  # the class whose F1 the gradient goes on to raise; -1: none
 
 
 class ClusterGrid(NamedTuple):
@@ -238,7 +242,8 @@ def _refined(grid: ClusterGrid, membership, params: ClusterParams, options: Clus
         share = jax.nn.log_softmax(free.log_share)
         return ClusterParams(*params[:2], share, *shape, *params[5:])
 
-    def loss(free: _Free):
+    def scored(free: _Free):
+        """Scores of the rows, and the pull back to the split."""
         now = placed(free)
         log_density = class_log_density(now, grid.rows, grid.patterns)
         score = log_prior + free.offset + jnp.exp(free.log_temperature) * log_density
@@ -246,6 +251,19 @@ def _refined(grid: ClusterGrid, membership, params: ClusterParams, options: Clus
         turned = now.whiten @ unwhiten - jnp.eye(now.mean.shape[-1])
         shared = now.log_share - params.log_share
         pull = (moved**2).sum() + (turned**2).sum() + 0.1 * (shared**2).sum()
-        return log_loss_of_scores(score, truth, row_weight) + options.strength / total * pull
+        return score, options.strength / total * pull
 
-    return placed(minimise(loss, begin, options.steps)[0])
+    def loss(free: _Free):
+        score, pull = scored(free)
+        return log_loss_of_scores(score, truth, row_weight) + pull
+
+    def missed(sharpness: float, free: _Free):
+        score, pull = scored(free)
+        is_focus = (truth == options.focus) & (row_weight > 0)
+        return 1.0 - smooth_f1(score, is_focus, row_weight, options.focus, sharpness) + pull
+
+    free = minimise(loss, begin, options.steps)[0]
+    if options.focus >= 0:
+        for sharpness in SHARPNESS:
+            free = minimise(partial(missed, sharpness), free, options.steps)[0]
+    return placed(free)
