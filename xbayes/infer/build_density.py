@@ -74,9 +74,9 @@ def _density(config: Config, kind: str, members: tuple[int, ...]) -> Density:
 def _options(config: Config) -> ClusterOptions:
     given, model = config.model.clusters, config.model
     own = {name: getattr(given, name) for name in ClusterOptions._fields if name != "focus"}
-    focus = focus_class(config)
-    for_f1 = model.objective == "f1" and model.optimiser == "gradient" and focus is not None
-    place = list(config.taxonomy.classes).index(focus) if for_f1 else -1
+    focus, place = focus_class(config), -1
+    if model.objective == "f1" and model.optimiser == "gradient" and focus is not None:
+        place = list(config.taxonomy.classes).index(focus)
     return ClusterOptions(**own, focus=place)
 
 
