@@ -13,9 +13,10 @@ def count_members(n_classes: int) -> Callable[..., Float[Array, "J N C"]]:
     Sets of rows add and subtract as counts on a grid do.
     """
 
-    def count(grid, features, class_index, fold, n_folds):
+    def count(grid, features, class_index, fold, n_folds, row_weight=None):
         del grid, features
         mine = (fold[None] == jnp.arange(n_folds)[:, None]) & (class_index >= 0)
-        return mine[..., None] * jax.nn.one_hot(class_index, n_classes)
+        member = jax.nn.one_hot(class_index, n_classes)
+        return mine[..., None] * (member if row_weight is None else member * row_weight[:, None])
 
     return count

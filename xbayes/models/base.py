@@ -25,9 +25,8 @@ class Density(NamedTuple):
     """
 
     lay_grid: Callable[..., Any]  # (features, training[N]) -> grid; what the training rows span
-    count: Callable[
-        ..., Any
-    ]  # (grid, features, class_index[N], fold[N], n_folds) -> counts [J ...]
+    # (grid, features, class_index[N], fold[N], n_folds, row_weight[N] = 1) -> counts [J ...]
+    count: Callable[..., Any]
     fit: Callable[[Any, Any], Params]  # (grid, counts) -> params
     log_lik: Callable[[Params, Features], Float[Array, "N F C"]]
     share_below: Callable[[Params, Features], Float[Array, "N F C"]]  # of a class below the value
@@ -36,6 +35,10 @@ class Density(NamedTuple):
     # P(k | c) times exp(tilt), whose normaliser's logarithm comes with it.
     by_component: Callable[[Params, Features], Float[Array, "N K C"]] | None = None
     tilted: Callable[[Params, Float[Array, "K C"]], tuple[Params, Float[Array, "C"]]] | None = None
+    # Of a density that can be drawn: what fitting `counts` chooses (grid, counts) -> smoothing, and
+    # (key, grid, smoothing, counts of rows weighted at random) -> params.
+    smooth: Callable[[Any, Any], Any] | None = None
+    draw: Callable[..., Params] | None = None
 
 
 class Statistics(NamedTuple):

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.stats import t as student_t
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from xbayes.models import grid as grids
 from xbayes.models.base import Density
@@ -51,22 +51,42 @@ def smooth_density(
     def lay_grid(features, training):
         return grids.lay_grid(features, training, bounds, evidence, n_nodes, margin=0.15)
 
-    def count(grid, features, class_index, fold, n_folds):
-        return grids.count(grid, features, class_index, fold, n_classes, n_folds, n_nodes)
+    def count(grid, features, class_index, fold, n_folds, row_weight=None):
+        shape = (n_classes, n_folds, n_nodes)
+        return grids.count(grid, features, class_index, fold, *shape, row_weight)
 
-    def fit(grid, counts):
-        density = _shrunk_density(grid, counts.value)  # [F, C, B]
+    def smoothed(grid, smoothing, counts, broad):
+        density = _shrunk_density(grid, smoothing, counts.value, broad)  # [F, C, B]
         log_density, fall = _with_tails(grid, jnp.log(density))
-        log_present, log_missing = _presence(grid, counts, missing_weight)
+        log_present, log_missing = _presence(grid, counts, missing_weight, broad)
         origin, step = jnp.asarray(grid.origin), jnp.asarray(grid.step)
         return DensityParams(
             origin, step, log_density.transpose(0, 2, 1), fall, log_present, log_missing
         )
 
+    def smooth(grid, counts):
+        return _choose_smoothing(grid, counts.value)
+
+    def fit(grid, counts):
+        smoothing = smooth(grid, counts)
+        return smoothed(grid, smoothing, counts, _Broad.expected(smoothing))
+
+    def draw(key, grid, smoothing, counts):
+        return smoothed(grid, smoothing, counts, _Broad.drawn(smoothing, key))
+
     def below(params, features):
         return share_below(params, features, np.isfinite(bounds))
 
-    return Density(lay_grid, count, jax.jit(fit), jax.jit(log_lik), jax.jit(below), grids.curves)
+    return Density(
+        lay_grid,
+        count,
+        jax.jit(fit),
+        jax.jit(log_lik),
+        jax.jit(below),
+        grids.curves,
+        smooth=jax.jit(smooth),
+        draw=jax.jit(draw),
+    )
 
 
 def log_lik(params: DensityParams, features: Features) -> Float[Array, "N F C"]:
@@ -121,9 +141,50 @@ def _kernels(n_nodes: int) -> Float[np.ndarray, "3 H B B"]:
     return np.exp(-0.5 * distance**2) / norm / (n_nodes - 1)  # per node
 
 
-def _shrunk_density(grid, count: Float[Array, "F C B"]) -> Float[Array, "F C B"]:
-    n_nodes = count.shape[-1]
-    direct, first, last = jnp.asarray(_kernels(n_nodes), dtype=count.dtype)
+class Smoothing(NamedTuple):
+    """What the counts of a property and class choose, and the broad shapes they lean on."""
+
+    bandwidth: Int[Array, "F C"]  # place in BANDWIDTHS
+    pseudo: Float[Array, "F C"]  # sources that the pool counts for
+    tail: Float[Array, "F C B"]
+    pool: Float[Array, "F 1 B"]
+
+
+class _Broad(NamedTuple):
+    """How many sources the broad parts count for."""
+
+    tail: Float[Array, "F C"]
+    pool: Float[Array, "F C"]
+    presence: Float[Array, "F C"]
+
+    @classmethod
+    def expected(cls, smoothing: Smoothing) -> "_Broad":
+        alike = jnp.ones_like(smoothing.pseudo)
+        return cls(TAIL_SOURCES * alike, smoothing.pseudo, PRESENCE_SOURCES * alike)
+
+    @classmethod
+    def drawn(cls, smoothing: Smoothing, key) -> "_Broad":
+        """Pseudo-sources weigh as uncertainly as sources do: Gamma of their number."""
+        keys = jax.random.split(key, 3)
+        expected = cls.expected(smoothing)
+        return cls(*(jax.random.gamma(k, n) for k, n in zip(keys, expected, strict=True)))
+
+
+def _shrunk_density(
+    grid, smoothing: Smoothing, count: Float[Array, "F C B"], broad: _Broad
+) -> Float[Array, "F C B"]:
+    """Kernels of the counted sources, the tail and the pool, each for its number of sources."""
+    total, _ = _kernel_sums(grid, count)
+    place = smoothing.bandwidth[..., None, None]
+    total = jnp.take_along_axis(total, place, axis=2)[:, :, 0]
+    tail, pool = broad.tail[..., None], broad.pool[..., None]
+    size = count.sum(-1, keepdims=True)
+    return (total + tail * smoothing.tail + pool * smoothing.pool) / (size + tail + pool)
+
+
+def _kernel_sums(grid, count: Float[Array, "F C B"]):
+    """Sum of the kernels at each node and bandwidth [F C H B], and a kernel at its own node."""
+    direct, first, last = jnp.asarray(_kernels(count.shape[-1]), dtype=count.dtype)
     reflect = jnp.asarray(grid.reflect, dtype=count.dtype)[:, :, None, None, None]
     total = jnp.einsum("fcd,hbd->fchb", count, direct)
     total += reflect[:, 0] * jnp.einsum("fcd,hbd->fchb", count, first)
@@ -136,28 +197,32 @@ def _shrunk_density(grid, count: Float[Array, "F C B"]) -> Float[Array, "F C B"]
     )
     # A property of few distinct values stays a histogram: its only kernel is the node itself.
     histogram = jnp.asarray(grid.discrete)[:, None, None, None]
-    total = jnp.where(histogram, count[:, :, None], total)
-    own = jnp.where(histogram, 1.0, own)
+    return jnp.where(histogram, count[:, :, None], total), jnp.where(histogram, 1.0, own)
 
+
+def _choose_smoothing(grid, count: Float[Array, "F C B"]) -> Smoothing:
+    """Bandwidth and pseudo-sources of greatest leave-one-out likelihood."""
+    n_nodes = count.shape[-1]
+    total, own = _kernel_sums(grid, count)
     size = count.sum(-1)[..., None, None]  # [F, C, 1, 1]
-    tail = _tail(count)[:, :, None]
+    tail = _tail(count)
     pool_index = int(np.argmin(np.abs(BANDWIDTHS - POOL_BANDWIDTH)))
     each = total[:, :, pool_index] / jnp.maximum(size[..., 0], 1e-9)
     seen = (size[..., 0] > 0).astype(count.dtype)
     pool = (each * seen).sum(1) / jnp.maximum(seen.sum(1), 1.0)  # [F, B]
-    pool = (0.9 * pool + 0.1 / n_nodes)[:, None, None]
+    pool = (0.9 * pool + 0.1 / n_nodes)[:, None]
+    left, fewer = jnp.maximum(total - own, 0.0), jnp.maximum(size - 1, 0.0)
 
-    def shrunk(total, size, m):
-        return (total + TAIL_SOURCES * tail + m * pool) / (size + TAIL_SOURCES + m)
+    def held_out(m):
+        broad = TAIL_SOURCES * tail + m * pool
+        return jnp.log((left + broad[:, :, None]) / (fewer + TAIL_SOURCES + m))
 
-    fitted = jnp.stack([shrunk(total, size, m) for m in PSEUDO_SOURCES], 2)  # [F, C, M, H, B]
-    left = jnp.maximum(total - own, 0.0), jnp.maximum(size - 1, 0.0)
-    held_out = jnp.stack([jnp.log(shrunk(*left, m)) for m in PSEUDO_SOURCES], 2)
-    score = (count[:, :, None, None] * held_out).sum(-1)  # [F, C, M, H]
+    each = jnp.stack([held_out(m) for m in PSEUDO_SOURCES], 2)  # [F, C, M, H, B]
+    score = (count[:, :, None, None] * each).sum(-1)  # [F, C, M, H]
     allowed = jnp.asarray(BANDWIDTHS, count.dtype) >= _narrowest(count)  # [F, C, H]
     score = jnp.where(allowed[:, :, None], score, -jnp.inf).reshape(*count.shape[:2], -1)
-    best = score.argmax(-1)[..., None, None]
-    return jnp.take_along_axis(fitted.reshape(*score.shape, n_nodes), best, axis=2)[:, :, 0]
+    chosen, bandwidth = jnp.divmod(score.argmax(-1), len(BANDWIDTHS))
+    return Smoothing(bandwidth, jnp.asarray(PSEUDO_SOURCES, count.dtype)[chosen], tail, pool)
 
 
 def _narrowest(count: Float[Array, "F C B"]) -> Float[Array, "F C 1"]:
@@ -226,13 +291,13 @@ def _tail_mass(
     return jnp.where(limited[:, None, :], 0.0, density[..., jnp.array([0, -1])] / fall)
 
 
-def _presence(grid, counts: grids.Counts, missing_weight: float):
+def _presence(grid, counts: grids.Counts, missing_weight: float, broad: _Broad):
     """Bernoulli presence terms, shrunk towards the mean over classes; zero where not evidence."""
     rate = counts.present / jnp.maximum(counts.surveyed, 1.0)
     seen = (counts.surveyed > 0).astype(rate.dtype)
     mean = (rate * seen).sum(1, keepdims=True) / jnp.maximum(seen.sum(1, keepdims=True), 1.0)
     mean = jnp.clip(mean, 0.005, 0.995)
-    present = (counts.present + PRESENCE_SOURCES * mean) / (counts.surveyed + PRESENCE_SOURCES)
+    present = (counts.present + broad.presence * mean) / (counts.surveyed + broad.presence)
     evidence = jnp.asarray(grid.evidence)[:, None]
     log_present = jnp.where(evidence, jnp.log(present), 0.0)
     return log_present, jnp.where(evidence, missing_weight * jnp.log1p(-present), 0.0)

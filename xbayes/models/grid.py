@@ -80,11 +80,14 @@ def count(
     n_classes: int,
     n_folds: int,
     n_nodes: int,
+    row_weight: Float[Array, "N"] | None = None,
 ) -> Counts:
     """Count the labelled rows of each fold; rows with a negative class or fold count nowhere."""
     counted = (class_index >= 0) & (fold >= 0)
     segment = jnp.where(counted, fold * n_classes + class_index, n_folds * n_classes)
     one_hot = jax.nn.one_hot(segment, n_folds * n_classes, dtype=features.value.dtype)  # [N, J C]
+    row_weight = jnp.ones_like(one_hot[:, 0]) if row_weight is None else row_weight
+    one_hot = one_hot * row_weight[:, None]
 
     def tally(present):
         total = jnp.einsum("nf,ns->sf", present.astype(one_hot.dtype), one_hot)
@@ -93,7 +96,7 @@ def count(
     node, share = node_of(
         jnp.asarray(grid.origin), jnp.asarray(grid.step), observed_value(features), n_nodes
     )
-    weight = relative_weight(grid, features) * features.observed
+    weight = relative_weight(grid, features) * features.observed * row_weight[:, None]
     size = n_folds * n_classes * n_nodes
 
     def histogram(node, share, weight):  # of one property

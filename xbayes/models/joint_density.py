@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -29,14 +30,22 @@ def side_by_side(parts: Sequence[tuple[tuple[int, ...], Density]]) -> Density:
             for members, density in zip(places, densities, strict=True)
         )
 
-    def count(grid, features, class_index, fold, n_folds):
+    def count(grid, features, class_index, fold, n_folds, row_weight=None):
         return tuple(
-            density.count(part, own(features, members), class_index, fold, n_folds)
+            density.count(part, own(features, members), class_index, fold, n_folds, row_weight)
             for part, members, density in zip(grid, places, densities, strict=True)
         )
 
     def fit(grid, counts):
         return tuple(d.fit(*part) for d, *part in zip(densities, grid, counts, strict=True))
+
+    def smooth(grid, counts):
+        return tuple(d.smooth(*part) for d, *part in zip(densities, grid, counts, strict=True))
+
+    def draw(key, grid, smoothing, counts):
+        keys = jax.random.split(key, len(densities))
+        parts = zip(densities, keys, grid, smoothing, counts, strict=True)
+        return tuple(d.draw(*part) for d, *part in parts)
 
     def joined(of_part):
         def joint(params, features):
@@ -52,8 +61,17 @@ def side_by_side(parts: Sequence[tuple[tuple[int, ...], Density]]) -> Density:
         each = [_resampled(*d.curves(part)) for d, part in zip(densities, params, strict=True)]
         return tuple(np.concatenate(part)[back] for part in zip(*each, strict=True))
 
-    log_lik = joined(lambda density: density.log_lik)
-    return Density(lay_grid, count, fit, log_lik, joined(lambda d: d.share_below), curves)
+    drawn = all(density.draw is not None for density in densities)
+    return Density(
+        lay_grid,
+        count,
+        fit,
+        joined(lambda d: d.log_lik),
+        joined(lambda d: d.share_below),
+        curves,
+        smooth=smooth if drawn else None,
+        draw=draw if drawn else None,
+    )
 
 
 def _resampled(node, height):

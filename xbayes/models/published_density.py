@@ -42,8 +42,9 @@ def published_density(
     def lay_grid(features, training):
         return grids.lay_grid(features, training, no_bounds, evidence, n_nodes, margin=0.0)
 
-    def count(grid, features, class_index, fold, n_folds):
-        return grids.count(grid, features, class_index, fold, n_classes, n_folds, n_nodes)
+    def count(grid, features, class_index, fold, n_folds, row_weight=None):
+        shape = (n_classes, n_folds, n_nodes)
+        return grids.count(grid, features, class_index, fold, *shape, row_weight)
 
     def fit(grid, counts):
         size = counts.value.sum(-1, keepdims=True)  # [F, C, 1]
