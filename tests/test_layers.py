@@ -17,6 +17,7 @@ ROOMS = [
     "posterior",
     "outlier",
     "calibrate",
+    "conformal",
     "decision",
     "proportions",
     "classifier",

@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from xbayes import posterior as post
+from xbayes.calibrate import Calibrator, calibrated
 from xbayes.config import Config, focus_class
+from xbayes.conformal import ConformalReference, prediction_sets, row_uniform
 from xbayes.decision import decide
 from xbayes.features.build import properties_of
 from xbayes.infer.build_density import build_density
@@ -48,6 +50,7 @@ class Recipe(NamedTuple):
     decision: str = "argmax"  # or f1
     focus: int = -1  # the class whose F1 counts; -1 if none does
     assignment: ScoreModel | None = None  # learned instead of weights, then turned into them
+    calibration: str = "none"  # or a kind of xbayes.calibrate, or auto
 
 
 def build_recipe(config: Config) -> Recipe:
@@ -77,6 +80,7 @@ def build_recipe(config: Config) -> Recipe:
         config.decision,
         classes.index(focus) if focus else -1,
         assignment,
+        model.calibration,
     )
 
 
@@ -87,6 +91,8 @@ class Classifier(NamedTuple):
     weights: Any
     outlier: OutlierReference
     factor: Float[Array, "C"]  # of the decision rule; ones for the most probable class
+    calibrator: Calibrator
+    conformal: ConformalReference
 
 
 class Products(NamedTuple):
@@ -101,6 +107,7 @@ class Products(NamedTuple):
     outlier_p: Float[np.ndarray, "N"]
     n_missing: Int[np.ndarray, "N"]
     track: Float[np.ndarray, "N G C"]
+    prediction_set: Bool[np.ndarray, "N C"]  # not excluded at 10 %, under the training prior
 
 
 def classify(
@@ -114,14 +121,14 @@ def classify(
 
     Rows are computed `size` at a time, filled up to it, so that JAX compiles once for any number.
     """
-    classifier = _with_prior(classifier, log_prior)
+    prior = _prior_of(classifier, log_prior)
     n_rows = features.value.shape[0]
     size = size or padded_size(n_rows)
     features = Features(*map(np.asarray, features))
 
     def one(first: int) -> Products:
         rows = Features(*(a[first : first + size] for a in features))
-        return _classify_rows(recipe, classifier, rows, size)
+        return _classify_rows(recipe, classifier, rows, prior, size)
 
     start = one(0)
     whole = Products(*(np.empty((n_rows, *a.shape[1:]), a.dtype) for a in start))
@@ -141,15 +148,18 @@ def padded_size(n_rows: int) -> int:
     return min(CHUNK, 1 << max(0, n_rows - 1).bit_length())
 
 
-def _with_prior(classifier: Classifier, log_prior: Float[np.ndarray, "C"] | None) -> Classifier:
-    if log_prior is None:
-        return classifier
-    given = jnp.asarray(log_prior, classifier.weights.log_prior.dtype)
-    return classifier._replace(weights=classifier.weights._replace(log_prior=given))
+def _prior_of(classifier: Classifier, log_prior: Float[np.ndarray, "C"] | None):
+    trained = classifier.weights.log_prior
+    return trained if log_prior is None else jnp.asarray(log_prior, trained.dtype)
 
 
 class Explanation(NamedTuple):
-    """The terms of each score: log prior + offset + the sum of the contributions over F."""
+    """The terms of each score: log prior + offset + the sum of the contributions over F.
+
+    All are calibrated: contributions go through the calibrator's matrix, and what is not linear in
+    them (where the matrix weighs classes differently) is in the offset. Scores are log
+    probabilities but for a constant of the source.
+    """
 
     log_lik: Float[np.ndarray, "N F C"]
     contribution: Float[np.ndarray, "N F C"]
@@ -165,25 +175,36 @@ def explain(
     log_prior: Float[np.ndarray, "C"] | None = None,
 ) -> Explanation:
     """What makes up the scores of a few rows; `log_prior` as in `classify`."""
-    classifier = _with_prior(classifier, log_prior)
+    weights, calibrator = classifier.weights, classifier.calibrator
+    trained = weights.log_prior
     log_lik = recipe.density.log_lik(classifier.density, features)
-    contribution = np.asarray(recipe.model.contributions(classifier.weights, log_lik), np.float64)
-    prior = np.asarray(classifier.weights.log_prior, np.float64)
-    log_joint = np.asarray(recipe.model.log_joint(classifier.weights, log_lik), np.float64)
-    offset = log_joint - prior - contribution.sum(1)
+    log_joint, measured = recipe.model.log_joint(weights, log_lik), _measured(log_lik)
+    score = np.asarray(calibrated(calibrator, log_joint, trained, measured), np.float64)
+    # The evidence is normalised, which takes the same from all classes: given back, so that a
+    # calibrator that treats them alike leaves the offsets b as they are.
+    total = jax.nn.logsumexp(log_joint, axis=-1) * calibrator.matrix.sum(1).mean() * measured
+    raw = recipe.model.contributions(weights, log_lik)
+    contribution = np.asarray(raw @ calibrator.matrix.T, np.float64)
+    offset = score - np.asarray(trained, np.float64) - contribution.sum(1)
+    offset = offset + np.asarray(total, np.float64)[:, None]
+    prior = np.asarray(_prior_of(classifier, log_prior), np.float64)
     below = np.asarray(recipe.density.share_below(classifier.density, features), np.float64)
     return Explanation(np.asarray(log_lik), contribution, offset, prior, below)
 
 
-def _classify_rows(recipe: Recipe, classifier: Classifier, rows: Features, size: int) -> Products:
+def _classify_rows(
+    recipe: Recipe, classifier: Classifier, rows: Features, log_prior, size: int
+) -> Products:
     n_rows = rows.value.shape[0]
     padded = rows if n_rows == size else _padded(rows, size - n_rows)
-    scored = _score(recipe, classifier, padded)
+    scored = _score(recipe, classifier, padded, log_prior)
     prediction, alternative, measure, strange = (
         np.asarray(a)[:n_rows]
         for a in (scored.prediction, scored.alternative, scored.outlier, scored.strangeness)
     )
-    probability = post.exact(scored.posterior)[:n_rows]
+    probability, trained = (
+        post.exact(p)[:n_rows] for p in (scored.posterior, scored.training_posterior)
+    )
     return Products(
         probability,
         prediction,
@@ -194,6 +215,7 @@ def _classify_rows(recipe: Recipe, classifier: Classifier, rows: Features, size:
         tail_probability(classifier.outlier, strange, prediction),
         (~np.asarray(rows.observed)).sum(1),
         post.exact(scored.track)[:n_rows],
+        prediction_sets(classifier.conformal, trained, row_uniform(rows)),
     )
 
 
@@ -205,6 +227,7 @@ class _Scored(NamedTuple):
     """What is computed inside jit, in its precision."""
 
     posterior: Float[Array, "N C"]
+    training_posterior: Float[Array, "N C"]  # under the prior of the training part
     prediction: Int[Array, "N"]
     alternative: Int[Array, "N"]
     outlier: Float[Array, "N"]  # of the predicted class
@@ -213,22 +236,40 @@ class _Scored(NamedTuple):
 
 
 @partial(jax.jit, static_argnums=0)
-def _score(recipe: Recipe, classifier: Classifier, features: Features) -> _Scored:
-    weights, log_prior = classifier.weights, classifier.weights.log_prior
+def _score(
+    recipe: Recipe, classifier: Classifier, features: Features, log_prior: Float[Array, "C"]
+) -> _Scored:
+    weights, trained = classifier.weights, classifier.weights.log_prior
     log_lik = recipe.density.log_lik(classifier.density, features)
     log_joint = recipe.model.log_joint(weights, log_lik)
     category_score = recipe.model.category_scores(weights, log_lik)
-    posterior = jax.nn.softmax(log_joint)
+    # The offsets belong to every category in which something was measured.
+    offset = (log_joint - trained - category_score.sum(1))[:, None]
+    there = (category_score != 0).any(-1)  # [N, G]
+    alone = trained + category_score + offset * there[..., None]
+    measured = _measured(log_lik)
+
+    def under_prior(score, measured):
+        score = calibrated(classifier.calibrator, score, trained, measured)
+        return score + (log_prior - trained)
+
+    score = under_prior(log_joint, measured)
+    without = log_joint[:, None] - category_score
+    without = under_prior(without, jnp.broadcast_to(measured[:, None], there.shape))
+    posterior = jax.nn.softmax(score)
     prediction = jnp.asarray(decide(posterior, classifier.factor))
     measure = outlier_measure(log_lik, recipe.model.alpha(weights), log_prior)
-    # The offsets belong to every category in which something was measured.
-    offset = (log_joint - log_prior - category_score.sum(1))[:, None]
-    measured = (category_score != 0).any(-1, keepdims=True)  # [N, G, 1]
     return _Scored(
         posterior,
+        jax.nn.softmax(score - log_prior + trained),
         prediction,
-        post.alternative(log_joint, category_score, prediction),
+        post.alternative(without, prediction),
         jnp.take_along_axis(measure, prediction[:, None], 1)[:, 0],
         strangeness(classifier.outlier, log_lik, jnp.asarray(features.surveyed)),
-        post.track(category_score + offset * measured, log_prior),
+        jax.nn.softmax(under_prior(alone, there)),
     )
+
+
+def _measured(log_lik: Float[Array, "N F C"]) -> Bool[Array, "N"]:
+    """Whether anything was; otherwise all terms are exactly zero."""
+    return (log_lik != 0).any(axis=(1, 2))

@@ -87,6 +87,11 @@ class ModelConfig(Record):
         default="auto", description="strength of the shrinkage; auto: chosen on inner folds"
     )
     starts: Whole = Field(default=4, ge=1, description="random starts of the weights")
+    calibration: Literal["auto", "none", "temperature", "vector", "dirichlet"] = Field(
+        default="auto",
+        description="how held-out scores become probabilities that mean what they say; auto: by "
+        "held-out log loss",
+    )
 
     @field_validator("prior", mode="before")
     @classmethod

@@ -1,9 +1,10 @@
 """Learn the whole classifier from a training part.
 
-    features -> counts by fold -> out-of-fold log-likelihoods -> penalty -> weights -> rule
+    features -> counts by fold -> out-of-fold log-likelihoods -> penalty -> weights
+             -> held-out scores -> calibration -> rule, sets
 
-Folds here are inner folds. What is chosen (penalty, decision rule) is chosen on scores of rows that
-neither the densities nor the weights behind the score have seen.
+Folds here are inner folds. What is chosen (penalty, calibration, decision rule) is chosen on scores
+of rows that neither the densities nor the weights behind the score have seen.
 """
 
 from functools import partial
@@ -16,7 +17,9 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from xbayes import posterior as post
 from xbayes.assign import assigned, assigned_likelihoods, learner_of
+from xbayes.calibrate import NONE, Calibration, CalibrationReport, fit_calibration
 from xbayes.classifier import Classifier, Recipe
+from xbayes.conformal import fit_conformal
 from xbayes.decision import fit_factor
 from xbayes.infer.evolution import evolve_f1
 from xbayes.infer.f1 import fit_f1, recalibrate
@@ -35,6 +38,7 @@ class FitReport(NamedTuple):
     held_out_loss: tuple[float, ...]  # log loss by strength
     weights: GradientInfo
     missing_weight: float = 1.0  # that evolution found, if it searched
+    calibration: CalibrationReport = CalibrationReport()
 
 
 class _Data(NamedTuple):
@@ -56,13 +60,7 @@ def fit_classifier(
     """Fit on the labelled rows with `fold >= 0`; the others change nothing (shapes stay)."""
     training = (np.asarray(fold) >= 0) & (labels.class_index >= 0)
     grid = jax.tree.map(jnp.asarray, recipe.density.lay_grid(features, training))
-    arrays = jax.tree.map(jnp.asarray, features)
-    data = _Data(
-        arrays,
-        jnp.asarray(np.where(training, labels.class_index, -1)),
-        jnp.asarray(np.where(training, fold, -1)),
-        _training_log_prior(recipe, labels.class_index[training], arrays.value.dtype),
-    )
+    data = _training_data(recipe, features, labels, fold, training)
     counts = recipe.density.count(grid, data.features, data.truth, data.fold, recipe.n_folds)
     density = recipe.density.fit(grid, jax.tree.map(lambda c: c.sum(0), counts))
     keys = jax.random.split(key, 3)
@@ -82,19 +80,51 @@ def fit_classifier(
         single = _with_missing_weight(held_out.single, data.features.observed, missing_weight)
         if recipe.search_missing:
             density = density._replace(log_missing=density.log_missing * missing_weight)
-    outlier = fit_reference(
-        np.asarray(single),
-        np.asarray(features.surveyed),
-        np.where(training, labels.class_index, -1),
-        np.asarray(recipe.model.alpha(weights)),
-    )
+    truth, alpha = np.asarray(data.truth), np.asarray(recipe.model.alpha(weights))
+    outlier = fit_reference(np.asarray(single), np.asarray(features.surveyed), truth, alpha)
+    if _searches_weights_only(recipe):
+        log_joint = recipe.model.log_joint(weights, single)
+    else:
+        log_joint = _held_out_scores(learner, keys[0], data, held_out.nested, selection)
+    calibration = _calibrate(recipe, data, log_joint, single, labels.group)
+    posterior = post.class_posterior(calibration.log_joint[training])
     factor = np.ones(len(recipe.properties.classes))
     if recipe.decision == "f1":
-        log_joint = _held_out_scores(learner, keys[0], data, held_out.nested, selection)
-        factor = _learn_rule(recipe, keys[2], log_joint, labels, training)
+        factor = _learn_rule(recipe, keys[2], posterior, labels, training)
+    conformal = fit_conformal(posterior, labels.class_index[training])
     loss, info = tuple(map(float, selection.held_out_loss)), jax.tree.map(np.asarray, info)
     report = FitReport(float(selection.strength), recipe.strengths, loss, info, missing_weight)
-    return Classifier(density, weights, outlier, jnp.asarray(factor)), report
+    report = report._replace(calibration=calibration.report)
+    parts = (density, weights, outlier, jnp.asarray(factor), calibration.calibrator, conformal)
+    return Classifier(*parts), report
+
+
+def _searches_weights_only(recipe: Recipe) -> bool:
+    """Whether evolution runs and only the prediction sets ask for held-out scores.
+
+    A search for every fold would take several times as long; the sets are then made of scores
+    whose densities are held out but whose few weights are not.
+    """
+    learns = recipe.calibration != NONE or recipe.decision == "f1"
+    return recipe.objective == "f1" and recipe.optimiser == "evolution" and not learns
+
+
+def _calibrate(recipe: Recipe, data: _Data, log_joint, single, group) -> Calibration:
+    measured = np.any(np.asarray(single) != 0, axis=(1, 2))
+    rows = (np.asarray(data.truth), np.asarray(data.fold), np.asarray(group))
+    return fit_calibration(
+        log_joint, data.log_prior, np.asarray(measured), *rows, recipe.calibration
+    )
+
+
+def _training_data(recipe: Recipe, features: Features, labels: Labels, fold, training) -> _Data:
+    arrays = jax.tree.map(jnp.asarray, features)
+    return _Data(
+        arrays,
+        jnp.asarray(np.where(training, labels.class_index, -1)),
+        jnp.asarray(np.where(training, fold, -1)),
+        _training_log_prior(recipe, labels.class_index[training], arrays.value.dtype),
+    )
 
 
 def _training_log_prior(recipe: Recipe, truth: np.ndarray, dtype):
@@ -184,9 +214,8 @@ def _held_out_f1(recipe: Recipe, key, data: _Data, nested, strength):
     return log_joint[jnp.maximum(data.fold, 0), jnp.arange(data.fold.shape[0])]
 
 
-def _learn_rule(recipe: Recipe, key, log_joint, labels: Labels, training) -> np.ndarray:
-    """Factors of the decision rule from held-out scores."""
+def _learn_rule(recipe: Recipe, key, posterior, labels: Labels, training) -> np.ndarray:
+    """Factors of the decision rule from held-out calibrated posteriors of the training rows."""
     seed = int(jax.random.randint(key, (), 0, 2**31 - 1))
-    held_out = post.class_posterior(np.asarray(log_joint)[training])
     truth, group = labels.class_index[training], labels.group[training]
-    return fit_factor(held_out, truth, group, recipe.focus, seed)
+    return fit_factor(posterior, truth, group, recipe.focus, seed)

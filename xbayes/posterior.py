@@ -11,12 +11,20 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+CLIP = 1e-6  # probabilities are clipped here and renormalised before the log
+
 
 def class_posterior(log_joint: Float[np.ndarray, "*N C"]) -> Float[np.ndarray, "*N C"]:
     """Softmax over the last axis."""
     shifted = np.asarray(log_joint, np.float64)
     weight = np.exp(shifted - shifted.max(-1, keepdims=True))
     return weight / weight.sum(-1, keepdims=True)
+
+
+def clipped(posterior: Float[np.ndarray, "N C"]) -> Float[np.ndarray, "N C"]:
+    """Probabilities as the log loss sees them."""
+    bounded = np.clip(posterior, CLIP, 1.0)
+    return bounded / bounded.sum(-1, keepdims=True)
 
 
 def with_prior(
@@ -45,20 +53,15 @@ def by_category(
     return jnp.einsum("nfc,fg->ngc", contribution, member)
 
 
-def track(
-    category_score: Float[Array, "N G C"], log_prior: Float[Array | np.ndarray, "C"]
-) -> Float[Array, "N G C"]:
-    """The probability track: the posterior that each category alone would give."""
-    return jax.nn.softmax(category_score + log_prior)
-
-
 def alternative(
-    log_joint: Float[Array | np.ndarray, "N C"],
-    category_score: Float[Array, "N G C"],
+    without: Float[Array | np.ndarray, "N G C"],
     prediction: Int[Array | np.ndarray, "N"],
 ) -> Int[Array, "N"]:
-    """The most probable other class that wins when one category is left out; -1 if none."""
-    without = jax.nn.softmax(log_joint[:, None] - category_score)  # [N, G, C]
+    """The most probable other class that wins when one category is left out; -1 if none.
+
+    `without` holds the class scores with each category left out in turn.
+    """
+    without = jax.nn.softmax(without)
     winner, height = without.argmax(-1), without.max(-1)
     height = jnp.where(winner == prediction[:, None], -1.0, height)
     best = height.argmax(-1)[:, None]

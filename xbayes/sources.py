@@ -23,7 +23,12 @@ from xbayes.votes import DEFAULT_RHO, learn_rho, mean_log_odds, vote
 
 _SUM_TOLERANCE = 1e-3  # of a posterior; CSV files may be rounded
 _PRIOR_TOLERANCE = 1e-6
-_MADE = ("true_class", "prediction", "alternative")  # columns that name classes, not sources
+_MADE = (
+    "true_class",
+    "prediction",
+    "prediction_set",
+    "alternative",
+)  # columns that name classes, not sources
 
 
 class Pooled(NamedTuple):

@@ -258,6 +258,7 @@ class AlphaBayesClassifier(ClassifierMixin, BaseEstimator):
         return found[0]
 
     def _keep(self, recipe: Recipe, classifier: Classifier, report: FitReport, log_prior):
+        # Without calibration the prior is one term of the score, whichever it is.
         weights = classifier.weights
         if log_prior is not None:
             weights = weights._replace(log_prior=jnp.asarray(log_prior))

@@ -1,7 +1,7 @@
 """What `AlphaBayesClassifier` hands to the package: a recipe, features, inner folds."""
 
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -107,13 +107,19 @@ def pad_training(
 def storable(classifier: Classifier) -> Classifier:
     """NumPy arrays, which pickle as float64 whatever JAX's setting, and of few shapes.
 
-    The ranks of the outlier reference, as many as the largest class has rows, are filled up.
+    The ranks of the references, as many as the largest class has rows, are filled up.
     """
     classifier = jax.tree.map(np.asarray, classifier)
-    ranks = classifier.outlier.strangeness
+    outlier, conformal = classifier.outlier, classifier.conformal
+    return classifier._replace(
+        outlier=outlier._replace(strangeness=_filled(outlier.strangeness)),
+        conformal=conformal._replace(score=_filled(conformal.score)),
+    )
+
+
+def _filled(ranks: Any) -> np.ndarray:
     more = padded_rows(ranks.shape[1]) - ranks.shape[1]
-    ranks = np.pad(ranks, ((0, 0), (0, more)), constant_values=np.inf)
-    return classifier._replace(outlier=classifier.outlier._replace(strangeness=ranks))
+    return np.pad(ranks, ((0, 0), (0, more)), constant_values=np.inf)
 
 
 def inner_folds(

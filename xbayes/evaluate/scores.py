@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-CLIP = 1e-6  # probabilities are clipped here and renormalised before the log
+from xbayes.posterior import clipped
+
 N_BINS = 10
 SOURCES_PER_BLOCK = 50_000_000  # weights held at once in the bootstrap
 
@@ -104,12 +105,6 @@ def class_weights(
     share = np.bincount(truth, minlength=len(proportions)) / len(truth)
     weight = np.divide(proportions, share, out=np.zeros_like(share), where=share > 0)[truth]
     return weight * len(truth) / weight.sum()
-
-
-def clipped(posterior: Float[np.ndarray, "N C"]) -> Float[np.ndarray, "N C"]:
-    """Probabilities as the log loss sees them."""
-    bounded = np.clip(posterior, CLIP, 1.0)
-    return bounded / bounded.sum(-1, keepdims=True)
 
 
 def log_losses(

@@ -15,15 +15,17 @@ import jax.numpy as jnp
 import numpy as np
 
 import xbayes
+from xbayes.calibrate import Calibrator
 from xbayes.classifier import Classifier, Recipe, build_recipe
 from xbayes.config import Config
 from xbayes.config_file import dump_config, parse_config
+from xbayes.conformal import ConformalReference
 from xbayes.infer.build_density import params_of
 from xbayes.models.naive_bayes import NaiveBayesParams
 from xbayes.outlier import OutlierReference
 from xbayes.types import InputError
 
-FORMAT = 1
+FORMAT = 2  # 2: with calibrator and reference of the prediction sets
 
 
 def save_model(
@@ -103,7 +105,15 @@ def _parts(config: Config, classifier: Classifier) -> dict[str, Any]:
     density = classifier.density
     several = density if len(params_of(config)) > 1 else [density]
     named = {_density_name(i, len(several)): params for i, params in enumerate(several)}
-    return named | {"weights": classifier.weights, "outlier": classifier.outlier}
+    return named | {name: getattr(classifier, name) for name in _RECORDS}
+
+
+_RECORDS = {
+    "weights": NaiveBayesParams,
+    "outlier": OutlierReference,
+    "calibrator": Calibrator,
+    "conformal": ConformalReference,
+}
 
 
 def _density_name(i: int, n: int) -> str:
@@ -118,9 +128,8 @@ def _rebuild(config: Config, arrays: dict[str, np.ndarray]) -> Classifier:
     parts = [record(_density_name(i, len(kinds)), kind) for i, kind in enumerate(kinds)]
     return Classifier(
         density=parts[0] if len(parts) == 1 else tuple(parts),
-        weights=record("weights", NaiveBayesParams),
-        outlier=record("outlier", OutlierReference),
         factor=jnp.asarray(arrays["factor"]),
+        **{name: record(name, kind) for name, kind in _RECORDS.items()},
     )
 
 

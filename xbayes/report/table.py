@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 from astropy.table import Column, MaskedColumn, Table
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from xbayes.classifier import Products
 from xbayes.config import CatalogConfig
+from xbayes.conformal import LEVEL
 from xbayes.types import InputError, Properties
 
 UCD_CLASS = "meta.code.class;src.class"
@@ -67,7 +68,7 @@ def add_pooling_meta(table: Table, roles: CatalogConfig, log_prior: Float[np.nda
 def refuse_clashes(names: Sequence[str], properties: Properties) -> None:
     """Raise `InputError` where a column would be there twice; case tells none apart in FITS."""
     made = {"true_class", "prediction", "margin", "entropy", "alternative", "outlier"}
-    made |= {"outlier_p", "n_missing", "fold"}
+    made |= {"outlier_p", "n_missing", "fold", "prediction_set"}
     made |= {f"p_{c}" for c in properties.classes}
     made |= {f"p_{g}_{c}" for g in properties.categories for c in properties.classes}
     taken = {name.lower() for name in made}
@@ -93,6 +94,12 @@ def _columns(products, properties, resolution, true_class) -> dict[str, Any]:
         "prediction",
         class_names(products.prediction, classes),
         "class under the decision rule",
+        UCD_CLASS,
+    )
+    add(
+        "prediction_set",
+        set_names(products.prediction_set, classes),
+        f"classes not excluded at {100 * LEVEL:.0f} %; none: unlike every class",
         UCD_CLASS,
     )
     for c, label in enumerate(classes):
@@ -138,6 +145,13 @@ def _columns(products, properties, resolution, true_class) -> dict[str, Any]:
                 UCD_PROBABILITY,
             )
     return columns
+
+
+def set_names(sets: Bool[np.ndarray, "N C"], classes: Sequence[str]) -> np.ndarray:
+    """'AGN or XRB', in the order of the classes; the empty string for none."""
+    patterns, which = np.unique(np.asarray(sets), axis=0, return_inverse=True)
+    names = [" or ".join(np.array(classes, str)[pattern]) for pattern in patterns]
+    return np.array(names, str)[which.reshape(-1)]
 
 
 def class_names(index: Int[np.ndarray, "N"], classes: Sequence[str]):
