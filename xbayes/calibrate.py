@@ -107,7 +107,7 @@ def evidence(
 
 
 def fit_calibration(
-    log_joint: Float[Array | np.ndarray, "N C"],
+    log_joint: Float[Array | np.ndarray, "*D N C"],
     log_prior: Float[Array, "C"],
     measured: Bool[np.ndarray, "N"],
     truth: Int[np.ndarray, "N"],
@@ -117,6 +117,8 @@ def fit_calibration(
 ) -> Calibration:
     """Fit and choose among kinds on held-out scores; rows of fold -1 change nothing.
 
+    Of scores by draws D, what is calibrated is the mean over draws of calibrated probabilities.
+
     Every candidate is fitted without each fold in turn and scored on it. `auto` takes the simplest
     whose log loss is within one standard error of the best, the error that of the paired difference
     with groups kept together (Breiman et al. 1984, section 3.4.3). Where all rows are of one class
@@ -124,7 +126,8 @@ def fit_calibration(
     """
     rows = fold >= 0
     log_joint = jnp.where(rows[:, None], jnp.asarray(log_joint), log_prior)
-    n_classes, stay = len(log_prior), np.asarray(log_joint, np.float64)
+    log_joint = log_joint.reshape(-1, *log_joint.shape[-2:])  # [D, N, C]
+    n_classes, stay = len(log_prior), np.asarray(_log_mean(log_joint), np.float64)
     if kind == NONE or len(np.unique(truth[rows])) < 2:
         return Calibration(identity(n_classes), stay, CalibrationReport())
     kinds = [k for k in KINDS if kind == AUTO or k.name.startswith(kind)]
@@ -158,7 +161,7 @@ def _fit_folds(numbers, z, log_prior, measured, truth, inside):
 
 def _fit(numbers, z, log_prior, measured, truth, row_weight):
     by_class, full, shrinkage = numbers
-    n_classes = z.shape[1]
+    n_classes = z.shape[-1]
     beside = 1.0 - jnp.eye(n_classes)
 
     def made(free: _Free) -> Calibrator:
@@ -167,7 +170,8 @@ def _fit(numbers, z, log_prior, measured, truth, row_weight):
         return Calibrator(jnp.diag(scale) + full * beside * free.beside, by_class * free.offset)
 
     def loss(free: _Free):
-        score = log_prior + (z @ made(free).matrix.T + made(free).offset) * measured[:, None]
+        told = z @ made(free).matrix.T + made(free).offset
+        score = _log_mean(log_prior + told * measured[:, None])
         loose = free.log_temperature**2 + (free.log_scale**2).sum()
         shrunk = (free.offset**2).sum() + (beside * free.beside**2).sum()
         total = jnp.maximum(row_weight.sum(), 1.0)
@@ -182,11 +186,20 @@ def _fit(numbers, z, log_prior, measured, truth, row_weight):
 def _cross_fitted(fit: Calibrator, log_joint, log_prior, measured, fold) -> np.ndarray:
     """Each row by the calibrator that was fitted without its fold."""
     parts = [
-        calibrated(Calibrator(matrix, offset), log_joint, log_prior, jnp.asarray(measured))
+        _log_mean(
+            calibrated(Calibrator(matrix, offset), log_joint, log_prior, jnp.asarray(measured))
+        )
         for matrix, offset in zip(fit.matrix[1:], fit.offset[1:], strict=True)
     ]
     own = jnp.stack(parts)[np.maximum(fold, 0), np.arange(len(fold))]
     return np.asarray(own, np.float64)
+
+
+def _log_mean(score: Float[Array, "D N C"]) -> Float[Array, "N C"]:
+    """log of the mean over draws of the probabilities; scores of one draw stay as they are."""
+    if len(score) == 1:
+        return score[0]
+    return jax.nn.logsumexp(jax.nn.log_softmax(score), axis=0) - jnp.log(len(score))
 
 
 def _losses(log_joint: np.ndarray, truth: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ features -> density.log_lik [N, F, C] -> model.log_joint [N, C] -> posterior and
 import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +21,7 @@ from xbayes.decision import decide
 from xbayes.features.build import properties_of
 from xbayes.infer.build_density import build_density
 from xbayes.infer.select import STRENGTHS
+from xbayes.intervals import JointDraws, interval, over_draws
 from xbayes.models.assignment import assignment_model
 from xbayes.models.base import ClassModel, Density, ScoreModel
 from xbayes.models.naive_bayes import naive_bayes
@@ -33,6 +34,19 @@ from xbayes.outlier import (
 from xbayes.types import Features, Properties
 
 CHUNK = 8_192  # rows computed at once: one compilation, and they stay in the processor's cache
+
+
+class PosteriorOptions(NamedTuple):
+    """How the posterior of densities and weights is sampled."""
+
+    method: Literal["nuts", "svi", "laplace"]
+    chains: int
+    warmup: int
+    draws: int  # of each chain
+    kept: int  # joint draws of densities and weights that sources get
+    densities: bool  # whether these are drawn too
+    weights: str  # the kind of the config
+    offsets: bool
 
 
 class Recipe(NamedTuple):
@@ -51,6 +65,7 @@ class Recipe(NamedTuple):
     focus: int = -1  # the class whose F1 counts; -1 if none does
     assignment: ScoreModel | None = None  # learned instead of weights, then turned into them
     calibration: str = "none"  # or a kind of xbayes.calibrate, or auto
+    posterior: PosteriorOptions | None = None  # how it is sampled, where it is asked for
 
 
 def build_recipe(config: Config) -> Recipe:
@@ -81,7 +96,16 @@ def build_recipe(config: Config) -> Recipe:
         classes.index(focus) if focus else -1,
         assignment,
         model.calibration,
+        _posterior_options(config),
     )
+
+
+def _posterior_options(config: Config) -> PosteriorOptions | None:
+    if config.variant != "bayes":
+        return None
+    given = config.posterior
+    sampled = (given.method, given.chains, given.warmup, given.draws, given.kept, given.densities)
+    return PosteriorOptions(*sampled, config.model.weights, config.model.offsets)
 
 
 class Classifier(NamedTuple):
@@ -93,6 +117,7 @@ class Classifier(NamedTuple):
     factor: Float[Array, "C"]  # of the decision rule; ones for the most probable class
     calibrator: Calibrator
     conformal: ConformalReference
+    draws: JointDraws | None = None  # of density and weights, where the posterior was asked for
 
 
 class Products(NamedTuple):
@@ -108,6 +133,9 @@ class Products(NamedTuple):
     n_missing: Int[np.ndarray, "N"]
     track: Float[np.ndarray, "N G C"]
     prediction_set: Bool[np.ndarray, "N C"]  # not excluded at 10 %, under the training prior
+    # 90 % intervals, ends on the last axis; without draws it is empty.
+    posterior_interval: Float[np.ndarray, "N C E"]
+    outlier_interval: Float[np.ndarray, "N E"]
 
 
 def classify(
@@ -216,7 +244,19 @@ def _classify_rows(
         (~np.asarray(rows.observed)).sum(1),
         post.exact(scored.track)[:n_rows],
         prediction_sets(classifier.conformal, trained, row_uniform(rows)),
+        *_intervals(scored, prediction, n_rows),
     )
+
+
+def _intervals(scored: "_Scored", prediction: Int[np.ndarray, "n"], n_rows: int):
+    """Of the posterior of each class and of the outlier measure of the predicted one."""
+    if scored.posteriors is None or scored.measures is None:
+        n_classes = scored.posterior.shape[1]
+        return np.empty((n_rows, n_classes, 0)), np.empty((n_rows, 0))
+    posteriors = np.asarray(scored.posteriors)[:, :n_rows]
+    measures = np.asarray(scored.measures)[:, :n_rows]
+    of_class = np.take_along_axis(measures, prediction[None, :, None], 2)[..., 0]
+    return interval(posteriors), interval(of_class)
 
 
 def _padded(rows: Features, more: int) -> Features:
@@ -233,6 +273,8 @@ class _Scored(NamedTuple):
     outlier: Float[Array, "N"]  # of the predicted class
     strangeness: Float[Array, "N C"]
     track: Float[Array, "N G C"]
+    posteriors: Float[Array, "D N C"] | None  # by draw, in single precision
+    measures: Float[Array, "D N C"] | None
 
 
 @partial(jax.jit, static_argnums=0)
@@ -256,17 +298,24 @@ def _score(
     score = under_prior(log_joint, measured)
     without = log_joint[:, None] - category_score
     without = under_prior(without, jnp.broadcast_to(measured[:, None], there.shape))
-    posterior = jax.nn.softmax(score)
+    posterior, spread = jax.nn.softmax(score), None
+    training_posterior = jax.nn.softmax(score - log_prior + trained)
+    if classifier.draws is not None:
+        own = (recipe.density, recipe.model, classifier.draws, classifier.density)
+        spread = over_draws(*own, features, under_prior, log_prior, trained)
+        posterior, training_posterior = spread.posterior.mean(0), spread.training_posterior
     prediction = jnp.asarray(decide(posterior, classifier.factor))
     measure = outlier_measure(log_lik, recipe.model.alpha(weights), log_prior)
     return _Scored(
         posterior,
-        jax.nn.softmax(score - log_prior + trained),
+        training_posterior,
         prediction,
         post.alternative(without, prediction),
         jnp.take_along_axis(measure, prediction[:, None], 1)[:, 0],
         strangeness(classifier.outlier, log_lik, jnp.asarray(features.surveyed)),
         jax.nn.softmax(under_prior(alone, there)),
+        None if spread is None else spread.posterior.astype(jnp.float32),
+        None if spread is None else spread.outlier.astype(jnp.float32),
     )
 
 

@@ -24,7 +24,7 @@ from xbayes.config_checks import (
     quoted,
     refuse,
 )
-from xbayes.config_model import ModelConfig, ValidationConfig
+from xbayes.config_model import ModelConfig, PosteriorConfig, ValidationConfig
 from xbayes.config_record import Record, Whole
 from xbayes.config_table import CatalogConfig, CategoryConfig, FeatureConfig, TaxonomyConfig
 from xbayes.types import InputError
@@ -47,6 +47,14 @@ class Config(Record):
         default_factory=dict, description="how the properties of a category go together, by name"
     )
     model: ModelConfig = Field(default=ModelConfig(), description="likelihoods and their weights")
+    variant: Literal["point", "bayes"] = Field(
+        default="point",
+        description="bayes: posterior draws of densities and weights, so that every probability "
+        "has an interval",
+    )
+    posterior: PosteriorConfig = Field(
+        default=PosteriorConfig(), description="how they are sampled (variant: bayes)"
+    )
     decision: Literal["argmax", "f1"] = Field(
         default="argmax",
         description="the most probable class, or a rule learned out of fold for the F1 of f1_class",
@@ -69,6 +77,7 @@ class Config(Record):
         problems += self._category_problems()
         problems += self._collisions()
         problems += self._focus_problems()
+        problems += self._posterior_problems()
         refuse(problems)
         return self
 
@@ -123,6 +132,25 @@ class Config(Record):
         if asked and focus_class(self) is None:
             text = f"say whose F1 counts, for none of {quoted(classes)} is named XRB"
             return [Problem(("f1_class",), text)]
+        return []
+
+    def _posterior_problems(self) -> list[Problem]:
+        """What has no posterior."""
+        model = self.model
+        if self.variant != "bayes":
+            return []
+        if model.objective != "log_loss":
+            text = f"bayes needs model.objective: log_loss; found {model.objective}"
+            return [Problem(("variant",), text)]
+        if model.normalise:
+            text = "bayes needs model.normalise: false, or the size of the weights means nothing"
+            return [Problem(("variant",), text)]
+        if model.weights == "none" and not model.offsets:
+            text = "bayes needs something to learn: model.weights, or model.offsets: true"
+            return [Problem(("variant",), text)]
+        if self.posterior.densities and model.density not in ("smooth", "clusters"):
+            text = f"true needs model.density: smooth or clusters; found {model.density}; set it "
+            return [Problem(("posterior", "densities"), text + "to false to draw the weights only")]
         return []
 
     def _collisions(self) -> list[Problem]:

@@ -161,6 +161,28 @@ class ModelConfig(Record):
         return self
 
 
+class PosteriorConfig(Record):
+    """How densities and weights are sampled, where the variant is bayes."""
+
+    method: Literal["nuts", "svi", "laplace"] = Field(
+        default="nuts",
+        description="of the weights: Hamiltonian Monte Carlo; a normal fitted to the posterior by "
+        "its evidence bound; the curvature at the mode (seconds)",
+    )
+    chains: Whole = Field(default=4, ge=1, le=64, description="chains, side by side")
+    warmup: Whole = Field(default=500, ge=50, description="steps that tune each chain")
+    draws: Whole = Field(default=500, ge=50, description="draws kept of each chain")
+    kept: Whole = Field(
+        default=100,
+        ge=20,
+        le=2000,
+        description="joint draws of densities and weights that sources get",
+    )
+    densities: Switch = Field(
+        default=True, description="draw the class densities too, with the weights that go with them"
+    )
+
+
 class ValidationConfig(Record):
     """How the run is tested on sources it never saw."""
 

@@ -17,6 +17,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from xbayes import posterior as post
 from xbayes.assign import assigned, assigned_likelihoods, learner_of
+from xbayes.bayes import Fitted, PosteriorReport, fit_posterior
 from xbayes.calibrate import NONE, Calibration, CalibrationReport, fit_calibration
 from xbayes.classifier import Classifier, Recipe
 from xbayes.conformal import fit_conformal
@@ -39,6 +40,7 @@ class FitReport(NamedTuple):
     weights: GradientInfo
     missing_weight: float = 1.0  # that evolution found, if it searched
     calibration: CalibrationReport = CalibrationReport()
+    posterior: PosteriorReport | None = None
 
 
 class _Data(NamedTuple):
@@ -62,7 +64,7 @@ def fit_classifier(
     grid = jax.tree.map(jnp.asarray, recipe.density.lay_grid(features, training))
     data = _training_data(recipe, features, labels, fold, training)
     counts = recipe.density.count(grid, data.features, data.truth, data.fold, recipe.n_folds)
-    density = recipe.density.fit(grid, jax.tree.map(lambda c: c.sum(0), counts))
+    density = counted = recipe.density.fit(grid, jax.tree.map(lambda c: c.sum(0), counts))
     keys = jax.random.split(key, 3)
     learner = learner_of(recipe)
     held_out = _held_out_likelihoods(learner, grid, counts, data)
@@ -82,7 +84,13 @@ def fit_classifier(
             density = density._replace(log_missing=density.log_missing * missing_weight)
     truth, alpha = np.asarray(data.truth), np.asarray(recipe.model.alpha(weights))
     outlier = fit_reference(np.asarray(single), np.asarray(features.surveyed), truth, alpha)
-    if _searches_weights_only(recipe):
+    draws, sampled = None, None
+    if recipe.posterior is not None:
+        rows = (learner, grid, data.features, data.truth, data.fold, data.log_prior)
+        fitted = Fitted(*rows, *held_out, counted)
+        sampled = fit_posterior(recipe, fitted, labels.group, jax.random.fold_in(key, 3))
+        draws, log_joint = sampled.draws, sampled.log_joint
+    elif _searches_weights_only(recipe):
         log_joint = recipe.model.log_joint(weights, single)
     else:
         log_joint = _held_out_scores(learner, keys[0], data, held_out.nested, selection)
@@ -94,9 +102,10 @@ def fit_classifier(
     conformal = fit_conformal(posterior, labels.class_index[training])
     loss, info = tuple(map(float, selection.held_out_loss)), jax.tree.map(np.asarray, info)
     report = FitReport(float(selection.strength), recipe.strengths, loss, info, missing_weight)
-    report = report._replace(calibration=calibration.report)
     parts = (density, weights, outlier, jnp.asarray(factor), calibration.calibrator, conformal)
-    return Classifier(*parts), report
+    sampled = None if sampled is None else sampled.report
+    report = report._replace(calibration=calibration.report, posterior=sampled)
+    return Classifier(*parts, draws), report
 
 
 def _searches_weights_only(recipe: Recipe) -> bool:

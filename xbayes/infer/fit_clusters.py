@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from xbayes.infer.draw_clusters import ClusterSmoothing, draw, split
 from xbayes.infer.em import fit_em, random_starts
 from xbayes.infer.f1 import SHARPNESS, smooth_f1
 from xbayes.infer.gradient import log_loss_of_scores, minimise
@@ -90,15 +91,18 @@ def cluster_density(evidence: np.ndarray, n_classes: int, options: ClusterOption
 
     `evidence` says of which properties it tells the class that nothing was found.
     """
+    known = tuple(evidence.tolist())
     return Density(
         lay_grid=partial(_lay_grid, options=options),
         count=count_members(n_classes),
-        fit=jax.jit(partial(_fit, evidence=tuple(evidence.tolist()), options=options)),
+        fit=jax.jit(partial(_fit, evidence=known, options=options)),
         log_lik=jax.jit(_log_lik),
         share_below=jax.jit(lambda params, f: share_below(params, measured_rows(f))),
         curves=_curves,
         by_component=jax.jit(_by_component),
         tilted=tilted,
+        smooth=jax.jit(partial(_smooth, evidence=known, options=options)),
+        draw=jax.jit(partial(_draw, evidence=known, options=options)),
     )
 
 
@@ -214,6 +218,18 @@ def _fit(grid: ClusterGrid, membership: Float[Array, "N C"], evidence, options: 
     if options.learn != "none":
         params = _refined(grid, membership, params, options)
     return params._replace(shift=grid.shift, scale=grid.scale)
+
+
+def _smooth(grid: ClusterGrid, membership, evidence, options: ClusterOptions):
+    fitted = _fit(grid, membership, evidence, options)
+    prior = (options.mean_sources, options.covariance_sources)
+    return ClusterSmoothing(fitted, *split(grid, membership, *prior))
+
+
+def _draw(key, grid: ClusterGrid, smoothing, membership, evidence, options: ClusterOptions):
+    presence = _presence(grid, membership, jnp.asarray(evidence)[:, None])
+    prior = (options.mean_sources, options.covariance_sources)
+    return draw(key, grid, smoothing, membership, presence, *prior)
 
 
 def _presence(grid: ClusterGrid, membership, evidence):

@@ -39,13 +39,16 @@ def side_by_side(parts: Sequence[tuple[tuple[int, ...], Density]]) -> Density:
     def fit(grid, counts):
         return tuple(d.fit(*part) for d, *part in zip(densities, grid, counts, strict=True))
 
+    smooths = [d.smooth for d in densities if d.smooth is not None]
+    draws = [d.draw for d in densities if d.draw is not None]
+
     def smooth(grid, counts):
-        return tuple(d.smooth(*part) for d, *part in zip(densities, grid, counts, strict=True))
+        return tuple(of(*part) for of, *part in zip(smooths, grid, counts, strict=True))
 
     def draw(key, grid, smoothing, counts):
         keys = jax.random.split(key, len(densities))
-        parts = zip(densities, keys, grid, smoothing, counts, strict=True)
-        return tuple(d.draw(*part) for d, *part in parts)
+        parts = zip(draws, keys, grid, smoothing, counts, strict=True)
+        return tuple(of(*part) for of, *part in parts)
 
     def joined(of_part):
         def joint(params, features):
@@ -61,7 +64,7 @@ def side_by_side(parts: Sequence[tuple[tuple[int, ...], Density]]) -> Density:
         each = [_resampled(*d.curves(part)) for d, part in zip(densities, params, strict=True)]
         return tuple(np.concatenate(part)[back] for part in zip(*each, strict=True))
 
-    drawn = all(density.draw is not None for density in densities)
+    drawn = len(smooths) == len(draws) == len(densities)
     return Density(
         lay_grid,
         count,

@@ -15,7 +15,9 @@ Sites named `z_*` only make the levels; what is identified, and goes into report
 `mixing`, `offset`, `temperature`, `assignment`, `concentration` and the scales.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import lru_cache
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,27 +29,38 @@ from jaxtyping import Array, Float
 from xbayes.models.assignment import AssignmentParams
 from xbayes.models.naive_bayes import PLAIN, SOFTPLUS_ONE, NaiveBayesParams
 
-Program = Callable[[Float[Array, "C"]], NaiveBayesParams | AssignmentParams]
 OFFSET = 1.5
 SCALE = (float(np.log(0.5)), 0.5)  # of log scale
 TEMPERATURE = 0.5  # standard deviation of log T of an assignment
 LEVEL = ("category", "property", "property_class")
-CONCENTRATION = (2.3, 1.0)  # of the rows of A: log-normal around ten sources
+CONCENTRATION = (float(np.log(10.0)), 1.0)  # of log sources that the counted rows of A count for
+DIRICHLET_FLOOR = 0.5
 
 
+class Given(NamedTuple):
+    """What a prior program is told."""
+
+    log_prior: Float[Array, "C"]
+    counted: Float[Array, "K C"]  # P(c | k) by counting; no rows where there are no clusters
+
+
+Program = Callable[[Given], NaiveBayesParams | AssignmentParams]
+
+
+@lru_cache
 def weight_prior(
-    weights: str, category: Sequence[int], n_classes: int, offsets: bool = True
+    weights: str, category: tuple[int, ...], n_classes: int, offsets: bool = True
 ) -> Program:
     """The prior of `naive_bayes(category, n_classes, weights, offsets=offsets)`.
 
-    The program samples under the names above, and returns the parameters, given log prior(c).
+    The program samples under the names above and returns the parameters.
     """
     group = np.asarray(category)
     n_features, n_categories = len(group), int(group.max()) + 1
     direction = mixing_directions(n_classes)
 
-    def program(log_prior):
-        like = _plain(log_prior, n_categories, n_features, n_classes)
+    def program(given):
+        like = _plain(given.log_prior, n_categories, n_features, n_classes)
         if offsets:
             like = like._replace(offset=_offset(n_classes))
         if weights == PLAIN:
@@ -72,22 +85,19 @@ def weight_prior(
     return program
 
 
-def assignment_prior(counted: Float[Array, "K C"]) -> Program:
-    """The prior of `assignment_model`, whose rows lie around the `counted` P(c | k)."""
-    n_classes = counted.shape[1]
-
-    def program(log_prior):
-        del log_prior
-        spread = numpyro.sample("concentration", dist.LogNormal(*CONCENTRATION))
-        row = numpyro.sample("assignment", dist.Dirichlet(spread * counted + 0.5).to_event(1))
-        log_temperature = numpyro.sample("log_temperature", dist.Normal(0.0, TEMPERATURE))
-        numpyro.deterministic("temperature", jnp.exp(log_temperature))
-        tilt = jnp.log(row) - jnp.log(counted)
-        return AssignmentParams(
-            jnp.zeros(n_classes), _offset(n_classes), log_temperature, tilt - tilt.mean()
-        )
-
-    return program
+def assignment_prior(given: Given) -> AssignmentParams:
+    """The prior of `assignment_model`, whose rows lie around the counted P(c | k); a program."""
+    n_classes = given.counted.shape[1]
+    spread = numpyro.sample("concentration", dist.LogNormal(*CONCENTRATION))
+    around = dist.Dirichlet(spread * given.counted + DIRICHLET_FLOOR)
+    row = jnp.asarray(numpyro.sample("assignment", around.to_event(1)))
+    log_temperature = jnp.asarray(numpyro.sample("log_temperature", dist.Normal(0.0, TEMPERATURE)))
+    numpyro.deterministic("temperature", jnp.exp(log_temperature))
+    tilt = jnp.log(row) - jnp.log(given.counted)
+    # A constant in the tilt is one in the offsets, which sum to zero.
+    return AssignmentParams(
+        given.log_prior, _offset(n_classes), log_temperature, tilt - tilt.mean()
+    )
 
 
 def mixing_directions(n_classes: int) -> Float[np.ndarray, "Q C C"]:
@@ -109,14 +119,15 @@ def mixing_directions(n_classes: int) -> Float[np.ndarray, "Q C C"]:
 def _deviation(name: str, *shape: int) -> Float[Array, "..."]:
     """scale z, the scale learned from all members of the level."""
     scale = numpyro.sample(f"scale_{name}", dist.LogNormal(*SCALE))
-    return scale * numpyro.sample(f"z_{name}", dist.Normal(0.0, 1.0).expand(shape).to_event())
+    z = numpyro.sample(f"z_{name}", dist.Normal(0.0, 1.0).expand(shape).to_event())
+    return jnp.asarray(scale) * jnp.asarray(z)
 
 
 def _offset(n_classes: int) -> Float[Array, "C"]:
     """Sums to zero: what is common to all classes says nothing."""
     basis = np.linalg.svd(np.eye(n_classes) - 1.0 / n_classes)[0][:, : n_classes - 1]
     z = numpyro.sample("z_offset", dist.Normal(0.0, OFFSET).expand([n_classes - 1]).to_event())
-    return numpyro.deterministic("offset", basis @ z)
+    return jnp.asarray(numpyro.deterministic("offset", basis @ jnp.asarray(z)))
 
 
 def _plain(log_prior, n_categories: int, n_features: int, n_classes: int) -> NaiveBayesParams:

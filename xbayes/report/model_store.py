@@ -21,6 +21,7 @@ from xbayes.config import Config
 from xbayes.config_file import dump_config, parse_config
 from xbayes.conformal import ConformalReference
 from xbayes.infer.build_density import params_of
+from xbayes.intervals import JointDraws
 from xbayes.models.naive_bayes import NaiveBayesParams
 from xbayes.outlier import OutlierReference
 from xbayes.types import InputError
@@ -34,7 +35,7 @@ def save_model(
     """Write the model of one run into `folder`, which is made."""
     folder.mkdir(parents=True)
     arrays = {
-        f"{part}.{name}": np.asarray(value)
+        f"{part}.{name}": _stored(part, value)
         for part, params in _parts(config, classifier).items()
         for name, value in params._asdict().items()
     } | {"factor": np.asarray(classifier.factor)}
@@ -105,6 +106,12 @@ def _parts(config: Config, classifier: Classifier) -> dict[str, Any]:
     density = classifier.density
     several = density if len(params_of(config)) > 1 else [density]
     named = {_density_name(i, len(several)): params for i, params in enumerate(several)}
+    if classifier.draws is not None:
+        drawn = classifier.draws.density
+        if drawn is not None:
+            each = drawn if len(several) > 1 else [drawn]
+            named |= {f"draws.{_density_name(i, len(several))}": p for i, p in enumerate(each)}
+        named["draws.weights"] = classifier.draws.weights
     return named | {name: getattr(classifier, name) for name in _RECORDS}
 
 
@@ -116,18 +123,40 @@ _RECORDS = {
 }
 
 
+def _stored(part: str, value: Any) -> np.ndarray:
+    """Draws were rounded to single precision when made."""
+    value = np.asarray(value)
+    small = part.startswith("draws.") and value.dtype == np.float64
+    return value.astype(np.float32) if small else value
+
+
 def _density_name(i: int, n: int) -> str:
     return "density" if n == 1 else f"density_{i}"
 
 
 def _rebuild(config: Config, arrays: dict[str, np.ndarray]) -> Classifier:
+    exact = arrays["factor"].dtype
+
+    def one(array):
+        return jnp.asarray(array, exact if array.dtype == np.float32 else None)
+
     def record(part, kind):
-        return kind(**{name: jnp.asarray(arrays[f"{part}.{name}"]) for name in kind._fields})
+        return kind(**{name: one(arrays[f"{part}.{name}"]) for name in kind._fields})
 
     kinds = params_of(config)
-    parts = [record(_density_name(i, len(kinds)), kind) for i, kind in enumerate(kinds)]
+
+    def densities(prefix):
+        parts = [record(prefix + _density_name(i, len(kinds)), k) for i, k in enumerate(kinds)]
+        return parts[0] if len(parts) == 1 else tuple(parts)
+
+    drawn = any(name.startswith("draws.density") for name in arrays)
+    draws = None
+    if any(name.startswith("draws.") for name in arrays):
+        weights = record("draws.weights", NaiveBayesParams)
+        draws = JointDraws(densities("draws.") if drawn else None, weights)
     return Classifier(
-        density=parts[0] if len(parts) == 1 else tuple(parts),
+        density=densities(""),
+        draws=draws,
         factor=jnp.asarray(arrays["factor"]),
         **{name: record(name, kind) for name, kind in _RECORDS.items()},
     )

@@ -16,6 +16,7 @@ from xbayes.conformal import LEVEL
 from xbayes.types import InputError, Properties
 
 UCD_CLASS = "meta.code.class;src.class"
+ENDS = ("lo", "hi")
 UCD_PROBABILITY = "stat.probability;src.class"
 
 
@@ -69,7 +70,8 @@ def refuse_clashes(names: Sequence[str], properties: Properties) -> None:
     """Raise `InputError` where a column would be there twice; case tells none apart in FITS."""
     made = {"true_class", "prediction", "margin", "entropy", "alternative", "outlier"}
     made |= {"outlier_p", "n_missing", "fold", "prediction_set"}
-    made |= {f"p_{c}" for c in properties.classes}
+    made |= {f"p_{c}{end}" for c in properties.classes for end in ("", "_lo", "_hi")}
+    made |= {"outlier_lo", "outlier_hi"}
     made |= {f"p_{g}_{c}" for g in properties.categories for c in properties.classes}
     taken = {name.lower() for name in made}
     clash = [name for name in names if name.lower() in taken]
@@ -109,6 +111,13 @@ def _columns(products, properties, resolution, true_class) -> dict[str, Any]:
             f"posterior probability of {label}",
             UCD_PROBABILITY,
         )
+        for end, word in enumerate(ENDS[: products.posterior_interval.shape[-1]]):
+            add(
+                f"p_{label}_{word}",
+                products.posterior_interval[:, c, end],
+                f"{'lower' if end == 0 else 'upper'} end of the 90 % interval of p_{label}",
+                "stat.confidenceLevel;stat.probability",
+            )
     add(
         "margin",
         products.margin,
@@ -128,6 +137,9 @@ def _columns(products, properties, resolution, true_class) -> dict[str, Any]:
         "outlier measure -log(P(c) L(c)) of the predicted class",
         "stat.likelihood",
     )
+    for end, word in enumerate(ENDS[: products.outlier_interval.shape[-1]]):
+        text = f"{'lower' if end == 0 else 'upper'} end of the 90 % interval of the measure"
+        add(f"outlier_{word}", products.outlier_interval[:, end], text, "stat.confidenceLevel")
     steps = ", ".join(f"{c} {r:.2g}" for c, r in zip(classes, resolution, strict=True))
     add(
         "outlier_p",
