@@ -92,8 +92,9 @@ def _run_starts(model, starts, x, row_weight, tol, max_steps, previous, capacity
 
 
 @partial(jax.jit, static_argnames="model")
-def _random_start(model, key, x, row_weight):
-    return model.init(key, x, row_weight)
+def _run_random_starts(model, keys, x, row_weight):
+    # XLA takes out of the loop what no key changes, such as sorting the rows.
+    return jax.lax.map(lambda key: model.init(key, x, row_weight), keys)
 
 
 def random_starts(
@@ -101,23 +102,44 @@ def random_starts(
 ) -> Params:
     """`n_starts` different starts, stacked along a first axis."""
     x, row_weight = jax.tree.map(jnp.asarray, (x, row_weight))
-    keys = jax.random.split(key, n_starts)
-    starts = _side_by_side(lambda key: _random_start(model, key, x, row_weight), keys)
-    return jax.tree.map(lambda *each: jnp.asarray(np.stack(each)), *starts)
+    each = -(-n_starts // AT_ONCE)
+    n_groups = -(-n_starts // each)
+    last = np.minimum(np.arange(each * n_groups), n_starts - 1)  # equal groups compile once
+    keys = jax.random.split(key, n_starts)[last].reshape(n_groups, each)
+    groups = _side_by_side(
+        lambda keys: _run_random_starts(model, keys, x, row_weight),
+        list(keys),
+        (model, each, *_shapes((x, row_weight))),
+    )
+    return jax.tree.map(lambda *each: jnp.asarray(np.concatenate(each)[:n_starts]), *groups)
 
 
-def _side_by_side(call: Callable, items: Iterable) -> list:
-    """Results for all items: of the first, which compiles, and then of the others in threads."""
+def _side_by_side(call: Callable, items: Iterable, compiles: tuple) -> list:
+    """Results for all items, in threads; `compiles` is all that its compilation depends on.
+
+    Threads that meet a new compilation would each do it, so there the first item goes ahead.
+    """
     wide = bool(jax.config.read("jax_enable_x64"))  # threads do not inherit it
+    what = hash((wide, *compiles))
 
     def one(item):
         with jax.enable_x64(wide):
             return jax.device_get(call(item))
 
-    first, *others = items
-    found = [one(first)]
+    items, found = list(items), []
+    if what not in _compiled:
+        found = [one(items.pop(0))]
+        _compiled.add(what)
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return found + list(pool.map(one, others))
+        return found + list(pool.map(one, items))
+
+
+_compiled: set[int] = set()  # hashes, which keep no model alive
+
+
+def _shapes(tree: Any) -> tuple:
+    leaves, structure = jax.tree.flatten(tree)
+    return structure, *((leaf.shape, leaf.dtype) for leaf in leaves)
 
 
 def fit_em(
@@ -152,7 +174,8 @@ def fit_em(
         )
 
     n_starts = jax.tree.leaves(starts)[0].shape[0]
-    ended = _side_by_side(run, range(0, n_starts, size))
+    compiles = (model, capacity, batch_size, *_shapes((starts, x, row_weight)))
+    ended = _side_by_side(run, range(0, n_starts, size), compiles)
     params, info = jax.tree.map(lambda *each: np.concatenate(each), *ended)
     finite = _finite(params) & ~np.isnan(info.log_lik)
     if not finite.any():

@@ -22,11 +22,14 @@ def k_means(
 ) -> Float[Array, "N K"]:
     """Clusters of k-means (Lloyd 1982) from k-means++ centres."""
 
+    across = _with_ones(rows)
+    heavy = weight[:, None] * across.T  # [N, F + 1]
+
     def step(carry):
         number, centre, _ = carry
-        resp = _nearest(rows, centre) * weight[:, None]
-        size = resp.sum(0)[:, None]
-        new = jnp.where(size > 0, resp.T @ rows / jnp.where(size > 0, size, 1.0), centre)
+        total = _chosen(across, centre) @ heavy  # [K, F + 1], the last column the weight
+        size = total[:, -1:]
+        new = jnp.where(size > 0, total[:, :-1] / jnp.where(size > 0, size, 1.0), centre)
         return number + 1, new, jnp.abs(new - centre).max()
 
     def unfinished(carry):
@@ -49,9 +52,8 @@ def random_rows(
     key: PRNGKeyArray, rows: Float[Array, "N F"], weight: Float[Array, "N"], n_components: int
 ) -> Float[Array, "N K"]:
     """Each row to the nearest of K rows drawn by weight, with replacement."""
-    line, key = jax.random.split(key)
-    order = _order(line, rows)
-    draw = jax.vmap(lambda key: rows[_draw(key, order, weight)])
+    line, share = _along_a_line(rows, weight)
+    draw = jax.vmap(lambda key: line[_draw(key, share)])
     return _nearest(rows, draw(jax.random.split(key, n_components)))
 
 
@@ -64,33 +66,49 @@ def random_centres(
 
 def _spread_centres(key, rows, weight, n_components: int) -> Float[Array, "K F"]:
     """k-means++: each next centre is drawn with the squared distance to those there are."""
-    line, first, *keys = jax.random.split(key, n_components + 1)
-    order = _order(line, rows)
-    centre = rows[_draw(first, order, weight)]
+    first, *keys = jax.random.split(key, n_components)
+    rows, weight = _along_a_line(rows, weight)
+    centre = rows[_draw(first, weight)]
     centres, distance = [centre], ((rows - centre) ** 2).sum(1)
     for key in keys:
         share = weight * distance
         share = jnp.where((share > 0).any(), share, weight)  # fewer distinct rows than components
-        centre = rows[_draw(key, order, share)]
+        centre = rows[_draw(key, share)]
         centres.append(centre)
         distance = jnp.minimum(distance, ((rows - centre) ** 2).sum(1))
     return jnp.stack(centres)
 
 
-def _order(key: PRNGKeyArray, rows: Float[Array, "N F"]):
-    return jnp.argsort(rows @ jax.random.normal(key, (rows.shape[1],), rows.dtype))
+def _along_a_line(rows: Float[Array, "N F"], weight: Float[Array, "N"]):
+    """Rows and weights in an order that is theirs, not that of the table.
+
+    The line has no key, so that a loop over keys sorts once. Cosines of different integers have no
+    rational relation, so rows on a grid do not share a place.
+    """
+    order = jnp.argsort(rows @ jnp.cos(jnp.arange(1, rows.shape[1] + 1, dtype=rows.dtype)))
+    return rows[order], weight[order]
 
 
-def _draw(key: PRNGKeyArray, order, share: Float[Array, "N"]):
-    """One row, with probability proportional to its share."""
-    cumulative = jnp.cumsum(share[order])
+def _draw(key: PRNGKeyArray, share: Float[Array, "N"]):
+    """The place of one row, with probability proportional to its share."""
+    cumulative = jnp.cumsum(share)
     point = jax.random.uniform(key, dtype=share.dtype) * cumulative[-1]
     place = jnp.searchsorted(cumulative, point, side="right")
     # Rounding may put the point at the very end, behind the last row that has a share.
-    last = jnp.searchsorted(cumulative, cumulative[-1], side="left")
-    return order[jnp.minimum(place, last)]
+    return jnp.minimum(place, jnp.searchsorted(cumulative, cumulative[-1], side="left"))
 
 
 def _nearest(rows: Float[Array, "N F"], centre: Float[Array, "K F"]) -> Float[Array, "N K"]:
-    far = (centre**2).sum(1) - 2 * rows @ centre.T  # squared distance, less what all K share
-    return jax.nn.one_hot(far.argmin(1), centre.shape[0], dtype=rows.dtype)
+    return _chosen(_with_ones(rows), centre).T
+
+
+def _with_ones(rows: Float[Array, "N F"]):
+    """Rows last, and a row of ones: the long axis is contiguous."""
+    return jnp.concatenate([rows.T, jnp.ones((1, rows.shape[0]), rows.dtype)])
+
+
+def _chosen(across: Float[Array, "F1 N"], centre: Float[Array, "K F"]) -> Float[Array, "K N"]:
+    """One at the nearest centre of each row (the first of equals), zero elsewhere."""
+    half = (centre**2).sum(1, keepdims=True) / 2
+    near = jnp.concatenate([centre, -half], 1) @ across  # less half of what all K share
+    return jax.nn.one_hot(near.argmax(0), centre.shape[0], dtype=centre.dtype, axis=0)
