@@ -1,0 +1,139 @@
+"""Whole commands with clusters and mixtures, on catalogues with all that is awkward at once."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from astropy.table import Table
+
+from xbayes.catalog.read import read_catalog
+from xbayes.catalog.write import write_catalog
+
+CONFIG = """
+name: small
+catalog: {id: name, ra: ra, dec: dec, label: Class}
+taxonomy: {classes: {AGN: [AGN], Star: [Star], XRB: [XRB]}}
+features:
+  a: {expression: a, category: one}
+  b: {expression: b, category: one}
+  c: {expression: c, category: two}
+  d: {expression: d, category: two, missing: evidence}
+  flat: {expression: flat, category: two}
+model: {weights: property, penalty: 10, starts: 1, clusters: {components: 2, steps: 3, starts: 1}}
+validation: {folds: 2, inner_folds: 2, bootstrap: 20}
+"""
+KINDS = {
+    "clusters": ["model.density=clusters", "model.weights=assignment"],
+    "mixture": ["categories={one: {likelihood: mixture}, two: {likelihood: mixture}}"],
+    "published": ["model.density=published_clusters"],
+}
+CLASSES = np.array(["AGN", "Star", "XRB"])
+GAPS = {"a", "b", "c", "d"}  # columns that pass through with the holes they came with
+
+
+def sky(n):
+    rng, kind = np.random.default_rng(0), np.arange(n) % 3
+    centre = np.array([[0, 0, 0, 0], [3, 0, 1, 0], [0, 3, -1, 1]])
+    table = Table(dict(zip("abcd", (rng.normal(size=(n, 4)) + centre[kind]).T, strict=True)))
+    table["b"] = 2 * table["a"] + 1  # collinear
+    table["flat"] = 1.0
+    table["name"] = [f"s{i}" for i in range(n)]
+    table["ra"], table["dec"] = rng.uniform(0, 360, n), rng.uniform(-80, 80, n)
+    return table, kind
+
+
+def awkward():
+    """Collinear, constant, repeated, infinite; empty rows; a class that never has property d."""
+    table, kind = sky(120)
+    for name in "abcd":
+        table[name][:4] = np.nan
+        table[name][60:63] = table[name][63:66]
+    table["c"][4:7], table["c"][7] = np.inf, -np.inf
+    table["d"][kind == 2] = np.nan
+    table["Class"] = np.where(np.arange(120) < 100, CLASSES[kind], "")
+    return table
+
+
+def far():
+    """An empty row, an infinite value, and values beyond all that was learned from."""
+    table, _ = sky(12)
+    for name in "abcd":
+        table[name][0] = np.nan
+        table[name][4] = 1e8
+    table["c"][1], table["a"][2], table["a"][3] = np.inf, 1e100, -1e30
+    return table
+
+
+def without(*names):
+    table, _ = sky(12)
+    for name in names:
+        table[name] = np.nan
+    return table
+
+
+NEW = {"far": far(), "one": far()[:1], "two missing": without("a", "d"), "empty": without(*GAPS)}
+
+
+def finite_posteriors(path):
+    """Every number that is not a hole of the catalogue is finite; probabilities sum to one."""
+    table = read_catalog(path)
+    for name in set(table.colnames) - GAPS - {"true_class"}:
+        column = np.ma.asarray(table[name])
+        assert not np.ma.getmaskarray(column).any() or column.dtype.kind in "OSU", name
+        if column.dtype.kind == "f":
+            assert np.isfinite(np.ma.getdata(column)).all(), name
+    total = sum(np.asarray(table[f"p_{name}"]) for name in CLASSES)
+    np.testing.assert_allclose(total, 1.0, atol=1e-6)
+    return table
+
+
+def numbers(tree):
+    """All numbers in what JSON holds; None, which stands for NaN, too."""
+    if isinstance(tree, dict | list):
+        for part in tree.values() if isinstance(tree, dict) else tree:
+            yield from numbers(part)
+    elif not isinstance(tree, str):
+        yield tree
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def run(exit_code, request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    (folder / "config.yaml").write_text(CONFIG)
+    write_catalog(awkward(), folder / "sky.parquet")
+    options = [word for s in KINDS[request.param] for word in ("--set", s)]
+    arguments = ("run", folder / "config.yaml", "--catalog", folder / "sky.parquet")
+    assert exit_code(*arguments, "--out", folder / "run", *options) == 0
+    return folder / "run"
+
+
+def test_an_awkward_catalogue_runs_and_reports_finite_numbers(run):
+    learned = finite_posteriors(run / "predictions.parquet")
+    assert len(learned) == 100
+    whole = finite_posteriors(run / "catalog.parquet")
+    assert len(whole) == 120
+    found = json.loads((run / "metrics.json").read_text())
+    assert all(value is not None and np.isfinite(value) for value in numbers(found))
+    text = re.sub(r"<(script|style).*?</\1>", "", (run / "report.html").read_text(), flags=re.S)
+    assert "flat" in text  # what was left out is told
+    assert not re.search(r">\s*[-+]?(nan|inf)\b", text, flags=re.I)
+
+
+@pytest.mark.parametrize("kind", NEW)
+def test_classifying_awkward_rows_gives_posteriors(run, kind, done, tmp_path):
+    write_catalog(NEW[kind], tmp_path / "new.parquet")
+    out = tmp_path / "out.parquet"
+    done("classify", run, tmp_path / "new.parquet", "--out", out)
+    table = finite_posteriors(out)
+    assert len(table) == len(NEW[kind])
+    empty = [all(not np.isfinite(row[name]) for name in GAPS) for row in NEW[kind]]
+    probability = np.asarray(table["p_AGN"])[np.array(empty)]
+    assert np.ptp(probability) < 1e-9 if probability.size else True
+
+
+def test_an_infinite_value_in_a_row_by_hand_counts_as_missing(run, xbayes):
+    shown = [xbayes("classify", run, "--row", *given, "b=1") for given in (["a=inf"], ["a=nan"])]
+    assert shown[0] == shown[1]
+    assert shown[0][0] == 0
+    assert "3 properties missing" in shown[0][1]
