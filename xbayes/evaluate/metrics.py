@@ -3,9 +3,11 @@
 import numpy as np
 from jaxtyping import Float
 
+from xbayes.calibrate import CalibrationReport
 from xbayes.classifier import Products
 from xbayes.config import Config, class_proportions, given_log_prior
 from xbayes.evaluate.cross_validate import CrossValidation
+from xbayes.evaluate.probabilities import brier_parts, set_scores, sharpness
 from xbayes.evaluate.scores import Predictions, class_weights, score
 from xbayes.posterior import with_prior
 from xbayes.types import Labels
@@ -25,18 +27,32 @@ def measure(config: Config, labels: Labels, products: Products, held_out: CrossV
         truth, products.posterior[rows], products.prediction[rows], group, np.ones(len(rows))
     )
     pooled = pool_repeats(held_out, labels)
+    sets = np.concatenate([p.prediction_set for p in held_out.products])
     options = {"n_bootstrap": config.validation.bootstrap, "seed": config.seed}
     coarse = aggregate(config, pooled)
     coarser = {} if coarse is None else {"aggregated": score(coarse[0], coarse[1], **options)}
     return coarser | {
         "classes": list(classes),
         "in_sample": score(in_sample, classes, **options),
-        "cross_validated": score(pooled, classes, **options),
+        "cross_validated": score(pooled, classes, **options)
+        | {
+            "brier_parts": brier_parts(pooled, **options),
+            "sharpness": sharpness(pooled, **options),
+            "prediction_set": set_scores(pooled, sets, classes, **options),
+        },
         "prior_weighted": score(_under_proportions(config, pooled, held_out), classes, **options),
         "proportions": dict(zip(classes, _proportions(config, truth).tolist(), strict=True)),
         "penalty": [fit.strength for fit in held_out.fits],
+        "calibration": [_calibration(fit.calibration) for fit in held_out.fits],
         "outlier": false_alarms(held_out.products[0].outlier_p),
     }
+
+
+def _calibration(report: CalibrationReport) -> dict:
+    """What one outer fold chose, and the log loss of each candidate on its inner folds."""
+    losses = zip(report.tried, report.held_out_loss, strict=True)
+    finite = {name: loss for name, loss in losses if np.isfinite(loss)}
+    return {"chosen": report.chosen, "held_out_log_loss": finite}
 
 
 def aggregate(config: Config, fine: Predictions) -> tuple[Predictions, tuple[str, ...]] | None:

@@ -4,6 +4,7 @@ All scores are ratios of sums over sources, so one bootstrap draw is a vector of
 a thousand draws are a few matrix products.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -91,6 +92,34 @@ def paired_differences(
     return by_class | {name: entry(name) for name in over_all}
 
 
+def entries(
+    predictions: Predictions,
+    terms: Float[np.ndarray, "N T"],
+    combine: Callable[[Float[np.ndarray, "S T"]], dict[str, np.ndarray]],
+    n_bootstrap: int,
+    seed: int,
+    centred: bool = False,
+) -> dict:
+    """Functions of weighted sums of `terms`, each with the 90 % interval of the bootstrap.
+
+    `centred` moves the interval so that its middle is the value, and no end below 0 if no draw is:
+    for squares, which the noise of drawing again makes larger than they are.
+    """
+    point = combine(predictions.weight[None] @ terms)
+    draws = [combine(w @ terms) for w in _resampled(predictions, n_bootstrap, seed)]
+    found = {}
+    for name, value in point.items():
+        sample = np.concatenate([d[name] for d in draws]) if draws else np.array([])
+        sample = sample[np.isfinite(sample)]
+        low, high = np.quantile(sample, [0.05, 0.95]) if sample.size else (np.nan, np.nan)
+        if centred and sample.size:
+            shift = value[0] - np.median(sample)
+            least = 0.0 if sample.min() >= 0 else -np.inf
+            low, high = max(low + shift, least), max(high + shift, least)
+        found[name] = {"value": _number(value[0]), "lo": _number(low), "hi": _number(high)}
+    return found
+
+
 def confusion(predictions: Predictions, n_classes: int) -> Float[np.ndarray, "C C"]:
     """Weighted counts; rows are the truth, columns the prediction."""
     cell = predictions.truth * n_classes + predictions.prediction
@@ -153,10 +182,10 @@ def _scores(sums: Float[np.ndarray, "S T"], n_classes: int) -> dict[str, np.ndar
     gaps, total = sums[:, n_classes**2 + 2 : -1], sums[:, -1]
     hit, actual, chosen = np.einsum("scc->sc", cells), cells.sum(2), cells.sum(1)
     # A class that is neither there nor predicted has no F1; one always missed has 0.
-    f1 = _ratio(2 * hit, actual + chosen)
+    f1 = ratio(2 * hit, actual + chosen)
     return {
-        "precision": _ratio(hit, chosen),
-        "recall": _ratio(hit, actual),
+        "precision": ratio(hit, chosen),
+        "recall": ratio(hit, actual),
         "f1": f1,
         "macro_f1": np.nan_to_num(f1).sum(1) / np.maximum(np.isfinite(f1).sum(1), 1),
         "accuracy": hit.sum(1) / total,
@@ -177,7 +206,8 @@ def _resampled(predictions: Predictions, n_draws: int, seed: int):
         yield times[:, member] * predictions.weight
 
 
-def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """The quotient; NaN where there is no denominator."""
     return np.divide(
         numerator, denominator, out=np.full(numerator.shape, np.nan), where=denominator > 0
     )

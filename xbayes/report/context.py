@@ -86,8 +86,8 @@ KNOWN_SECTIONS = {
         "Reliability",
         "Of the sources given a probability near 70 %, about 70 % should be of that class. Points "
         "are what held-out sources show, with 90 % intervals; the grey steps hold 90 % of what a "
-        "calibrated model would show with as many sources. Below: how many sources got such a "
-        "probability.",
+        "calibrated model would show with as many sources, labels drawn from its probabilities. "
+        "Below: how many sources got such a probability; a sharp classifier has them at both ends.",
     ),
     "sky": (
         "Sky",

@@ -9,12 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import LogLocator, PercentFormatter
-from scipy.stats import beta, binom
+from scipy.stats import beta
 
 from xbayes.report.style import FAINT, MUTED, WIDTH, class_colours, shortened, styled
 
 N_BINS = 10
 COLUMNS = 4
+N_DRAWS = 500  # of the consistency band
 
 
 class Reliability(NamedTuple):
@@ -24,11 +25,15 @@ class Reliability(NamedTuple):
     predicted: Float[np.ndarray, "bins"]  # mean probability
     observed: Float[np.ndarray, "bins"]  # fraction truly of the class
     interval: Float[np.ndarray, "2 bins"]  # central 90 %, Jeffreys
-    calibrated: Float[np.ndarray, "2 bins"]  # central 90 % of the fraction, if calibrated
+    calibrated: Float[np.ndarray, "2 bins"]  # consistency: central 90 %, if calibrated
 
 
 def reliability(probability: Float[np.ndarray, "N"], hit: Bool[np.ndarray, "N"]) -> Reliability:
-    """Ten equal bins of the probability of a class, against whether a source is of it."""
+    """Ten equal bins of the probability of a class, against whether a source is of it.
+
+    The consistency band redraws the sources and their labels from the probabilities themselves
+    (Bröcker & Smith 2007, section 3).
+    """
     bins = np.minimum((probability * N_BINS).astype(int), N_BINS - 1)
     size = np.bincount(bins, minlength=N_BINS)
     hits = np.bincount(bins, hit, N_BINS)
@@ -38,8 +43,22 @@ def reliability(probability: Float[np.ndarray, "N"], hit: Bool[np.ndarray, "N"])
     low, high = beta.ppf([[0.05], [0.95]], hits + 0.5, full - hits + 0.5)
     # Jeffreys' interval reaches the limit where all or none are hits (Brown et al. 2001).
     low, high = np.where(hits == 0, full * 0.0, low), np.where(hits == size, full / full, high)
-    calibrated = binom.ppf([[0.05], [0.95]], full, predicted) / full
-    return Reliability(size, predicted, observed, np.stack([low, high]), calibrated)
+    return Reliability(size, predicted, observed, np.stack([low, high]), _band(probability, bins))
+
+
+def _band(probability: np.ndarray, bins: np.ndarray) -> Float[np.ndarray, "2 bins"]:
+    rng, n = np.random.default_rng(0), len(probability)
+    there = np.bincount(bins, minlength=N_BINS) > 0
+    drawn = np.full((N_DRAWS, N_BINS), np.nan)
+    for draw in drawn:
+        # A bin that the redrawn sources leave empty says nothing in this draw.
+        rows = rng.integers(n, size=n)
+        size = np.bincount(bins[rows], minlength=N_BINS)
+        hits = np.bincount(bins[rows], rng.random(n) < probability[rows], N_BINS)
+        np.divide(hits, size, out=draw, where=size > 0)
+    band = np.full((2, N_BINS), np.nan)
+    band[:, there] = np.nanquantile(drawn[:, there], [0.05, 0.95], axis=0)
+    return band
 
 
 @styled
@@ -49,7 +68,7 @@ def draw_reliability(
     """Observed against predicted probability, one panel a class, over the counts behind it.
 
     Bars are 90 % intervals (Jeffreys) of the observed fraction; the grey band holds 90 % of what a
-    calibrated model would show with as many sources, treated as binomial at the bin's mean.
+    calibrated model would show with as many sources, whose labels are drawn from its probabilities.
     """
     n_columns = min(COLUMNS, len(classes))
     n_rows = -(-len(classes) // n_columns)

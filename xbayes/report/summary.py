@@ -76,6 +76,9 @@ def sentences(context: ReportContext) -> list[str]:
         opening,
         *(_of_class(name, held_out) for name in context.classes),
         log_loss,
+        *_of_probabilities(held_out),
+        *_of_choice(metrics.get("calibration", [])),
+        *_of_sets(held_out.get("prediction_set")),
         _of_calibration(held_out["ece"]),
         *_of_alarms(metrics.get("outlier", {})),
     ]
@@ -108,6 +111,53 @@ def _of_calibration(ece: Mapping) -> str:
         f"The probabilities are not calibrated: the expected calibration error is {value}, above "
         f"the {limit} that a perfectly calibrated model exceeds one time in twenty."
     )
+
+
+def _of_probabilities(block: Mapping) -> list[str]:
+    """What the Brier score is made of, and how decided the probabilities are."""
+    if "brier_parts" not in block:
+        return []
+    parts = {name: number(part["value"]) for name, part in block["brier_parts"].items()}
+    sharp = block["sharpness"]
+    return [
+        f"Of the held-out Brier score {number(block['brier']['value'])}, "
+        f"{parts['reliability']} is for probabilities that are off (reliability; 0 is best); "
+        f"knowing only the class proportions would cost {parts['uncertainty']} (uncertainty), of "
+        f"which the probabilities explain {parts['resolution']} (resolution); differences inside "
+        f"the ten bins account for {parts['within_bins']}.",
+        f"Sharpness: the largest probability of a source is {in_words(sharp['confidence'])} on "
+        f"average, the entropy {in_words(sharp['entropy'])} nats.",
+    ]
+
+
+def _of_choice(folds: Sequence[Mapping]) -> list[str]:
+    """Which calibration the outer folds chose, and what it gained on rows it had not seen."""
+    if not folds or all(len(fold["held_out_log_loss"]) < 2 for fold in folds):
+        return []
+    names = [fold["chosen"] for fold in folds]
+    times = [f"{name} ({names.count(name)} of {len(names)})" for name in dict.fromkeys(names)]
+    losses = [fold["held_out_log_loss"] for fold in folds]
+    gain = [one["none"] - one[name] for one, name in zip(losses, names, strict=True)]
+    return [
+        f"Calibration chosen by the outer folds, on their inner folds: {listed(times)}; it lowers "
+        f"the log loss there by {number(sum(gain) / len(gain))} nats a source on average."
+    ]
+
+
+def _of_sets(sets: Mapping | None) -> list[str]:
+    """Coverage and size of the prediction sets."""
+    if sets is None:
+        return []
+    each = [
+        f"{name} {number(own['coverage']['value'])} ({number(own['size']['value'])} classes)"
+        for name, own in sets["by_class"].items()
+    ]
+    return [
+        f"Prediction sets promise to hold the true class of 90 % of the sources of every class; "
+        f"held out they do so for {in_words(sets['coverage'])} of all, by class and with their "
+        f"mean size: {listed(each)}. They name {number(sets['size']['value'])} classes on "
+        f"average; {100 * (sets['empty']['value'] or 0):.1f} % are empty: unlike every class."
+    ]
 
 
 def _of_alarms(alarms: Mapping) -> list[str]:

@@ -1,0 +1,113 @@
+"""Calibration before and after, and the coverage of sets: experiments/calibration/run.py."""
+
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from xbayes.catalog.splits import stratified_folds
+from xbayes.classifier import build_recipe, classify
+from xbayes.config import catalog_path
+from xbayes.config_file import load_config
+from xbayes.conformal import fit_conformal, prediction_sets
+from xbayes.evaluate.cross_validate import inner_folds
+from xbayes.evaluate.probabilities import brier_parts
+from xbayes.evaluate.scores import Predictions, score
+from xbayes.fit import fit_classifier
+from xbayes.run import load_training, use_precision
+from xbayes.types import Features, Labels
+
+CONFIG = Path(__file__).parents[2] / "configs/chandra_sources.yaml"
+KINDS = ("none", "temperature", "vector", "dirichlet", "auto")
+SPLITS = 200
+SEED = 31
+
+
+def held_out(config, kinds) -> tuple[Labels, dict[str, np.ndarray], dict[str, list[str]]]:
+    """Labels of the labelled rows, their out-of-fold posteriors and the choices, by kind."""
+    training = load_training(config, catalog_path(config))
+    rows = training.labels.class_index >= 0
+    features = Features(*(np.asarray(a)[rows] for a in training.features))
+    labels = Labels(*(a[rows] for a in training.labels))
+    recipe = build_recipe(training.config)
+    outer = stratified_folds(*labels, recipe.n_folds, config.seed)
+    shape = len(outer), len(recipe.properties.classes)
+    posterior = {kind: np.zeros(shape) for kind in kinds}
+    chosen: dict[str, list[str]] = {kind: [] for kind in kinds}
+    for k in range(recipe.n_folds):
+        inner = inner_folds(*labels, outer != k, recipe.n_folds, config.seed + k + 1)
+        key = jax.random.fold_in(jax.random.key(config.seed), k)
+        test = Features(*(a[outer == k] for a in features))
+        for kind in kinds:
+            given = recipe._replace(calibration=kind)
+            classifier, report = fit_classifier(given, features, labels, inner, key)
+            posterior[kind][outer == k] = classify(given, classifier, test).posterior
+            chosen[kind].append(report.calibration.chosen)
+    return labels, posterior, chosen
+
+
+def calibration_table(classes, labels: Labels, posterior, chosen) -> list[str]:
+    """Held-out scores by kind of calibration, on the same folds."""
+    lines = ["| calibration | log loss | ECE (95 % if calibrated) | reliability | chosen |"]
+    lines += ["|---|---|---|---|---|"]
+    for kind, p in posterior.items():
+        predictions = Predictions(labels.class_index, p, p.argmax(1), labels.group, np.ones(len(p)))
+        block = score(predictions, classes, 1000, SEED)
+        part = brier_parts(predictions, 1, SEED)["reliability"]["value"]
+        loss, ece = block["log_loss"], block["ece"]
+        names = {name: chosen[kind].count(name) for name in dict.fromkeys(chosen[kind])}
+        told = ", ".join(f"{name} {n}" for name, n in names.items())
+        lines.append(
+            f"| {kind} | {loss['value']:.4f} ({loss['lo']:.3f} to {loss['hi']:.3f}) | "
+            f"{ece['value']:.4f} ({ece['calibrated_q95']:.4f}) | {part:.5f} | {told} |"
+        )
+    return lines
+
+
+def split_sets(labels: Labels, posterior, rng) -> np.ndarray:
+    """Coverage and mean size by class of one split into calibration and test half, [2, C]."""
+    truth, n_classes = labels.class_index, posterior.shape[1]
+    half = stratified_folds(*labels, 2, int(rng.integers(2**31))) == 0
+    reference = fit_conformal(posterior[half], truth[half])
+    sets = prediction_sets(reference, posterior[~half], rng.random((~half).sum()))
+    test = truth[~half]
+    held = sets[np.arange(len(test)), test]
+    return np.array(
+        [
+            [held[test == c].mean() for c in range(n_classes)],
+            [sets[test == c].sum(1).mean() for c in range(n_classes)],
+        ]
+    )
+
+
+def coverage_table(classes, labels: Labels, posterior) -> list[str]:
+    """Mean coverage over splits with its Monte Carlo error, and set sizes."""
+    rng = np.random.default_rng(SEED)
+    found = np.stack([split_sets(labels, posterior, rng) for _ in range(SPLITS)])  # [S, 2, C]
+    mean, error = found.mean(0), found[:, 0].std(0, ddof=1) / np.sqrt(SPLITS)
+    members = np.bincount(labels.class_index)
+    lines = [
+        "| class | sources | coverage (Monte Carlo error) | mean set size |",
+        "|---|---|---|---|",
+    ]
+    for c, name in enumerate(classes):
+        lines.append(
+            f"| {name} | {members[c]} | {mean[0, c]:.4f} ({error[c]:.4f}) | {mean[1, c]:.3f} |"
+        )
+    size = (mean[1] * members).sum() / members.sum()
+    return [*lines, f"| all | {members.sum()} | | {size:.3f} |"]
+
+
+def main(settings: list[str]) -> None:
+    """Print both tables."""
+    config = load_config(CONFIG, [f"seed={SEED}", *settings])
+    use_precision(config)
+    classes = tuple(config.taxonomy.classes)
+    labels, posterior, chosen = held_out(config, KINDS)
+    print("\n".join(calibration_table(classes, labels, posterior, chosen)), end="\n\n")
+    print("\n".join(coverage_table(classes, labels, posterior["auto"])))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,96 @@
+"""The Brier score taken apart against brute force; coverage and size of sets against counting."""
+
+import numpy as np
+import pytest
+
+from xbayes.evaluate.probabilities import brier_parts, set_scores, sharpness
+from xbayes.evaluate.scores import Predictions, score
+
+CLASSES = ("A", "B", "C")
+
+
+def simulate(n=400, seed=0, lie=1.0, weighted=True):
+    rng = np.random.default_rng(seed)
+    logit = 1.5 * rng.normal(size=(n, 3))
+    honest = np.exp(logit) / np.exp(logit).sum(1, keepdims=True)
+    truth = np.array([rng.choice(3, p=p) for p in honest])
+    told = honest**lie / (honest**lie).sum(1, keepdims=True)
+    weight = rng.uniform(0.5, 2.0, n) if weighted else np.ones(n)
+    return Predictions(truth, told, told.argmax(1), np.arange(n), weight)
+
+
+def values(block):
+    return {name: entry["value"] for name, entry in block.items()}
+
+
+def test_the_parts_sum_to_the_score_exactly():
+    p = simulate()
+    parts = values(brier_parts(p, 5, 0))
+    total = parts["reliability"] - parts["resolution"] + parts["uncertainty"] + parts["within_bins"]
+    assert total == pytest.approx(score(p, CLASSES, 5, 0)["brier"]["value"], abs=1e-12)
+
+
+def test_the_parts_against_loops():
+    p = simulate(weighted=False)
+    expected = dict.fromkeys(("reliability", "resolution", "uncertainty"), 0.0)
+    for c in range(3):
+        f, o = p.posterior[:, c], p.truth == c
+        expected["uncertainty"] += o.mean() * (1 - o.mean())
+        for b in range(10):
+            own = (f >= b / 10) & ((f < (b + 1) / 10) | (b == 9))
+            if own.any():
+                expected["reliability"] += own.mean() * (f[own].mean() - o[own].mean()) ** 2
+                expected["resolution"] += own.mean() * (o[own].mean() - o.mean()) ** 2
+    parts = values(brier_parts(p, 5, 0))
+    for name, value in expected.items():
+        assert parts[name] == pytest.approx(value, abs=1e-12)
+
+
+def test_intervals_hold_their_values():
+    """The bootstrap adds its own noise to reliability, which is a sum of squares."""
+    for name, part in brier_parts(simulate(300, 2), 300, 0).items():
+        assert part["lo"] <= part["value"] <= part["hi"], name
+
+
+def test_a_liar_is_less_reliable_and_a_constant_resolves_nothing():
+    honest, liar = (values(brier_parts(simulate(5000, lie=lie), 1, 0)) for lie in (1.0, 3.0))
+    assert liar["reliability"] > 5 * honest["reliability"]
+    p = simulate()
+    share = np.average(np.eye(3)[p.truth], axis=0, weights=p.weight)
+    constant = p._replace(posterior=np.tile(share, (len(p.truth), 1)))
+    parts = values(brier_parts(constant, 1, 0))
+    for name in ("reliability", "resolution", "within_bins"):
+        assert parts[name] == pytest.approx(0.0, abs=1e-12)
+
+
+def test_sharpness_at_its_limits():
+    p = simulate(50)
+    sure, dull = (p._replace(posterior=q) for q in (np.eye(3)[p.truth], np.full((50, 3), 1 / 3)))
+    assert values(sharpness(sure, 5, 0)) == {"confidence": 1.0, "entropy": 0.0}
+    assert values(sharpness(dull, 5, 0)) == pytest.approx(
+        {"confidence": 1 / 3, "entropy": np.log(3)}
+    )
+
+
+def test_sets_against_counting():
+    p = simulate(300, weighted=False)
+    sets = np.random.default_rng(1).random((300, 3)) < 0.5
+    got = set_scores(p, sets, CLASSES, 200, 0)
+    held = sets[np.arange(300), p.truth]
+    assert got["coverage"]["value"] == pytest.approx(held.mean())
+    assert got["size"]["value"] == pytest.approx(sets.sum(1).mean())
+    assert got["empty"]["value"] == pytest.approx((sets.sum(1) == 0).mean())
+    assert got["single"]["value"] == pytest.approx((sets.sum(1) == 1).mean())
+    for c, name in enumerate(CLASSES):
+        own = got["by_class"][name]
+        assert own["coverage"]["value"] == pytest.approx(held[p.truth == c].mean())
+        assert own["size"]["value"] == pytest.approx(sets[p.truth == c].sum(1).mean())
+        assert own["coverage"]["lo"] < own["coverage"]["value"] < own["coverage"]["hi"]
+
+
+def test_a_class_without_sources_has_no_coverage():
+    p = simulate(100)
+    p = p._replace(truth=np.minimum(p.truth, 1))
+    got = set_scores(p, np.ones((100, 3), bool), CLASSES, 20, 0)
+    assert got["by_class"]["C"]["coverage"]["value"] is None
+    assert got["coverage"]["value"] == 1.0
