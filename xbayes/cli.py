@@ -73,14 +73,19 @@ def run(
     ] = None,
     set_: Settings = None,
     overwrite: Overwrite = False,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Exit with 2 if chains did not converge (variant: bayes)."),
+    ] = False,
 ) -> None:
     """Run one experiment: cross-validate, fit on all, classify the catalogue, report.
 
-    Example: `xbayes run configs/chandra_sources.yaml --set model.weights=property`
+    Examples: `xbayes run configs/chandra_sources.yaml --set model.weights=property`,
+    `xbayes run configs/chandra_sources.yaml --set variant=bayes`
     """
     from xbayes import commands
 
-    commands.run(config, catalog, out, set_ or [], overwrite, Reporter())
+    commands.run(config, catalog, out, set_ or [], overwrite, strict, Reporter())
 
 
 @app.command("select-k", rich_help_panel=EXPERIMENTS)

@@ -47,10 +47,14 @@ def run(
     out: Path | None,
     settings: list[str],
     overwrite: bool,
+    strict: bool,
     reporter: Reporter,
 ) -> None:
     """Run the experiment of a config file."""
-    _experiment(load_config(config, settings), catalog, out, overwrite, reporter)
+    folder, metrics = _experiment(load_config(config, settings), catalog, out, overwrite, reporter)
+    doubts = metrics.get("posterior", {}).get("warnings", [])
+    if strict and doubts:
+        raise InputError(f"{doubts[0]} (the run is in {folder})")
 
 
 def classify(
@@ -239,7 +243,7 @@ def simulate(
 
 def _experiment(
     config: Config, catalog: Path | None, out: Path | None, overwrite: bool, reporter: Reporter
-) -> None:
+) -> tuple[Path, dict]:
     from xbayes.run import run_experiment, use_precision
 
     use_precision(config)
@@ -247,10 +251,12 @@ def _experiment(
         folder = run_experiment(config, catalog, out, overwrite, reporter)
     for warning in json.loads((folder / "provenance.json").read_text())["warnings"]:
         _warn(warning)
-    _print_metrics(json.loads((folder / "metrics.json").read_text()), config.name)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    _print_metrics(metrics, config.name)
     Console().print(
         f"report: [bold]{folder / 'report.html'}[/bold]", highlight=False, soft_wrap=True
     )
+    return folder, metrics
 
 
 def _print_metrics(metrics: dict, name: str) -> None:

@@ -87,7 +87,7 @@ def fit_classifier(
     draws, sampled = None, None
     if recipe.posterior is not None:
         rows = (learner, grid, data.features, data.truth, data.fold, data.log_prior)
-        fitted = Fitted(*rows, *held_out, counted)
+        fitted = Fitted(*rows, held_out.single, held_out.nested, counted)
         sampled = fit_posterior(recipe, fitted, labels.group, jax.random.fold_in(key, 3))
         draws, log_joint = sampled.draws, sampled.log_joint
     elif _searches_weights_only(recipe):

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -43,6 +43,7 @@ from xbayes.features.build import (
     useful_features,
 )
 from xbayes.fit import FitReport, fit_classifier
+from xbayes.report.posterior_file import diagnose, inference_data
 from xbayes.report.run_directory import Results, write_run
 from xbayes.report.table import passed_columns, refuse_clashes
 from xbayes.stream import classify_catalog
@@ -91,11 +92,13 @@ def run_experiment(
         progress(0.85, "classifying the catalogue")
         products = classify(recipe, classifier, training.features, given_log_prior(training.config))
         metrics = measure(training.config, training.labels, products, held_out)
+        posterior, doubts = _diagnosed(fit, recipe, metrics)
         progress(0.9, "writing the run and its report")
+        told = (*doubts, *training.warnings)
         results = Results(
             *(training.config, training.path, training.table, training.features, training.report),
-            *(training.labels, training.warnings, recipe, classifier, fit, held_out, products),
-            *(metrics, time.time() - started),
+            *(training.labels, told, recipe, classifier, fit, held_out, products),
+            *(metrics, time.time() - started, posterior),
         )
         write_run(folder, results, out)
     progress(1.0, "done")
@@ -178,6 +181,16 @@ def _fit_on_all(training: Training, recipe: Recipe) -> tuple[Classifier, FitRepo
     fold = inner_folds(truth, group, truth >= 0, recipe.n_folds, training.config.seed)
     key = jax.random.fold_in(jax.random.key(training.config.seed), 1)
     return fit_classifier(recipe, training.features, training.labels, fold, key)
+
+
+def _diagnosed(fit: FitReport, recipe: Recipe, metrics: dict) -> tuple[Any, tuple[str, ...]]:
+    """The posterior for its file, and doubts about its chains; these go into the metrics too."""
+    if fit.posterior is None:
+        return None, ()
+    data = inference_data(fit.posterior, recipe.properties)
+    found = diagnose(data, fit.posterior)
+    metrics["posterior"] = {**found.record, "warnings": list(found.doubts)}
+    return data, found.doubts
 
 
 def _refuse_what_fits_cannot_hold(table: Table) -> None:

@@ -15,6 +15,7 @@ from xbayes.config import Config, catalog_path
 from xbayes.config_file import load_config
 
 SHARED = ["model.clusters.mean_sources=1e9", "model.clusters.covariance_sources=1e9"]
+COMPLETE = ("abs_b", "hr_ms", "hr_hm", "flux", "var_intra")
 KINDS = {
     "shared shapes": ["model.clusters.learn=none", *SHARED],
     "class shapes": ["model.clusters.learn=none"],
@@ -30,9 +31,14 @@ def detections(kind: str, settings: list[str]) -> tuple[Config, Path]:
 
 
 def simulated_sources(kind: str, settings: list[str], out: Path) -> tuple[Config, Path]:
-    """The simulated sources of `run.py`, all their properties in clusters together."""
+    """The simulated sources of `run.py`, by what is known of all of them.
+
+    Where values are missing each of the many fits of evolution's folds takes minutes.
+    """
     own = ["model.density=clusters", "model.clusters.components=6", *KINDS[kind], *settings]
-    return simulated("assignment", own, out)
+    config, path = simulated("assignment", own, out)
+    complete = {name: config.features[name] for name in COMPLETE}
+    return config.model_copy(update={"features": complete}), path
 
 
 if __name__ == "__main__":

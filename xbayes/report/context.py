@@ -105,6 +105,12 @@ KNOWN_SECTIONS = {
         "How strongly the classifier, fitted on all labelled sources, lets each property speak. "
         "At weight 1 on its own class everywhere it would be the plain naive Bayes; 0 is silence.",
     ),
+    "posterior": (
+        "Posterior",
+        "What the labels leave open. Weights are drawn from their posterior, given class densities "
+        "that are drawn too; each draw gives every source its probabilities, whose mean and 90 % "
+        "interval the catalogue holds.",
+    ),
     "densities": (
         "Densities",
         "How the sources of each class spread over each property, as the classifier fitted on all "

@@ -5,6 +5,7 @@ from xbayes.report.figure_confusion import draw_confusion
 from xbayes.report.figure_densities import draw_densities
 from xbayes.report.figure_histograms import draw_histograms
 from xbayes.report.figure_outliers import draw_outliers
+from xbayes.report.figure_posterior import draw_interval_widths, draw_weight_posterior
 from xbayes.report.figure_precision import draw_precision_recall
 from xbayes.report.figure_reliability import draw_reliability
 from xbayes.report.figure_scatter import draw_scatter
@@ -22,6 +23,7 @@ __all__ = [
     "draw_criterion",
     "draw_densities",
     "draw_histograms",
+    "draw_interval_widths",
     "draw_members",
     "draw_outliers",
     "draw_precision_recall",
@@ -29,5 +31,6 @@ __all__ = [
     "draw_scatter",
     "draw_sky",
     "draw_track",
+    "draw_weight_posterior",
     "draw_weights",
 ]

@@ -98,7 +98,8 @@ def _interactive(context: ReportContext) -> dict | None:
 def _contents(context: ReportContext) -> list[tuple[str, str]]:
     first = [("warnings", "Warnings")] if context.warnings else []
     first += [("summary", "Summary"), ("results", "Results")]
-    last = [("penalty", "Penalty"), ("properties", "Properties"), ("provenance", "Provenance")]
+    last = [("chains", "Chains")] if context.metrics.get("posterior") else []
+    last += [("penalty", "Penalty"), ("properties", "Properties"), ("provenance", "Provenance")]
     return [*first, *((section.anchor, section.title) for section in context.sections), *last]
 
 

@@ -25,6 +25,7 @@ from xbayes.report.results_figures import (
     classes_of,
     held_out_figures,
     labels_of,
+    posterior_figures,
     property_figures,
     weights_figure,
 )
@@ -66,10 +67,14 @@ def _sections(results: Results) -> tuple[list[Section], Points, dict[str, Report
     figures = held_out_figures(results)
     if results.config.model.weights not in ("none", "assignment"):  # one weight, or a temperature
         figures["weights"] = weights_figure(results)
+    drawn = posterior_figures(results)
+    figures |= drawn
     made = {n: known_section(n, [figure]) for n, figure in figures.items() if n in KNOWN_SECTIONS}
     if "confusion_aggregated" in figures:
         both = [figures["confusion"], figures["confusion_aggregated"]]
         made["confusion"] = known_section("confusion", both)
+    if drawn:
+        made["posterior"] = known_section("posterior", list(drawn.values()))
     panels = property_figures(results)
     for name in ("densities", "histograms"):
         own = [figure for key, figure in panels.items() if key.startswith(name)]

@@ -11,9 +11,11 @@ from xbayes.report.figures import (
     draw_confusion,
     draw_densities,
     draw_histograms,
+    draw_interval_widths,
     draw_outliers,
     draw_precision_recall,
     draw_reliability,
+    draw_weight_posterior,
     draw_weights,
 )
 from xbayes.report.run_directory import Results
@@ -69,6 +71,36 @@ def weights_figure(results: Results) -> ReportFigure:
         kind,
     )
     return rendered("Weights of the properties.", figure)
+
+
+def posterior_figures(results: Results) -> dict[str, ReportFigure]:
+    """The posterior of the weights, and how wide the intervals are; none without draws."""
+    sampled, properties = results.fit.posterior, results.recipe.properties
+    if sampled is None:
+        return {}
+    figures = {}
+    if "alpha" in sampled.sites:
+        alpha = sampled.sites["alpha"].reshape(-1, *sampled.sites["alpha"].shape[2:])
+        by_property = alpha.shape[1] == len(properties.features)
+        names = properties.features if by_property else properties.categories
+        group = properties.category if by_property else tuple(range(len(names)))
+        alpha = alpha if alpha.ndim == 3 else alpha[..., None]
+        own = (names, group, properties.categories, properties.classes)
+        figures["posterior_weights"] = rendered(
+            "Posterior of the weights: medians, half of the draws (thick) and 90 % (thin).",
+            draw_weight_posterior(alpha, *own),
+        )
+    first = results.held_out.products[0]
+    truth = results.labels.class_index[results.held_out.rows]
+    rare = np.argsort(np.bincount(truth, minlength=len(properties.classes)))[:3]
+    figures["posterior_intervals"] = rendered(
+        "Held-out sources: the mean probability (points, on the line) and its 90 % interval, for "
+        "the rarest classes.",
+        draw_interval_widths(
+            first.posterior, first.posterior_interval, truth, properties.classes, sorted(rare)
+        ),
+    )
+    return figures
 
 
 def panel_dpi(n_panels: int) -> int:

@@ -7,7 +7,7 @@ import platform
 import subprocess
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -24,6 +24,7 @@ from xbayes.evaluate.cross_validate import CrossValidation
 from xbayes.features.build import FeatureReport, needed_columns
 from xbayes.fit import FitReport
 from xbayes.report.model_store import save_model
+from xbayes.report.posterior_file import write_posterior
 from xbayes.report.table import add_pooling_meta, output_table, passed_columns
 from xbayes.types import Features, Labels
 
@@ -57,6 +58,7 @@ class Results(NamedTuple):
     products: Products
     metrics: dict
     seconds: float
+    posterior: Any = None  # InferenceData, where a Bayesian variant ran
 
 
 def write_run(folder: Path, results: Results, final: Path) -> None:
@@ -67,6 +69,8 @@ def write_run(folder: Path, results: Results, final: Path) -> None:
     (folder / "config.yaml").write_text(dump_config(results.config))
     _write_json(folder / "provenance.json", provenance)
     _write_json(folder / "metrics.json", results.metrics)
+    if results.posterior is not None:
+        write_posterior(results.posterior, folder / "posterior.nc")
     units = units_of(results.table, list(needed_columns(results.config)))
     save_model(folder / "model", results.config, results.classifier, units)
     catalog = catalog_table(results)
