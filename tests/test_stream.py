@@ -1,5 +1,6 @@
 """A catalogue classified chunk by chunk is the catalogue classified whole."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,13 @@ from xbayes.catalog.read import open_chunks, read_catalog, table_chunks
 from xbayes.catalog.simulate import simulate_catalog
 from xbayes.catalog.write import catalog_writer, write_catalog
 from xbayes.config_file import load_config
-from xbayes.report.model_store import save_model
+from xbayes.report.model_store import load_model, save_model
 from xbayes.run import fit_classifier, load_training
 from xbayes.types import InputError
 
 CONFIG = Path(__file__).parents[1] / "configs" / "demo.yaml"
 SIZE = 64  # rows of a chunk
+CLASSES = ("AGN", "Star", "XRB", "CV")
 
 
 @pytest.fixture(scope="module")
@@ -195,3 +197,33 @@ def test_chunks_of_a_file_do_not_follow_its_row_groups(sky, tmp_path):
     assert [len(t) for t in tables] == [SIZE] * 6 + [16]
     assert [name for t in tables for name in t["name"]] == sky["name"].tolist()
     assert tables[3]["ra"].unit == "deg"
+
+
+def test_a_stored_model_keeps_calibrator_and_sets_and_refuses_another_format(run, tmp_path):
+    """What is read is what was written; a model of an older release is named as such."""
+    config, _, classifier, units = load_model(run)
+    matrix = np.arange(16.0).reshape(4, 4) / 10
+    calibrator = classifier.calibrator._replace(matrix=matrix, offset=np.arange(4.0))
+    written = classifier._replace(calibrator=calibrator)
+    save_model(tmp_path / "again" / "model", config, written, units)
+    _, _, read, _ = load_model(tmp_path / "again")
+    np.testing.assert_array_equal(read.calibrator.matrix, matrix)
+    np.testing.assert_array_equal(read.calibrator.offset, np.arange(4.0))
+    np.testing.assert_array_equal(read.conformal.score, classifier.conformal.score)
+    assert np.isfinite(np.asarray(read.conformal.score)).any(axis=1).all()
+    record = tmp_path / "again" / "model" / "model.json"
+    old = record.read_text().replace('"format": 2', '"format": 1')
+    record.write_text(old)
+    checksum = hashlib.sha256(old.encode()).hexdigest()
+    (record.parent / "SHA256").write_text(checksum + "\n")
+    with pytest.raises(InputError, match=r"format 1 .* reads format 2: run again"):
+        load_model(tmp_path / "again")
+
+
+def test_the_set_of_a_source_is_that_of_any_chunk_and_any_prior(run, sky):
+    """The chance in it belongs to the row; the prior of the sky does not enter."""
+    whole = stream.classify_catalog(run, sky)
+    parts = stream.classify_chunks(run, table_chunks(sky, SIZE), {c: 0.25 for c in CLASSES})
+    sets = np.concatenate([np.asarray(part["prediction_set"]).astype(str) for part in parts])
+    np.testing.assert_array_equal(sets, np.asarray(whole["prediction_set"]).astype(str))
+    assert {"AGN", "Star"} <= set(sets) and any(" or " in name for name in sets)
