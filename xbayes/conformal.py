@@ -88,14 +88,16 @@ def row_uniform(features: Features) -> Float[np.ndarray, "N"]:
     """
     observed, surveyed = np.asarray(features.observed), np.asarray(features.surveyed)
     value = np.where(observed, np.asarray(features.value, np.float64), 0.0) + 0.0  # no -0.0
-    state = observed.astype(np.uint64) + 2 * surveyed.astype(np.uint64)
-    step = np.uint64(0x9E3779B97F4A7C15)
-    place = np.arange(1, value.shape[1] + 1, dtype=np.uint64) * step
-    each = _mixed(_mixed(np.ascontiguousarray(value).view(np.uint64) + place) + state * step)
-    return (_mixed(each.sum(1, dtype=np.uint64)) >> np.uint64(11)) * 2.0**-53
+    state = observed.astype(np.uint64) + np.uint64(2) * surveyed
+    bits = np.ascontiguousarray(value).view(np.uint64) + state * np.uint64(0xD1B54A32D192ED03)
+    bits += np.arange(1, value.shape[1] + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    whole = _mixed(bits).sum(1, dtype=np.uint64)
+    return (_mixed(whole) >> np.uint64(11)) * 2.0**-53
 
 
 def _mixed(x: np.ndarray) -> np.ndarray:
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+    """Every bit of the result depends on every bit of x, which is overwritten."""
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)):
+        x ^= x >> np.uint64(shift)
+        x *= np.uint64(factor)
+    return x

@@ -161,8 +161,12 @@ def _columns(products, properties, resolution, true_class) -> dict[str, Any]:
 
 def set_names(sets: Bool[np.ndarray, "N C"], classes: Sequence[str]) -> np.ndarray:
     """'AGN or XRB', in the order of the classes; the empty string for none."""
-    patterns, which = np.unique(np.asarray(sets), axis=0, return_inverse=True)
-    names = [" or ".join(np.array(classes, str)[pattern]) for pattern in patterns]
+    sets = np.asarray(sets)
+    # As one text of bytes a row, which is sorted much faster than rows of an array.
+    packed = np.packbits(sets, axis=1)
+    code = np.ascontiguousarray(packed).view(f"V{packed.shape[1]}")[:, 0]
+    _, first, which = np.unique(code, return_index=True, return_inverse=True)
+    names = [" or ".join(np.array(classes, str)[sets[row]]) for row in first]
     return np.array(names, str)[which.reshape(-1)]
 
 
