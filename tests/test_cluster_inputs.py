@@ -29,6 +29,7 @@ validation: {folds: 2, inner_folds: 2, bootstrap: 20}
 KINDS = {
     "clusters": ["model.density=clusters"],
     "mixture": ["categories={one: {likelihood: mixture}}"],
+    "dirichlet": ["model.density=clusters", "model.clusters.mixture=dirichlet"],
     "published": ["model.density=published_clusters"],
 }
 CLASS = np.arange(60) % 3

@@ -28,6 +28,11 @@ VARIANTS = {
         *("model.density=clusters", "model.clusters={components: 2, steps: 5}"),
         "model.weights=assignment",
     ),
+    "bayesian": (
+        "model.density=clusters",
+        "model.clusters={components: 5, steps: 5, mixture: stick_breaking, concentration: 0.5}",
+        "model.weights=none",
+    ),
     "joint": (
         "categories={spectrum: {likelihood: mixture}}",
         "model.clusters={components: 2, steps: 5}",

@@ -127,6 +127,22 @@ def test_records_are_frozen_and_every_key_is_described() -> None:
         ("  starts: 2", "  clusters: {component: 4}", "unknown key (did you mean 'components'?)"),
         (
             "  starts: 2",
+            "  clusters: {mixture: dirichlet, concentration: -1}",
+            "concentration: must be auto or a number above 0; found -1",
+        ),
+        (
+            "  starts: 2",
+            "  clusters: {concentration: 2}",
+            "concentration: needs mixture: dirichlet or stick_breaking; found mixture: em",
+        ),
+        ("  starts: 2", "  clusters: {mixture: variational}", "model.clusters.mixture"),
+        (
+            "  starts: 2",
+            "  density: published_clusters\n  clusters: {mixture: dirichlet}",
+            "model.clusters.mixture: published_clusters needs em; found dirichlet",
+        ),
+        (
+            "  starts: 2",
             "  density: clusters\n  missing_weight: 0.5",
             "model.missing_weight: needs density smooth or published; found density: clusters",
         ),

@@ -15,6 +15,16 @@ class ClusterConfig(Record):
     components: Literal["auto"] | Whole = Field(
         default=4, description="clusters; auto: by the likelihood of sources EM has not seen"
     )
+    mixture: Literal["em", "dirichlet", "stick_breaking"] = Field(
+        default="em",
+        description="how clusters are found: EM, or variational Bayes under a prior of their "
+        "weights, which leaves those of `components` empty that the sources do not need",
+    )
+    concentration: Literal["auto"] | Number = Field(
+        default="auto",
+        description="of that prior: smaller keeps fewer clusters; of each cluster for dirichlet "
+        "(auto: 1/components), of all for stick_breaking (auto: 1)",
+    )
     learn: Literal["none", "assignment", "mixture"] = Field(
         default="mixture",
         description="what follows the gradient of the log loss: nothing, P(cluster | class), or "
@@ -44,6 +54,20 @@ class ClusterConfig(Record):
         if value != "auto" and not whole:
             refuse([Problem((), f"must be auto or a whole number from 1 to 200; found {value!r}")])
         return value
+
+    @field_validator("concentration", mode="before")
+    @classmethod
+    def _concentration_is_auto_or_positive(cls, value: Any) -> Any:
+        if value != "auto" and not (is_number(value) and 0 < value < float("inf")):
+            refuse([Problem((), f"must be auto or a number above 0; found {value!r}")])
+        return value
+
+    @model_validator(mode="after")
+    def _a_concentration_needs_a_prior(self) -> "ClusterConfig":
+        if self.concentration != "auto" and self.mixture == "em":
+            text = "needs mixture: dirichlet or stick_breaking; found mixture: em"
+            refuse([Problem(("concentration",), text)])
+        return self
 
 
 class ModelConfig(Record):
@@ -151,6 +175,14 @@ class ModelConfig(Record):
                 refuse([Problem(("weights",), text)])
             if not self.offsets:
                 refuse([Problem(("offsets",), "weights: assignment needs offsets: true")])
+        return self
+
+    @model_validator(mode="after")
+    def _published_clusters_are_found_by_em(self) -> "ModelConfig":
+        found = self.clusters.mixture
+        if self.density == "published_clusters" and found != "em":
+            text = f"published_clusters needs em; found {found}; or set density: clusters"
+            refuse([Problem(("clusters", "mixture"), text)])
         return self
 
     @model_validator(mode="after")

@@ -5,7 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from xbayes.infer.fit_clusters import ClusterOptions, choose_components, cluster_density
+from xbayes.infer.fit_clusters import (
+    REGULARISER,
+    ClusterOptions,
+    choose_components,
+    cluster_density,
+    fit_clusters,
+)
 from xbayes.infer.fit_published_clusters import published_cluster_density
 from xbayes.infer.out_of_fold import out_of_fold
 from xbayes.infer.select_k import choose
@@ -55,6 +61,39 @@ def test_held_out_rows_are_told_apart(learn, missing):
     found = log_loss(density, params, features, truth, ~rows)
     blind = -np.log(np.bincount(truth) / len(truth))[truth].mean()
     assert found < 0.6 * blind
+
+
+@pytest.mark.parametrize(
+    ("mixture", "learn", "missing"),
+    [("dirichlet", "none", 0.3), ("stick_breaking", "mixture", 0.0)],
+)
+def test_bayesian_clusters_tell_held_out_rows_apart_as_em_does(mixture, learn, missing):
+    """With room for four more clusters than there are."""
+    features, truth = sky(900, 1, missing)
+    rows, found = np.arange(900) < 600, {}
+    for k, how in ((2, "em"), (6, mixture)):
+        options = ClusterOptions(components=k, learn=learn, mixture=how)
+        density = cluster_density(EVIDENCE, C, options)
+        params = learned(density, features, truth, rows)
+        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params))
+        found[how] = log_loss(density, params, features, truth, ~rows)
+    assert found[mixture] < found["em"] + 0.03
+
+
+@pytest.mark.parametrize("mixture", ["em", "dirichlet", "stick_breaking"])
+def test_bayesian_clusters_are_as_many_as_needed(mixture):
+    rng = np.random.default_rng(11)
+    centre = np.array([[-2.0, -2.0], [2.0, 2.0]])
+    x = Measured(jnp.asarray(centre[np.arange(400) % 2] + 0.5 * rng.normal(size=(400, 2))))
+    clusters = fit_clusters(x, jnp.ones(400), 5, 4, REGULARISER, mixture)
+    heavy = np.exp(clusters.log_weight) > 0.02
+    assert heavy.sum() == (5 if mixture == "em" else 2)
+    if mixture != "em":
+        variance = np.diagonal(clusters.covariance[heavy], axis1=1, axis2=2)
+        order = np.argsort(clusters.mean[heavy, 0])
+        own = np.stack([x.value[k::2].var(0) for k in range(2)])
+        np.testing.assert_allclose(clusters.mean[heavy][order], centre, atol=0.15)
+        np.testing.assert_allclose(variance[order], own + REGULARISER, atol=0.04)
 
 
 def test_the_gradient_lowers_the_loss_of_its_own_rows():

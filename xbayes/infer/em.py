@@ -26,7 +26,10 @@ SIDE_BY_SIDE = {"xla_cpu_enable_concurrency_optimized_scheduler": True}
 
 
 class EMInfo(NamedTuple):
-    """How a fit ended. Log-likelihoods are means over the row weight, before each M step."""
+    """How a fit ended. Log-likelihoods are means over the row weight, before each M step.
+
+    A model's penalty is taken off: for a variational posterior they are the lower bound.
+    """
 
     log_lik: Float[Array, ""]  # of the last iteration; the params are one M step further
     history: Float[Array, "T"]  # one an iteration; zero after n_steps
@@ -68,8 +71,8 @@ def run_em(
 
     def step(carry):
         params, info = carry
-        params, found = em_step(model, params, x, row_weight)
-        return params, _after(info, found, tol)
+        new, found = em_step(model, params, x, row_weight)
+        return new, _after(model, params, info, found, tol)
 
     def unfinished(carry):
         _, info = carry
@@ -213,8 +216,8 @@ def fit_chunks(
     params, info = start, _nothing_yet(jnp.asarray(-np.inf), jnp.zeros(max_steps))
     for _ in range(max_steps):
         found = accumulate(model, params, make_chunks())
+        info = _after(model, params, info, found, tol)
         params = _maximise(model, params, found)
-        info = _after(info, found, tol)
         if not _finite(jax.tree.map(lambda leaf: leaf[None], jax.device_get(params)))[0]:
             raise InputError(NOT_FINITE)
         if bool(info.converged):
@@ -261,9 +264,10 @@ def _nothing_yet(previous, history) -> EMInfo:
     return EMInfo(previous, history, zero, jnp.zeros((), bool), zero)
 
 
-def _after(info: EMInfo, found: Statistics, tol) -> EMInfo:
-    log_lik = (found.log_lik / found.weight).astype(info.log_lik.dtype)
-    n_dead = dead(found).sum().astype(info.n_reseeded.dtype)
+def _after(model, params, info: EMInfo, found: Statistics, tol) -> EMInfo:
+    cost = 0.0 if model.penalty is None else model.penalty(params)
+    log_lik = ((found.log_lik - cost) / found.weight).astype(info.log_lik.dtype)
+    n_dead = (dead(found) & model.reseeds).sum().astype(info.n_reseeded.dtype)
     # A component seeded anew has not moved yet: that is no place to stop.
     converged = (jnp.abs(log_lik - info.log_lik) < tol) & (n_dead == 0)
     history = info.history.at[info.n_steps].set(log_lik)

@@ -1,7 +1,7 @@
 """Learn the clusters and what the classes do inside them: a `Density` over joint properties.
 
-    rows -> EM (no labels) -> split by class (prior: the cluster) -> a few steps on the log loss,
-    and, where asked, on the smooth F1 of one class, annealed
+    rows -> EM, or variational Bayes (no labels) -> split by class (prior: the cluster)
+         -> a few steps on the log loss, and, where asked, on the smooth F1 of a class
 
 The gradient makes the class densities tell classes apart where Gaussians do not fit; it stays near
 the split, and few steps are part of the regularisation (chosen on held-out data, see the
@@ -23,6 +23,7 @@ from xbayes.infer.gradient import log_loss_of_scores, minimise
 from xbayes.infer.members import count_members
 from xbayes.infer.select_k import mean_log_lik
 from xbayes.models.base import Density
+from xbayes.models.bayesian_mixture import bayesian_mixture, point
 from xbayes.models.cluster_label import (
     ClusterParams,
     Patterns,
@@ -44,6 +45,7 @@ from xbayes.types import Features
 REGULARISER = 1e-2  # of the clusters' variances, in units of those of all sources
 TRIED = (1, 2, 3, 4, 6, 8)  # numbers of clusters, for components: auto
 SEED = 1  # of the starts of EM
+BOUND_TOL, BOUND_STEPS = 1e-5, 1000  # of variational Bayes, which empties components slowly
 START_TEMPERATURE = 0.5
 PRESENCE_SOURCES = 1.0
 MOST_PATTERNS = 512
@@ -61,6 +63,8 @@ class ClusterOptions(NamedTuple):
     strength: float = 10.0  # of the pull back to the split
     starts: int = 4  # of EM
     focus: int = -1  # the class whose F1 the gradient goes on to raise; -1: none
+    mixture: str = "em"  # or the weights of a Bayesian mixture: dirichlet, stick_breaking
+    concentration: float | Literal["auto"] = "auto"  # of those weights
 
 
 class ClusterGrid(NamedTuple):
@@ -128,8 +132,9 @@ def _lay_grid(features: Features, training: np.ndarray, options: ClusterOptions)
     x, shift, scale = standardise(features, training)
     weight = jnp.asarray(training, x.value.dtype)
     k = options.components
-    k = choose_components(x, training, options.starts) if k == "auto" else int(k)
-    clusters = fit_clusters(x, weight, k, options.starts)
+    how = (options.mixture, options.concentration)
+    k = choose_components(x, training, options.starts, *how) if k == "auto" else int(k)
+    clusters = fit_clusters(x, weight, k, options.starts, REGULARISER, *how)
     joint = gaussian_mixture(k, reg_covar=REGULARISER).log_joint(clusters, x)
     responsibility = jax.nn.softmax(joint)
     return ClusterGrid(
@@ -181,16 +186,42 @@ def standardise(features: Features, training: np.ndarray):
 
 
 def fit_clusters(
-    x: Measured, row_weight, n_components: int, n_starts: int, reg_covar: float = REGULARISER
+    x: Measured,
+    row_weight,
+    n_components: int,
+    n_starts: int,
+    reg_covar: float = REGULARISER,
+    mixture: str = "em",
+    concentration: float | Literal["auto"] = "auto",
 ) -> MixtureParams:
-    """The best of several EM fits, from fixed random starts."""
-    model = gaussian_mixture(n_components, reg_covar=reg_covar)
-    starts = random_starts(model, jax.random.key(SEED), x, row_weight, n_starts)
-    return fit_em(model, starts, x, row_weight)[0]
+    """The best of several fits, from fixed random starts: by EM, or by variational Bayes.
+
+    `mixture`: "em", or the prior of the weights, "dirichlet" or "stick_breaking". Then the clusters
+    are the posterior's `point`, `n_components` are the most there may be (those not needed get next
+    to no weight), and `reg_covar` is added to the covariances at the end, as EM does at each step.
+    """
+    key = jax.random.key(SEED)
+    if mixture == "em":
+        model = gaussian_mixture(n_components, reg_covar=reg_covar)
+        starts = random_starts(model, key, x, row_weight, n_starts)
+        return fit_em(model, starts, x, row_weight)[0]
+    given = None if concentration == "auto" else float(concentration)
+    model = bayesian_mixture(n_components, mixture, given)
+    starts = random_starts(model, key, x, row_weight, n_starts)
+    clusters = point(fit_em(model, starts, x, row_weight, BOUND_TOL, BOUND_STEPS)[0])
+    wider = reg_covar * jnp.eye(clusters.mean.shape[1], dtype=clusters.mean.dtype)
+    return clusters._replace(covariance=clusters.covariance + wider)
 
 
-def choose_components(x: Measured, training: np.ndarray, n_starts: int, n_folds: int = 3) -> int:
-    """The number of clusters of greatest likelihood for rows that EM has not seen."""
+def choose_components(
+    x: Measured,
+    training: np.ndarray,
+    n_starts: int,
+    mixture: str = "em",
+    concentration: float | Literal["auto"] = "auto",
+    n_folds: int = 3,
+) -> int:
+    """The number of clusters of greatest likelihood for rows that the fit has not seen."""
     fold = np.cumsum(training) % n_folds
     score = {}
     for k in TRIED:
@@ -199,7 +230,9 @@ def choose_components(x: Measured, training: np.ndarray, n_starts: int, n_folds:
         model, total = gaussian_mixture(k, reg_covar=REGULARISER), 0.0
         for j in range(n_folds):
             seen, left = training & (fold != j), training & (fold == j)
-            clusters = fit_clusters(x, jnp.asarray(seen, x.value.dtype), k, n_starts)
+            known = jnp.asarray(seen, x.value.dtype)
+            how = (REGULARISER, mixture, concentration)
+            clusters = fit_clusters(x, known, k, n_starts, *how)
             weight = jnp.asarray(left, x.value.dtype)
             total += float(mean_log_lik(model, clusters, x, weight))
         score[k] = total

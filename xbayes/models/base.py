@@ -54,7 +54,7 @@ DEAD = 1e-8  # of all weight: a component with less is empty, in either precisio
 
 
 def dead(statistics: Statistics) -> Bool[Array, "K"]:
-    """Components that hold no rows; `Model.maximise` seeds them anew."""
+    """Components that hold no rows; EM's `Model.maximise` seeds them anew."""
     return ~(statistics.count > DEAD * statistics.weight)
 
 
@@ -68,9 +68,11 @@ class Model(NamedTuple):
     init: Callable[..., Params]  # (key, x[N ...]) -> params; a mixture also takes row_weight[N]
     log_joint: Callable[[Params, Any], Float[Array, "N K"]]  # (params, rows): arrays or `Measured`
     m_step: Callable[..., Params] | None = None  # (params, x, resp[N K]) -> params; None: gradient
-    penalty: Callable[[Params], Float[Array, ""]] | None = None  # what shrinkage costs, unscaled
+    # What shrinkage costs, unscaled; EM takes it off the log-likelihood of all rows.
+    penalty: Callable[[Params], Float[Array, ""]] | None = None
     statistics: Callable[..., Statistics] | None = None  # (params, x, row_weight[N]) -> statistics
     maximise: Callable[[Params, Statistics], Params] | None = None
+    reseeds: bool = True  # maximise seeds empty components anew; False: they may stay empty
 
 
 class Box(NamedTuple):

@@ -69,16 +69,24 @@ def gaussian_mixture(
         return maximise(params, moments_about(params, x, resp))
 
     def init(key, x, row_weight=None):
-        x = as_measured(x)
-        row_weight = jnp.ones(x.value.shape[0], x.value.dtype) if row_weight is None else row_weight
-        everything = _one_gaussian(x, row_weight, n_components)
-        rows = _filled(x, everything.mean[0]) - everything.mean[0]
-        rows = rows / jnp.sqrt(jnp.diagonal(everything.covariance[0]))
-        resp = start(key, rows, row_weight, n_components)
-        return m_step(everything, x, resp * row_weight[:, None])
+        return maximise(*first_moments(key, x, row_weight, n_components, start))
 
     init, m_step, maximise = jax.jit(init), jax.jit(m_step), jax.jit(maximise)
     return Model(init, log_joint, m_step, statistics=statistics, maximise=maximise)
+
+
+def first_moments(key, x, row_weight, n_components: int, start: Start):
+    """One Gaussian for all rows, K times, and the moments about it of what `start` makes of them.
+
+    A row weight of None stands for ones.
+    """
+    x = as_measured(x)
+    row_weight = jnp.ones(x.value.shape[0], x.value.dtype) if row_weight is None else row_weight
+    everything = _one_gaussian(x, row_weight, n_components)
+    rows = _filled(x, everything.mean[0]) - everything.mean[0]
+    rows = rows / jnp.sqrt(jnp.diagonal(everything.covariance[0]))
+    resp = start(key, rows, row_weight, n_components)
+    return everything, moments_about(everything, x, resp * row_weight[:, None])
 
 
 def free_parameters(covariance_type: str, n_components: int, n_features: int) -> int:
