@@ -46,7 +46,9 @@ def mixture_model(prior: MixturePrior, x, row_weight: Float[Array, "N"]) -> None
     every = starting_from(prior).component
     n_components, n_features = every.mean.shape
     stick = prior.stick
-    share = numpyro.sample("share", dist.Beta(stick.taken[:-1], stick.left[:-1]).to_event(1))
+    share = stick.taken[:-1]
+    if n_components > 1:
+        share = numpyro.sample("share", dist.Beta(share, stick.left[:-1]).to_event(1))
     half = (every.degrees[:, None] - np.arange(n_features)) / 2
     chi2 = numpyro.sample("chi2", dist.Gamma(half, 0.5).to_event(2))
     zero = jnp.zeros((n_components, n_features), every.mean.dtype)
@@ -81,17 +83,17 @@ def sample_chain(
     potential = partial(potential_energy, mixture_model, arguments, {})
     start = _near_the_prior(begin, prior)
     init_kernel, sample_kernel = hmc(potential, algo="NUTS")
+    n_before = -(-n_warmup // thin)  # one loop serves warm-up and draws: half as much to compile
     state = init_kernel(
-        start, n_warmup, target_accept_prob=ACCEPTED, max_tree_depth=DEPTH, rng_key=run
+        start, n_before * thin, target_accept_prob=ACCEPTED, max_tree_depth=DEPTH, rng_key=run
     )
-    state, _ = jax.lax.scan(lambda s, _: (sample_kernel(s), None), state, length=n_warmup)
 
     def step(state, _):
         state = jax.lax.fori_loop(0, thin, lambda _, s: sample_kernel(s), state)
-        kept = (state.z, state.potential_energy, state.diverging, state.num_steps)
-        return state, kept
+        return state, (state.z, state.potential_energy, state.diverging, state.num_steps)
 
-    _, (places, *fared) = jax.lax.scan(step, state, length=n_draws)
+    _, kept = jax.lax.scan(step, state, length=n_before + n_draws)
+    places, *fared = jax.tree.map(lambda leaf: leaf[n_before:], kept)
 
     def params_at(place):
         sites = constrain_fn(mixture_model, arguments, {}, place, return_deterministic=True)
@@ -151,8 +153,9 @@ def _near_the_prior(key: PRNGKeyArray, prior: MixturePrior):
     of_offset, of_shear = jax.random.split(key)
     expected = jnp.log(prior.component.degrees - np.arange(n_features))
     pairs = n_features * (n_features - 1) // 2
+    share = {"share": jnp.log(taken) - jnp.log(left)} if n_components > 1 else {}
     return {
-        "share": jnp.log(taken) - jnp.log(left),
+        **share,
         "chi2": jnp.broadcast_to(expected, (n_components, n_features)).astype(dtype),
         "offset": jax.random.normal(of_offset, (n_components, n_features), dtype) / 2,
         "shear": jax.random.normal(of_shear, (n_components, pairs), dtype) / 2,

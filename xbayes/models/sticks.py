@@ -83,8 +83,8 @@ def draw_log_weight(key: PRNGKeyArray, sticks: Sticks, n_draws: int) -> Float[Ar
     return jnp.where(ended, 0.0, log_v) + _before(log_rest)
 
 
-def log_weight_of(share: Float[Array, "K-1"]) -> Float[Array, "K"]:
-    """Log weights of given shares v of all components but the last, which takes the rest."""
+def log_weight_of(share: Float[Array, "J"]) -> Float[Array, "J+1"]:
+    """Log weights of K = J + 1 components, of which all but the last take the shares v given."""
     log_taken = jnp.append(jnp.log(share), 0.0)
     return log_taken + _before(jnp.append(jnp.log1p(-share), 0.0))
 
