@@ -57,8 +57,8 @@ def mixture_model(prior: MixturePrior, x, row_weight: Float[Array, "N"]) -> None
     flat = jnp.zeros((n_components, len(below[0])), zero.dtype)
     shear = numpyro.sample("shear", dist.Normal(flat, 1.0).to_event(2))
     shear = jnp.zeros((*zero.shape, n_features), zero.dtype).at[:, *below].set(shear)
-    mean, covariance = from_standard(every, chi2, shear, offset)
-    params = MixtureParams(log_weight_of(share), mean, covariance)
+    mean, covariance = from_standard(every, jnp.asarray(chi2), shear, jnp.asarray(offset))
+    params = MixtureParams(log_weight_of(jnp.asarray(share)), mean, covariance)
     for name, leaf in params._asdict().items():
         numpyro.deterministic(name, leaf)
     log_lik = jax.nn.logsumexp(log_joint(params, x), axis=1)
