@@ -25,8 +25,8 @@ from xbayes.decision import fit_factor
 from xbayes.infer.evolution import evolve_f1
 from xbayes.infer.f1 import fit_f1, recalibrate
 from xbayes.infer.gradient import GradientInfo, fit_from_starts, fit_log_loss
-from xbayes.infer.out_of_fold import out_of_fold
-from xbayes.infer.select import select_strength
+from xbayes.infer.out_of_fold import OutOfFold, out_of_fold
+from xbayes.infer.select import Selection, select_strength
 from xbayes.outlier import fit_reference
 from xbayes.types import Features, Labels
 
@@ -52,6 +52,18 @@ class _Data(NamedTuple):
     log_prior: Float[Array, "C"]
 
 
+class _Learned(NamedTuple):
+    """Densities and weights, and what judges them."""
+
+    counted: Any  # densities as fitted; those of the classifier may be turned by what was learned
+    density: Any
+    weights: Any
+    held_out: OutOfFold  # log-likelihoods that the weights were learned on
+    single: Float[Array, "N F C"]  # out-of-fold log-likelihoods of `density`, by property
+    selection: Selection
+    report: FitReport
+
+
 def fit_classifier(
     recipe: Recipe,
     features: Features,
@@ -63,10 +75,36 @@ def fit_classifier(
     training = (np.asarray(fold) >= 0) & (labels.class_index >= 0)
     grid = jax.tree.map(jnp.asarray, recipe.density.lay_grid(features, training))
     data = _training_data(recipe, features, labels, fold, training)
-    counts = recipe.density.count(grid, data.features, data.truth, data.fold, recipe.n_folds)
-    density = counted = recipe.density.fit(grid, jax.tree.map(lambda c: c.sum(0), counts))
     keys = jax.random.split(key, 3)
     learner = learner_of(recipe)
+    learned = _learn(recipe, learner, grid, data, keys)
+    truth, alpha = np.asarray(data.truth), np.asarray(recipe.model.alpha(learned.weights))
+    surveyed = np.asarray(features.surveyed)
+    outlier = fit_reference(np.asarray(learned.single), surveyed, truth, alpha)
+    draws, report = None, learned.report
+    if recipe.posterior is not None:
+        rows = (learner, grid, data.features, data.truth, data.fold, data.log_prior)
+        fitted = Fitted(*rows, learned.held_out.single, learned.held_out.nested, learned.counted)
+        sampled = fit_posterior(recipe, fitted, labels.group, jax.random.fold_in(key, 3))
+        draws, log_joint = sampled.draws, sampled.log_joint
+        report = report._replace(posterior=sampled.report)
+    else:
+        log_joint = _scores_to_judge(recipe, learner, keys[0], data, learned)
+    calibration = _calibrate(recipe, data, log_joint, learned.single, labels.group)
+    posterior = post.class_posterior(calibration.log_joint[training])
+    factor = np.ones(len(recipe.properties.classes))
+    if recipe.decision == "f1":
+        factor = _learn_rule(recipe, keys[2], posterior, labels, training)
+    conformal = fit_conformal(posterior, labels.class_index[training])
+    fixed = (learned.density, learned.weights, outlier, jnp.asarray(factor))
+    classifier = Classifier(*fixed, calibration.calibrator, conformal, draws)
+    return classifier, report._replace(calibration=calibration.report)
+
+
+def _learn(recipe: Recipe, learner: Recipe, grid, data: _Data, keys) -> _Learned:
+    """Densities from counts, the penalty on inner folds, the weights out of fold."""
+    counts = recipe.density.count(grid, data.features, data.truth, data.fold, recipe.n_folds)
+    density = counted = recipe.density.fit(grid, jax.tree.map(lambda c: c.sum(0), counts))
     held_out = _held_out_likelihoods(learner, grid, counts, data)
     rows = (held_out.nested, data.truth, data.fold)
     selection = select_strength(learner.model, keys[0], data.log_prior, *rows, recipe.strengths)
@@ -82,30 +120,18 @@ def fit_classifier(
         single = _with_missing_weight(held_out.single, data.features.observed, missing_weight)
         if recipe.search_missing:
             density = density._replace(log_missing=density.log_missing * missing_weight)
-    truth, alpha = np.asarray(data.truth), np.asarray(recipe.model.alpha(weights))
-    outlier = fit_reference(np.asarray(single), np.asarray(features.surveyed), truth, alpha)
-    draws, sampled = None, None
-    if recipe.posterior is not None:
-        rows = (learner, grid, data.features, data.truth, data.fold, data.log_prior)
-        fitted = Fitted(*rows, held_out.single, held_out.nested, counted)
-        sampled = fit_posterior(recipe, fitted, labels.group, jax.random.fold_in(key, 3))
-        draws, log_joint = sampled.draws, sampled.log_joint
-    elif _searches_weights_only(recipe):
-        log_joint = recipe.model.log_joint(weights, single)
-    else:
-        log_joint = _held_out_scores(learner, keys[0], data, held_out.nested, selection)
-    calibration = _calibrate(recipe, data, log_joint, single, labels.group)
-    posterior = post.class_posterior(calibration.log_joint[training])
-    factor = np.ones(len(recipe.properties.classes))
-    if recipe.decision == "f1":
-        factor = _learn_rule(recipe, keys[2], posterior, labels, training)
-    conformal = fit_conformal(posterior, labels.class_index[training])
     loss, info = tuple(map(float, selection.held_out_loss)), jax.tree.map(np.asarray, info)
     report = FitReport(float(selection.strength), recipe.strengths, loss, info, missing_weight)
-    parts = (density, weights, outlier, jnp.asarray(factor), calibration.calibrator, conformal)
-    sampled = None if sampled is None else sampled.report
-    report = report._replace(calibration=calibration.report, posterior=sampled)
-    return Classifier(*parts, draws), report
+    return _Learned(counted, density, weights, held_out, single, selection, report)
+
+
+def _scores_to_judge(
+    recipe: Recipe, learner: Recipe, key, data: _Data, learned: _Learned
+) -> Float[Array, "N C"]:
+    """Scores of the training rows by which calibration, rule and sets are fitted."""
+    if _searches_weights_only(recipe):
+        return recipe.model.log_joint(learned.weights, learned.single)
+    return _held_out_scores(learner, key, data, learned.held_out.nested, learned.selection)
 
 
 def _searches_weights_only(recipe: Recipe) -> bool:

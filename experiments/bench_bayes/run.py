@@ -1,0 +1,97 @@
+"""Speed of the posterior and of intervals: python experiments/bench_bayes/run.py."""
+
+import resource
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from xbayes.catalog.simulate import simulate_catalog
+from xbayes.catalog.taxonomy import class_indices
+from xbayes.classifier import build_recipe, classify
+from xbayes.config import catalog_path
+from xbayes.config_file import load_config
+from xbayes.evaluate.cross_validate import inner_folds
+from xbayes.features.build import build_features
+from xbayes.fit import fit_classifier
+from xbayes.report.posterior_file import diagnose, inference_data
+from xbayes.run import load_training, use_precision
+from xbayes.types import Labels
+
+ROOT = Path(__file__).parents[2]
+LEARNED, CLASSIFIED, KEPT = 3_000, 100_000, 200
+
+
+def chains() -> None:
+    """NUTS for the weights of the real sources, compilation included."""
+    config = load_config(ROOT / "configs/chandra_sources_bayes.yaml", ["posterior.densities=false"])
+    use_precision(config)
+    training = load_training(config, catalog_path(config))
+    truth, group = training.labels.class_index, training.labels.group
+    fold = inner_folds(truth, group, truth >= 0, 5, config.seed)
+    recipe = build_recipe(training.config)
+    rows = (training.features, training.labels, fold, jax.random.key(config.seed))
+    plain = recipe._replace(posterior=None)
+    fit_classifier(plain, *rows)  # all that is not the posterior is compiled
+    took = {}
+    for name, each in (("point", plain), ("cold", recipe), ("warm", recipe)):
+        began = time.perf_counter()
+        _, report = fit_classifier(each, *rows)
+        took[name] = time.perf_counter() - began
+    sampled = report.posterior
+    assert sampled is not None
+    record = diagnose(inference_data(sampled, recipe.properties), sampled).record
+    cold, warm = (took[name] - took["point"] for name in ("cold", "warm"))
+    shape = "4 chains, 500 + 500, 2,270 sources, 32 properties, weights: matrix"
+    print(f"| NUTS, {shape} | {cold:.0f} s cold, {warm:.0f} s warm | under 180 s |")
+    worst = max(record["sites"], key=lambda row: row["rhat"])
+    print(f"| largest R-hat ({worst['name']}) | {worst['rhat']:.4f} | at most 1.01 |")
+    for row in record["sites"]:
+        few = f"{row['ess_bulk']:.0f} bulk, {row['ess_tail']:.0f} tail"
+        print(
+            f"| fewest effective draws of {row['numbers']} {row['name']} | {few} | 400 a weight |"
+        )
+    print(f"| draws that diverged, of {record['draws']} | {record['diverging']} | |", flush=True)
+
+
+def intervals() -> None:
+    """100,000 simulated sources, 200 joint draws of densities and weights."""
+    settings = ["variant=bayes", "posterior.method=laplace", f"posterior.kept={KEPT}"]
+    config = load_config(ROOT / "experiments/bench_naive_bayes/config.yaml", settings)
+    use_precision(config)
+    table = simulate_catalog(LEARNED, 3)
+    features, _ = build_features(table, config)
+    truth, _ = class_indices(table["Class"], config.taxonomy)
+    labels = Labels(truth, np.arange(len(truth)))
+    fold = inner_folds(truth, labels.group, truth >= 0, config.validation.inner_folds, 1)
+    recipe = build_recipe(config)
+    classifier, _ = fit_classifier(recipe, features, labels, fold, jax.random.key(1))
+    many, _ = build_features(simulate_catalog(CLASSIFIED, 4), config)
+    before = peak_gib()
+    took = []
+    for _ in range(2):
+        began = time.perf_counter()
+        products = classify(recipe, classifier, many)
+        took.append(time.perf_counter() - began)
+    n_features, n_classes = len(recipe.properties.features), len(recipe.properties.classes)
+    width = np.ptp(products.posterior_interval, axis=-1).max(1)
+    shape = f"{CLASSIFIED:,} sources x {KEPT} draws x {n_features} properties x {n_classes} classes"
+    print(f"| {shape} | {took[0]:.0f} s, with compilation; {took[1]:.0f} s again | under 60 s |")
+    print(
+        f"| peak memory before, after | {before:.2f}, {peak_gib():.2f} GiB | bounded |", flush=True
+    )
+
+
+def peak_gib() -> float:
+    """Largest memory this process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+if __name__ == "__main__":
+    print("| what | measured | asked |\n|---|---|---|")
+    if "chains" not in sys.argv[1:]:
+        intervals()
+    if "intervals" not in sys.argv[1:]:
+        chains()
