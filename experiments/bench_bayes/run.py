@@ -79,9 +79,8 @@ def intervals() -> None:
     width = np.ptp(products.posterior_interval, axis=-1).max(1)
     shape = f"{CLASSIFIED:,} sources x {KEPT} draws x {n_features} properties x {n_classes} classes"
     print(f"| {shape} | {took[0]:.0f} s, with compilation; {took[1]:.0f} s again | under 60 s |")
-    print(
-        f"| peak memory before, after | {before:.2f}, {peak_gib():.2f} GiB | bounded |", flush=True
-    )
+    print(f"| peak memory before, after | {before:.2f}, {peak_gib():.2f} GiB | bounded |")
+    print(f"| median width of the widest interval of a source | {np.median(width):.3f} | |")
 
 
 def peak_gib() -> float:
