@@ -138,7 +138,7 @@ def _rebuild(config: Config, arrays: dict[str, np.ndarray]) -> Classifier:
     exact = arrays["factor"].dtype
 
     def one(array):
-        return jnp.asarray(array, exact if array.dtype == np.float32 else None)
+        return jnp.asarray(array.astype(exact) if array.dtype == np.float32 else array)
 
     def record(part, kind):
         return kind(**{name: one(arrays[f"{part}.{name}"]) for name in kind._fields})
