@@ -9,7 +9,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from run import ROOT, SEED, simulated, study
+from run import PLAIN, ROOT, SEED, simulated, study
 
 from xbayes.config import Config, catalog_path
 from xbayes.config_file import load_config
@@ -25,7 +25,7 @@ KINDS = {
 
 def detections(kind: str, settings: list[str]) -> tuple[Config, Path]:
     """The real detections, in folds of whole groups."""
-    extra = ["model.weights=assignment", f"seed={SEED}", *KINDS[kind], *settings]
+    extra = ["model.weights=assignment", f"seed={SEED}", PLAIN, *KINDS[kind], *settings]
     config = load_config(ROOT / "configs/chandra_detections.yaml", extra)
     return config, catalog_path(config)
 
