@@ -294,17 +294,22 @@ def _interval(block: dict, path: tuple[str, ...]) -> str:
 
 
 def _print_source(table) -> None:
-    """One classified source: the posterior and its track."""
+    """One classified source: the posterior, its intervals and its track; the prediction set."""
     row, classes = table[0], table.meta["CLASSES"].split(",")
     shown = RichTable(title=f"{row[table.colnames[0]]}: {row['prediction']}", title_justify="left")
     shown.add_column("evidence")
     for label in classes:
         shown.add_column(label, justify="right")
     shown.add_row("all", *(f"{row[f'p_{c}']:.4f}" for c in classes), style="bold")
+    if all(f"p_{c}_lo" in table.colnames for c in classes):
+        ends = (f"{row[f'p_{c}_lo']:.3f}-{row[f'p_{c}_hi']:.3f}" for c in classes)
+        shown.add_row("90 % interval", *ends)
     for category in table.meta["CATEGS"].split(","):
         shown.add_row(f"{category} alone", *(f"{row[f'p_{category}_{c}']:.4f}" for c in classes))
     console = Console()
     console.print(shown)
+    told = row["prediction_set"] or "empty, unlike every class"
+    console.print(f"prediction set (90 %): {told}", highlight=False, markup=False)
     console.print(
         f"margin {row['margin']:.3f}, outlier_p {row['outlier_p']:.3g}, "
         f"{row['n_missing']} properties missing",

@@ -100,6 +100,8 @@ def test_the_most_certain_and_the_strangest_are_chosen():
         n_missing=np.zeros(4, int),
         track=np.zeros((4, 1, 2)),
         prediction_set=np.ones((4, 2), bool),
+        posterior_interval=np.empty((4, 2, 0)),
+        outlier_interval=np.empty((4, 0)),
     )
     assert most_certain(products, 1, 10).tolist() == [1, 2]
     assert most_certain(products, 0, 1).tolist() == [0]

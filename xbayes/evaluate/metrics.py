@@ -7,7 +7,12 @@ from xbayes.calibrate import CalibrationReport
 from xbayes.classifier import Products
 from xbayes.config import Config, class_proportions, given_log_prior
 from xbayes.evaluate.cross_validate import CrossValidation
-from xbayes.evaluate.probabilities import brier_parts, set_scores, sharpness
+from xbayes.evaluate.probabilities import (
+    brier_parts,
+    interval_width,
+    set_scores,
+    sharpness,
+)
 from xbayes.evaluate.scores import Predictions, class_weights, score
 from xbayes.posterior import with_prior
 from xbayes.types import Labels
@@ -39,13 +44,24 @@ def measure(config: Config, labels: Labels, products: Products, held_out: CrossV
             "brier_parts": brier_parts(pooled, **options),
             "sharpness": sharpness(pooled, **options),
             "prediction_set": set_scores(pooled, sets, classes, **options),
-        },
+        }
+        | _of_intervals(pooled, held_out, classes),
         "prior_weighted": score(_under_proportions(config, pooled, held_out), classes, **options),
         "proportions": dict(zip(classes, _proportions(config, truth).tolist(), strict=True)),
         "penalty": [fit.strength for fit in held_out.fits],
         "calibration": [_calibration(fit.calibration) for fit in held_out.fits],
         "outlier": false_alarms(held_out.products[0].outlier_p),
     }
+
+
+def _of_intervals(
+    pooled: Predictions, held_out: CrossValidation, classes: tuple[str, ...]
+) -> dict:
+    """How wide the intervals of the probabilities are, where there are draws."""
+    ends = np.concatenate([p.posterior_interval for p in held_out.products])
+    if not ends.shape[-1]:
+        return {}
+    return {"interval_width": interval_width(ends, pooled.prediction, classes)}
 
 
 def _calibration(report: CalibrationReport) -> dict:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from xbayes.evaluate.scores import N_BINS, Predictions, entries, ratio
 from xbayes.posterior import entropy
@@ -102,3 +102,19 @@ def set_scores(
         name: {what: flat[f"{what}/{name}"] for what in ("coverage", "size")} for name in classes
     }
     return over_all | {"by_class": by_class}
+
+
+def interval_width(
+    interval: Float[np.ndarray, "N C 2"], prediction: Int[np.ndarray, "N"], classes: tuple[str, ...]
+) -> dict:
+    """Median width of the interval of the predicted class's probability, over all and by class.
+
+    The classes are the predicted ones, for that is what a reader of a catalogue knows; one that
+    nothing was given has None.
+    """
+    width = np.diff(interval[np.arange(len(prediction)), prediction])[:, 0]
+    by_class = {}
+    for c, name in enumerate(classes):
+        own = width[prediction == c]
+        by_class[name] = float(np.median(own)) if own.size else None
+    return {"median": float(np.median(width)), "by_prediction": by_class}

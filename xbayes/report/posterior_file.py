@@ -47,11 +47,13 @@ def diagnose(data: Any, sampled: PosteriorReport) -> Diagnostics:
     record["loo"] = _loo(az, data)
     if sampled.method != "nuts":
         return Diagnostics(record, ())
-    rhat, bulk, tail = az.rhat(data), az.ess(data), az.ess(data, method="tail")
+    bulk, tail = az.ess(data), az.ess(data, method="tail")
+    with np.errstate(invalid="ignore"):  # of zeros by construction, skipped below
+        rhat = az.rhat(_chains(az, data))
     rows = []
-    for name in sampled.sites:
+    for name, draws in sampled.sites.items():
         worst, few, few_tail = (np.asarray(d[name]).ravel() for d in (rhat, bulk, tail))
-        moving = np.isfinite(worst)  # W has elements that are zero by construction
+        moving = np.ptp(draws, axis=(0, 1)).ravel() > 0  # W has zeros that stay
         row = {"name": name, "numbers": int(moving.sum()), "rhat": float(worst[moving].max())}
         row |= {"ess_bulk": float(few[moving].min()), "ess_tail": float(few_tail[moving].min())}
         rows.append(row)
@@ -63,6 +65,17 @@ def diagnose(data: Any, sampled: PosteriorReport) -> Diagnostics:
 def write_posterior(data: Any, path: Path) -> None:
     """As NetCDF, which ArviZ reads back with `from_netcdf`."""
     data.to_netcdf(str(path), engine="h5netcdf")
+
+
+def _chains(az, data) -> Any:
+    """At least two chains: of a single one its halves, between which a drift shows."""
+    posterior = data.posterior
+    if posterior.sizes["chain"] > 1:
+        return data
+    half = posterior.sizes["draw"] // 2
+    values = {name: np.asarray(v)[:, : 2 * half] for name, v in posterior.data_vars.items()}
+    halves = {name: v.reshape(2, half, *v.shape[2:]) for name, v in values.items()}
+    return az.from_dict(posterior=halves)
 
 
 def _arviz() -> Any:

@@ -79,6 +79,7 @@ def sentences(context: ReportContext) -> list[str]:
         *_of_probabilities(held_out),
         *_of_choice(metrics.get("calibration", [])),
         *_of_sets(held_out.get("prediction_set")),
+        *_of_intervals(held_out.get("interval_width")),
         _of_calibration(held_out["ece"]),
         *_of_alarms(metrics.get("outlier", {})),
     ]
@@ -157,6 +158,19 @@ def _of_sets(sets: Mapping | None) -> list[str]:
         f"held out they do so for {in_words(sets['coverage'])} of all, by class and with their "
         f"mean size: {listed(each)}. They name {number(sets['size']['value'])} classes on "
         f"average; {100 * (sets['empty']['value'] or 0):.1f} % are empty: unlike every class."
+    ]
+
+
+def _of_intervals(widths: Mapping | None) -> list[str]:
+    """How wide the intervals of the probabilities are, where there are draws."""
+    if widths is None:
+        return []
+    given = {name: w for name, w in widths["by_prediction"].items() if w is not None}
+    each = [f"{number(width)} for those called {name}" for name, width in given.items()]
+    return [
+        f"The 90 % interval of the predicted class's probability is {number(widths['median'])} "
+        f"wide in the median held-out source: {listed(each)}. It is what the labels and the "
+        f"densities leave open, not the chance of being wrong: that is the probability itself."
     ]
 
 
