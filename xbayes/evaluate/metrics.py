@@ -54,9 +54,7 @@ def measure(config: Config, labels: Labels, products: Products, held_out: CrossV
     }
 
 
-def _of_intervals(
-    pooled: Predictions, held_out: CrossValidation, classes: tuple[str, ...]
-) -> dict:
+def _of_intervals(pooled: Predictions, held_out: CrossValidation, classes: tuple[str, ...]) -> dict:
     """How wide the intervals of the probabilities are, where there are draws."""
     ends = np.concatenate([p.posterior_interval for p in held_out.products])
     if not ends.shape[-1]:
