@@ -1,4 +1,4 @@
-"""Whole commands with `variant: bayes`, on a small sky; Laplace, where NUTS is not what is tested."""
+"""Whole commands with `variant: bayes` on a small sky; NUTS only where chains are what is tested."""
 
 import json
 
@@ -128,7 +128,7 @@ def test_fits_and_votable_say_what_the_intervals_are(run, folder, tmp_path, done
 
 def test_a_model_with_draws_is_stored_whole(run, folder, tmp_path):
     """What is loaded classifies as what was fitted, to the last bit; draws are stored in single."""
-    config, recipe, classifier, units = load_model(run)
+    config, _, classifier, units = load_model(run)
     assert classifier.draws is not None and classifier.draws.density is not None
     save_model(tmp_path / "again" / "model", config, classifier, units)
     table = read_catalog(folder / "new.parquet")

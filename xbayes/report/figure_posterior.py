@@ -21,6 +21,7 @@ from xbayes.report.style import (
 )
 
 ROW = 0.21  # inches of a line of the forest
+LEGEND_LETTERS = 120  # that fit beside each other, markers and gaps counted as letters
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -51,7 +52,8 @@ def draw_weight_posterior(
         axes.hlines(at, q[0], q[4], color=colour, linewidth=1.1)
         axes.hlines(at, q[1], q[3], color=colour, linewidth=2.6)
         marker = "o" if n_each == 1 else markers[c]
-        axes.scatter(q[2], at, s=16, c=colour, marker=marker, zorder=3, linewidths=0)
+        kind = {"s": 30, "marker": marker, "edgecolors": "white", "linewidths": 0.8}
+        axes.scatter(q[2], at, c=colour, zorder=3, **kind)
     axes.axvline(1.0, color=MUTED, linewidth=1.0, linestyle=(0, (4, 2)))
     axes.set(ylim=(n_rows - 0.4, -0.6), xlim=(0, None), xlabel="weight alpha")
     axes.set_yticks(range(n_rows), [shortened(name, 28) for name in names])
@@ -70,7 +72,14 @@ def _legend(figure: Figure, n_each: int, categories, classes, colours, of_class,
     for name, colour, marker in named:
         axes.scatter([], [], s=22, color=colour, marker=marker, label=shortened(name, 20))
     axes.plot([], [], color=MUTED, linestyle=(0, (4, 2)), linewidth=1.0, label="naive Bayes")
-    figure.legend(loc="outside lower center", ncols=min(len(named) + 1, 6))
+    _place_legend(figure, *axes.get_legend_handles_labels())
+
+
+def _place_legend(figure: Figure, handles, names, markers: float = 1.0) -> None:
+    """Below the panels, in as many columns as the longest name lets fit on the page."""
+    columns = LEGEND_LETTERS // (max(map(len, names)) + 5)
+    place = {"loc": "outside lower center", "ncols": max(1, min(columns, 6))}
+    figure.legend(handles, names, markerscale=markers, **place)
 
 
 @styled
@@ -91,7 +100,7 @@ def draw_interval_widths(
         axes.set(xlabel=f"mean probability of {name}", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     panels[0].set_ylabel("90 % interval of the probability")
     handles, names = panels[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=6)
+    _place_legend(figure, handles, names, 1.8)
     return figure
 
 
