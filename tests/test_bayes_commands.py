@@ -1,4 +1,4 @@
-"""Whole commands with `variant: bayes` on a small sky; NUTS only where chains are what is tested."""
+"""Whole commands with `variant: bayes` on a small sky; NUTS only where chains are tested."""
 
 import json
 

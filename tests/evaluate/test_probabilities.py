@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from xbayes.evaluate.probabilities import brier_parts, set_scores, sharpness
+from xbayes.evaluate.probabilities import brier_parts, interval_width, set_scores, sharpness
 from xbayes.evaluate.scores import Predictions, score
 
 CLASSES = ("A", "B", "C")
@@ -94,3 +94,19 @@ def test_a_class_without_sources_has_no_coverage():
     got = set_scores(p, np.ones((100, 3), bool), CLASSES, 20, 0)
     assert got["by_class"]["C"]["coverage"]["value"] is None
     assert got["coverage"]["value"] == 1.0
+
+
+def test_widths_are_those_of_the_predicted_class():
+    interval = np.array(
+        [
+            [[0.7, 0.9], [0.0, 0.9], [0.0, 0.9]],
+            [[0.5, 1.0], [0.0, 0.9], [0.0, 0.9]],
+            [[0.0, 0.9], [0.3, 0.6], [0.0, 0.9]],
+            [[0.6, 0.7], [0.0, 0.9], [0.0, 0.9]],
+        ]
+    )
+    got = interval_width(interval, np.array([0, 0, 1, 0]), CLASSES)
+    assert got["median"] == pytest.approx(0.25)  # of 0.2, 0.5, 0.3, 0.1
+    assert got["by_prediction"]["A"] == pytest.approx(0.2)
+    assert got["by_prediction"]["B"] == pytest.approx(0.3)
+    assert got["by_prediction"]["C"] is None

@@ -15,6 +15,7 @@ from xbayes.report.context import (
     known_section,
     rendered,
 )
+from xbayes.report.figure_posterior import draw_interval_widths, draw_weight_posterior
 from xbayes.report.figures import (
     draw_assignment,
     draw_confusion,
@@ -181,6 +182,18 @@ def invented_clusters(labels, classes, points, n_clusters: int = 4) -> list:
     return [rendered("Clusters.", figure) for figure in drawn]
 
 
+def invented_posterior(names, category, classes, posterior, truth) -> list:
+    """What a Bayesian run shows of its weights and intervals."""
+    rng = np.random.default_rng(11)
+    alpha = np.exp(rng.normal(0, 0.4, (200, len(names), 1)))
+    ends = np.stack([posterior**1.5, posterior**0.7], axis=-1)
+    drawn = (
+        draw_weight_posterior(alpha, names, category, CATEGORIES, classes),
+        draw_interval_widths(posterior, ends, truth, classes, [len(classes) - 1]),
+    )
+    return [rendered("Posterior.", figure) for figure in drawn]
+
+
 def invented_sections(labels, classes, posterior, truth, metrics, points) -> list:
     """The sections of figures, as a run fills them."""
     confusion = np.array(metrics["cross_validated"]["confusion"])
@@ -213,6 +226,7 @@ def invented_sections(labels, classes, posterior, truth, metrics, points) -> lis
     }
     made = {name: [rendered("Held out.", figure)] for name, figure in figures.items()}
     made |= {"densities": panels, "histograms": histograms}
+    made["posterior"] = invented_posterior(names, category, classes, posterior, truth)
     made["clusters"] = invented_clusters(labels, classes, points)
     made |= {"tracks": [rendered("In full.", draw_track(track)), small], "strange": [small]}
     live = {"sky": "sky", "scatter": "scatter"}

@@ -1,5 +1,7 @@
 """Figures of the posterior: whole at every size, and showing the numbers they are given."""
 
+import itertools
+
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -21,7 +23,7 @@ def assert_whole(figure):
     for axes in figure.axes:
         shown = [t for t in axes.get_yticklabels() if t.get_text()]
         boxes = sorted((t.get_window_extent() for t in shown), key=lambda b: b.y0)
-        assert all(low.y1 <= high.y0 + 1 for low, high in zip(boxes, boxes[1:], strict=False))
+        assert all(low.y1 <= high.y0 + 1 for low, high in itertools.pairwise(boxes))
     for legend in figure.legends:
         entries = [t.get_window_extent() for t in legend.get_texts()]
         assert not any(a.overlaps(b) for i, a in enumerate(entries) for b in entries[:i])

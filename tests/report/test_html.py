@@ -148,6 +148,39 @@ def test_a_calibrated_model_is_called_so(context):
     assert "calibrated as far as these sources can tell" in sentences(calibrated)[-1]
 
 
+LOO = {"elpd": -123.4, "se": 5.6, "troubled": 2}
+ROW = {"name": "offset", "numbers": 4, "rhat": 1.234, "ess_bulk": 77.0, "ess_tail": 88.0}
+
+
+@pytest.mark.parametrize("method", ["nuts", "laplace"])
+def test_what_is_known_of_the_chains_is_told(context, method):
+    sampled = {"method": method, "power": 0.5, "draws": 2000, "loo": LOO}
+    if method == "nuts":
+        sampled |= {"sites": [ROW], "diverging": 3}
+    page = Page(render_report(context._replace(metrics={**context.metrics, "posterior": sampled})))
+    assert page.ids.index("chains") == page.ids.index("penalty") - 1
+    assert "#chains" in page.links
+    assert "counts 0.50 times" in page.words and "-123.4 ± 5.6 nats; of 2 sources" in page.words
+    told = "2,000 draws, 3 of them after a step that diverged" in page.words
+    assert told == ("offset 4 1.2340 77 88" in page.words) == (method == "nuts")
+    assert ("no chains that could disagree" in page.words) == (method == "laplace")
+
+
+def test_a_run_without_a_posterior_tells_of_no_chains(page):
+    assert "chains" not in page.ids and "#chains" not in page.links
+
+
+def test_the_width_of_the_intervals_is_one_sentence(context):
+    assert not [text for text in sentences(context) if "wide in the median" in text]
+    widths = {"median": 0.0312, "by_prediction": {"AGN": 0.01, "Star": None, "XRB": 0.21}}
+    block = {**context.metrics["cross_validated"], "interval_width": widths}
+    told = context._replace(metrics={**context.metrics, "cross_validated": block})
+    (sentence,) = [text for text in sentences(told) if "wide in the median" in text]
+    assert "is 0.031 wide in the median held-out source" in sentence
+    assert "0.010 for those called AGN and 0.210 for those called XRB." in sentence
+    assert "Star" not in sentence and "None" not in sentence
+
+
 def test_scores_without_a_value_are_dashes(context):
     nothing = {"value": None, "lo": None, "hi": None}
     held_out = context.metrics["cross_validated"]
