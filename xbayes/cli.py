@@ -81,7 +81,8 @@ def run(
     """Run one experiment: cross-validate, fit on all, classify the catalogue, report.
 
     Examples: `xbayes run configs/chandra_sources.yaml --set model.weights=property`,
-    `xbayes run configs/chandra_sources.yaml --set variant=bayes`
+    `xbayes run configs/chandra_sources_bayes.yaml --strict` (with an interval for every
+    probability; the other `configs/*_bayes.yaml` are like it)
     """
     from xbayes import commands
 

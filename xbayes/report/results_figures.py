@@ -97,7 +97,11 @@ def posterior_figures(results: Results) -> dict[str, ReportFigure]:
         "Held-out sources: the mean probability (points, on the line) and its 90 % interval, for "
         "the rarest classes.",
         draw_interval_widths(
-            first.posterior, first.posterior_interval, truth, properties.classes, sorted(rare)
+            first.posterior,
+            first.posterior_interval,
+            truth,
+            properties.classes,
+            sorted(rare.tolist()),
         ),
     )
     return figures
