@@ -19,7 +19,7 @@ from numpyro import handlers
 from numpyro.infer import MCMC, NUTS, SVI, Trace_ELBO
 from numpyro.infer.autoguide import AutoDiagonalNormal
 
-from xbayes.infer.gradient import minimise
+from xbayes.infer.gradient import fine_tol, minimise
 from xbayes.infer.label_model import (
     Local,
     Rows,
@@ -31,9 +31,10 @@ from xbayes.infer.label_model import (
 )
 from xbayes.models.base import Params, ScoreModel
 
-SVI_STEPS, SVI_RATE = 1500, 0.02
+SVI_STEPS, SVI_RATE = 1500, (0.05, 0.0005)
 ACCEPT = 0.9  # smaller steps than the default: the scales make a funnel
-REFIT_STEPS, REFIT_TOL = 40, 1e-5
+REFIT_STEPS = 40
+REFIT_TOL = 0.01  # standard deviations from the mode
 
 Method = Literal["nuts", "svi", "laplace"]
 
@@ -109,11 +110,14 @@ def refitted(program: Callable, model: ScoreModel, rows: Rows, local: Local) -> 
     _, _, is_scale = layout(program, rows.given)
     still = local._replace(root=jnp.where(is_scale[:, None], 0.0, local.root))
 
-    def loss(z):
-        vector = still.centre + still.root @ z
-        return potential(program, model, rows, vector) / jnp.maximum(rows.counted.sum(), 1)
+    size = jnp.maximum(rows.counted.sum(), 1)
 
-    z, _ = minimise(loss, jnp.zeros_like(local.centre), REFIT_STEPS, REFIT_TOL)
+    def loss(z):
+        return potential(program, model, rows, still.centre + still.root @ z) / size
+
+    # Of unit curvature is the potential, not the mean that is minimised.
+    tol = jnp.minimum(REFIT_TOL / size, fine_tol())
+    z, _ = minimise(loss, jnp.zeros_like(local.centre), REFIT_STEPS, tol)
     return placed(program, rows.given, still, z)[1]
 
 
@@ -181,9 +185,15 @@ def _guide(program, model):
     return whitened, AutoDiagonalNormal(whitened, init_scale=0.7)
 
 
+def _rate(step):
+    """Falls, or the mean would go on walking a quarter of a standard deviation."""
+    first, last = SVI_RATE
+    return first * (last / first) ** (step / SVI_STEPS)
+
+
 def _svi(program, model, rows, local: Local, key, sampling: Sampling):
     whitened, guide = _guide(program, model)
-    svi = SVI(whitened, guide, numpyro.optim.Adam(SVI_RATE), Trace_ELBO(num_particles=4))
+    svi = SVI(whitened, guide, numpyro.optim.Adam(_rate), Trace_ELBO(num_particles=4))
     fit_key, draw_key = jax.random.split(key)
     zero = {"auto_loc": jnp.zeros_like(local.centre)}
     run = svi.run(fit_key, SVI_STEPS, rows, local, progress_bar=False, init_params=zero)

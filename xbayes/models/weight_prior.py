@@ -76,7 +76,8 @@ def weight_prior(
             raw = raw[:, None] + _deviation("class", n_features, n_classes)
             like = like._replace(raw_class=raw)
         numpyro.deterministic("alpha", jax.nn.softplus(raw))
-        if weights == "matrix":
+        # Of two classes alpha and the offsets say all that a matrix could.
+        if weights == "matrix" and len(direction) > 0:
             mixing = _deviation("mixing", n_features, len(direction))
             mixing = jnp.einsum("fk,kcd->fcd", mixing, direction)
             like = like._replace(mixing=numpyro.deterministic("mixing", mixing))
