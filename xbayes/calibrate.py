@@ -185,7 +185,7 @@ def _fit(numbers, z, log_prior, measured, truth, row_weight):
 
 def _cross_fitted(fit: Calibrator, log_joint, log_prior, measured, fold) -> np.ndarray:
     """Each row by the calibrator that was fitted without its fold."""
-    measured = jnp.broadcast_to(measured, log_joint.shape[:-1])
+    measured = jnp.broadcast_to(jnp.asarray(measured), log_joint.shape[:-1])
     parts = [
         _log_mean(calibrated(Calibrator(matrix, offset), log_joint, log_prior, measured))
         for matrix, offset in zip(fit.matrix[1:], fit.offset[1:], strict=True)
