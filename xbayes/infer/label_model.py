@@ -71,11 +71,12 @@ def _sites(program: Callable, n_clusters: int, n_classes: int) -> dict[str, Any]
 
 def layout(program: Callable, given: Given):
     """Unconstrained sites as one vector: its zero, how to unravel it, where the scales lie."""
-    return _layout(program, *given.counted.shape)
+    return _layout(program, *given.counted.shape, str(given.log_prior.dtype))
 
 
 @lru_cache(maxsize=16)
-def _layout(program: Callable, n_clusters: int, n_classes: int):
+def _layout(program: Callable, n_clusters: int, n_classes: int, dtype: str):
+    del dtype  # what is kept for one precision does not serve the other
     sites = _sites(program, n_clusters, n_classes)
     given = _blank(n_clusters, n_classes)
     values = {name: site["value"] for name, site in sites.items()}

@@ -55,7 +55,7 @@ def weight_prior(
 
     The program samples under the names above and returns the parameters.
     """
-    group = np.asarray(category)
+    group = np.asarray(category, np.int32)  # in either precision
     n_features, n_categories = len(group), int(group.max()) + 1
     direction = mixing_directions(n_classes)
 
