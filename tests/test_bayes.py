@@ -23,7 +23,7 @@ from xbayes.report.model_store import load_model
 from xbayes.types import Features, InputError, Labels, Properties
 
 CONFIG = Path(__file__).parents[1] / "configs" / "demo.yaml"
-LAPLACE = PosteriorOptions("laplace", 2, 0, 200, 60, True, "none", True)
+LAPLACE = PosteriorOptions("laplace", 2, 0, 200, 1, 60, True, "none", True)
 SHARE = np.array([0.7, 0.3])
 CENTRE = np.array([[-0.6, -0.4], [0.6, 0.4]])
 

@@ -74,7 +74,7 @@ def fit_posterior(
         jnp.ones((), fitted.single.dtype),
     )
     _, member = np.unique(group, return_inverse=True)
-    sampling = Sampling(options.method, options.chains, options.warmup, options.draws)
+    sampling = Sampling(options.method, options.chains, options.warmup, options.draws, options.thin)
     weight_key, density_key = jax.random.split(key)
     program = _program(recipe)
     found = sample_posterior(program, learner.model, rows, member, weight_key, sampling)

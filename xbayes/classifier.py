@@ -43,6 +43,7 @@ class PosteriorOptions(NamedTuple):
     chains: int
     warmup: int
     draws: int  # of each chain
+    thin: int  # steps of a chain for each of them
     kept: int  # joint draws of densities and weights that sources get
     densities: bool  # whether these are drawn too
     weights: str  # the kind of the config
@@ -104,8 +105,9 @@ def _posterior_options(config: Config) -> PosteriorOptions | None:
     if config.variant != "bayes":
         return None
     given = config.posterior
-    sampled = (given.method, given.chains, given.warmup, given.draws, given.kept, given.densities)
-    return PosteriorOptions(*sampled, config.model.weights, config.model.offsets)
+    sampled = (given.method, given.chains, given.warmup, given.draws, given.thin)
+    kept = (given.kept, given.densities)
+    return PosteriorOptions(*sampled, *kept, config.model.weights, config.model.offsets)
 
 
 class Classifier(NamedTuple):

@@ -204,6 +204,7 @@ class PosteriorConfig(Record):
     chains: Whole = Field(default=4, ge=1, le=64, description="chains, side by side")
     warmup: Whole = Field(default=500, ge=50, description="steps that tune each chain")
     draws: Whole = Field(default=500, ge=50, description="draws kept of each chain")
+    thin: Whole = Field(default=2, ge=1, le=20, description="steps of a chain for each draw kept")
     kept: Whole = Field(
         default=100,
         ge=20,

@@ -32,7 +32,7 @@ from xbayes.infer.label_model import (
 from xbayes.models.base import Params, ScoreModel
 
 SVI_STEPS, SVI_RATE = 1500, (0.05, 0.0005)
-ACCEPT = 0.9  # smaller steps than the default: the scales make a funnel
+ACCEPT = 0.85  # smaller steps than the default: the scales make a funnel
 REFIT_STEPS = 40
 REFIT_TOL = 0.01  # standard deviations from the mode
 
@@ -57,6 +57,7 @@ class Sampling(NamedTuple):
     chains: int = 4
     warmup: int = 500
     draws: int = 500  # of each chain
+    thin: int = 1  # steps for each of them
 
 
 def sample_posterior(
@@ -157,7 +158,8 @@ def _sampler(program, model, sampling: Sampling) -> MCMC:
     return MCMC(
         kernel,
         num_warmup=sampling.warmup,
-        num_samples=sampling.draws,
+        num_samples=sampling.draws * sampling.thin,
+        thinning=sampling.thin,
         num_chains=sampling.chains,
         chain_method="vectorized",
         progress_bar=False,
