@@ -8,20 +8,17 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from xbayes.catalog.simulate import simulate_catalog
-from xbayes.catalog.taxonomy import class_indices
 from xbayes.classifier import build_recipe, classify
 from xbayes.config import catalog_path
 from xbayes.config_file import load_config
 from xbayes.evaluate.cross_validate import inner_folds
-from xbayes.features.build import build_features
 from xbayes.fit import fit_classifier
 from xbayes.report.posterior_file import diagnose, inference_data
 from xbayes.run import load_training, use_precision
-from xbayes.types import Labels
+from xbayes.types import Features
 
 ROOT = Path(__file__).parents[2]
-LEARNED, CLASSIFIED, KEPT = 3_000, 100_000, 200
+CLASSIFIED, KEPT, PROPERTIES = 100_000, 200, 25
 
 
 def chains() -> None:
@@ -57,18 +54,19 @@ def chains() -> None:
 
 
 def intervals() -> None:
-    """100,000 simulated sources, 200 joint draws of densities and weights."""
-    settings = ["variant=bayes", "posterior.method=laplace", f"posterior.kept={KEPT}"]
-    config = load_config(ROOT / "experiments/bench_naive_bayes/config.yaml", settings)
+    """The real sources, repeated, by 25 of their properties and 200 joint draws."""
+    settings = ["posterior.method=laplace", f"posterior.kept={KEPT}"]
+    config = load_config(ROOT / "configs/chandra_sources_bayes.yaml", settings)
     use_precision(config)
-    table = simulate_catalog(LEARNED, 3)
-    features, _ = build_features(table, config)
-    truth, _ = class_indices(table["Class"], config.taxonomy)
-    labels = Labels(truth, np.arange(len(truth)))
-    fold = inner_folds(truth, labels.group, truth >= 0, config.validation.inner_folds, 1)
-    recipe = build_recipe(config)
+    training = load_training(config, catalog_path(config))
+    few = dict(list(training.config.features.items())[:PROPERTIES])
+    features = Features(*(np.asarray(a)[:, :PROPERTIES] for a in training.features))
+    labels = training.labels
+    fold = inner_folds(labels.class_index, labels.group, labels.class_index >= 0, 5, 1)
+    recipe = build_recipe(training.config.model_copy(update={"features": few}))
     classifier, _ = fit_classifier(recipe, features, labels, fold, jax.random.key(1))
-    many, _ = build_features(simulate_catalog(CLASSIFIED, 4), config)
+    again = np.arange(CLASSIFIED) % len(fold)
+    many = Features(*(a[again] for a in features))
     before = peak_gib()
     took = []
     for _ in range(2):
