@@ -23,12 +23,16 @@ from xbayes.types import Labels
 
 ROOT = Path(__file__).parents[2]
 SEED, BOOTSTRAP, SPLITS = 41, 2000, 200
+LAPLACE = ["posterior.method=laplace"]
 RUNS = {
     "sources": {
         "point estimate": ("chandra_sources", []),
         "posterior (NUTS)": ("chandra_sources_bayes", []),
-        "weights only (NUTS)": ("chandra_sources_bayes", ["posterior.densities=false"]),
-        "posterior (Laplace)": ("chandra_sources_bayes", ["posterior.method=laplace"]),
+        "posterior (Laplace)": ("chandra_sources_bayes", LAPLACE),
+        "weights only (Laplace)": (
+            "chandra_sources_bayes",
+            [*LAPLACE, "posterior.densities=false"],
+        ),
     },
     "detections": {
         "point estimate": ("chandra_detections", []),
