@@ -112,3 +112,19 @@ def four_classes():
         np.zeros_like(value),
     )
     return features, truth
+
+
+@pytest.fixture(scope="session")
+def small_config():
+    """A config of three properties in two categories and three classes, quick to run."""
+    return """
+name: small
+catalog: {id: name, ra: ra, dec: dec, label: Class}
+taxonomy: {classes: {AGN: [AGN], Star: [Star], XRB: [XRB]}}
+features:
+  a: {expression: a, category: one}
+  b: {expression: b, category: one}
+  c: {expression: c, category: two}
+model: {weights: property, penalty: 10, starts: 1, clusters: {components: 2, steps: 3, starts: 1}}
+validation: {folds: 2, inner_folds: 2, bootstrap: 20}
+"""

@@ -11,18 +11,11 @@ from xbayes.catalog.read import read_catalog
 from xbayes.catalog.write import write_catalog
 from xbayes.report import source_sections
 
-CONFIG = """
-name: small
-catalog: {id: name, ra: ra, dec: dec, label: Class}
-taxonomy: {classes: {AGN: [AGN], Star: [Star], XRB: [XRB]}}
+MORE = """
+extends: small.yaml
 features:
-  a: {expression: a, category: one}
-  b: {expression: b, category: one}
-  c: {expression: c, category: two}
   d: {expression: d, category: two, missing: evidence}
   flat: {expression: flat, category: two}
-model: {weights: property, penalty: 10, starts: 1, clusters: {components: 2, steps: 3, starts: 1}}
-validation: {folds: 2, inner_folds: 2, bootstrap: 20}
 """
 SIMPLY = "model.calibration=temperature"
 # The first also has sources without a label and every kind of calibration, which costs time: other
@@ -103,9 +96,10 @@ def numbers(tree):
 
 
 @pytest.fixture(scope="module", params=KINDS)
-def run(exit_code, request, tmp_path_factory):
+def run(exit_code, small_config, request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
-    (folder / "config.yaml").write_text(CONFIG)
+    (folder / "small.yaml").write_text(small_config)
+    (folder / "config.yaml").write_text(MORE)
     write_catalog(awkward(LABELLED[request.param]), folder / "sky.parquet")
     options = [word for s in KINDS[request.param] for word in ("--set", s)]
     arguments = ("run", folder / "config.yaml", "--catalog", folder / "sky.parquet")

@@ -15,17 +15,6 @@ from xbayes.infer.em import fit_em
 from xbayes.models.gaussian_mixture import MixtureParams, gaussian_mixture
 from xbayes.types import Features
 
-CONFIG = """
-name: small
-catalog: {id: name, ra: ra, dec: dec, label: Class}
-taxonomy: {classes: {AGN: [AGN], Star: [Star], XRB: [XRB]}}
-features:
-  a: {expression: a, category: one}
-  b: {expression: b, category: one}
-  c: {expression: c, category: two}
-model: {weights: property, penalty: 10, starts: 1, clusters: {components: 2, steps: 3, starts: 1}}
-validation: {folds: 2, inner_folds: 2, bootstrap: 20}
-"""
 KINDS = {
     "clusters": ["model.density=clusters"],
     "mixture": ["categories={one: {likelihood: mixture}}"],
@@ -36,8 +25,8 @@ CLASS = np.arange(60) % 3
 
 
 @pytest.fixture
-def config(tmp_path):
-    (tmp_path / "config.yaml").write_text(CONFIG)
+def config(small_config, tmp_path):
+    (tmp_path / "config.yaml").write_text(small_config)
     return tmp_path / "config.yaml"
 
 

@@ -22,6 +22,8 @@ from xbayes.intervals import JointDraws
 from xbayes.models.base import Params
 from xbayes.types import Features
 
+HIDDEN = ("z_", "base", "log_temperature")  # sites that only make the others
+
 
 class PosteriorReport(NamedTuple):
     """What was sampled, for diagnostics and `posterior.nc`."""
@@ -100,9 +102,6 @@ def _report(fitted: Fitted, found, method: str) -> PosteriorReport:
     return PosteriorReport(sites, stats, log_lik, truth, found.power, method)
 
 
-HIDDEN = ("z_", "base", "log_temperature")  # sites that only make the others
-
-
 def _program(recipe: Recipe):
     from xbayes.models.weight_prior import assignment_prior, weight_prior
 
@@ -142,13 +141,13 @@ class _Modes:
         self.model, self.program = fitted.learner.model, _program(recipe)
         self.rows, self.local, self.fold = rows, local, fitted.fold
         self.here = self.under(rows)
-        parts = []
-        for j, log_lik in enumerate(fitted.nested):
-            others = rows.counted & (fitted.fold != j)
-            parts.append(
-                self.moved(rows._replace(design=_design(self.model, log_lik), counted=others))
-            )
-        self.without = jax.tree.map(lambda *leaves: jnp.stack(leaves), *parts)  # [J ...]
+        others = [rows.counted & (fitted.fold != j) for j in range(len(fitted.nested))]
+        self.without = _stacked(  # [J ...]
+            [
+                self.moved(rows._replace(design=_design(self.model, log_lik), counted=counted))
+                for log_lik, counted in zip(fitted.nested, others, strict=True)
+            ]
+        )
 
     def under(self, rows) -> Params:
         from xbayes.infer.label_posterior import refitted

@@ -9,6 +9,12 @@ from xbayes.config_checks import Problem, is_number, refuse
 from xbayes.config_record import Number, Proportions, Record, Switch, Whole
 
 
+def _auto_or_positive(value: Any) -> Any:
+    if value != "auto" and not (is_number(value) and 0 < value < float("inf")):
+        refuse([Problem((), f"must be auto or a number above 0; found {value!r}")])
+    return value
+
+
 class ClusterConfig(Record):
     """Gaussian mixtures: of all properties (density: clusters), or of a category's."""
 
@@ -58,9 +64,7 @@ class ClusterConfig(Record):
     @field_validator("concentration", mode="before")
     @classmethod
     def _concentration_is_auto_or_positive(cls, value: Any) -> Any:
-        if value != "auto" and not (is_number(value) and 0 < value < float("inf")):
-            refuse([Problem((), f"must be auto or a number above 0; found {value!r}")])
-        return value
+        return _auto_or_positive(value)
 
     @model_validator(mode="after")
     def _a_concentration_needs_a_prior(self) -> "ClusterConfig":
@@ -136,9 +140,7 @@ class ModelConfig(Record):
     @field_validator("penalty", mode="before")
     @classmethod
     def _penalty_is_auto_or_positive(cls, value: Any) -> Any:
-        if value != "auto" and not (is_number(value) and 0 < value < float("inf")):
-            refuse([Problem((), f"must be auto or a number above 0; found {value!r}")])
-        return value
+        return _auto_or_positive(value)
 
     @field_validator("missing_weight", mode="before")
     @classmethod

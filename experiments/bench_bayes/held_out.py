@@ -10,13 +10,12 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from xbayes.catalog.splits import stratified_folds
 from xbayes.classifier import build_recipe
 from xbayes.config import catalog_path
 from xbayes.config_file import load_config
-from xbayes.conformal import fit_conformal, prediction_sets
 from xbayes.evaluate.cross_validate import CrossValidation, cross_validate
 from xbayes.evaluate.scores import Predictions, paired_differences, score
+from xbayes.evaluate.set_splits import coverage_over_splits, table_of_coverage
 from xbayes.progress import Reporter
 from xbayes.run import load_training, use_precision
 from xbayes.types import Labels
@@ -84,26 +83,9 @@ def table(catalogue: str) -> None:
                 last = labels, p, classes
             jax.clear_caches()
     assert last is not None
-    sets(*last)
-
-
-def sets(labels: Labels, posterior: np.ndarray, classes: tuple[str, ...]) -> None:
-    """Coverage of conformal sets over random splits into a calibration and a test half."""
-    rng, found = np.random.default_rng(SEED), []
-    truth, n_classes = labels.class_index, len(classes)
-    for _ in range(SPLITS):
-        half = stratified_folds(*labels, 2, int(rng.integers(2**31))) == 0
-        reference = fit_conformal(posterior[half], truth[half])
-        chosen = prediction_sets(reference, posterior[~half], rng.random((~half).sum()))
-        test = truth[~half]
-        held = chosen[np.arange(len(test)), test]
-        each = [(held[test == c].mean(), chosen[test == c].sum(1).mean()) for c in range(n_classes)]
-        found.append([*each, (held.mean(), chosen.sum(1).mean())])
-    mean = np.mean(found, axis=0)
-    error = np.std(found, axis=0, ddof=1)[:, 0] / np.sqrt(SPLITS)
-    print("\n| class | coverage of the set (Monte Carlo error) | classes in it |\n|---|---|---|")
-    for name, (covered, size), wrong in zip((*classes, "all"), mean, error, strict=True):
-        print(f"| {name} | {covered:.4f} ({wrong:.4f}) | {size:.3f} |")
+    labels, posterior, classes = last
+    found = coverage_over_splits(labels, posterior, SPLITS, SEED)
+    print("", *table_of_coverage(labels, classes, found), sep="\n")
 
 
 if __name__ == "__main__":

@@ -10,10 +10,10 @@ from xbayes.catalog.splits import stratified_folds
 from xbayes.classifier import build_recipe, classify
 from xbayes.config import catalog_path
 from xbayes.config_file import load_config
-from xbayes.conformal import fit_conformal, prediction_sets
 from xbayes.evaluate.cross_validate import inner_folds
 from xbayes.evaluate.probabilities import brier_parts
 from xbayes.evaluate.scores import Predictions, score
+from xbayes.evaluate.set_splits import coverage_over_splits, table_of_coverage
 from xbayes.fit import fit_classifier
 from xbayes.run import load_training, use_precision
 from xbayes.types import Features, Labels
@@ -65,40 +65,6 @@ def calibration_table(classes, labels: Labels, posterior, chosen) -> list[str]:
     return lines
 
 
-def split_sets(labels: Labels, posterior, rng) -> np.ndarray:
-    """Coverage and mean size by class of one split into calibration and test half, [2, C]."""
-    truth, n_classes = labels.class_index, posterior.shape[1]
-    half = stratified_folds(*labels, 2, int(rng.integers(2**31))) == 0
-    reference = fit_conformal(posterior[half], truth[half])
-    sets = prediction_sets(reference, posterior[~half], rng.random((~half).sum()))
-    test = truth[~half]
-    held = sets[np.arange(len(test)), test]
-    return np.array(
-        [
-            [held[test == c].mean() for c in range(n_classes)],
-            [sets[test == c].sum(1).mean() for c in range(n_classes)],
-        ]
-    )
-
-
-def coverage_table(classes, labels: Labels, posterior) -> list[str]:
-    """Mean coverage over splits with its Monte Carlo error, and set sizes."""
-    rng = np.random.default_rng(SEED)
-    found = np.stack([split_sets(labels, posterior, rng) for _ in range(SPLITS)])  # [S, 2, C]
-    mean, error = found.mean(0), found[:, 0].std(0, ddof=1) / np.sqrt(SPLITS)
-    members = np.bincount(labels.class_index)
-    lines = [
-        "| class | sources | coverage (Monte Carlo error) | mean set size |",
-        "|---|---|---|---|",
-    ]
-    for c, name in enumerate(classes):
-        lines.append(
-            f"| {name} | {members[c]} | {mean[0, c]:.4f} ({error[c]:.4f}) | {mean[1, c]:.3f} |"
-        )
-    size = (mean[1] * members).sum() / members.sum()
-    return [*lines, f"| all | {members.sum()} | | {size:.3f} |"]
-
-
 def main(settings: list[str]) -> None:
     """Print both tables."""
     config = load_config(CONFIG, [f"seed={SEED}", *settings])
@@ -106,7 +72,8 @@ def main(settings: list[str]) -> None:
     classes = tuple(config.taxonomy.classes)
     labels, posterior, chosen = held_out(config, KINDS)
     print("\n".join(calibration_table(classes, labels, posterior, chosen)), end="\n\n")
-    print("\n".join(coverage_table(classes, labels, posterior["auto"])))
+    found = coverage_over_splits(labels, posterior["auto"], SPLITS, SEED)
+    print("\n".join(table_of_coverage(labels, classes, found)))
 
 
 if __name__ == "__main__":

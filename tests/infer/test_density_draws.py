@@ -127,8 +127,6 @@ def test_unlabelled_rows_change_nothing_and_others_do(kind, four_classes):
     features, truth = four_classes
     truth = np.where(np.arange(600) < 500, truth, -1)
     grid, _ = fitted(kind, features, truth)
-    if isinstance(grid, tuple) and hasattr(grid, "clusters"):
-        pytest.skip("clusters are of all rows on purpose")
     fold = np.arange(600) % 2
     first = drawn(kind, features, truth, 1, fold, grid=grid)[0]
     other = np.where(truth >= 0, fold, 1 - fold)

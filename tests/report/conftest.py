@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from xbayes.evaluate.scores import Predictions, class_weights, score
 from xbayes.posterior import with_prior
@@ -286,3 +287,19 @@ def invented() -> SimpleNamespace:
         points=invented_points,
         categories=CATEGORIES,
     )
+
+
+@pytest.fixture(scope="session")
+def assert_whole():
+    """Something is drawn, and no artist reaches beyond the page."""
+
+    def check(figure):
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+        assert box.x0 >= -0.01 and box.y0 >= -0.01, box
+        assert box.x1 <= width + 0.01 and box.y1 <= height + 0.01, box
+        pixels = np.asarray(canvas.buffer_rgba())[..., :3]
+        assert (pixels.min(-1) < 230).mean() > 0.01
+
+    return check

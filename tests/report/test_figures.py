@@ -31,17 +31,6 @@ FIGURES = [
 KINDS = ["category", "property", "property_class", "matrix"]
 
 
-def assert_whole(figure):
-    """Something is drawn, and no artist reaches beyond the page."""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
-    assert box.x0 >= -0.01 and box.y0 >= -0.01, box
-    assert box.x1 <= width + 0.01 and box.y1 <= height + 0.01, box
-    pixels = np.asarray(canvas.buffer_rgba())[..., :3]
-    assert (pixels.min(-1) < 230).mean() > 0.01
-
-
 def draw(invented, kind, n_properties, n_classes):
     classes, labels = invented.classes(n_classes), invented.labels(n_properties)
     posterior, truth = invented.predictions(1500, n_classes)
@@ -80,18 +69,18 @@ def draw(invented, kind, n_properties, n_classes):
 
 @pytest.mark.parametrize(("n_properties", "n_classes"), SIZES)
 @pytest.mark.parametrize("kind", [*FIGURES, *KINDS])
-def test_figures_are_whole_at_every_size(invented, kind, n_properties, n_classes):
+def test_figures_are_whole_at_every_size(invented, kind, n_properties, n_classes, assert_whole):
     assert_whole(draw(invented, kind, n_properties, n_classes))
 
 
-def test_densities_need_no_values_and_bear_a_class_without_any(invented):
+def test_densities_need_no_values_and_bear_a_class_without_any(invented, assert_whole):
     node, density, values = invented.densities(3, 2)
     assert_whole(draw_densities(node, density, invented.labels(3), ["A", "B"]))
     values[0][1] = np.array([])
     assert_whole(draw_densities(node, density, invented.labels(3), ["A", "B"], values))
 
 
-def test_a_spike_gets_a_square_root_scale_and_no_other_property_does(invented):
+def test_a_spike_gets_a_square_root_scale_and_no_other_property_does(invented, assert_whole):
     node, density, _ = invented.densities(2, 3)
     spike = np.exp(-0.5 * ((node[1] - 4.9) / 0.03) ** 2)[:, None]
     density[1] = 0.05 * density[1] + 10 * spike
@@ -101,7 +90,7 @@ def test_a_spike_gets_a_square_root_scale_and_no_other_property_does(invented):
     assert [axes.get_title("right") for axes in figure.axes] == ["", "square-root scale"]
 
 
-def test_long_names_are_not_cut_off_by_the_page(invented):
+def test_long_names_are_not_cut_off_by_the_page(invented, assert_whole):
     long = "_the quick $brown$ fox jumps over the $lazy dog " * 3
     labels = [PropertyLabel(long, "spectrum", long, "erg/s/cm2", "squash") for _ in range(5)]
     node, density, values = invented.densities(5, 3)
@@ -118,7 +107,7 @@ def test_long_names_are_not_cut_off_by_the_page(invented):
     assert_whole(draw_track(track))
 
 
-def test_an_empty_class_has_no_percentages():
+def test_an_empty_class_has_no_percentages(assert_whole):
     figure = draw_confusion(np.array([[5.0, 0.0], [0.0, 0.0]]), ["A", "B"])
     assert "–" in texts(figure) and "nan" not in " ".join(texts(figure))
     assert_whole(figure)
@@ -151,7 +140,7 @@ def test_the_ledger_adds_up_to_the_posterior_odds(invented):
     assert factor_text(float(np.log(odds))) in texts(draw_track(track))
 
 
-def test_a_source_without_any_measurement_is_drawn(invented):
+def test_a_source_without_any_measurement_is_drawn(invented, assert_whole):
     track = invented.track(14, 4)
     prior = np.exp(track.log_prior)
     nothing = track._replace(

@@ -33,9 +33,7 @@ from xbayes.models.cluster_label import (
     log_terms,
     marginal_density,
     share_below,
-    split_by_class,
     tilted,
-    whitening,
 )
 from xbayes.models.gaussian_mixture import MixtureParams, gaussian_mixture
 from xbayes.models.grid import presence_log_lik
@@ -240,23 +238,18 @@ def choose_components(
 
 
 def _fit(grid: ClusterGrid, membership: Float[Array, "N C"], evidence, options: ClusterOptions):
-    prior = (options.mean_sources, options.covariance_sources)
-    log_share, mean, covariance = split_by_class(
-        grid.clusters, grid.rows, grid.responsibility, membership, *prior
-    )
-    whiten = whitening(covariance)
+    return _smooth(grid, membership, evidence, options).fitted
+
+
+def _smooth(grid: ClusterGrid, membership, evidence, options: ClusterOptions) -> ClusterSmoothing:
+    """The classes as fitted, and the split they begin at."""
+    begin = split(grid, membership, options.mean_sources, options.covariance_sources)
     presence = _presence(grid, membership, jnp.asarray(evidence)[:, None])
     none = jnp.zeros_like(grid.shift)  # the rows are standardised
-    params = ClusterParams(none, none + 1, log_share, mean, whiten, *presence)
+    params = ClusterParams(none, none + 1, *begin, *presence)
     if options.learn != "none":
         params = _refined(grid, membership, params, options)
-    return params._replace(shift=grid.shift, scale=grid.scale)
-
-
-def _smooth(grid: ClusterGrid, membership, evidence, options: ClusterOptions):
-    fitted = _fit(grid, membership, evidence, options)
-    prior = (options.mean_sources, options.covariance_sources)
-    return ClusterSmoothing(fitted, *split(grid, membership, *prior))
+    return ClusterSmoothing(params._replace(shift=grid.shift, scale=grid.scale), *begin)
 
 
 def _draw(key, grid: ClusterGrid, smoothing, membership, evidence, options: ClusterOptions):

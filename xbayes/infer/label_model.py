@@ -28,6 +28,7 @@ SCALE_WIDTH = 0.3  # of log scale, where a walk begins
 FIRST_SCALE, LEAST_SCALE, MOST_SCALE = 0.5, 0.05, 3.0
 EVIDENCE_ROUNDS = 8
 RIDGE = 1e-6
+LEAST_CURVATURE = 0.1  # of any direction: about what the priors alone have
 
 
 class Rows(NamedTuple):
@@ -42,9 +43,7 @@ class Rows(NamedTuple):
 
 def label_model(program: Callable, model: ScoreModel, rows: Rows) -> None:
     """The NumPyro model."""
-    params = program(rows.given)
-    score = rows.given.log_prior + model.scores(params, rows.design)
-    truth = jnp.maximum(rows.class_index, 0)
+    score, truth = _scores(model, rows, program(rows.given))
     labels: Any = dist.Categorical(logits=score)
     with handlers.mask(mask=rows.counted), handlers.scale(scale=rows.power):
         numpyro.sample("label", labels, obs=truth)
@@ -151,9 +150,9 @@ def _whitened(program, model, rows: Rows, start, is_scale) -> Local:
     own = jnp.where(is_scale, SCALE_WIDTH**-2, jnp.maximum(jnp.diag(hessian), RIDGE))
     hessian = jnp.where(fixed, 0.0, (hessian + hessian.T) / 2)
     hessian = hessian.at[jnp.diag_indices(len(own))].set(own)
-    # Where the mode is no minimum in some direction, its curvature there is the prior's.
+    # Where the mode is no minimum in some direction, steps there stay finite.
     value, vector = jnp.linalg.eigh(hessian)
-    root = vector / jnp.sqrt(jnp.maximum(value, 0.1))
+    root = vector / jnp.sqrt(jnp.maximum(value, LEAST_CURVATURE))
     return Local(centre, root)
 
 
@@ -172,6 +171,12 @@ def placed(
 
 def label_log_lik(model: ScoreModel, rows: Rows, params: Params) -> Float[Array, "N"]:
     """log P(label) of each row; zero of those not counted."""
-    score = jax.nn.log_softmax(rows.given.log_prior + model.scores(params, rows.design))
-    truth = jnp.maximum(rows.class_index, 0)[:, None]
-    return jnp.where(rows.counted, jnp.take_along_axis(score, truth, 1)[:, 0], 0.0)
+    score, truth = _scores(model, rows, params)
+    own = jnp.take_along_axis(jax.nn.log_softmax(score), truth[:, None], 1)[:, 0]
+    return jnp.where(rows.counted, own, 0.0)
+
+
+def _scores(model: ScoreModel, rows: Rows, params: Params):
+    """Scores [N C], and the class of each row, some class where none is known."""
+    score = rows.given.log_prior + model.scores(params, rows.design)
+    return score, jnp.maximum(rows.class_index, 0)

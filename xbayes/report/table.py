@@ -3,7 +3,7 @@
 The same columns in `predictions.parquet`, `catalog.fits` and what `xbayes classify` writes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -83,80 +83,66 @@ def refuse_clashes(names: Sequence[str], properties: Properties) -> None:
 
 
 def _columns(products, properties, resolution, true_class) -> dict[str, Any]:
-    classes = properties.classes
+    """The made columns, in their order; each is given as name, values, description, UCD."""
+    given = [
+        *_of_classes(products, properties.classes, true_class),
+        *_of_probabilities(products, properties.classes),
+        *_of_strangeness(products, properties.classes, resolution),
+        ("n_missing", products.n_missing, "number of properties without a value", "meta.number"),
+        *_of_track(products, properties),
+    ]
     columns: dict[str, Any] = {}
-
-    def add(name, values, description, ucd, unit=None):
+    for name, values, description, ucd in given:
         kind = MaskedColumn if np.ma.isMaskedArray(values) else Column
-        columns[name] = kind(values, description=description, unit=unit, meta={"ucd": ucd})
-
-    if true_class is not None:
-        add("true_class", class_names(true_class, classes), "class known beforehand", UCD_CLASS)
-    add(
-        "prediction",
-        class_names(products.prediction, classes),
-        "class under the decision rule",
-        UCD_CLASS,
-    )
-    add(
-        "prediction_set",
-        set_names(products.prediction_set, classes),
-        f"classes not excluded at {100 * LEVEL:.0f} %; none: unlike every class",
-        UCD_CLASS,
-    )
-    for c, label in enumerate(classes):
-        add(
-            f"p_{label}",
-            products.posterior[:, c],
-            f"posterior probability of {label}",
-            UCD_PROBABILITY,
-        )
-        for end, word in enumerate(ENDS[: products.posterior_interval.shape[-1]]):
-            add(
-                f"p_{label}_{word}",
-                products.posterior_interval[:, c, end],
-                f"{'lower' if end == 0 else 'upper'} end of the 90 % interval of p_{label}",
-                "stat.confidenceLevel;stat.probability",
-            )
-    add(
-        "margin",
-        products.margin,
-        "2 max p - 1: 1 certain, negative if no class has half",
-        "stat.value",
-    )
-    add("entropy", products.entropy, "Shannon entropy of the posterior, nats", "stat.value")
-    add(
-        "alternative",
-        class_names(products.alternative, classes),
-        "most probable other class that wins when one category is left out",
-        UCD_CLASS,
-    )
-    add(
-        "outlier",
-        products.outlier,
-        "outlier measure -log(P(c) L(c)) of the predicted class",
-        "stat.likelihood",
-    )
-    for end, word in enumerate(ENDS[: products.outlier_interval.shape[-1]]):
-        text = f"{'lower' if end == 0 else 'upper'} end of the 90 % interval of the measure"
-        add(f"outlier_{word}", products.outlier_interval[:, end], text, "stat.confidenceLevel")
-    steps = ", ".join(f"{c} {r:.2g}" for c, r in zip(classes, resolution, strict=True))
-    add(
-        "outlier_p",
-        products.outlier_p,
-        f"share of held-out sources of that class at least as strange; resolution {steps}",
-        "stat.probability",
-    )
-    add("n_missing", products.n_missing, "number of properties without a value", "meta.number")
-    for g, category in enumerate(properties.categories):
-        for c, label in enumerate(classes):
-            add(
-                f"p_{category}_{label}",
-                products.track[:, g, c],
-                f"probability of {label} from {category} alone",
-                UCD_PROBABILITY,
-            )
+        columns[name] = kind(values, description=description, meta={"ucd": ucd})
     return columns
+
+
+def _of_classes(products, classes, true_class) -> Iterator[tuple[str, Any, str, str]]:
+    if true_class is not None:
+        known = class_names(true_class, classes)
+        yield "true_class", known, "class known beforehand", UCD_CLASS
+    chosen = class_names(products.prediction, classes)
+    yield "prediction", chosen, "class under the decision rule", UCD_CLASS
+    text = f"classes not excluded at {100 * LEVEL:.0f} %; none: unlike every class"
+    yield "prediction_set", set_names(products.prediction_set, classes), text, UCD_CLASS
+
+
+def _of_probabilities(products, classes) -> Iterator[tuple[str, Any, str, str]]:
+    """Those of each class with their intervals, and what sums them up."""
+    for c, label in enumerate(classes):
+        text = f"posterior probability of {label}"
+        yield f"p_{label}", products.posterior[:, c], text, UCD_PROBABILITY
+        ucd = "stat.confidenceLevel;stat.probability"
+        yield from _ends(f"p_{label}", products.posterior_interval[:, c], f"p_{label}", ucd)
+    text = "2 max p - 1: 1 certain, negative if no class has half"
+    yield "margin", products.margin, text, "stat.value"
+    yield "entropy", products.entropy, "Shannon entropy of the posterior, nats", "stat.value"
+    text = "most probable other class that wins when one category is left out"
+    yield "alternative", class_names(products.alternative, classes), text, UCD_CLASS
+
+
+def _of_strangeness(products, classes, resolution) -> Iterator[tuple[str, Any, str, str]]:
+    text = "outlier measure -log(P(c) L(c)) of the predicted class"
+    yield "outlier", products.outlier, text, "stat.likelihood"
+    yield from _ends("outlier", products.outlier_interval, "the measure", "stat.confidenceLevel")
+    steps = ", ".join(f"{c} {r:.2g}" for c, r in zip(classes, resolution, strict=True))
+    text = f"share of held-out sources of that class at least as strange; resolution {steps}"
+    yield "outlier_p", products.outlier_p, text, "stat.probability"
+
+
+def _ends(name: str, interval, of: str, ucd: str) -> Iterator[tuple[str, Any, str, str]]:
+    """Both ends of an interval; none where there are no draws."""
+    for end, word in enumerate(ENDS[: interval.shape[-1]]):
+        text = f"{'lower' if end == 0 else 'upper'} end of the 90 % interval of {of}"
+        yield f"{name}_{word}", interval[..., end], text, ucd
+
+
+def _of_track(products, properties) -> Iterator[tuple[str, Any, str, str]]:
+    for g, category in enumerate(properties.categories):
+        for c, label in enumerate(properties.classes):
+            text = f"probability of {label} from {category} alone"
+            yield f"p_{category}_{label}", products.track[:, g, c], text, UCD_PROBABILITY
 
 
 def set_names(sets: Bool[np.ndarray, "N C"], classes: Sequence[str]) -> np.ndarray:
