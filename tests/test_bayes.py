@@ -139,27 +139,57 @@ def test_interval_is_numpys_quantile():
     np.testing.assert_array_equal(one[..., 0], one[..., 1])
 
 
-def coverage(recipe, seeds):
-    """Share of 90 % intervals of p that hold the exact posterior, over new sources."""
-    inside = []
+def sources_of(recipe, params, log_prior, n, rng):
+    """Sources of a fitted model whose weights are all one: values by inverse distribution."""
+    node, density = recipe.density.curves(params)  # [F, B], [F, B, C]
+    truth = rng.choice(2, n, p=np.exp(log_prior))
+    value = np.empty((n, len(node)))
+    for f, c in np.ndindex(len(node), 2):
+        below = np.concatenate([[0.0], np.cumsum(density[f, 1:, c] + density[f, :-1, c])])
+        rows = truth == c
+        value[rows, f] = np.interp(rng.random(rows.sum()), below / below[-1], node[f])
+    return features_of(value), truth
+
+
+def coverage(recipe, seeds, n=300):
+    """Share of 90 % intervals of p that hold p of the model the sources came from."""
+    plain, inside = recipe_of()._replace(posterior=None), []
     for seed in seeds:
+        model, _ = learned(plain, *sources(n, 900 + seed))
+        rng, log_prior = np.random.default_rng(seed), np.asarray(model.weights.log_prior)
+        found, _ = learned(recipe, *sources_of(recipe, model.density, log_prior, n, rng))
+        features, _ = sources_of(recipe, model.density, log_prior, 400, rng)
+        score = log_prior + np.asarray(recipe.density.log_lik(model.density, features)).sum(1)
+        exact = np.asarray(jax.nn.softmax(score, axis=1))
+        low, high = np.moveaxis(classify(recipe, found, features).posterior_interval, -1, 0)
+        inside.append(((low <= exact) & (exact <= high)).mean())
+    return np.mean(inside)
+
+
+def test_intervals_cover_the_posterior_of_the_model_the_sources_came_from():
+    """Measured over twelve models: 0.88 (+- 0.015) with weights of one, 0.89 with learned ones.
+
+    With 1,200 sources 0.84: kernel densities have bends that the process smooths away.
+    """
+    found = coverage(recipe_of(), range(6))
+    learned_weights = coverage(recipe_of("property"), range(6))
+    weights_only = coverage(recipe_of(densities=False), range(3))
+    assert 0.82 < found < 0.97, (found, learned_weights, weights_only)
+    assert 0.82 < learned_weights < 0.97, (found, learned_weights, weights_only)
+    assert weights_only < found - 0.15, (found, weights_only)
+
+
+def test_intervals_cover_the_true_posterior():
+    """Normal densities, which no kernel density is."""
+    inside = []
+    recipe = recipe_of()
+    for seed in range(6):
         found, _ = learned(recipe, *sources(300, 10 + seed))
         features, _ = sources(400, 100 + seed)
         low, high = np.moveaxis(classify(recipe, found, features).posterior_interval, -1, 0)
         exact = true_posterior(features.value)
         inside.append(((low <= exact) & (exact <= high)).mean())
-    return np.mean(inside)
-
-
-def test_intervals_cover_the_true_posterior():
-    """Measured: 0.80 with 300 sources for the classes, 0.39 of weights alone (`densities: false`).
-
-    Draws know of chance and not of the bias of smoothing and shrinkage, hence less than 0.9.
-    """
-    found = coverage(recipe_of(), range(6))
-    weights_only = coverage(recipe_of(densities=False), range(3))
-    assert 0.75 < found < 0.98, (found, weights_only)
-    assert weights_only < found - 0.15, (found, weights_only)
+    assert 0.8 < np.mean(inside) < 0.97, np.mean(inside)
 
 
 @pytest.mark.parametrize("calibration", ["temperature", "auto"])

@@ -4,8 +4,10 @@
     posterior of the weights (NumPyro, at the fitted densities) -> moved by what that changed
 
 A draw of the weights follows its densities: weights_d = draw at the fitted densities + (mode under
-densities d - mode at the fitted densities). To first order that is a draw from p(weights |
-densities d, labels), so the two uncertainties are those of one joint draw, and are not added.
+densities d - mean of these modes). To first order that is a draw from p(weights | densities d,
+labels), so the two uncertainties are those of one joint draw, and are not added. The mean is taken
+off because every draw is noisier than the fit, which alone makes weights smaller (errors in
+variables); left in, all log odds were too small and intervals held the truth less often.
 """
 
 from functools import partial
@@ -158,6 +160,10 @@ class _Modes:
         """How far from here the mode under other rows is."""
         return jax.tree.map(jnp.subtract, self.under(rows), self.here)
 
+    def under_densities(self, log_lik: Float[Array, "N F C"]) -> Params:
+        """The mode under other out-of-fold log-likelihoods of the same rows."""
+        return self.under(self.rows._replace(design=_design(self.model, log_lik)))
+
     def held_out(self, design: Float[Array, "N D"], params: Params) -> Float[Array, "N C"]:
         """Scores of each row by weights moved to where they are without its fold."""
         return _held_out(self.model, design, params, self.without, self.rows, self.fold)
@@ -178,16 +184,18 @@ def _with_densities(recipe, fitted: Fitted, modes: _Modes, spread: Params, membe
     from xbayes.infer.density_draws import draw_densities
 
     of_rows = (fitted.grid, fitted.features, fitted.truth, fitted.fold, member)
-    n_draws, density = recipe.posterior.kept, fitted.learner.density
-    densities, learned, log_joint = [], [], []
-    for d, each in enumerate(draw_densities(density, key, *of_rows, recipe.n_folds, n_draws)):
-        design = _design(modes.model, each.log_lik)
-        moved = modes.moved(modes.rows._replace(design=design))
-        own = jax.tree.map(lambda leaf, by, d=d: leaf[d] + by, spread, moved)
+    draws = partial(draw_densities, fitted.learner.density, key, *of_rows, recipe.n_folds)
+    n_draws, log_joint = recipe.posterior.kept, []
+    # Twice over the same draws, since out-of-fold likelihoods of all would fill the memory.
+    found = [modes.under_densities(each.log_lik) for each in draws(n_draws)]
+    mode = _stacked(jax.device_get(found))
+    learned = jax.tree.map(lambda own, m: np.asarray(own + m - m.mean(0)), spread, mode)
+    densities = []
+    for d, each in enumerate(draws(n_draws)):
+        own = jax.tree.map(lambda leaf, d=d: leaf[d], learned)
         densities.append(jax.device_get(each.params))
-        learned.append(jax.device_get(own))
-        log_joint.append(np.asarray(modes.held_out(design, own)))
-    return _stacked(densities), _stacked(learned), np.stack(log_joint)
+        log_joint.append(np.asarray(modes.held_out(_design(modes.model, each.log_lik), own)))
+    return _stacked(densities), learned, np.stack(log_joint)
 
 
 def _stacked(trees: list) -> Any:

@@ -21,20 +21,21 @@ from xbayes.run import load_training, use_precision
 from xbayes.types import Labels
 
 ROOT = Path(__file__).parents[2]
-SEED, BOOTSTRAP, SPLITS = 41, 2000, 200
+SEED, BOOTSTRAP, SPLITS = 61, 2000, 200
 LAPLACE = ["posterior.method=laplace"]
 RUNS = {
     "sources": {
         "point estimate": ("chandra_sources", []),
-        "posterior (NUTS)": ("chandra_sources_bayes", []),
-        "posterior (Laplace)": ("chandra_sources_bayes", LAPLACE),
         "weights only (Laplace)": (
             "chandra_sources_bayes",
             [*LAPLACE, "posterior.densities=false"],
         ),
+        "posterior (Laplace)": ("chandra_sources_bayes", LAPLACE),
+        "posterior (NUTS)": ("chandra_sources_bayes", []),
     },
     "detections": {
         "point estimate": ("chandra_detections", []),
+        "posterior (Laplace)": ("chandra_detections_bayes", LAPLACE),
         "posterior (NUTS)": ("chandra_detections_bayes", []),
     },
 }

@@ -1,10 +1,9 @@
-"""Draws of the class densities: a Bayesian bootstrap of the sources, smoothed.
+"""Draws of the class densities, their sources weighted at random.
 
 Each draw weighs every group of sources by an independent Exp(1), which makes the shares of the
-sources of a class Dirichlet(1, ..., 1) (Rubin 1981, Ann. Statist. 9, 130), and the pseudo-sources
-of the broad parts by Gamma of their number: the density is a mixture of kernels whose weights have
-a Dirichlet posterior. All properties see the same weights, so what one source says too loudly is
-said too loudly everywhere. The smoothing stays as the counts chose it.
+sources of a class Dirichlet(1, ..., 1): a Bayesian bootstrap (Rubin 1981, Ann. Statist. 9, 130).
+All properties see the same weights, so what one source says too loudly is said too loudly
+everywhere. What a prior adds to that the density draws itself (`Density.draw`).
 """
 
 from collections.abc import Iterator
