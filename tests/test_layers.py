@@ -36,8 +36,10 @@ ROOMS = [
     "select_k",
     "explain",
     "sources",
+    "population",
     "progress",
     "commands",
+    "planning_commands",
     "cli",
 ]
 SAME_LEVEL = dict.fromkeys(

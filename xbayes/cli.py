@@ -238,6 +238,33 @@ def simulate(
     commands.simulate(out, n, preset, seed, detections, overwrite)
 
 
+@app.command(rich_help_panel=CATALOGUES)
+def counts(
+    run: Run,
+    catalog: Annotated[Path, typer.Argument(help="Catalogue whose sources are counted.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Table to write: .fits .vot .xml .ecsv .csv .parquet."),
+    ] = None,
+    all_: Annotated[
+        bool, typer.Option("--all", help="Count all sources, not only those without a label.")
+    ] = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """How many sources of each class a catalogue holds, corrected for the classifier's errors.
+
+    Two corrections, with 90 % intervals: by the held-out confusion of RUN, which needs no
+    probability to be right, and by the posteriors of the catalogue, sharper where they are. Both
+    take it that the sources of a class look as the labelled ones do, only the proportions differ,
+    and that every source is of one of the classes; a warning says where the two disagree.
+
+    Example: `xbayes counts runs/mine new.fits --out counts.csv`
+    """
+    from xbayes import planning_commands
+
+    planning_commands.counts(run, catalog, out, all_, overwrite)
+
+
 def _stop(number: int, _frame: object) -> None:
     raise SystemExit(128 + number)
 

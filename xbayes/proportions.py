@@ -44,11 +44,20 @@ def estimate_proportions(
     """
     evidence = np.asarray(posterior, np.float64) / np.exp(np.asarray(log_prior, np.float64))
     evidence = jnp.asarray(evidence / evidence.max(1, keepdims=True))
-    most_likely = _most_likely(evidence)
-    draws = np.asarray(_draws(key, evidence, most_likely), np.float64)
+    likeliest = most_likely(evidence)
+    draws = np.asarray(_draws(key, evidence, likeliest), np.float64)
     least = PSEUDO_SOURCES / len(posterior)
-    proportions = np.maximum(np.asarray(most_likely, np.float64), least)
+    proportions = np.maximum(np.asarray(likeliest, np.float64), least)
     return Estimate(proportions / proportions.sum(), draws)
+
+
+def drawn_counts(
+    key: PRNGKeyArray, evidence: Float[Array, "N C"], proportions: Float[Array, "C"]
+) -> Float[Array, "C"]:
+    """How many sources each class gets, when every source draws one from its own posterior."""
+    point = jax.random.uniform(key, (len(evidence), 1), evidence.dtype)
+    label = (point > jnp.cumsum(_shares(evidence, proportions), 1)[:, :-1]).sum(1)
+    return jax.nn.one_hot(label, evidence.shape[1], dtype=evidence.dtype).sum(0)
 
 
 def _shares(evidence, proportions):
@@ -57,7 +66,8 @@ def _shares(evidence, proportions):
 
 
 @jax.jit
-def _most_likely(evidence: Float[Array, "N C"]) -> Float[Array, "C"]:
+def most_likely(evidence: Float[Array, "N C"]) -> Float[Array, "C"]:
+    """The proportions of greatest likelihood; `evidence` is posterior over prior, any scale."""
     n_classes = evidence.shape[1]
 
     def step(carry):
@@ -82,10 +92,7 @@ def _draws(
 
     def step(now, key):
         of_class, of_proportions = jax.random.split(key)
-        share = _shares(evidence, now)
-        point = jax.random.uniform(of_class, (len(evidence), 1), evidence.dtype)
-        label = (point > jnp.cumsum(share, 1)[:, :-1]).sum(1)
-        count = jax.nn.one_hot(label, n_classes, dtype=evidence.dtype).sum(0)
+        count = drawn_counts(of_class, evidence, now)
         new = jax.random.dirichlet(of_proportions, count + PSEUDO_SOURCES)
         return new, new
 

@@ -49,6 +49,11 @@ def class_indices(
     return np.where(kept, class_index, UNLABELLED), kept
 
 
+def without_label(labels: Column, taxonomy: TaxonomyConfig) -> Bool[np.ndarray, "N"]:
+    """Rows whose class nobody knows: the label is missing, empty or one of the unlabelled."""
+    return np.isin(_texts(labels), ["", *taxonomy.unlabelled])
+
+
 def _unknown(label: str, count: int, known: Sequence[str]) -> str:
     near = difflib.get_close_matches(label, known, n=1)
     hint = f", nearest {near[0]!r}" if near else ""

@@ -25,7 +25,7 @@ from xbayes.features.build import FeatureReport, needed_columns
 from xbayes.fit import FitReport
 from xbayes.report.model_store import save_model
 from xbayes.report.posterior_file import write_posterior
-from xbayes.report.table import add_pooling_meta, output_table, passed_columns
+from xbayes.report.table import GROUP, add_pooling_meta, output_table, passed_columns
 from xbayes.types import Features, Labels
 
 LIBRARIES = (
@@ -108,7 +108,19 @@ def predictions_table(results: Results) -> Table:
     )
     table.add_column(fold, name="fold", index=table.colnames.index("true_class"))
     add_pooling_meta(table, results.config.catalog, _log_prior(results))
+    _add_groups(table, results)
     return table
+
+
+def _add_groups(table: Table, results: Results) -> None:
+    """Which rows are alike, where there are such; a number that bars itself from pooling."""
+    rows, meta = results.held_out.rows, table.meta or {}
+    group = results.labels.group[rows]
+    if len(np.unique(group)) < len(group):
+        text = "rows of one group were never split over folds; for the bootstrap and nothing else"
+        member = Column(np.unique(group, return_inverse=True)[1], description=text)
+        table.add_column(member, name=GROUP, index=table.colnames.index("fold"))
+        table.meta = {**meta, "NOPOOL": sorted({*meta.get("NOPOOL", ()), GROUP})}
 
 
 def _log_prior(results: Results) -> np.ndarray:

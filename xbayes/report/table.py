@@ -17,6 +17,7 @@ from xbayes.types import InputError, Properties
 
 UCD_CLASS = "meta.code.class;src.class"
 ENDS = ("lo", "hi")
+GROUP = "fold_group"  # column of the held-out predictions, where rows come in groups
 UCD_PROBABILITY = "stat.probability;src.class"
 
 
@@ -69,7 +70,7 @@ def add_pooling_meta(table: Table, roles: CatalogConfig, log_prior: Float[np.nda
 def refuse_clashes(names: Sequence[str], properties: Properties) -> None:
     """Raise `InputError` where a column would be there twice; case tells none apart in FITS."""
     made = {"true_class", "prediction", "margin", "entropy", "alternative", "outlier"}
-    made |= {"outlier_p", "n_missing", "fold", "prediction_set"}
+    made |= {"outlier_p", "n_missing", "fold", GROUP, "prediction_set"}
     made |= {f"p_{c}{end}" for c in properties.classes for end in ("", "_lo", "_hi")}
     made |= {"outlier_lo", "outlier_hi"}
     made |= {f"p_{g}_{c}" for g in properties.categories for c in properties.classes}
