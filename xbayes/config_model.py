@@ -218,6 +218,24 @@ class PosteriorConfig(Record):
     )
 
 
+class WellCharacterised(Record):
+    """Which labelled sources are known well, and are scored apart too."""
+
+    at_least: Whole = Field(default=2, ge=1, description="how many conditions must hold")
+    of: tuple[str, ...] = Field(
+        min_length=1,
+        description="conditions over columns, such as observed(Gmag) or significance > 10; where a "
+        "value is missing they do not hold",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> "WellCharacterised":
+        if self.at_least > len(self.of):
+            text = f"{self.at_least} of {len(self.of)} conditions can never hold; give more in of"
+            refuse([Problem(("at_least",), text)])
+        return self
+
+
 class ValidationConfig(Record):
     """How the run is tested on sources it never saw."""
 
@@ -229,4 +247,7 @@ class ValidationConfig(Record):
     )
     bootstrap: Whole = Field(
         default=1000, ge=1, description="draws for the intervals of the scores"
+    )
+    well_characterised: WellCharacterised | None = Field(
+        default=None, description="sources known well, scored apart; null: none are told apart"
     )

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from astropy.table import Table
+from jaxtyping import Bool
 
 from xbayes.catalog.columns import masked_column, subset
 from xbayes.catalog.read import read_catalog
@@ -42,6 +43,7 @@ from xbayes.features.build import (
     properties_of,
     useful_features,
 )
+from xbayes.features.conditions import well_characterised
 from xbayes.fit import FitReport, fit_classifier
 from xbayes.report.posterior_file import diagnose, inference_data
 from xbayes.report.run_directory import Results, write_run
@@ -62,6 +64,7 @@ class Training(NamedTuple):
     report: FeatureReport
     labels: Labels
     warnings: tuple[str, ...]
+    well: Bool[np.ndarray, "N"] | None = None  # rows known well, where the config tells which
 
 
 def use_precision(config: Config) -> None:
@@ -91,7 +94,7 @@ def run_experiment(
         classifier, fit = _fit_on_all(training, recipe)
         progress(0.85, "classifying the catalogue")
         products = classify(recipe, classifier, training.features, given_log_prior(training.config))
-        metrics = measure(training.config, training.labels, products, held_out)
+        metrics = measure(training.config, training.labels, products, held_out, training.well)
         posterior, doubts = _diagnosed(fit, recipe, metrics)
         progress(0.9, "writing the run and its report")
         told = (*doubts, *training.warnings)
@@ -127,7 +130,9 @@ def load_training(config: Config, path: Path) -> Training:
     require_members(labels, list(config.taxonomy.classes), validation.folds, validation.inner_folds)
     doubts = stand_in_warnings(table, list(needed_columns(config)))
     told = (*report.warnings, *dropped, *doubts)
-    return Training(config, path, table, features, report, labels, told)
+    wanted = validation.well_characterised
+    well = None if wanted is None else well_characterised(table, wanted)
+    return Training(config, path, table, features, report, labels, told, well)
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """The blocks of `metrics.json`: in sample, cross-validated, prior-weighted."""
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from xbayes.calibrate import CalibrationReport
 from xbayes.classifier import Products
@@ -14,16 +14,24 @@ from xbayes.evaluate.probabilities import (
     sharpness,
 )
 from xbayes.evaluate.scores import Predictions, class_weights, score
+from xbayes.evaluate.well_characterised import score_well_characterised
 from xbayes.posterior import with_prior
 from xbayes.types import Labels
 
 LEVELS = {0.05: 1, 0.01: 500}  # of the tail probability, from so many held-out sources on
 
 
-def measure(config: Config, labels: Labels, products: Products, held_out: CrossValidation) -> dict:
+def measure(
+    config: Config,
+    labels: Labels,
+    products: Products,
+    held_out: CrossValidation,
+    well: Bool[np.ndarray, "N"] | None = None,
+) -> dict:
     """Scores of the labelled rows: in sample, held out, held out under the sky's proportions.
 
-    `products` are those of the final classifier on all rows, in the order of `labels`.
+    `products` are those of the final classifier on all rows, in the order of `labels`; `well` are
+    the rows that are known well, to be scored apart.
     """
     classes = tuple(config.taxonomy.classes)
     rows = held_out.rows
@@ -36,6 +44,11 @@ def measure(config: Config, labels: Labels, products: Products, held_out: CrossV
     options = {"n_bootstrap": config.validation.bootstrap, "seed": config.seed}
     coarse = aggregate(config, pooled)
     coarser = {} if coarse is None else {"aggregated": score(coarse[0], coarse[1], **options)}
+    apart = {}
+    if well is not None:
+        chosen = np.tile(well[rows], len(held_out.products))
+        scored = score_well_characterised(pooled, chosen, classes, **options)
+        apart = {"well_characterised": scored}
     return coarser | {
         "classes": list(classes),
         "in_sample": score(in_sample, classes, **options),
@@ -46,6 +59,7 @@ def measure(config: Config, labels: Labels, products: Products, held_out: CrossV
             "prediction_set": set_scores(pooled, sets, classes, **options),
         }
         | _of_intervals(pooled, held_out, classes),
+        **apart,
         "prior_weighted": score(_under_proportions(config, pooled, held_out), classes, **options),
         "proportions": dict(zip(classes, _proportions(config, truth).tolist(), strict=True)),
         "penalty": [fit.strength for fit in held_out.fits],

@@ -12,7 +12,7 @@ from xbayes.report.context import PropertyCounts, ReportContext
 from xbayes.report.files import write_whole
 from xbayes.report.interactive import as_json
 from xbayes.report.style import WIDTH, data_uri
-from xbayes.report.summary import score_tables, sentences
+from xbayes.report.summary import score_tables, sentences, well_known
 
 
 def write_report(path: Path, context: ReportContext) -> None:
@@ -32,6 +32,7 @@ def render_report(context: ReportContext) -> str:
     return environment.get_template("report.html.j2").render(
         context=context,
         sentences=sentences(context),
+        well_known=well_known(context),
         scores=score_tables(context),
         sections=_sections(context),
         contents=_contents(context),

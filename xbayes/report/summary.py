@@ -38,6 +38,16 @@ class ClassRow(NamedTuple):
     strip: dict[str, str] | None  # positions in percent, for the drawing beside it
 
 
+class WellRow(NamedTuple):
+    """Held-out scores of one class among the sources known well, and its F1 among all."""
+
+    name: str
+    colour: str
+    members: str
+    cells: list[Cell]  # precision, recall, F1
+    of_all: Cell
+
+
 class ScoreTables(NamedTuple):
     """What the template shows of the metrics."""
 
@@ -76,6 +86,7 @@ def sentences(context: ReportContext) -> list[str]:
         opening,
         *(_of_class(name, held_out) for name in context.classes),
         log_loss,
+        *_of_well_known(metrics),
         *_of_probabilities(held_out),
         *_of_choice(metrics.get("calibration", [])),
         *_of_sets(held_out.get("prediction_set")),
@@ -186,6 +197,37 @@ def _of_alarms(alarms: Mapping) -> list[str]:
             f"{100 * share['hi']:.1f} %)."
         )
     return texts
+
+
+def well_known(context: ReportContext) -> list[WellRow]:
+    """Classes of the sources known well; empty where the config tells none apart or none is."""
+    block = context.metrics.get("well_characterised")
+    if block is None or not block["n_sources"]:
+        return []
+    colours, everywhere = class_colours(context.classes), context.metrics["cross_validated"]["f1"]
+    return [
+        WellRow(
+            name,
+            colours[name],
+            f"{block['members'][name]:,}",
+            [_cell(block[score][name]) for score in CLASS_SCORES],
+            _cell(everywhere[name]),
+        )
+        for name in context.classes
+    ]
+
+
+def _of_well_known(metrics: Mapping) -> list[str]:
+    """How the sources known well do."""
+    block = metrics.get("well_characterised")
+    if block is None:
+        return []
+    if not block["n_sources"]:
+        return ["No labelled source is well characterised by the config's conditions."]
+    return [
+        f"On the {block['n_sources']:,} well-characterised sources alone the held-out macro F1 is "
+        f"{in_words(block['macro_f1'])}, the log loss {in_words(block['log_loss'])}."
+    ]
 
 
 def score_tables(context: ReportContext) -> ScoreTables:

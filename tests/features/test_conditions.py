@@ -1,0 +1,42 @@
+"""Which rows are known well."""
+
+import numpy as np
+import pytest
+from astropy.table import MaskedColumn, Table
+
+from xbayes.config_model import WellCharacterised
+from xbayes.features.conditions import well_characterised
+from xbayes.types import InputError
+
+TABLE = Table(
+    {
+        "snr": [20.0, 3.0, 12.0, np.nan],
+        "g": MaskedColumn([15.0, 16.0, 0.0, 0.0], mask=[False, False, True, True]),
+        "k": [10.0, np.nan, np.nan, 11.0],
+    }
+)
+OF = ("observed(g)", "observed(k)", "snr > 10")
+
+
+@pytest.mark.parametrize(
+    ("at_least", "expected"),
+    [(1, [1, 1, 1, 1]), (2, [1, 0, 0, 0]), (3, [1, 0, 0, 0])],
+)
+def test_as_many_conditions_as_are_wanted(at_least, expected):
+    found = well_characterised(TABLE, WellCharacterised(at_least=at_least, of=OF))
+    np.testing.assert_array_equal(found, np.array(expected, bool))
+
+
+def test_a_missing_value_is_not_true():
+    found = well_characterised(TABLE, WellCharacterised(at_least=1, of=("snr > 10", "snr <= 10")))
+    np.testing.assert_array_equal(found, [True, True, True, False])
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("snr", "must be a condition"), ("nsr > 10", "did you mean 'snr'"), ("snr >", "of.1")],
+)
+def test_wrong_conditions_are_refused(text, says):
+    with pytest.raises(InputError, match=says) as error:
+        well_characterised(TABLE, WellCharacterised(at_least=1, of=("snr > 1", text)))
+    assert "validation.well_characterised.of.1" in str(error.value)
