@@ -37,6 +37,7 @@ ROOMS = [
     "explain",
     "sources",
     "population",
+    "learning",
     "progress",
     "commands",
     "planning_commands",

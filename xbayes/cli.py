@@ -265,6 +265,34 @@ def counts(
     planning_commands.counts(run, catalog, out, all_, overwrite)
 
 
+@app.command("learning-curve", rich_help_panel=EXPERIMENTS)
+def learning_curve(
+    config: Config,
+    catalog: Catalog = None,
+    sizes: Annotated[
+        str | None,
+        typer.Option(
+            help="Shares of the labelled sources to learn from; the smallest possible to 1 if not "
+            "given.",
+            metavar="0.1,0.3,1",
+        ),
+    ] = None,
+    out: Outputs = None,
+    set_: Settings = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """What more labels are worth: held-out F1 and log loss of each class by its labelled members.
+
+    Random parts of each outer training part are learned from; the test sources are the same.
+
+    Example: `xbayes learning-curve configs/chandra_sources.yaml --out curve.png --out curve.csv`
+    """
+    from xbayes import planning_commands
+
+    arguments = (config, catalog, sizes, out or [], set_ or [], overwrite)
+    planning_commands.learning_curve(*arguments, Reporter())
+
+
 def _stop(number: int, _frame: object) -> None:
     raise SystemExit(128 + number)
 

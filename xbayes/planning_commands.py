@@ -1,16 +1,21 @@
 """Commands that derive something from a fitted run, or plan the next: their arguments are parsed.
 
-Counts of a population; the rooms do the work, as in commands.py.
+Counts of a population, learning curves; the rooms do the work, as in commands.py.
 """
 
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table as RichTable
 
 from xbayes.catalog.read import open_chunks
 from xbayes.catalog.write import check_output, write_catalog
-from xbayes.commands import _warn
+from xbayes.commands import _checked_outputs, _warn, _write_outputs
+from xbayes.config import catalog_path
+from xbayes.config_file import load_config
+from xbayes.progress import Reporter
+from xbayes.types import InputError
 
 
 def counts(run: Path, catalog: Path, out: Path | None, everything: bool, overwrite: bool) -> None:
@@ -49,3 +54,52 @@ def counts(run: Path, catalog: Path, out: Path | None, everything: bool, overwri
 def _with_interval(line, name: str) -> str:
     ends = f"{line[f'{name}_lo']:,.0f}-{line[f'{name}_hi']:,.0f}"
     return f"{line[name]:,.0f} ({ends})"
+
+
+def learning_curve(
+    config: Path,
+    catalog: Path | None,
+    sizes: str | None,
+    outs: list[Path],
+    settings: list[str],
+    overwrite: bool,
+    reporter: Reporter,
+) -> None:
+    """Print F1 and log loss of each class by labelled members; write figure and table."""
+    from xbayes.learning import ALL, learning_table, measure_learning
+    from xbayes.report.figure_learning import draw_learning
+    from xbayes.report.style import FIGURE_ENDINGS
+    from xbayes.run import use_precision
+
+    outs = _checked_outputs(outs, FIGURE_ENDINGS, overwrite)
+    loaded, chosen = load_config(config, settings), _parse_sizes(sizes)
+    use_precision(loaded)
+    path = catalog or catalog_path(loaded)
+    with reporter:
+        points, classes = measure_learning(loaded, path, chosen, _warn, reporter)
+    table = learning_table(points, classes)
+    shown = RichTable("share", "class", "members", "F1 (90 % interval)", "log loss (90 % interval)")
+    for line in table:
+        cells = [_score(line, name) for name in ("f1", "log_loss")]
+        named = str(line["class"])
+        shown.add_row(f"{line['fraction']:.3g}", named, f"{line['members']:.0f}", *cells)
+        if named == ALL:
+            shown.add_section()
+    Console(highlight=False).print(shown)
+    _write_outputs(outs, lambda: draw_learning(points, classes), lambda: table, overwrite)
+
+
+def _score(line, name: str) -> str:
+    value, low, high = (line[f"{name}{end}"] for end in ("", "_lo", "_hi"))
+    if np.ma.is_masked(value):
+        return "-"
+    return f"{value:.3f} ({low:.3f}-{high:.3f})"
+
+
+def _parse_sizes(text: str | None) -> tuple[float, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"--sizes needs shares such as 0.1,0.3,1; found {text!r}") from None

@@ -1,0 +1,52 @@
+"""`xbayes learning-curve` as a user would type it, on a small sky."""
+
+import numpy as np
+import pytest
+from astropy.table import Table
+
+from xbayes.catalog.read import read_catalog
+from xbayes.catalog.write import write_catalog
+
+CLASSES = np.array(["AGN", "Star", "XRB"])
+CENTRE = np.array([[0, 0, 0], [1.8, 0, 1], [0, 1.8, -1]])
+
+
+def sky(n, seed):
+    rng = np.random.default_rng(seed)
+    kind = rng.choice(3, n, p=[0.5, 0.3, 0.2])
+    table = Table(dict(zip("abc", (CENTRE[kind] + rng.normal(size=(n, 3))).T, strict=True)))
+    table["name"], table["Class"] = [f"s{i}" for i in range(n)], CLASSES[kind]
+    table["ra"], table["dec"] = rng.uniform(0, 360, n), rng.uniform(-80, 80, n)
+    return table
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, small_config):
+    folder = tmp_path_factory.mktemp("planning")
+    (folder / "small.yaml").write_text(small_config)
+    write_catalog(sky(240, 0), folder / "sky.parquet")
+    return folder
+
+
+def test_a_learning_curve_is_printed_drawn_and_written(folder, xbayes):
+    outs = ("--out", folder / "curve.png", "--out", folder / "curve.csv")
+    catalog = ("--catalog", folder / "sky.parquet", "--sizes", "1,0.2")
+    code, told, err = xbayes("learning-curve", folder / "small.yaml", *catalog, *outs)
+    assert code == 0, err
+    assert "members" in told and "all" in told
+    table = read_catalog(folder / "curve.csv")
+    assert list(table["class"]) == [*CLASSES, "all"] * 2
+    np.testing.assert_allclose(table["fraction"], np.repeat([0.2, 1.0], 4))
+    small, large = table["members"][:3], table["members"][4:7]
+    assert np.all(np.abs(small - 0.2 * large) <= 1)
+    assert table["log_loss"][7] < table["log_loss"][3]
+    assert (folder / "curve.png").read_bytes()[:4] == b"\x89PNG"
+
+
+@pytest.mark.parametrize(
+    ("sizes", "says"),
+    [("0.5,x", "0.5,x"), ("0,1", "above 0"), ("2", "at most 1"), ("0.01", "leaves class")],
+)
+def test_sizes_that_make_no_sense_are_refused(folder, refused, sizes, says):
+    catalog = ("--catalog", folder / "sky.parquet", "--sizes", sizes)
+    refused("learning-curve", folder / "small.yaml", *catalog, says=[says])
