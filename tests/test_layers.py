@@ -38,6 +38,7 @@ ROOMS = [
     "sources",
     "population",
     "learning",
+    "suggest",
     "progress",
     "commands",
     "planning_commands",

@@ -1,4 +1,4 @@
-"""`xbayes learning-curve` as a user would type it, on a small sky."""
+"""`xbayes learning-curve` and `xbayes suggest` as a user would type them, on a small sky."""
 
 import numpy as np
 import pytest
@@ -50,3 +50,42 @@ def test_a_learning_curve_is_printed_drawn_and_written(folder, xbayes):
 def test_sizes_that_make_no_sense_are_refused(folder, refused, sizes, says):
     catalog = ("--catalog", folder / "sky.parquet", "--sizes", sizes)
     refused("learning-curve", folder / "small.yaml", *catalog, says=[says])
+
+
+@pytest.fixture(scope="module")
+def bayes(folder, exit_code):
+    """A run with draws."""
+    settings = ["variant=bayes", "posterior.method=laplace", "posterior.densities=false"]
+    options = [word for s in settings for word in ("--set", s)]
+    catalog = ("--catalog", folder / "sky.parquet", "--out", folder / "bayes")
+    assert exit_code("run", folder / "small.yaml", *catalog, *options) == 0
+    return folder / "bayes"
+
+
+def test_suggestions_are_ranked_new_and_without_a_label(folder, bayes, xbayes):
+    table = sky(120, 7)
+    table["name"] = [*table["name"][:20], *(f"n{i}" for i in range(100))]  # 20 were learned from
+    table["Class"][:50] = ""
+    write_catalog(table, folder / "pool.parquet", overwrite=True)
+    out = folder / "next.fits"
+    code, told, err = xbayes("suggest", bayes, folder / "pool.parquet", "-n", 30, "--out", out)
+    assert code == 0, err
+    assert "gain, nat" in told and "30 labels tell" in told
+    found = read_catalog(out)
+    assert list(found["rank"]) == list(range(1, 31))
+    assert set(found["name"]) == {f"n{i}" for i in range(30)}
+    assert np.all(np.diff(found["gain"]) <= 1e-12) and np.all(found["gain"] > 0)
+    assert np.all(found["gain"] <= found["gain_alone"] + 1e-12)
+    assert found["gain"][-1] < 0.95 * found["gain_alone"][-1]
+    assert set(found["why"]) <= {"a", "b", "c"}
+    assert np.all(found["prediction"] != found["runner_up"])
+    assert str(found["gain"].unit) == "nat"
+
+
+def test_what_suggest_cannot_do_is_said(folder, bayes, refused, done):
+    write_catalog(sky(30, 8)["name", "a", "b", "c"], folder / "few.parquet", overwrite=True)
+    refused("suggest", bayes, folder / "few.parquet", says=["-n 100", "0 sources", "ask for fewer"])
+    refused("suggest", bayes, folder / "few.parquet", "-n", 0, says=["at least 1"])
+    catalog = ("--catalog", folder / "sky.parquet", "--out", folder / "point")
+    done("run", folder / "small.yaml", *catalog)
+    refused("suggest", folder / "point", folder / "few.parquet", says=["--set variant=bayes"])

@@ -293,6 +293,31 @@ def learning_curve(
     planning_commands.learning_curve(*arguments, Reporter())
 
 
+@app.command(rich_help_panel=CATALOGUES)
+def suggest(
+    run: Run,
+    catalog: Annotated[Path, typer.Argument(help="Catalogue to choose from.")],
+    n: Annotated[int, typer.Option("-n", help="How many sources to choose.")] = 100,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Table to write: .fits .vot .xml .ecsv .csv .parquet."),
+    ] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """What to label next: the sources whose labels would teach the classifier most, together.
+
+    The gain of a label is its expected information about densities and weights, in nats, beside
+    the labels before it, so that alike sources are not all chosen. RUN needs draws of its
+    posterior (`variant: bayes`).
+
+    Examples: `xbayes run configs/chandra_sources_bayes.yaml --out runs/bayes`,
+    `xbayes suggest runs/bayes new.fits -n 100 --out next.csv`
+    """
+    from xbayes import planning_commands
+
+    planning_commands.suggest(run, catalog, n, out, overwrite)
+
+
 def _stop(number: int, _frame: object) -> None:
     raise SystemExit(128 + number)
 

@@ -1,6 +1,7 @@
 """Commands that derive something from a fitted run, or plan the next: their arguments are parsed.
 
-Counts of a population, learning curves; the rooms do the work, as in commands.py.
+Counts of a population, learning curves, what to label next; the rooms do the work, as in
+commands.py.
 """
 
 from pathlib import Path
@@ -9,13 +10,15 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from xbayes.catalog.read import open_chunks
+from xbayes.catalog.read import open_chunks, read_catalog
 from xbayes.catalog.write import check_output, write_catalog
 from xbayes.commands import _checked_outputs, _warn, _write_outputs
 from xbayes.config import catalog_path
 from xbayes.config_file import load_config
 from xbayes.progress import Reporter
 from xbayes.types import InputError
+
+SHOWN = 20  # suggestions on the screen
 
 
 def counts(run: Path, catalog: Path, out: Path | None, everything: bool, overwrite: bool) -> None:
@@ -87,6 +90,33 @@ def learning_curve(
             shown.add_section()
     Console(highlight=False).print(shown)
     _write_outputs(outs, lambda: draw_learning(points, classes), lambda: table, overwrite)
+
+
+def suggest(run: Path, catalog: Path, n: int, out: Path | None, overwrite: bool) -> None:
+    """Print which sources to label first; write the whole list where asked for."""
+    from xbayes.report.model_store import load_model
+    from xbayes.run import use_precision
+    from xbayes.suggest import suggest_labels
+
+    if out is not None:
+        check_output(out, overwrite)
+    config, *_ = load_model(run)
+    use_precision(config)
+    table = suggest_labels(run, read_catalog(catalog, text=[config.catalog.id]), n, _warn)
+    shown = RichTable("rank", "source", "gain, nat", "prediction", "p", "least certain evidence")
+    for line in table[:SHOWN]:
+        why = f"{line['why']}: {line['prediction']} or {line['runner_up']}"
+        cells = (f"{line['gain']:.4f}", str(line["prediction"]), f"{line['p']:.2f}", why)
+        shown.add_row(str(line["rank"]), str(line[config.catalog.id]), *cells)
+    console = Console(highlight=False)
+    console.print(shown)
+    total, alone = (float(np.sum(table[name])) for name in ("gain", "gain_alone"))
+    told = f"{len(table)} labels tell {total:.3g} nats of the classifier together"
+    console.print(f"{told}; one by one it would be {alone:.3g}")
+    if out is not None:
+        write_catalog(table, out, overwrite)
+    told = f"written: {out}" if out is not None else "for the whole list: --out FILE"
+    Console(stderr=True).print(told, highlight=False, markup=False, soft_wrap=True)
 
 
 def _score(line, name: str) -> str:

@@ -7,6 +7,10 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from scipy.stats import beta
 
+from xbayes.evaluate.agreement import Sample, agreement
+from xbayes.evaluate.learning_curve import Point
+from xbayes.report.figure_agreement import draw_agreement
+from xbayes.report.figure_learning import draw_learning
 from xbayes.report.figure_reliability import reliability
 from xbayes.report.figures import (
     draw_confusion,
@@ -21,6 +25,7 @@ from xbayes.report.figures import (
     draw_weights,
 )
 from xbayes.report.labels import PropertyLabel, axis_label
+from xbayes.report.style import png_bytes
 from xbayes.report.track import factor_text, factor_tick, percent_text, runner_up
 
 SIZES = [(1, 2), (14, 4), (60, 10)]
@@ -223,3 +228,28 @@ def test_empty_bins_show_nothing():
     bins = reliability(np.array([0.05, 1.0]), np.array([False, True]))
     assert bins.size.tolist() == [1, 0, 0, 0, 0, 0, 0, 0, 0, 1]
     assert np.isnan(bins.observed[1:-1]).all()
+
+
+def test_learning_curves_have_two_panels_a_class_and_survive_no_score():
+    nothing, score = {"value": None, "lo": None, "hi": None}, {"value": 0.6, "lo": 0.5, "hi": 0.7}
+    members = np.array([10.0, 20.0])
+    points = [
+        Point(f, f * members, f * members, [score, nothing], [score, nothing], score, score)
+        for f in (0.5, 1.0)
+    ]
+    figure = draw_learning(points, ("A", "B"))
+    assert len([axes for axes in figure.axes if axes.get_visible()]) == 4
+    assert figure.axes[0].get_ylabel() == "held-out F1"
+    png_bytes(figure)
+
+
+def test_agreement_names_the_class_that_differs_most():
+    rng = np.random.default_rng(0)
+    value, there = rng.normal(size=(60, 1)), np.ones((60, 1), bool)
+    weight = np.eye(2)[np.arange(60) % 2]
+    known = Sample(value, there, weight, np.arange(60))
+    new = Sample(value + 2.0 * weight[:, [1]], there, weight, np.arange(60))
+    labels = [PropertyLabel("a", "one")]
+    figure = draw_agreement(known, new, agreement(known, new), labels, ("A", "B"))
+    assert figure.axes[0].texts[0].get_text().startswith("largest distance: B")
+    png_bytes(figure)

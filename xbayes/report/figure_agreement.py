@@ -36,8 +36,10 @@ def draw_agreement(
             _steps(panel, new, c, f, color=colour, linewidth=1.2, linestyle=line)
         _limits(panel, known, new, f)
         _largest(panel, found.distance[:, f], classes)
-        panel_label(panel, labels[f], pad=16)
+        panel_label(panel, labels[f], pad=16.0)
     class_legend(figure, classes)
+    told = "wide, pale: known sources; thin: new ones, by their posterior"
+    figure.text(0.995, 0.997, told, ha="right", va="top", fontsize=8.5, color=MUTED)
     return figure
 
 
