@@ -110,7 +110,7 @@ def suggest(run: Path, catalog: Path, n: int, out: Path | None, overwrite: bool)
         shown.add_row(str(line["rank"]), str(line[config.catalog.id]), *cells)
     console = Console(highlight=False)
     console.print(shown)
-    total, alone = (float(np.sum(table[name])) for name in ("gain", "gain_alone"))
+    total, alone = (float(np.asarray(table[name]).sum()) for name in ("gain", "gain_alone"))
     told = f"{len(table)} labels tell {total:.3g} nats of the classifier together"
     console.print(f"{told}; one by one it would be {alone:.3g}")
     if out is not None:

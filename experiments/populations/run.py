@@ -30,7 +30,7 @@ CONFIGS = {
 }
 TYPE_1, TYPE_2 = ("QSO", "Seyfert1"), ("Seyfert2",)
 HARDNESS = ("hard_hs", "hard_hm", "hard_ms")
-Side = tuple[np.ndarray, np.ndarray]  # weights and groups of rows of one sample
+LEAST_P = 0.001  # of a thousand draws
 
 
 def made(name: str, out: Path) -> Path:
@@ -160,7 +160,8 @@ def above(softer, harder, name: str) -> Superiority:
 def shown(found: Superiority) -> str:
     """Value, interval and p-value."""
     low, high = found.interval
-    return f"{found.value:.2f} ({low:.2f}-{high:.2f}), p <= {found.p_value:.3f}"
+    sign = "=" if found.p_value > LEAST_P else "<="
+    return f"{found.value:.2f} ({low:.2f}-{high:.2f}), p {sign} {found.p_value:.3f}"
 
 
 def main() -> None:
