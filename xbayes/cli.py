@@ -254,8 +254,9 @@ def counts(
     """How many sources of each class a catalogue holds, corrected for the classifier's errors.
 
     Two corrections, with 90 % intervals: by the held-out confusion of RUN, which needs no
-    probability to be right, and by the posteriors of the catalogue, re-calibrated. Both take it that the sources of a class look as the labelled ones do, only the
-    proportions differ, and that every source is of one of the classes; a warning says where the two disagree.
+    probability to be right, and by the posteriors of the catalogue, re-calibrated. Both take it
+    that the sources of a class look as the labelled ones do, that only the proportions differ, and
+    that every source is of one of the classes; a warning says where the two disagree.
 
     Example: `xbayes counts runs/mine new.fits --out counts.csv`
     """
