@@ -22,7 +22,8 @@ I(y_n; d) to second order in the spread of p. Sources are chosen one by one, eac
     gain_n = I(y_n; d) J(n | B) / J(n),    J(n | B) = J(B and n) - J(B)
 
 that is, the exact information of its label times the part of it that B does not hold already. J is
-submodular (more labels never make another worth more), so gains fall along the list.
+submodular (more labels never make another worth more), so gains fall along the list. Their sum is
+that of Gaussian draws; labels can tell apart D draws by log D at most, so read it as an order.
 """
 
 from typing import NamedTuple
