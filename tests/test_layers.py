@@ -36,12 +36,19 @@ ROOMS = [
     "select_k",
     "explain",
     "sources",
+    "compare_plan",
+    "compare",
     "progress",
     "commands",
+    "commands_compare",
     "cli",
 ]
 SAME_LEVEL = dict.fromkeys(
-    ("config_file", "config_checks", "config_record", "config_table", "config_model"), "config"
+    (
+        *("config_file", "config_checks", "config_record", "config_table", "config_model"),
+        "config_sweep",
+    ),
+    "config",
 )
 ROOT = Path(xbayes.__file__).parent
 TABLES = {"pandas", "astropy"}

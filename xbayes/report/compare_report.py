@@ -1,0 +1,5 @@
+"""stub"""
+
+
+def render_comparison(c):
+    return "x"
