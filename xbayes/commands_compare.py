@@ -11,7 +11,7 @@ from rich.text import Text
 from xbayes.compare_plan import Request
 from xbayes.progress import Reporter
 
-WIDE = 130  # characters, where nobody says how wide the screen is
+WIDE = 144  # characters, where nobody says how wide the screen is
 
 
 def compare(
@@ -47,7 +47,7 @@ def print_comparison(numbers: dict, console: Console) -> None:
 
     told = {"title": Text(title(numbers)), "caption": Text(caption(numbers))}
     table = RichTable(**told, title_justify="left", caption_justify="left")
-    table.add_column("variant", overflow="fold")
+    table.add_column("variant", overflow="fold", min_width=20)
     shown = headings(numbers["focus"])
     for heading in [*shown.values(), "fit\n[s]", "predict\n[s]"]:
         table.add_column(Text(heading), justify="right")
@@ -59,11 +59,11 @@ def print_comparison(numbers: dict, console: Console) -> None:
 
 
 def _cell(entry: dict, score: str) -> Text:
-    from xbayes.report.compare_text import ALIKE_SIGN, number, short_interval
+    from xbayes.report.compare_text import ALIKE_SIGN, limit, number, short_interval
 
     sign = ALIKE_SIGN if entry["standing"] == "alike" else ""
     style = "bold" if entry["standing"] == "best" else ""
-    text = Text(f"{sign}{number(entry['value'], score)}", style=style)
+    text = Text(f"{sign}{number(entry['value'], score)}{limit(entry)}", style=style)
     return text.append(f"\n{short_interval(entry, score)}", style="dim")
 
 

@@ -37,12 +37,13 @@ def write_comparison(out: Path, comparison: Comparison) -> None:
     """Write `compare.json`, `compare.csv`, `predictions.parquet` and `compare.html`."""
     from xbayes.report.compare_report import render_comparison
 
+    page = render_comparison(comparison).encode()
     out.mkdir(parents=True, exist_ok=True)
     text = json.dumps(comparison.numbers, indent=1, allow_nan=False) + "\n"
     write_whole(out / "compare.json", text.encode())
     write_whole(out / "compare.csv", table_as_csv(comparison.numbers).encode())
     write_catalog(predictions_of(comparison), out / "predictions.parquet", overwrite=True)
-    write_whole(out / "compare.html", render_comparison(comparison).encode())
+    write_whole(out / "compare.html", page)
 
 
 def table_as_csv(numbers: dict) -> str:

@@ -12,7 +12,7 @@ def headings(focus: str) -> dict[str, str]:
     """What the scores are called, by their keys."""
     names = (
         *(f"{focus} F1\n(rule)", f"{focus} F1\n(argmax)", "precision\n(rule)", "recall\n(rule)"),
-        *("macro F1\n(rule)", "log loss\n[nats]", "Brier\nscore", "ECE of top\n(if calibrated)"),
+        *("macro F1\n(rule)", "log loss\n[nats]", "Brier\nscore", "ECE of top\n(calibrated)"),
     )
     return dict(zip(SCORES, names, strict=True))
 
@@ -42,8 +42,8 @@ def caption(numbers: Mapping) -> str:
         f"most probable class. Bold: better than every other variant, the 90 % interval of each "
         f"paired difference excluding 0. {ALIKE_SIGN}: the best value, and those not "
         f"distinguishable from it. In brackets the ECE of the top label that a perfectly "
-        f"calibrated model exceeds one time in twenty. {n} paired comparisons were made, so up to {by_chance} may look "
-        f"real by chance."
+        f"calibrated model exceeds one time in twenty. {n} paired comparisons were made, so up to "
+        f"{by_chance} may look real by chance."
     )
 
 
@@ -59,8 +59,13 @@ def short_interval(entry: Mapping, score: str) -> str:
     if entry.get("lo") is None or entry.get("hi") is None:
         return ""
     ends = (f"{entry[end]:.{_places(score) - 1}f}".removeprefix("0") for end in ("lo", "hi"))
-    limit = entry.get("calibrated_q95")
-    return "-".join(ends) + ("" if limit is None else f" ({limit:.3f})".replace("(0", "("))
+    return "-".join(ends)
+
+
+def limit(entry: Mapping) -> str:
+    """' (.035)', the ECE that a calibrated model exceeds one time in twenty; empty elsewhere."""
+    value = entry.get("calibrated_q95")
+    return "" if value is None else f" ({value:.3f})".replace("(0", "(")
 
 
 def _places(score: str) -> int:

@@ -45,7 +45,10 @@ def draw_differences(
     height = 1.5 + 0.34 * len(names)
     figure = Figure((WIDTH, height), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.06))
     axes = figure.subplots(1, 2, sharey=True)
-    titles = {"log_loss": ("log loss", "nats; left is better"), "f1": (f"F1 of {focus}", "right is better")}
+    titles = {
+        "log_loss": ("log loss", "nats; left is better"),
+        "f1": (f"F1 of {focus}", "by the rule; right is better"),
+    }
     for panel, (score, (title, unit)) in zip(axes, titles.items(), strict=True):
         panel.axvline(0.0, color=MUTED, linewidth=0.9)
         for row, change in enumerate(changes[score]):
@@ -95,7 +98,7 @@ def draw_compared_precision(
             panel.step(recall, precision, where="post", linewidth=1.5, label=label, **style)
             _point(panel, hit, predictions[variant] == c, v, style["color"])
         panel.set_title(shortened(name, 20), fontweight="bold")
-        panel.set_title(f"{_count(hit, posteriors)} sources", loc="right", fontsize=8.5, color=MUTED)
+        panel.set_title(f"{hit.sum():,} sources", loc="right", fontsize=8.5, color=MUTED)
         panel.set_xlabel("recall")
         panel.set_ylabel("precision")
     for panel in axes.flat[len(classes) :]:
@@ -103,10 +106,6 @@ def draw_compared_precision(
     handles, labels = axes.flat[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2, handlelength=3.5)
     return figure
-
-
-def _count(hit: np.ndarray, posteriors: dict) -> str:
-    return f"{int(hit.sum()):,}"
 
 
 def _point(axes: Axes, hit: np.ndarray, taken: np.ndarray, number: int, colour: str) -> None:
