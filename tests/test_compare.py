@@ -91,7 +91,7 @@ def test_the_folder_holds_numbers_table_predictions_and_report(compared):
     assert numbers["partial"] == []
     assert numbers["comparisons"] == {"pairs": 6, "best": 12, "all": 18}
     assert len(numbers["differences"]) == 3
-    lines = list(csv.DictReader((compared / "compare.csv").open()))
+    lines = list(csv.DictReader((compared / "compare.csv").read_text().splitlines()))
     assert [line["variant"] for line in lines] == NAMES
     for line in lines:
         score = numbers["variants"][line["variant"]]["scores"]["log_loss"]
@@ -108,7 +108,7 @@ def test_scores_follow_from_the_predictions(compared):
     assert len(table) == N
     truth = np.asarray(table["true_class"]).astype(str)
     for name in NAMES:
-        p = np.column_stack([table[f"{name}:p_{c}"] for c in ("AGN", "Star", "XRB")])
+        p = np.column_stack([np.asarray(table[f"{name}:p_{c}"]) for c in ("AGN", "Star", "XRB")])
         np.testing.assert_allclose(p.sum(1), 1.0)
         own = p[np.arange(N), np.searchsorted(["AGN", "Star", "XRB"], truth)]
         scores = numbers["variants"][name]["scores"]

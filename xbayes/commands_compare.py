@@ -45,8 +45,8 @@ def print_comparison(numbers: dict, console: Console) -> None:
     """The table of `compare.json`: values, intervals, and which of them is really the best."""
     from xbayes.report.compare_text import caption, headings, seconds_of, title
 
-    told = {"title": Text(title(numbers)), "caption": Text(caption(numbers))}
-    table = RichTable(**told, title_justify="left", caption_justify="left")
+    table = RichTable(title=Text(title(numbers)), title_justify="left")
+    table.caption, table.caption_justify = Text(caption(numbers)), "left"
     table.add_column("variant", overflow="fold", min_width=20)
     shown = headings(numbers["focus"])
     for heading in [*shown.values(), "fit\n[s]", "predict\n[s]"]:

@@ -112,7 +112,7 @@ def _fit(
     held, settings, stage = _held_out_on_inner_folds(peer, whole, split)
     members = np.bincount(whole.truth[training], minlength=whole.n_classes)
     log_prior = np.log(members / members.sum())
-    measured = ~np.isnan(whole.x).all(1)
+    measured = np.asarray(np.isfinite(whole.x).any(axis=1))
     truth = np.where(training, whole.truth, -1)
     score = jnp.asarray(np.log(clipped(held)))
     rows = (measured, truth, split.inner, group)
@@ -131,7 +131,7 @@ def _classify(
 ) -> Float[np.ndarray, "N C"]:
     stages = () if fitted.stage is None else (fitted.stage,)
     score = np.log(clipped(peer.predict(fitted.model, x, stages)[0]))
-    measured = ~np.isnan(x).all(1)
+    measured = np.asarray(np.isfinite(x).any(axis=1))
     calibrator = fitted.calibration.calibrator
     score = np.asarray(calibrated(calibrator, score, fitted.log_prior, measured), np.float64)
     if log_prior is not None:

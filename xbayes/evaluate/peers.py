@@ -50,7 +50,9 @@ def _fit_forest(sample: Sample, seed: int, settings: dict) -> Any:
 def _fit_histogram_boosting(sample: Sample, seed: int, settings: dict) -> Any:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    model = HistGradientBoostingClassifier(**settings, random_state=seed, early_stopping=False)
+    # Its own early stopping would hold training sources out; the number of trees is chosen anyway.
+    options: dict[str, Any] = {"early_stopping": False, "random_state": seed}
+    model = HistGradientBoostingClassifier(**settings, **options)
     return model.fit(sample.x, sample.truth)
 
 

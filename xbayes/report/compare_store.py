@@ -4,6 +4,7 @@ import io
 import re
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,8 +19,8 @@ def store_variant(out: Path, name: str, fingerprint: str, found: HeldOut) -> Non
     path = path_of(out, name, fingerprint)
     path.parent.mkdir(parents=True, exist_ok=True)
     stream = io.BytesIO()
-    arrays = found._asdict() | {"chosen": np.array(found.chosen, dtype=str)}
-    np.savez_compressed(stream, name=name, fingerprint=fingerprint, **arrays)
+    arrays: dict[str, Any] = found._asdict() | {"chosen": np.array(found.chosen, dtype=str)}
+    np.savez_compressed(stream, **arrays, name=np.array(name), fingerprint=np.array(fingerprint))
     write_whole(path, stream.getvalue())
 
 
