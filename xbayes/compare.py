@@ -3,6 +3,7 @@
 configs, runs, peers -> held-out posteriors on identical folds -> paired scores -> table and report
 """
 
+import os
 import shutil
 import time
 from pathlib import Path
@@ -166,6 +167,8 @@ def _scored(plan: Plan, found: dict[str, HeldOut], command: str, seconds: float)
             "catalog": plan.catalog.name,
             "catalog_sha256": plan.sha256,
             "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "device": str(jax.devices()[0].device_kind),
+            "cores": os.cpu_count(),
             "seconds": round(seconds, 1),
             "warnings": list(plan.warnings),
         },
