@@ -9,7 +9,6 @@ exec .venv/bin/python -c 'from xbayes.cli import main; main()' compare \
   experiments/compare_sources/property.yaml \
   experiments/compare_sources/joint.yaml \
   experiments/compare_sources/clusters_published.yaml \
-  experiments/compare_sources/clusters.yaml \
   experiments/compare_sources/bayes.yaml \
   --peers-on configs/chandra_sources.yaml --peer all \
   --out runs/compare_sources --set seed=51 "$@"
