@@ -51,8 +51,10 @@ def draw_differences(
     }
     for panel, (score, (title, unit)) in zip(axes, titles.items(), strict=True):
         panel.axvline(0.0, color=MUTED, linewidth=0.9)
+        reach = _reach(changes[score])
+        panel.set_xlim(-reach, reach)
         for row, change in enumerate(changes[score]):
-            _interval(panel, row, change)
+            _interval(panel, row, change, reach)
         panel.set_title(title, fontweight="bold")
         panel.set_xlabel(f"difference to {shortened(reference, 40)} ({unit})")
         panel.grid(axis="x", color=FAINT, linewidth=0.4)
@@ -61,12 +63,28 @@ def draw_differences(
     return figure
 
 
-def _interval(axes: Axes, row: int, change: dict | None) -> None:
+def _reach(changes: Sequence[dict | None]) -> float:
+    """Half the width of the axis: the usual differences are seen, and those far off only told."""
+    known = [c for c in changes if c is not None and c["value"] is not None]
+    ends = np.array([max(abs(c["lo"]), abs(c["hi"])) for c in known])
+    if not known or not ends.max() > 0:
+        return 1.0
+    usual = 2.5 * float(np.median(ends))
+    return 1.08 * (float(ends.max()) if usual == 0 else min(float(ends.max()), usual))
+
+
+def _interval(axes: Axes, row: int, change: dict | None, reach: float) -> None:
     if change is None or change["value"] is None:
         text = "reference" if change is None else "no rule known"
         axes.annotate(
             text, (0, row), (6, 0), textcoords="offset points", va="center", color=MUTED, fontsize=8
         )
+        return
+    if abs(change["value"]) > reach:
+        side = np.sign(change["value"])
+        text = f"{change['value']:+.3f} →" if side > 0 else f"← {change['value']:+.3f}"
+        place = {"ha": "right" if side > 0 else "left", "va": "center", "fontsize": 8.5}
+        axes.text(0.98 * side * reach, row, text, color=INK, **place)
         return
     real = change["lo"] > 0 or change["hi"] < 0
     axes.plot([change["lo"], change["hi"]], [row, row], color=INK, linewidth=1.4)
