@@ -50,8 +50,8 @@ def render_comparison(comparison: Comparison) -> str:
         rows=[_row(name, numbers) for name in names],
         reference=reference,
         differences=_figure(
-            "Differences with 90 % intervals; a filled point where the interval excludes 0. An arrow: "
-            "beyond the axis.",
+            "Differences with 90 % intervals; a filled point where the interval excludes 0. An "
+            "arrow: beyond the axis.",
             draw_differences(
                 names, str(reference), _to_reference(numbers, names, reference), numbers["focus"]
             ),
