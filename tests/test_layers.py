@@ -39,13 +39,20 @@ ROOMS = [
     "population",
     "learning",
     "suggest",
+    "compare_plan",
+    "compare",
     "progress",
     "commands",
-    "planning_commands",
+    "commands_planning",
+    "commands_compare",
     "cli",
 ]
 SAME_LEVEL = dict.fromkeys(
-    ("config_file", "config_checks", "config_record", "config_table", "config_model"), "config"
+    (
+        *("config_file", "config_checks", "config_record", "config_table", "config_model"),
+        "config_sweep",
+    ),
+    "config",
 )
 ROOT = Path(xbayes.__file__).parent
 TABLES = {"pandas", "astropy"}

@@ -89,6 +89,59 @@ def run(
     commands.run(config, catalog, out, set_ or [], overwrite, strict, Reporter())
 
 
+@app.command(rich_help_panel=EXPERIMENTS)
+def compare(
+    items: Annotated[
+        list[Path],
+        typer.Argument(help="Configs (one may hold a sweep) and run directories."),
+    ],
+    catalog: Catalog = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder to make; runs/compare-NAME-TIME if not given."),
+    ] = None,
+    peer: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A classifier of others: random_forest, hist_gradient_boosting, lightgbm, "
+            "explainable_boosting, hard_rules; or all.",
+            metavar="NAME",
+        ),
+    ] = None,
+    peers_on: Annotated[
+        Path | None,
+        typer.Option(help="Config whose properties the peers get; the first if not given."),
+    ] = None,
+    peer_calibration: Annotated[
+        str | None,
+        typer.Option(
+            help="none, auto, temperature, vector or dirichlet; that of the config if not given."
+        ),
+    ] = None,
+    set_: Settings = None,
+    overwrite: Overwrite = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Do only what a stopped comparison has not done.")
+    ] = False,
+) -> None:
+    """Variants side by side on the same folds: one table, one report.
+
+    Every variant decides by the same rule, tuned on inner folds for the F1 of one class (XRB, or
+    f1_class). Best is bold only where the paired difference to every other one is real. Configs are
+    cross-validated here; of run directories the held-out predictions are read.
+
+    Examples: `xbayes compare configs/chandra_sources.yaml configs/chandra_sources_bayes.yaml
+    --peer all`, `xbayes compare my_sweep.yaml --out runs/sweep --resume`
+    """
+    from xbayes import commands_compare
+    from xbayes.compare_plan import Request
+
+    request = Request(
+        tuple(items), tuple(set_ or ()), catalog, tuple(peer or ()), peers_on, peer_calibration
+    )
+    commands_compare.compare(request, out, overwrite, resume, Reporter())
+
+
 @app.command("select-k", rich_help_panel=EXPERIMENTS)
 def select_k(
     config: Config,
@@ -260,9 +313,9 @@ def counts(
 
     Example: `xbayes counts runs/mine new.fits --out counts.csv`
     """
-    from xbayes import planning_commands
+    from xbayes import commands_planning
 
-    planning_commands.counts(run, catalog, out, all_, overwrite)
+    commands_planning.counts(run, catalog, out, all_, overwrite)
 
 
 @app.command("learning-curve", rich_help_panel=EXPERIMENTS)
@@ -287,10 +340,10 @@ def learning_curve(
 
     Example: `xbayes learning-curve configs/chandra_sources.yaml --out curve.png --out curve.csv`
     """
-    from xbayes import planning_commands
+    from xbayes import commands_planning
 
     arguments = (config, catalog, sizes, out or [], set_ or [], overwrite)
-    planning_commands.learning_curve(*arguments, Reporter())
+    commands_planning.learning_curve(*arguments, Reporter())
 
 
 @app.command(rich_help_panel=CATALOGUES)
@@ -313,9 +366,9 @@ def suggest(
     Examples: `xbayes run configs/chandra_sources_bayes.yaml --out runs/bayes`,
     `xbayes suggest runs/bayes new.fits -n 100 --out next.csv`
     """
-    from xbayes import planning_commands
+    from xbayes import commands_planning
 
-    planning_commands.suggest(run, catalog, n, out, overwrite)
+    commands_planning.suggest(run, catalog, n, out, overwrite)
 
 
 def _stop(number: int, _frame: object) -> None:

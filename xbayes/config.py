@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -26,6 +26,7 @@ from xbayes.config_checks import (
 )
 from xbayes.config_model import ModelConfig, PosteriorConfig, ValidationConfig
 from xbayes.config_record import Record, Whole
+from xbayes.config_sweep import sweep_problems
 from xbayes.config_table import CatalogConfig, CategoryConfig, FeatureConfig, TaxonomyConfig
 from xbayes.types import InputError
 
@@ -63,6 +64,11 @@ class Config(Record):
         default=None, description="the one class whose F1 counts; XRB if there is one"
     )
     validation: ValidationConfig = Field(default=ValidationConfig(), description="held-out scores")
+    sweep: dict[str, tuple[Any, ...]] = Field(
+        default_factory=dict,
+        description="dotted keys, each a list of values: the grid of 'xbayes compare', such as "
+        "model.weights: [property, matrix]",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> "Config":
@@ -78,6 +84,7 @@ class Config(Record):
         problems += self._collisions()
         problems += self._focus_problems()
         problems += self._posterior_problems()
+        problems += sweep_problems(self.sweep)
         refuse(problems)
         return self
 

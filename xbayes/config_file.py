@@ -16,9 +16,11 @@ from ruamel.yaml.scalarbool import ScalarBoolean
 
 from xbayes.config import Config
 from xbayes.config_checks import did_you_mean
+from xbayes.config_sweep import Point, grid, with_values
 from xbayes.types import InputError
 
 MAX_DEPTH = 20
+MOST_TOLD = 10  # problems of a sweep
 # What a value of the wrong type should have been, by the type of pydantic's error.
 _WANTED = {
     "int_type": "a whole number",
@@ -72,10 +74,58 @@ def parse_config(
     values = _merged_with_base(_plain(tree, file), file, chain or (Path(file).resolve(),))
     source = _Source(file, tree, tuple(_override(values, text) for text in overrides))
     try:
-        return Config.model_validate(values)
+        config = Config.model_validate(values)
     except ValidationError as error:
         problems = sorted(_message(details, source) for details in error.errors())
         raise InputError("\n".join(dict.fromkeys(text for _, text in problems))) from None
+    if config.sweep:
+        _check_sweep(config, values, source)
+    return config
+
+
+def swept(config: Config) -> dict[str, Config]:
+    """The variants of a config by name: those of its sweep, or the config itself."""
+    if not config.sweep:
+        return {config.name: config}
+    values = config.model_dump(mode="json")
+    return {
+        f"{config.name}[{point.label}]": Config.model_validate(with_values(values, point))
+        for point in grid(config.sweep)
+    }
+
+
+def _check_sweep(config: Config, values: dict[Any, Any], source: _Source) -> None:
+    """Every point of the grid is a config; what is wrong stands at the value that brings it in."""
+    problems = []
+    for point in grid(config.sweep):
+        try:
+            Config.model_validate(with_values(values, point))
+        except ValidationError as error:
+            problems += [_message_of_point(details, point, source) for details in error.errors()]
+    if problems:
+        texts = list(dict.fromkeys(text for _, text in sorted(problems)))
+        more = [f"and {len(texts) - MOST_TOLD} more"] if len(texts) > MOST_TOLD else []
+        raise InputError("\n".join([*texts[:MOST_TOLD], *more]))
+
+
+def _message_of_point(
+    details: ErrorDetails, point: Point, source: _Source
+) -> tuple[tuple[int, int], str]:
+    """As `_message`, for a value of the sweep; a combination that does not go is told as such."""
+    path = tuple(part for part in details["loc"] if part != "[key]")
+    problem = _problem(details, path)
+    place: KeyPath = ("sweep",)
+    for key, at in point.index.items():
+        parts = tuple(key.split("."))
+        if path[: len(parts)] == parts or parts[: len(path)] == path:
+            unknown = details["type"] == "extra_forbidden"
+            place = ("sweep", key) if unknown else ("sweep", key, at)
+    if len(place) < 3 and details["type"] != "extra_forbidden":
+        problem = f"{point.label} does not go: {_dotted(path)}: {problem}"
+    line, column, _ = _position(source.tree, place)
+    by_set = any(key[0] == "sweep" for key in source.overrides)
+    where = "--set " if by_set else f"{source.file}:{line}:{column}: "
+    return (line, column), f"{where}{_dotted(place)}: {problem}"
 
 
 def _merged_with_base(values: dict[Any, Any], file: str, chain: tuple[Path, ...]) -> dict[Any, Any]:

@@ -83,13 +83,16 @@ def run_experiment(
 
     Raises `InputError` for wrong input; then, or when interrupted, nothing is left behind.
     """
+    refuse_sweep(config)
     out = out or Path("runs") / f"{config.name}-{time.strftime('%Y%m%d-%H%M%S')}"
     started = time.time()
     with fresh_folder(out, overwrite) as folder:
         progress(0.0, "reading the catalogue")
         training = load_training(config, catalog or catalog_path(config))
         recipe = build_recipe(training.config)
-        held_out = _cross_validate(training, recipe, progress)
+        held_out = cross_validate_training(
+            training, recipe, lambda share, what: progress(0.05 + 0.7 * share, what)
+        )
         progress(0.75, "fitting on all labelled sources")
         classifier, fit = _fit_on_all(training, recipe)
         progress(0.85, "classifying the catalogue")
@@ -106,6 +109,15 @@ def run_experiment(
         write_run(folder, results, out)
     progress(1.0, "done")
     return out
+
+
+def refuse_sweep(config: Config) -> None:
+    """Raise `InputError` for a config of many variants where one is wanted."""
+    if config.sweep:
+        raise InputError(
+            f"the config has a sweep over {', '.join(config.sweep)}, so it is many experiments: "
+            "run 'xbayes compare CONFIG', or take it out with --set 'sweep={}'"
+        )
 
 
 def load_training(config: Config, path: Path) -> Training:
@@ -160,14 +172,13 @@ def check_folder(out: Path, overwrite: bool) -> None:
         raise InputError(f"{out} is a folder that no run wrote; --overwrite replaces runs only")
 
 
-def _cross_validate(training: Training, recipe: Recipe, progress: Progress) -> CrossValidation:
+def cross_validate_training(
+    training: Training, recipe: Recipe, progress: Progress = lambda share, what: None
+) -> CrossValidation:
+    """Held-out products of every labelled row, on the folds that the config asks for."""
     validation = training.config.validation
     total = validation.folds * validation.repeats
     done = iter(range(total))
-
-    def one_more(what: str) -> None:
-        progress(0.05 + 0.7 * next(done) / total, what)
-
     return cross_validate(
         recipe,
         training.features,
@@ -177,7 +188,7 @@ def _cross_validate(training: Training, recipe: Recipe, progress: Progress) -> C
         validation.repeats,
         training.config.seed,
         given_log_prior(training.config),
-        one_more,
+        lambda what: progress(next(done) / total, what),
     )
 
 

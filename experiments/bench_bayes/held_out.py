@@ -14,7 +14,8 @@ from xbayes.classifier import build_recipe
 from xbayes.config import catalog_path
 from xbayes.config_file import load_config
 from xbayes.evaluate.cross_validate import CrossValidation, cross_validate
-from xbayes.evaluate.scores import Predictions, paired_differences, score
+from xbayes.evaluate.paired import paired_differences
+from xbayes.evaluate.scores import Predictions, score
 from xbayes.evaluate.set_splits import coverage_over_splits, table_of_coverage
 from xbayes.progress import Reporter
 from xbayes.run import load_training, use_precision

@@ -9,7 +9,8 @@ from astropy.table import Table
 from xbayes.catalog.simulate import simulate_catalog, simulate_detections
 from xbayes.catalog.write import write_catalog
 from xbayes.config_file import load_config
-from xbayes.evaluate.scores import Predictions, paired_differences, score
+from xbayes.evaluate.paired import paired_differences
+from xbayes.evaluate.scores import Predictions, score
 from xbayes.run import classify_catalog, run_experiment, use_precision
 from xbayes.sources import pool_detections
 from xbayes.votes import combine, effective_number, learn_rho, mean_log_odds, vote

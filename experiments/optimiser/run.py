@@ -18,7 +18,8 @@ from xbayes.config import Config, catalog_path
 from xbayes.config_file import load_config
 from xbayes.decision import decide
 from xbayes.evaluate.cross_validate import cross_validate
-from xbayes.evaluate.scores import Predictions, paired_differences, score
+from xbayes.evaluate.paired import paired_differences
+from xbayes.evaluate.scores import Predictions, score
 from xbayes.models.naive_bayes import KINDS
 from xbayes.progress import Reporter
 from xbayes.run import Training, load_training, use_precision

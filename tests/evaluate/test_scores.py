@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
+from xbayes.evaluate.paired import paired_differences
 from xbayes.evaluate.scores import (
     Predictions,
     calibrated_ece_quantile,
     class_weights,
     confusion,
-    paired_differences,
     score,
 )
 

@@ -4,14 +4,15 @@ Whatever is learned or chosen (grids, densities, penalty, weights) is learned or
 training part of each outer fold; the outer folds only score.
 """
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from math import ceil
 from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Float, Int, PRNGKeyArray
+from jaxtyping import Bool, Float, Int, PRNGKeyArray
 
 from xbayes.catalog.splits import stratified_folds
 from xbayes.classifier import Products, Recipe, classify
@@ -27,6 +28,8 @@ class CrossValidation(NamedTuple):
     products: tuple[Products, ...]  # one a repeat, in the order of `rows`
     fits: tuple[FitReport, ...]  # one a repeat and outer fold
     factor: Float[np.ndarray, "R N C"]  # of the decision rule that made each prediction
+    fit_seconds: float = float("nan")  # of all folds, JAX's compilation included
+    classify_seconds: float = float("nan")
 
 
 def cross_validate(
@@ -44,30 +47,60 @@ def cross_validate(
 
     `log_prior` replaces the training proportions in the posteriors; None keeps them.
     """
-    rows = np.flatnonzero(labels.class_index >= 0)
-    features = Features(*(np.asarray(a)[rows] for a in features))
-    truth, group = labels.class_index[rows], labels.group[rows]
-    outer, products, fits, factor = [], [], [], []
+    rows, features, labels = labelled_rows(features, labels)
+    shape = (n_repeats, len(rows))
+    outer, factor = np.full(shape, -1), np.ones((*shape, len(recipe.properties.classes)))
+    parts, fits, fitting, classifying = [], [], 0.0, 0.0
+    for split in nested_splits(labels, n_folds, n_repeats, recipe.n_folds, seed):
+        progress(f"outer fold {split.number + 1} of {n_repeats * n_folds}")
+        began = time.monotonic()
+        fold_key = jax.random.fold_in(key, split.number)
+        classifier, report = fit_classifier(recipe, features, labels, split.inner, fold_key)
+        fitted = time.monotonic()
+        test = Features(*(a[split.test] for a in features))
+        parts.append(classify(recipe, classifier, test, log_prior))
+        fitting, classifying = fitting + fitted - began, classifying + time.monotonic() - fitted
+        fits.append(report)
+        outer[split.repeat, split.test] = split.fold
+        factor[split.repeat, split.test] = classifier.factor
+    products = tuple(
+        _in_row_order(parts[r * n_folds : (r + 1) * n_folds], outer[r]) for r in range(n_repeats)
+    )
+    return CrossValidation(rows, outer, products, tuple(fits), factor, fitting, classifying)
+
+
+class Split(NamedTuple):
+    """One outer fold of one repeat, with the folds inside its training part."""
+
+    number: int  # counted over repeats
+    repeat: int
+    fold: int
+    test: Bool[np.ndarray, "N"]
+    inner: Int[np.ndarray, "N"]  # of the training rows; -1 for the test rows
+    seed: int  # of its own: that of the inner folds
+
+
+def nested_splits(
+    labels: Labels, n_folds: int, n_repeats: int, n_inner: int, seed: int
+) -> Iterator[Split]:
+    """The folds of every variant and every peer: the same seed, the same folds."""
+    truth, group = labels
     for repeat in range(n_repeats):
-        outer.append(stratified_folds(truth, group, n_folds, seed + 1000 * repeat))
-        parts, rules = [], np.ones((len(rows), len(recipe.properties.classes)))
+        own = seed + 1000 * repeat
+        outer = stratified_folds(truth, group, n_folds, own)
         for k in range(n_folds):
-            progress(f"outer fold {repeat * n_folds + k + 1} of {n_repeats * n_folds}")
-            training = outer[-1] != k
-            inner = inner_folds(
-                truth, group, training, recipe.n_folds, seed + 1000 * repeat + k + 1
-            )
-            fold_key = jax.random.fold_in(key, repeat * n_folds + k)
-            classifier, report = fit_classifier(
-                recipe, features, Labels(truth, group), inner, fold_key
-            )
-            test = Features(*(a[~training] for a in features))
-            parts.append(classify(recipe, classifier, test, log_prior))
-            fits.append(report)
-            rules[~training] = classifier.factor
-        factor.append(rules)
-        products.append(_in_row_order(parts, outer[-1]))
-    return CrossValidation(rows, np.stack(outer), tuple(products), tuple(fits), np.stack(factor))
+            test = outer == k
+            inner = inner_folds(truth, group, ~test, n_inner, own + k + 1)
+            yield Split(repeat * n_folds + k, repeat, k, test, inner, own + k + 1)
+
+
+def labelled_rows(
+    features: Features, labels: Labels
+) -> tuple[Int[np.ndarray, "n"], Features, Labels]:
+    """The labelled rows: which they are, and what is known of them."""
+    rows = np.flatnonzero(labels.class_index >= 0)
+    of_rows = Labels(labels.class_index[rows], labels.group[rows])
+    return rows, Features(*(np.asarray(a)[rows] for a in features)), of_rows
 
 
 def require_members(labels: Labels, classes: Sequence[str], n_folds: int, n_inner: int) -> None:

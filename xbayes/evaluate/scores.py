@@ -4,7 +4,7 @@ All scores are ratios of sums over sources, so one bootstrap draw is a vector of
 a thousand draws are a few matrix products.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from xbayes.posterior import clipped
 
 N_BINS = 10
-SOURCES_PER_BLOCK = 50_000_000  # weights held at once in the bootstrap
+NUMBERS_PER_BLOCK = 50_000_000  # times a group is drawn, held at once in the bootstrap
 
 
 class Predictions(NamedTuple):
@@ -32,11 +32,11 @@ def score(predictions: Predictions, classes: tuple[str, ...], n_bootstrap: int, 
     The bootstrap draws groups with replacement. A score without a denominator (the precision of a
     class never predicted) is None.
     """
-    terms = _terms(predictions, len(classes))
-    point = _scores(predictions.weight[None] @ terms, len(classes))
+    terms = score_terms(predictions, len(classes))
+    point = scores_of_sums(predictions.weight[None] @ terms, len(classes))
     draws = [
-        _scores(weights @ terms, len(classes))
-        for weights in _resampled(predictions, n_bootstrap, seed)
+        scores_of_sums(sums, len(classes))
+        for sums in resampled_sums(predictions, terms, n_bootstrap, seed)
     ]
     drawn = {name: np.concatenate([d[name] for d in draws]) for name in point} if draws else {}
 
@@ -45,7 +45,11 @@ def score(predictions: Predictions, classes: tuple[str, ...], n_bootstrap: int, 
         sample = drawn[name][(slice(None), *column)] if drawn else np.array([])
         sample = sample[np.isfinite(sample)]
         low, high = np.quantile(sample, [0.05, 0.95]) if sample.size else (np.nan, np.nan)
-        return {"value": _number(value), "lo": _number(low), "hi": _number(high)}
+        return {
+            "value": number_or_none(value),
+            "lo": number_or_none(low),
+            "hi": number_or_none(high),
+        }
 
     block: dict = {
         "n_sources": len(predictions.truth),
@@ -57,39 +61,6 @@ def score(predictions: Predictions, classes: tuple[str, ...], n_bootstrap: int, 
         block[name] = entry(name)
     block["ece"]["calibrated_q95"] = calibrated_ece_quantile(predictions, seed=seed)
     return block
-
-
-def paired_differences(
-    first: Predictions, second: Predictions, classes: tuple[str, ...], n_bootstrap: int, seed: int
-) -> dict[str, dict]:
-    """Scores of the second minus those of the first, with 90 % intervals, in the form of `score`.
-
-    Both predict the same sources, and every bootstrap draw takes the same ones for both, so that
-    what is hard for both drops out of the difference.
-    """
-    if not (np.array_equal(first.truth, second.truth) and len(first.group) == len(second.group)):
-        raise ValueError("paired_differences needs two predictions of the same sources")
-    pair = [_terms(p, len(classes)) for p in (first, second)]
-
-    def difference(weights):
-        low, high = (_scores(weights @ terms, len(classes)) for terms in pair)
-        return {name: high[name] - low[name] for name in low}
-
-    point = difference(first.weight[None])
-    draws = [difference(weights) for weights in _resampled(first, n_bootstrap, seed)]
-
-    def entry(name, column=()):
-        sample = np.concatenate([d[name][(slice(None), *column)] for d in draws])
-        low, high = np.nanquantile(sample, [0.05, 0.95])
-        value = point[name][(0, *column)]
-        return {"value": _number(value), "lo": _number(low), "hi": _number(high)}
-
-    by_class = {
-        name: {label: entry(name, (c,)) for c, label in enumerate(classes)}
-        for name in ("precision", "recall", "f1")
-    }
-    over_all = ("macro_f1", "accuracy", "log_loss", "brier", "ece")
-    return by_class | {name: entry(name) for name in over_all}
 
 
 def entries(
@@ -106,7 +77,7 @@ def entries(
     for squares, which the noise of drawing again makes larger than they are.
     """
     point = combine(predictions.weight[None] @ terms)
-    draws = [combine(w @ terms) for w in _resampled(predictions, n_bootstrap, seed)]
+    draws = [combine(sums) for sums in resampled_sums(predictions, terms, n_bootstrap, seed)]
     found = {}
     for name, value in point.items():
         sample = np.concatenate([d[name] for d in draws]) if draws else np.array([])
@@ -116,7 +87,11 @@ def entries(
             shift = value[0] - np.median(sample)
             least = 0.0 if sample.min() >= 0 else -np.inf
             low, high = max(low + shift, least), max(high + shift, least)
-        found[name] = {"value": _number(value[0]), "lo": _number(low), "hi": _number(high)}
+        found[name] = {
+            "value": number_or_none(value[0]),
+            "lo": number_or_none(low),
+            "hi": number_or_none(high),
+        }
     return found
 
 
@@ -165,7 +140,7 @@ def _confidence(posterior: Float[np.ndarray, "N C"]):
     return top, np.minimum((top * N_BINS).astype(int), N_BINS - 1)
 
 
-def _terms(predictions: Predictions, n_classes: int) -> Float[np.ndarray, "N T"]:
+def score_terms(predictions: Predictions, n_classes: int) -> Float[np.ndarray, "N T"]:
     """What is summed over sources: confusion cells, losses, confidence minus success by bin."""
     truth, posterior = predictions.truth, predictions.posterior
     cells = np.eye(n_classes**2)[truth * n_classes + predictions.prediction]
@@ -176,7 +151,8 @@ def _terms(predictions: Predictions, n_classes: int) -> Float[np.ndarray, "N T"]
     return np.column_stack([cells, loss, brier, gap, np.ones(len(truth))])
 
 
-def _scores(sums: Float[np.ndarray, "S T"], n_classes: int) -> dict[str, np.ndarray]:
+def scores_of_sums(sums: Float[np.ndarray, "S T"], n_classes: int) -> dict[str, np.ndarray]:
+    """Every score, from sums of `score_terms`; by class on the last axis where it is of a class."""
     cells = sums[:, : n_classes**2].reshape(-1, n_classes, n_classes)
     loss, brier = sums[:, n_classes**2], sums[:, n_classes**2 + 1]
     gaps, total = sums[:, n_classes**2 + 2 : -1], sums[:, -1]
@@ -195,15 +171,23 @@ def _scores(sums: Float[np.ndarray, "S T"], n_classes: int) -> dict[str, np.ndar
     }
 
 
-def _resampled(predictions: Predictions, n_draws: int, seed: int):
-    """Blocks of weights `[S N]`: groups drawn with replacement."""
+def resampled_sums(
+    predictions: Predictions, terms: Float[np.ndarray, "N T"], n_draws: int, seed: int
+) -> Iterator[Float[np.ndarray, "S T"]]:
+    """Blocks of weighted sums of `terms`, the groups drawn with replacement.
+
+    The draws depend on the groups and the seed alone: two predictions of the same sources get the
+    same ones.
+    """
     groups, member = np.unique(predictions.group, return_inverse=True)
+    by_group = np.zeros((len(groups), terms.shape[1]))
+    np.add.at(by_group, member, terms * predictions.weight[:, None])
     rng = np.random.default_rng(seed)
-    block = max(1, min(n_draws, SOURCES_PER_BLOCK // len(member)))
+    block = max(1, min(n_draws, NUMBERS_PER_BLOCK // len(groups)))
     for first in range(0, n_draws, block):
         size = min(block, n_draws - first)
         times = rng.multinomial(len(groups), np.full(len(groups), 1 / len(groups)), size=size)
-        yield times[:, member] * predictions.weight
+        yield times @ by_group
 
 
 def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
@@ -213,5 +197,11 @@ def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     )
 
 
-def _number(value: float) -> float | None:
+def number_or_none(value: float) -> float | None:
+    """None for what JSON has no number for."""
     return float(value) if np.isfinite(value) else None
+
+
+def _with_interval(value: float, low: float, high: float) -> dict[str, float | None]:
+    ends = {"value": value, "lo": low, "hi": high}
+    return {name: number_or_none(number) for name, number in ends.items()}

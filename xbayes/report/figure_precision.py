@@ -44,7 +44,7 @@ def draw_precision_recall(
     axes = figure.subplots(n_rows, n_columns, squeeze=False)
     for c, (name, colour) in enumerate(class_colours(classes).items()):
         panel, hit = axes.flat[c], truth == c
-        _levels(panel)
+        frame_precision(panel)
         panel.axhline(hit.mean(), color=MUTED, linewidth=0.9, linestyle=(0, (4, 2)), label="chance")
         precision, recall = precision_recall(posterior[:, c], hit)
         panel.step(
@@ -72,7 +72,7 @@ def draw_precision_recall(
     return figure
 
 
-def _levels(axes: Axes) -> None:
+def frame_precision(axes: Axes) -> None:
     """Lines of equal F1, and the frame."""
     for k, level in enumerate(F1_LEVELS):
         recall = np.linspace(level / (2 - level), 1, 60)

@@ -81,7 +81,7 @@ def draw_reliability(
         row, column = divmod(c, n_columns)
         panel, below = axes[2 * row, column], axes[2 * row + 1, column]
         bins = reliability(posterior[:, c], truth == c)
-        _diagram(panel, bins, colour)
+        draw_diagram(panel, bins, colour)
         _histogram(below, bins, colour)
         short = shortened(name, 12)
         panel.set_title(short, fontweight="bold")
@@ -100,7 +100,8 @@ def draw_reliability(
     return figure
 
 
-def _diagram(axes: Axes, bins: Reliability, colour: str) -> None:
+def draw_diagram(axes: Axes, bins: Reliability, colour: str) -> None:
+    """The observed fractions with their intervals, and what a calibrated model would show."""
     edges = np.linspace(0, 1, N_BINS + 1)
     dashed = {"color": MUTED, "linewidth": 0.9, "linestyle": (0, (4, 2))}
     axes.plot([0, 1], [0, 1], **dashed, label="perfect calibration")

@@ -5,7 +5,7 @@ from importlib.resources import files
 from math import isfinite
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from xbayes.report.context import PropertyCounts, ReportContext
@@ -22,14 +22,7 @@ def write_report(path: Path, context: ReportContext) -> None:
 
 def render_report(context: ReportContext) -> str:
     """The report as HTML text."""
-    environment = Environment(
-        loader=PackageLoader("xbayes.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html.j2").render(
+    return template("report.html.j2").render(
         context=context,
         sentences=sentences(context),
         well_known=well_known(context),
@@ -41,6 +34,18 @@ def render_report(context: ReportContext) -> str:
         provenance=flattened(context.provenance),
         interactive=_interactive(context),
     )
+
+
+def template(name: str) -> Template:
+    """A page's template; what is put into it is escaped, and a name it lacks is an error."""
+    environment = Environment(
+        loader=PackageLoader("xbayes.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(name)
 
 
 def flattened(record: Mapping, prefix: str = "") -> list[tuple[str, str]]:

@@ -67,8 +67,8 @@ def write_run(folder: Path, results: Results, final: Path) -> None:
 
     provenance = provenance_of(results)
     (folder / "config.yaml").write_text(dump_config(results.config))
-    _write_json(folder / "provenance.json", provenance)
-    _write_json(folder / "metrics.json", results.metrics)
+    write_json(folder / "provenance.json", provenance)
+    write_json(folder / "metrics.json", results.metrics)
     if results.posterior is not None:
         write_posterior(results.posterior, folder / "posterior.nc")
     units = units_of(results.table, list(needed_columns(results.config)))
@@ -136,13 +136,9 @@ def resolution(classifier: Classifier) -> np.ndarray:
 
 def provenance_of(results: Results) -> dict:
     """Versions, commit, checksum of the catalogue, seed, time, device."""
-    return {
-        "xbayes": xbayes.__version__,
-        "git_commit": _git_commit(),
-        "python": platform.python_version(),
-        **{name: importlib.metadata.version(name) for name in LIBRARIES},
+    return software_versions() | {
         "catalog": results.catalog.name,
-        "catalog_sha256": _sha256(results.catalog),
+        "catalog_sha256": sha256_of(results.catalog),
         "catalog_rows": len(results.table),
         "seed": results.config.seed,
         "precision": str(jax.numpy.zeros(()).dtype),
@@ -150,6 +146,16 @@ def provenance_of(results: Results) -> dict:
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "seconds": round(results.seconds, 1),
         "warnings": list(results.warnings),
+    }
+
+
+def software_versions() -> dict[str, str | None]:
+    """What the numbers were computed with."""
+    return {
+        "xbayes": xbayes.__version__,
+        "git_commit": _git_commit(),
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in LIBRARIES},
     }
 
 
@@ -175,10 +181,12 @@ def _git_commit() -> str | None:
     return found.stdout.strip() or None
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Checksum of a file, in hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _write_json(path: Path, record: dict) -> None:
+def write_json(path: Path, record: dict) -> None:
+    """Write a record for people and programs to read."""
     path.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n")
