@@ -11,12 +11,14 @@ from astropy.table import Table
 
 from xbayes import compare as driver
 from xbayes import compare_plan
+from xbayes.bayes import PosteriorReport
 from xbayes.catalog.read import read_catalog
 from xbayes.catalog.write import write_catalog
 from xbayes.compare_plan import Request
 from xbayes.evaluate.peers import PEERS
 from xbayes.report.compare_store import stored_variant
-from xbayes.types import InputError
+from xbayes.report.posterior_file import inference_data, write_posterior
+from xbayes.types import InputError, Properties
 
 GRID = "sweep: {model.weights: [category, property]}\n"
 N = 300
@@ -215,6 +217,29 @@ def runs(exit_code, folder, sky, config):
     text = (out / "config.yaml").read_text()
     (folder / "plain" / "config.yaml").write_text(text.replace("decision: f1", "decision: argmax"))
     return folder
+
+
+def test_posteriors_of_runs_are_compared(runs, folder, sky, xbayes):
+    """Two posterior.nc beside the predictions: the labels' log posterior lower by 0.1 in one."""
+    rng = np.random.default_rng(0)
+    log_lik = np.log(rng.uniform(0.5, 0.6, (2, 200, 30)))
+    for name, less in (("plain", 0.1), ("by_rule", 0.0)):
+        sites = {"offset": rng.normal(size=(2, 200, 3))}
+        truth = np.arange(30) % 3
+        sampled = PosteriorReport(sites, {}, log_lik - less, truth, 1.0, "laplace")
+        names = Properties(("a", "b", "c"), ("all",), (0, 0, 0), ("AGN", "Star", "XRB"))
+        write_posterior(inference_data(sampled, names), runs / name / "posterior.nc")
+    out = folder / "posteriors"
+    items = (runs / "plain", runs / "by_rule")
+    code, shown, err = xbayes("compare", *items, "--catalog", sky, "--out", out)
+    assert code == 0, err
+    for name in ("plain", "by_rule"):
+        (runs / name / "posterior.nc").unlink()
+    rows = json.loads((out / "compare.json").read_text())["psis_loo"]
+    assert [row["name"] for row in rows] == ["by_rule", "plain"]
+    assert rows[1]["difference"] == pytest.approx(-3.0, abs=0.01)
+    assert "PSIS-LOO" in (out / "compare.html").read_text()
+    assert "PSIS-LOO" in shown
 
 
 def test_runs_are_compared_by_their_predictions(runs, folder, sky, config, done):

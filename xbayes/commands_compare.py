@@ -56,6 +56,19 @@ def print_comparison(numbers: dict, console: Console) -> None:
         times = [seconds_of(one["fit_seconds"]), seconds_of(one["predict_seconds"])]
         table.add_row(Text(name), *cells, *times)
     console.print(table)
+    if numbers["psis_loo"]:
+        print_loo(numbers["psis_loo"], console)
+
+
+def print_loo(rows: list[dict], console: Console) -> None:
+    """The posteriors of runs, the best first."""
+    table = RichTable("posterior", "elpd (PSIS-LOO)", "difference", "Pareto k > 0.7")
+    table.title, table.title_justify = Text("posteriors of the weights"), "left"
+    for row in rows:
+        change = f"{row['difference']:.1f} ± {row['difference_se']:.1f}"
+        elpd = f"{row['elpd']:.1f} ± {row['se']:.1f}"
+        table.add_row(Text(row["name"]), elpd, change, str(row["troubled"]))
+    console.print(table)
 
 
 def _cell(entry: dict, score: str) -> Text:

@@ -27,6 +27,7 @@ from xbayes.evaluate.cross_validate_peer import HeldOut, cross_validate_peer, he
 from xbayes.evaluate.peers import PEERS
 from xbayes.report.compare_files import Comparison, write_comparison
 from xbayes.report.compare_store import FOLDER, store_variant, stored_variant
+from xbayes.report.posterior_file import compare_posteriors
 from xbayes.report.run_directory import software_versions
 from xbayes.run import Progress, cross_validate_training, use_precision
 from xbayes.types import InputError
@@ -173,6 +174,9 @@ def _scored(plan: Plan, found: dict[str, HeldOut], command: str, seconds: float)
             "warnings": list(plan.warnings),
         },
     }
+    drawn = {v.name: v.origin / "posterior.nc" for v in plan.variants if v.kind == "run"}
+    drawn = {name: path for name, path in drawn.items() if name in found and path.exists()}
+    numbers["psis_loo"] = compare_posteriors(drawn) if len(drawn) > 1 else []
     kinds = {v.name: v.kind for v in plan.variants if v.name in found}
     sources = (plan.id_column, plan.ids, plan.labels, plan.classes, plan.outer_fold)
     return Comparison(names, kinds, found, *sources, numbers, command)

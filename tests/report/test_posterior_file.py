@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from xbayes.bayes import PosteriorReport
-from xbayes.report.posterior_file import diagnose, inference_data, write_posterior
+from xbayes.report.posterior_file import (
+    compare_posteriors,
+    diagnose,
+    inference_data,
+    write_posterior,
+)
 from xbayes.types import Properties
 
 PROPERTIES = Properties(("a", "b", "c"), ("one", "two"), (0, 0, 1), ("AGN", "XRB"))
@@ -147,3 +152,23 @@ def test_weights_by_category_and_assignments_have_names_too(tmp_path):
     data = read_back(report._replace(sites=sites), tmp_path / "assignment.nc")
     assert data.posterior["assignment"].dims == ("chain", "draw", "cluster", "class")
     assert "sample_stats" not in data.groups()
+
+
+def test_posteriors_of_the_same_sources_are_compared_the_best_first(tmp_path):
+    good, bad = sampled(0), sampled(1)
+    worse = np.linspace(0.0, 0.2, N_ROWS)
+    paths = {name: tmp_path / f"{name}.nc" for name in ("bad", "good")}
+    write_posterior(inference_data(good, PROPERTIES), paths["good"])
+    write_posterior(
+        inference_data(bad._replace(log_lik=good.log_lik - worse), PROPERTIES), paths["bad"]
+    )
+    first, second = compare_posteriors(paths)
+    assert (first["name"], second["name"]) == ("good", "bad")
+    assert first["difference"] == 0 and first["troubled"] == 0
+    assert second["difference"] == pytest.approx(-worse.sum(), rel=1e-6)
+    spread = np.sqrt(N_ROWS) * worse.std()  # of a sum of independent differences
+    assert second["difference_se"] == pytest.approx(spread, rel=1e-6)
+    other = bad._replace(truth=1 - bad.truth)
+    write_posterior(inference_data(other, PROPERTIES), paths["bad"])
+    with pytest.raises(ValueError, match="same sources"):
+        compare_posteriors(paths)

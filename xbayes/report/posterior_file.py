@@ -67,6 +67,30 @@ def write_posterior(data: Any, path: Path) -> None:
     data.to_netcdf(str(path), engine="h5netcdf")
 
 
+def compare_posteriors(paths: Mapping[str, Path]) -> list[dict[str, Any]]:
+    """PSIS-LOO of `posterior.nc` of the same sources, the best first (Vehtari et al. 2017).
+
+    `difference` and its standard error are against the best. What is judged is the posterior of the
+    weights given out-of-fold log-likelihoods, not the draws of densities.
+    Raises ValueError if the files hold different sources.
+    """
+    az = _arviz()
+    data = {name: az.from_netcdf(str(path), engine="h5netcdf") for name, path in paths.items()}
+    labels = [np.asarray(one.observed_data["label"]) for one in data.values()]
+    if any(not np.array_equal(labels[0], other) for other in labels[1:]):
+        raise ValueError("PSIS-LOO needs posteriors of the same sources in the same order")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of large Pareto k, which are counted here
+        table = az.compare(data, ic="loo")
+    troubled = {name: _loo(az, one)["troubled"] for name, one in data.items()}
+    return [
+        {"name": name, "elpd": float(row.elpd_loo), "se": float(row.se)}
+        | {"difference": -float(row.elpd_diff), "difference_se": float(row.dse)}
+        | {"troubled": troubled[name]}
+        for name, row in table.iterrows()
+    ]
+
+
 def _chains(az, data) -> Any:
     """At least two chains: of a single one its halves, between which a drift shows."""
     posterior = data.posterior
