@@ -234,10 +234,12 @@ def sky(tmp_path_factory):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_a_run_and_its_saved_model_agree(exit_code, variant, sky, tmp_path):
+def test_a_run_and_its_saved_model_agree(numbers_only, exit_code, variant, sky, tmp_path):
     settings = [a for s in (*QUICK, *VARIANTS[variant]) for a in ("--set", s)]
     out = tmp_path / "run"
-    assert exit_code("run", CONFIG, "--catalog", sky, "--out", out, *settings) == 0
+    # Reports of the other two are in test_bayes_commands.py.
+    call = exit_code if variant == "clusters" else numbers_only
+    assert call("run", CONFIG, "--catalog", sky, "--out", out, *settings) == 0
     config, recipe, classifier, _ = load_model(out)
     features, _ = build_features(read_catalog(sky), config)
     products = classify(recipe, classifier, features)
