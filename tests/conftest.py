@@ -38,7 +38,7 @@ def few_memory_maps():
         gc.collect()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def data_folder() -> Path:
     """The real catalogues; a set but missing folder is a failure."""
     folder = os.environ.get("XBAYES_DATA")

@@ -1,5 +1,6 @@
 """The posterior of the whole classifier: intervals that mean what they say, in runs and Python."""
 
+from functools import lru_cache
 from pathlib import Path
 
 import jax
@@ -45,6 +46,7 @@ def true_posterior(value):
     return np.asarray(jax.nn.softmax(score, axis=1))
 
 
+@lru_cache  # equal recipes are one, so that JAX compiles once
 def recipe_of(weights="none", **changes):
     density = smooth_density(np.tile([-6.0, 6.0], (2, 1)), np.zeros(2, bool), 2)
     names = Properties(("a", "b"), ("x", "y"), (0, 1), ("A", "B"))
