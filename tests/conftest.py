@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 
 from xbayes.cli import main
+from xbayes.report import source_sections
+from xbayes.report.track import ln_odds
+from xbayes.report.track_table import track_table
 from xbayes.types import Features
 
 jax.config.update("jax_enable_x64", True)
@@ -35,7 +38,7 @@ def few_memory_maps():
         gc.collect()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def data_folder() -> Path:
     """The real catalogues; a set but missing folder is a failure."""
     folder = os.environ.get("XBAYES_DATA")
@@ -55,6 +58,40 @@ def exit_code():
         return stop.value.code or 0
 
     return call
+
+
+@pytest.fixture(scope="session", autouse=True)
+def few_tracks():
+    """Reports show two sources of a kind, not ten, which take longer to draw than all else."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(source_sections, "N_TRACKS", 2)
+        yield
+
+
+@pytest.fixture(scope="session")
+def numbers_only(exit_code):
+    """As `exit_code`, for tests of the numbers of a run: it draws no figures, writes no report."""
+
+    def call(*arguments):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("xbayes.report.report.write_figures_and_report", lambda *_: None)
+            return exit_code(*arguments)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def check_sums():
+    """The terms of a track, and of its table, sum to the log-odds of its posterior."""
+
+    def check(track):
+        odds = np.log(track.posterior / track.posterior[track.prediction])
+        table = track_table(track)
+        for c, name in enumerate(track.classes):
+            np.testing.assert_allclose(np.sum(table[f"ln_odds_{name}"]), odds[c], atol=1e-6)
+        np.testing.assert_allclose(ln_odds(track).total, odds, atol=1e-6)
+
+    return check
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from xbayes.catalog.read import read_catalog
+from xbayes.explain import explain_source
 from xbayes.stream import classify_catalog
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -20,21 +21,36 @@ def runs(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def metrics_of(exit_code):
-    def call(config, out):
-        assert exit_code("run", CONFIGS / config, "--out", out) == 0
+def metrics_of(numbers_only):
+    def call(config, out, run=numbers_only):
+        # No target asks for an interval.
+        few = ("--set", "validation.bootstrap=20")
+        assert run("run", CONFIGS / config, "--out", out, *few) == 0
         return json.loads((out / "metrics.json").read_text())
 
     return call
 
 
-def test_default_config_reaches_its_targets(data_folder, metrics_of, runs):
-    metrics = metrics_of("chandra_sources.yaml", runs / "default")
+@pytest.fixture(scope="module")
+def default(data_folder, metrics_of, exit_code, runs):
+    """A run with its report, which must be made of real sources too."""
+    metrics_of("chandra_sources.yaml", runs / "default", exit_code)
+    return runs / "default"
+
+
+def test_default_config_reaches_its_targets(default):
+    metrics = json.loads((default / "metrics.json").read_text())
     held_out = metrics["cross_validated"]
     assert held_out["log_loss"]["value"] <= 0.090
     assert held_out["f1"]["XRB"]["value"] >= 0.67
     assert metrics["in_sample"]["log_loss"]["value"] < held_out["log_loss"]["value"]
     assert np.sum(held_out["confusion"]) == 2270  # 2345 sources less 75 neutron stars
+
+
+def test_the_terms_of_real_sources_sum_to_their_log_odds(data_folder, default, check_sums):
+    table = read_catalog(data_folder / "chandra_sources.csv", text=["name"])
+    for row in (0, 700, 2000):
+        check_sums(explain_source(default, table, str(table["name"][row])))
 
 
 def test_published_form_is_reported_beside_it(data_folder, metrics_of, runs):

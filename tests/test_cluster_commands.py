@@ -9,7 +9,6 @@ from astropy.table import Table
 
 from xbayes.catalog.read import read_catalog
 from xbayes.catalog.write import write_catalog
-from xbayes.report import source_sections
 
 MORE = """
 extends: small.yaml
@@ -103,9 +102,7 @@ def run(exit_code, small_config, request, tmp_path_factory):
     write_catalog(awkward(LABELLED[request.param]), folder / "sky.parquet")
     options = [word for s in KINDS[request.param] for word in ("--set", s)]
     arguments = ("run", folder / "config.yaml", "--catalog", folder / "sky.parquet")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(source_sections, "N_TRACKS", 2)  # drawing ten takes as long as learning
-        assert exit_code(*arguments, "--out", folder / "run", *options) == 0
+    assert exit_code(*arguments, "--out", folder / "run", *options) == 0
     return folder / "run"
 
 

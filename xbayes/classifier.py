@@ -5,7 +5,8 @@ features -> density.log_lik [N, F, C] -> model.log_joint [N, C] -> posterior and
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -69,8 +70,26 @@ class Recipe(NamedTuple):
     posterior: PosteriorOptions | None = None  # how it is sampled, where it is asked for
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """A config, alike where the same recipe is asked for."""
+
+    key: str
+    config: Config = field(compare=False)
+
+
 def build_recipe(config: Config) -> Recipe:
-    """The functions a config asks for. Build it once a run: JAX compiles for each recipe anew."""
+    """The functions a config asks for; the same object where the same ones are asked for.
+
+    JAX compiles for each recipe anew, so a run, its model when loaded, and a run like it share one.
+    """
+    asked = config.model_dump(exclude={"name", "seed", "catalog", "validation"})
+    return _recipe(_Asked(repr((asked, config.validation.inner_folds)), config))
+
+
+@lru_cache(maxsize=16)
+def _recipe(asked: _Asked) -> Recipe:
+    config = asked.config
     properties = properties_of(config)
     classes, model = properties.classes, config.model
     density = build_density(config)

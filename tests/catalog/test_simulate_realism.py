@@ -119,6 +119,12 @@ def forest(skies):
     return np.mean(scores), counts / counts.sum(axis=1, keepdims=True)
 
 
+@pytest.fixture(scope="module")
+def confused(skies):
+    """What the forest makes of the simulated skies."""
+    return forest(skies)
+
+
 def unlike(f1, rates, real_rates):
     """What of a forest's result is not as on the real sky: nothing, if the list is empty."""
     wrong = [] if 0.6 < f1 < 0.8 else [f"XRB F1 {f1:.2f}"]
@@ -158,8 +164,8 @@ def misshapen(found, label, real_found, real_label):
 
 
 @pytest.mark.slow
-def test_a_forest_confuses_what_it_confuses_in_the_real_sky(skies):
-    assert unlike(*forest(skies), REAL_RATES) == []
+def test_a_forest_confuses_what_it_confuses_in_the_real_sky(confused):
+    assert unlike(*confused, REAL_RATES) == []
 
 
 @pytest.mark.slow
@@ -170,12 +176,12 @@ def test_a_sky_of_separable_classes_fails(skies):
 
 
 @pytest.mark.slow
-def test_the_forest_on_the_real_sky(skies, real):
+def test_the_forest_on_the_real_sky(confused, real):
     f1, rates = forest([real])
     assert f1 == pytest.approx(REAL_F1, abs=0.04)
     np.testing.assert_allclose(rates, REAL_RATES, atol=0.06)
     assert unlike(f1, rates, rates) == []  # the real sky passes its own check
-    assert unlike(*forest(skies), rates) == []
+    assert unlike(*confused, rates) == []
 
 
 def test_classes_have_the_shapes_of_the_real_ones(real):

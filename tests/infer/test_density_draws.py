@@ -119,8 +119,9 @@ def beside():
 KINDS = {"smooth": lambda: smooth(4, 3), "clusters": clustered, "side by side": beside}
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=KINDS, scope="module")
 def kind(request):
+    """One object for all tests, whose rows have one shape: compiled once."""
     return KINDS[request.param]()
 
 

@@ -14,7 +14,7 @@ from xbayes.models.published_density import published_density
 J = 3
 
 
-@pytest.fixture(params=["smooth", "published"])
+@pytest.fixture(params=["smooth", "published"], scope="module")
 def density(request):
     evidence = np.array([False, False, True])
     if request.param == "smooth":

@@ -8,7 +8,7 @@ the split, and few steps are part of the regularisation (chosen on held-out data
 experiment).
 """
 
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -93,7 +93,11 @@ def cluster_density(evidence: np.ndarray, n_classes: int, options: ClusterOption
 
     `evidence` says of which properties it tells the class that nothing was found.
     """
-    known = tuple(evidence.tolist())
+    return _cluster_density(tuple(evidence.tolist()), n_classes, options)
+
+
+@lru_cache(maxsize=64)  # equal arguments give the same object, so that jit compiles once
+def _cluster_density(known: tuple[bool, ...], n_classes: int, options: ClusterOptions) -> Density:
     return Density(
         lay_grid=partial(_lay_grid, options=options),
         count=count_members(n_classes),
