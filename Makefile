@@ -19,9 +19,8 @@ demo: setup
 	$(BIN)/xbayes demo --overwrite
 
 # A file's tests stay on one worker, which makes their shared runs once; in the order of the files, for
-# the slow ones are not last. Tests compile much and compute little: XLA's older code generator takes two
-# thirds of the time for that, and a worker a core needs no threads.
-test: export XLA_FLAGS ?= --xla_cpu_use_fusion_emitters=false --xla_cpu_multi_thread_eigen=false
+# the slow ones are not last. A worker a core needs no threads.
+test: export XLA_FLAGS ?= --xla_cpu_multi_thread_eigen=false
 test: setup
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
