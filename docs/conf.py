@@ -48,4 +48,6 @@ def setup(app):
     """Formulas as MathML, which browsers draw themselves; pages made from the code."""
     app.add_html_math_renderer("mathml", (_inline_math, None), (_block_math, None))
     app.connect("autodoc-process-docstring", docstrings.as_restructured_text)
+    app.connect("autodoc-process-signature", docstrings.readable_signature)
+    app.connect("autodoc-skip-member", docstrings.without_bare_fields)
     generated.write_all(HERE / "_generated", HERE.parent / "notebooks")

@@ -176,15 +176,19 @@ def columns_page() -> str:
         "",
     ]
     for title, text, table in (
-        ("Of a classified source", "`xbayes run`, `xbayes classify`", _classified()),
-        ("Of a source pooled from detections", "`xbayes sources`", _pooled()),
+        (
+            "Of a classified source",
+            "`xbayes run` and `xbayes classify`, after the columns that pass through",
+            _classified(),
+        ),
+        ("Of a source pooled from detections", "`xbayes sources`, a row a source", _pooled()),
     ):
-        parts += [f"## {title}", "", f"Written by {text}, after the columns passed through.", ""]
+        parts += [f"## {title}", "", f"Written by {text}.", ""]
         parts += ["| column | what it is | UCD |", "|---|---|---|"]
         for name in table.colnames:
             about = table[name]
-            ucd = about.meta.get("ucd", "")
-            parts.append(f"| `{name}` | {_cell(about.description or '')} | `{ucd}` |")
+            ucd = f"`{about.meta['ucd']}`" if "ucd" in about.meta else ""
+            parts.append(f"| `{name}` | {_cell(about.description or '')} | {ucd} |")
         parts.append("")
     return "\n".join(parts)
 
