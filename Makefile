@@ -5,14 +5,14 @@ READY := .venv/ready
 export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.cache/jax
 export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0.2
 
-.PHONY: setup demo test lint bench clean
+.PHONY: setup demo test lint bench docs notebooks clean
 
 setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "xbayes needs Python 3.11 or later; try: make setup PYTHON=python3"; exit 2; }
 	@$(PYTHON) -m venv .venv || { echo "no venv module: install it (Debian: apt-get install python3-venv) and try again"; rm -rf .venv; exit 2; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[app,peers,lsdb,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[app,peers,lsdb,dev,docs]'
 	@touch $(READY)
 
 demo: setup
@@ -33,5 +33,13 @@ lint: setup
 bench: setup
 	env -u JAX_COMPILATION_CACHE_DIR $(BIN)/python experiments/bench_naive_bayes/run.py
 
+# Needs no network; a warning (a broken link, a page that is in no list) is an error.
+docs: setup
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
+	@echo "documentation: docs/_build/html/index.html"
+
+notebooks: setup
+	$(BIN)/python -m jupytext --sync notebooks/[0-9]_*.py
+
 clean:
-	rm -rf .venv .cache runs
+	rm -rf .venv .cache runs docs/_build docs/_generated

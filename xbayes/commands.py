@@ -252,14 +252,15 @@ def _experiment(
     for warning in json.loads((folder / "provenance.json").read_text())["warnings"]:
         _warn(warning)
     metrics = json.loads((folder / "metrics.json").read_text())
-    _print_metrics(metrics, config.name)
+    print_metrics(metrics, config.name)
     Console().print(
         f"report: [bold]{folder / 'report.html'}[/bold]", highlight=False, soft_wrap=True
     )
     return folder, metrics
 
 
-def _print_metrics(metrics: dict, name: str) -> None:
+def print_metrics(metrics: dict, name: str) -> None:
+    """The scores of `metrics.json` on the screen, the held-out ones beside the others."""
     _print_scores(f"{name}: value (90 % interval)", metrics, metrics["classes"], BLOCKS)
     if "aggregated" in metrics:
         coarse = list(metrics["aggregated"]["f1"])
