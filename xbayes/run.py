@@ -193,10 +193,16 @@ def cross_validate_training(
 
 
 def _fit_on_all(training: Training, recipe: Recipe) -> tuple[Classifier, FitReport]:
-    truth, group = training.labels.class_index, training.labels.group
+    """Of the labelled rows, which the folds had too, so that nothing is compiled anew."""
+    features, labels, model = training.features, training.labels, training.config.model
+    if model.density != "published_clusters" or model.clusters.fit_on != "everything":
+        rows = labels.class_index >= 0
+        features = Features(*(np.asarray(a)[rows] for a in features))
+        labels = Labels(labels.class_index[rows], labels.group[rows])
+    truth, group = labels.class_index, labels.group
     fold = inner_folds(truth, group, truth >= 0, recipe.n_folds, training.config.seed)
     key = jax.random.fold_in(jax.random.key(training.config.seed), 1)
-    return fit_classifier(recipe, training.features, training.labels, fold, key)
+    return fit_classifier(recipe, features, labels, fold, key)
 
 
 def _diagnosed(fit: FitReport, recipe: Recipe, metrics: dict) -> tuple[Any, tuple[str, ...]]:
