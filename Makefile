@@ -39,7 +39,7 @@ docs: setup
 	@echo "documentation: docs/_build/html/index.html"
 
 notebooks: setup
-	$(BIN)/python -m jupytext --sync notebooks/[0-9]_*.py
+	$(BIN)/python -m jupytext --quiet --to ipynb notebooks/[0-9]_*.py
 
 clean:
 	rm -rf .venv .cache runs docs/_build docs/_generated

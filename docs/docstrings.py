@@ -9,7 +9,6 @@ _NAMES = {
     "jaxlib._jax.Array": "Array",
     "jax.Array": "Array",
     "numpy.ndarray": "ndarray",
-    "~": "",
 }
 
 

@@ -27,8 +27,12 @@ from xbayes import commands
 from xbayes.catalog.read import read_catalog
 from xbayes.catalog.simulate import simulate_catalog
 from xbayes.catalog.write import write_catalog
+from xbayes.classifier import build_recipe
+from xbayes.config_file import load_config
 from xbayes.progress import Reporter
+from xbayes.report.figures import draw_interval_widths
 from xbayes.report.notebook import show
+from xbayes.run import cross_validate_training, load_training, use_precision
 
 # %% tags=["parameters"]
 folder = Path("runs/notebooks/bayes")  # where everything is written
@@ -55,50 +59,60 @@ validation: {{folds: 2, inner_folds: 2, bootstrap: 200}}
 """)
 few, many = folder / "few.fits", folder / "many.fits"
 write_catalog(simulate_catalog(n_few, 3), few, overwrite=True)
-commands.run(config, few, folder / "run_few", settings, True, False, Reporter())
+write_catalog(simulate_catalog(n_many, 3), many, overwrite=True)
 
 # %% [markdown]
-# What the labels say of the weights: the median, half of the draws (thick) and 90 % (thin). A
-# weight near 0 is a property that is not believed; one that reaches from 0 to 2 is a property
-# nobody can judge with these labels.
+# With few labels, held out: each source is a line, at its mean probability, from the lower to the
+# upper end of its interval. Narrow near 0 and 1, wide between, and wider for the rare classes.
+
 
 # %%
-show(folder / "run_few" / "figures" / "posterior_weights.png")
+def held_out_intervals(catalog):
+    """Cross-validate on a catalogue; the intervals of its sources, for the rarest classes."""
+    loaded = load_config(config, settings)
+    use_precision(loaded)
+    training = load_training(loaded, catalog)
+    found = cross_validate_training(training, build_recipe(training.config))
+    products, truth = found.products[0], training.labels.class_index[found.rows]
+    classes = tuple(loaded.taxonomy.classes)
+    shown = [classes.index(name) for name in ("XRB", "CV")]
+    intervals = products.posterior_interval
+    return show(draw_interval_widths(products.posterior, intervals, truth, classes, shown))
 
-# %% [markdown]
-# What that leaves open of the single source. Each held-out source is a line: its mean probability,
-# and the interval. Narrow near 0 and 1, wide between, and wider for the rare classes.
 
-# %%
-show(folder / "run_few" / "figures" / "posterior_intervals.png")
+held_out_intervals(few)
 
 # %% [markdown]
 # ## More labels
 #
-# The same experiment with more labels. The intervals shrink: they are what *labels* would settle.
-# A source that is still near 0.5, with a narrow interval, is one that more labels will not decide;
-# its properties really are those of both classes, and only a new observation helps.
+# The same experiment with more labels, as a whole run. The intervals shrink: they are what
+# *labels* would settle. A source that is still near 0.5, with a narrow interval, is one that more
+# labels will not decide; its properties really are those of both classes, and only a new
+# observation helps.
 
 # %%
-write_catalog(simulate_catalog(n_many, 3), many, overwrite=True)
-commands.run(config, many, folder / "run_many", settings, True, False, Reporter())
-show(folder / "run_many" / "figures" / "posterior_intervals.png")
+run = folder / "run"
+commands.run(config, many, run, settings, True, False, Reporter())
+show(run / "figures" / "posterior_intervals.png")
 
 # %% [markdown]
-# The same sources, classified by both runs:
+# What the labels say of the weights: the median, half of the draws (thick) and 90 % (thin). A
+# weight near 0 is a property that is not believed; one whose draws reach from 0 to 2 is a property
+# that nobody can judge with these labels.
 
 # %%
-new = folder / "new.fits"
+show(run / "figures" / "posterior_weights.png")
+
+# %% [markdown]
+# New sources come with their intervals, and with the set of classes that are not excluded.
+
+# %%
+new, classified = folder / "new.fits", folder / "classified.fits"
 write_catalog(simulate_catalog(200, 4), new, overwrite=True)
-for name in ("run_few", "run_many"):
-    out = folder / f"{name}.fits"
-    commands.classify(folder / name, [str(new)], out, [], None, True)
-    table = read_catalog(out)
-    table.sort("p_XRB", reverse=True)
-    print(name)
-    print(
-        table["name", "Class", "prediction", "p_XRB", "p_XRB_lo", "p_XRB_hi", "prediction_set"][:8]
-    )
+commands.classify(run, [str(new)], classified, [], None, True)
+table = read_catalog(classified)
+table.sort("p_XRB", reverse=True)
+table["name", "Class", "prediction", "p_XRB", "p_XRB_lo", "p_XRB_hi", "prediction_set"][:12]
 
 # %% [markdown]
 # ## What an interval is not
@@ -115,4 +129,4 @@ for name in ("run_few", "run_many"):
 # makes it an error; R-hat and effective draws are in `metrics.json` and the report.
 
 # %%
-show(folder / "run_many" / "figures" / "reliability.png")
+show(run / "figures" / "reliability.png")

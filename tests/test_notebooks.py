@@ -95,13 +95,14 @@ def test_detections_to_sources(tmp_path):
 
 def test_bayesian_intervals(tmp_path):
     quick = [*QUICK, "posterior.method=laplace", "posterior.kept=20"]
-    parameters = {"folder": tmp_path, "n_few": 250, "n_many": 900, "settings": quick}
+    parameters = {"folder": tmp_path, "n_few": 250, "n_many": 600, "settings": quick}
     _, pictures = execute(notebook(4), parameters)
     drawn(pictures, 4)
 
 
 def test_published_figures(tmp_path):
     parameters = {"folder": tmp_path, "n_sources": 600, "largest": 4, "n_runs": 2, "data": None}
+    parameters["settings"] = [*QUICK, "validation.folds=2", "validation.inner_folds=2"]
     space, pictures = execute(notebook(5), parameters)
     drawn(pictures, 10)
     assert space["criterion"].bic.shape == (3, 2)
