@@ -70,9 +70,9 @@ def pair_terms(tables: TermTables, features: Features) -> Float[Array, "N P C"]:
 
 def mixed_contributions(
     tables: TermTables,
-    own: Float[Array, "N F C"],
+    own: Float[Array | np.ndarray, "N F C"],
     features: Features,
-    measured: Bool[Array, "N"],
+    measured: Bool[Array | np.ndarray, "N"],
 ) -> Float[Array, "N F C"]:
     """Contributions of a model averaged in log-odds with the terms; zero if nothing is measured."""
     terms = jnp.where(measured[:, None, None], contributions(tables, features), 0.0)
@@ -81,9 +81,9 @@ def mixed_contributions(
 
 def mixed_log_joint(
     tables: TermTables,
-    own: Float[Array, "N C"],
-    terms: Float[Array, "N C"],
-    measured: Bool[Array, "N"],
+    own: Float[Array | np.ndarray, "N C"],
+    terms: Float[Array | np.ndarray, "N C"],
+    measured: Bool[Array | np.ndarray, "N"],
 ) -> Float[Array, "N C"]:
     """Scores averaged in log-odds; `own` are a model's, `terms` sums of `contributions`."""
     both = (1 - tables.share) * own + tables.share * (tables.base + terms)
