@@ -28,11 +28,11 @@ from xbayes.models.base import ClassModel, Density, ScoreModel
 from xbayes.models.naive_bayes import naive_bayes
 from xbayes.models.term_tables import (
     TermTables,
-    mixed_contributions,
+    contributions,
+    mixed,
     mixed_log_joint,
     pair_terms,
 )
-from xbayes.models.term_tables import contributions as term_contributions
 from xbayes.outlier import (
     OutlierReference,
     outlier_measure,
@@ -243,6 +243,7 @@ def explain(
     return Explanation(np.asarray(log_lik), contribution, offset, prior, below, pairs)
 
 
+@partial(jax.jit, static_argnums=0)
 def _own_scores(recipe: Recipe, classifier: Classifier, features: Features, log_lik):
     """Scores before calibration, whether anything was measured, and the contributions in them."""
     measured = _measured(log_lik)
@@ -250,9 +251,14 @@ def _own_scores(recipe: Recipe, classifier: Classifier, features: Features, log_
     each, terms = recipe.model.contributions(classifier.weights, log_lik), classifier.terms
     if terms is None:
         return log_joint, measured, each
-    added = term_contributions(terms, features).sum(1)
-    log_joint = mixed_log_joint(terms, log_joint, added, measured)
-    return log_joint, measured, mixed_contributions(terms, each, features, measured)
+    added = _term_contributions(terms, features, measured)
+    log_joint = mixed_log_joint(terms, log_joint, added.sum(1), measured)
+    return log_joint, measured, mixed(terms, each, added)
+
+
+def _term_contributions(terms: TermTables, features: Features, measured) -> Float[Array, "N F C"]:
+    """Exactly zero where nothing was measured, as those of the densities are."""
+    return jnp.where(measured[:, None, None], contributions(terms, features), 0.0)
 
 
 def _pair_terms(classifier: Classifier, features: Features, measured) -> np.ndarray:
@@ -332,11 +338,10 @@ def _score(
     measured = _measured(log_lik)
     if classifier.terms is not None:
         terms = classifier.terms
-        added = term_contributions(terms, features)
-        added = jnp.where(measured[:, None, None], added, 0.0)
+        added = _term_contributions(terms, features, measured)
         member = jnp.eye(category_score.shape[1])[np.array(recipe.properties.category)]
         by_category = jnp.einsum("nfc,fg->ngc", added, member)
-        category_score = (1 - terms.share) * category_score + terms.share * by_category
+        category_score = mixed(terms, category_score, by_category)
         log_joint = mixed_log_joint(terms, log_joint, added.sum(1), measured)
     # The offsets belong to every category in which something was measured.
     offset = (log_joint - trained - category_score.sum(1))[:, None]

@@ -12,7 +12,7 @@ from xbayes.infer.fit_terms import N_BINS, boost, lay_edges, staged_scores, tabl
 from xbayes.models.term_tables import (
     bins,
     contributions,
-    mixed_contributions,
+    mixed,
     mixed_log_joint,
     pair_counts,
     pair_terms,
@@ -119,9 +119,9 @@ def test_mixed_contributions_sum_to_mixed_scores(boosted):
     tables = tables_of(model, features, EVERY, 60, 0.3)
     own = jnp.asarray(np.random.default_rng(2).normal(size=(N, 3, len(tables.base))))
     measured = jnp.arange(N) > 3
-    each = mixed_contributions(tables, own, features, measured)
-    added = contributions(tables, features).sum(1)
-    joint = mixed_log_joint(tables, own.sum(1), added, measured)
+    added = contributions(tables, features)
+    each = mixed(tables, own, added)
+    joint = mixed_log_joint(tables, own.sum(1), added.sum(1), measured)
     rest = np.asarray(joint) - np.asarray(each).sum(1)
     np.testing.assert_allclose(
         rest[4:], np.broadcast_to(0.3 * tables.base, (N - 4, len(tables.base)))

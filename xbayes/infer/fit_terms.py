@@ -15,6 +15,7 @@ from xbayes.types import Features
 N_BINS = 32  # of the values of a property; one more for missing
 ROUNDS = (50, 100, 150, 200, 300)  # of boosting, to choose from
 SHARES = (0.2, 0.35, 0.5, 0.65, 0.8)  # of the terms in the log-odds, likewise
+_ALL_ROUNDS: dict[str, Any] = {"early_stopping": False}  # the library's annotation says text
 RATE, LEAST, RIDGE, PROPERTIES = 0.05, 10, 5.0, 0.5  # step, rows a leaf, shrinkage, share a split
 
 
@@ -64,8 +65,8 @@ def boost(
         min_samples_leaf=LEAST,
         max_features=PROPERTIES,
         max_bins=N_BINS,
-        early_stopping=False,
         random_state=seed,
+        **_ALL_ROUNDS,
     )
     return Boosted(model.fit(_codes(edge, features)[rows], truth[rows]), present, base, edge)
 
@@ -106,7 +107,7 @@ def tables_of(
     # What is the same for all classes tells nothing.
     base, main, each = (a - a.mean(-1, keepdims=True) for a in (base, main, each))
     pair = np.array(names, np.int64).reshape(-1, 2)
-    tables = TermTables(np.float64(share), base, boosted.edge, main, pair, each)
+    tables = TermTables(np.array(share), base, boosted.edge, main, pair, each)
     return purified(tables, np.asarray(bins(boosted.edge, features))[rows])
 
 

@@ -68,14 +68,8 @@ def pair_terms(tables: TermTables, features: Features) -> Float[Array, "N P C"]:
     return jnp.where((surveyed[:, a] & surveyed[:, b])[..., None], found, 0.0)
 
 
-def mixed_contributions(
-    tables: TermTables,
-    own: Float[Array | np.ndarray, "N F C"],
-    features: Features,
-    measured: Bool[Array | np.ndarray, "N"],
-) -> Float[Array, "N F C"]:
-    """Contributions of a model averaged in log-odds with the terms; zero if nothing is measured."""
-    terms = jnp.where(measured[:, None, None], contributions(tables, features), 0.0)
+def mixed(tables: TermTables, own: Float[Any, "N *K"], terms: Float[Any, "N *K"]):
+    """Contributions averaged in log-odds: `own` are a model's, `terms` those of the tables."""
     return (1 - tables.share) * own + tables.share * terms
 
 
@@ -86,8 +80,7 @@ def mixed_log_joint(
     measured: Bool[Array | np.ndarray, "N"],
 ) -> Float[Array, "N C"]:
     """Scores averaged in log-odds; `own` are a model's, `terms` sums of `contributions`."""
-    both = (1 - tables.share) * own + tables.share * (tables.base + terms)
-    return jnp.where(measured[:, None], both, own)
+    return jnp.where(measured[:, None], mixed(tables, own, tables.base + terms), own)
 
 
 def importance(tables: TermTables, count: Float[np.ndarray, "P K K"]) -> Float[np.ndarray, "P"]:
