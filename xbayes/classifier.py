@@ -21,11 +21,19 @@ from xbayes.conformal import ConformalReference, prediction_sets, row_uniform
 from xbayes.decision import decide
 from xbayes.features.build import properties_of
 from xbayes.infer.build_density import build_density
+from xbayes.infer.choose_terms import TermPlan
 from xbayes.infer.select import STRENGTHS
 from xbayes.intervals import JointDraws, interval, over_draws
 from xbayes.models.assignment import assignment_model
 from xbayes.models.base import ClassModel, Density, ScoreModel
 from xbayes.models.naive_bayes import naive_bayes
+from xbayes.models.term_tables import (
+    TermTables,
+    contributions,
+    mixed,
+    mixed_log_joint,
+    pair_terms,
+)
 from xbayes.outlier import (
     OutlierReference,
     outlier_measure,
@@ -68,6 +76,7 @@ class Recipe(NamedTuple):
     assignment: ScoreModel | None = None  # learned instead of weights, then turned into them
     calibration: str = "none"  # or a kind of xbayes.calibrate, or auto
     posterior: PosteriorOptions | None = None  # how it is sampled, where it is asked for
+    terms: TermPlan | None = None  # a boosted additive model beside the weighted densities
 
 
 @dataclass(frozen=True)
@@ -117,6 +126,7 @@ def _recipe(asked: _Asked) -> Recipe:
         assignment,
         model.calibration,
         _posterior_options(config),
+        _term_plan(config),
     )
 
 
@@ -129,6 +139,14 @@ def _posterior_options(config: Config) -> PosteriorOptions | None:
     return PosteriorOptions(*sampled, *kept, config.model.weights, config.model.offsets)
 
 
+def _term_plan(config: Config) -> TermPlan | None:
+    model = config.model
+    if model.terms == "none":
+        return None
+    share = None if model.terms_share == "auto" else float(model.terms_share)
+    return TermPlan({"single": 1, "pairs": 2}[model.terms], share)
+
+
 class Classifier(NamedTuple):
     """What is learned; nothing but arrays."""
 
@@ -139,6 +157,7 @@ class Classifier(NamedTuple):
     calibrator: Calibrator
     conformal: ConformalReference
     draws: JointDraws | None = None  # of density and weights, where the posterior was asked for
+    terms: TermTables | None = None  # averaged with them in log-odds
 
 
 class Products(NamedTuple):
@@ -215,6 +234,8 @@ class Explanation(NamedTuple):
     offset: Float[np.ndarray, "N C"]  # zero where nothing was measured
     log_prior: Float[np.ndarray, "C"]
     below: Float[np.ndarray, "N F C"]  # share of each class below the value; NaN without one
+    # What pairs of properties add, which is in the contributions too, half with either.
+    pairs: Float[np.ndarray, "N P C"]
 
 
 def explain(
@@ -227,18 +248,45 @@ def explain(
     weights, calibrator = classifier.weights, classifier.calibrator
     trained = weights.log_prior
     log_lik = recipe.density.log_lik(classifier.density, features)
-    log_joint, measured = recipe.model.log_joint(weights, log_lik), _measured(log_lik)
+    log_joint, measured, raw = _own_scores(recipe, classifier, features, log_lik)
     score = np.asarray(calibrated(calibrator, log_joint, trained, measured), np.float64)
     # The evidence is normalised, which takes the same from all classes: given back, so that a
     # calibrator that treats them alike leaves the offsets b as they are.
     total = jax.nn.logsumexp(log_joint, axis=-1) * calibrator.matrix.sum(1).mean() * measured
-    raw = recipe.model.contributions(weights, log_lik)
     contribution = np.asarray(raw @ calibrator.matrix.T, np.float64)
     offset = score - np.asarray(trained, np.float64) - contribution.sum(1)
     offset = offset + np.asarray(total, np.float64)[:, None]
     prior = np.asarray(_prior_of(classifier, log_prior), np.float64)
     below = np.asarray(recipe.density.share_below(classifier.density, features), np.float64)
-    return Explanation(np.asarray(log_lik), contribution, offset, prior, below)
+    pairs = _pair_terms(classifier, features, measured)
+    return Explanation(np.asarray(log_lik), contribution, offset, prior, below, pairs)
+
+
+@partial(jax.jit, static_argnums=0)
+def _own_scores(recipe: Recipe, classifier: Classifier, features: Features, log_lik):
+    """Scores before calibration, whether anything was measured, and the contributions in them."""
+    measured = _measured(log_lik)
+    log_joint = recipe.model.log_joint(classifier.weights, log_lik)
+    each, terms = recipe.model.contributions(classifier.weights, log_lik), classifier.terms
+    if terms is None:
+        return log_joint, measured, each
+    added = _term_contributions(terms, features, measured)
+    log_joint = mixed_log_joint(terms, log_joint, added.sum(1), measured)
+    return log_joint, measured, mixed(terms, each, added)
+
+
+def _term_contributions(terms: TermTables, features: Features, measured) -> Float[Array, "N F C"]:
+    """Exactly zero where nothing was measured, as those of the densities are."""
+    return jnp.where(measured[:, None, None], contributions(terms, features), 0.0)
+
+
+def _pair_terms(classifier: Classifier, features: Features, measured) -> np.ndarray:
+    """Calibrated, and with their share."""
+    terms, n_rows = classifier.terms, len(np.asarray(features.value))
+    if terms is None or not len(terms.pair):
+        return np.zeros((n_rows, 0, len(classifier.factor)))
+    found = jnp.where(measured[:, None, None], pair_terms(terms, features), 0.0)
+    return np.asarray(terms.share * found @ classifier.calibrator.matrix.T, np.float64)
 
 
 def _classify_rows(
@@ -306,11 +354,18 @@ def _score(
     log_lik = recipe.density.log_lik(classifier.density, features)
     log_joint = recipe.model.log_joint(weights, log_lik)
     category_score = recipe.model.category_scores(weights, log_lik)
+    measured = _measured(log_lik)
+    if classifier.terms is not None:
+        terms = classifier.terms
+        added = _term_contributions(terms, features, measured)
+        member = jnp.eye(category_score.shape[1])[np.array(recipe.properties.category)]
+        by_category = jnp.einsum("nfc,fg->ngc", added, member)
+        category_score = mixed(terms, category_score, by_category)
+        log_joint = mixed_log_joint(terms, log_joint, added.sum(1), measured)
     # The offsets belong to every category in which something was measured.
     offset = (log_joint - trained - category_score.sum(1))[:, None]
     there = (category_score != 0).any(-1)  # [N, G]
     alone = trained + category_score + offset * there[..., None]
-    measured = _measured(log_lik)
 
     def under_prior(score, measured):
         score = calibrated(classifier.calibrator, score, trained, measured)

@@ -115,6 +115,16 @@ class ModelConfig(Record):
         default="auto", description="strength of the shrinkage; auto: chosen on inner folds"
     )
     starts: Whole = Field(default=4, ge=1, description="random starts of the weights")
+    terms: Literal["none", "single", "pairs"] = Field(
+        default="none",
+        description="boosted terms of one property, or of one and two, averaged in log-odds with "
+        "the weighted densities; a gap where a survey looked counts as a value",
+    )
+    terms_share: Literal["auto"] | Number = Field(
+        default="auto",
+        description="of the terms in the log-odds, above 0 to 1; auto: by held-out log loss, and "
+        "none if they gain no more than a standard error",
+    )
     calibration: Literal["auto", "none", "temperature", "vector", "dirichlet"] = Field(
         default="auto",
         description="how held-out scores become probabilities that mean what they say; auto: by "
@@ -148,6 +158,29 @@ class ModelConfig(Record):
         if value != "auto" and not (is_number(value) and 0 <= value <= 1):
             refuse([Problem((), f"must be auto or a number from 0 to 1; found {value!r}")])
         return value
+
+    @field_validator("terms_share", mode="before")
+    @classmethod
+    def _terms_share_is_auto_or_a_share(cls, value: Any) -> Any:
+        if value != "auto" and not (is_number(value) and 0 < value <= 1):
+            refuse([Problem((), f"must be auto or a number above 0, at most 1; found {value!r}")])
+        return value
+
+    @model_validator(mode="after")
+    def _terms_stand_beside_probabilities(self) -> "ModelConfig":
+        if self.terms == "none":
+            if self.terms_share != "auto":
+                text = "needs terms: single or pairs; found terms: none"
+                refuse([Problem(("terms_share",), text)])
+            return self
+        for key, found, needed in (
+            ("density", self.density, ("smooth", "clusters")),
+            ("objective", self.objective, ("log_loss",)),
+        ):
+            if found not in needed:
+                text = f"{self.terms} needs {key}: {' or '.join(needed)}; found {key}: {found}"
+                refuse([Problem(("terms",), text)])
+        return self
 
     @model_validator(mode="after")
     def _evolution_searches(self) -> "ModelConfig":

@@ -22,6 +22,7 @@ from xbayes.calibrate import NONE, Calibration, CalibrationReport, fit_calibrati
 from xbayes.classifier import Classifier, Recipe
 from xbayes.conformal import fit_conformal
 from xbayes.decision import fit_factor
+from xbayes.infer.choose_terms import Held, TermReport, learn_terms
 from xbayes.infer.evolution import evolve_f1
 from xbayes.infer.f1 import fit_f1, recalibrate
 from xbayes.infer.gradient import GradientInfo, fit_from_starts, fit_log_loss
@@ -41,6 +42,7 @@ class FitReport(NamedTuple):
     missing_weight: float = 1.0  # that evolution found, if it searched
     calibration: CalibrationReport = CalibrationReport()
     posterior: PosteriorReport | None = None
+    terms: TermReport | None = None
 
 
 class _Data(NamedTuple):
@@ -90,6 +92,10 @@ def fit_classifier(
         report = report._replace(posterior=sampled.report)
     else:
         log_joint = _scores_to_judge(recipe, learner, keys[0], data, learned)
+    terms = None
+    if recipe.terms is not None:
+        terms, log_joint, told = _learn_terms(recipe, key, data, log_joint, learned, labels.group)
+        report = report._replace(terms=told)
     calibration = _calibrate(recipe, data, log_joint, learned.single, labels.group)
     posterior = post.class_posterior(calibration.log_joint[training])
     factor = np.ones(len(recipe.properties.classes))
@@ -97,7 +103,7 @@ def fit_classifier(
         factor = _learn_rule(recipe, keys[2], posterior, labels, training)
     conformal = fit_conformal(posterior, labels.class_index[training])
     fixed = (learned.density, learned.weights, outlier, jnp.asarray(factor))
-    classifier = Classifier(*fixed, calibration.calibrator, conformal, draws)
+    classifier = Classifier(*fixed, calibration.calibrator, conformal, draws, terms)
     return classifier, report._replace(calibration=calibration.report)
 
 
@@ -132,6 +138,22 @@ def _scores_to_judge(
     if _searches_weights_only(recipe):
         return recipe.model.log_joint(learned.weights, learned.single)
     return _held_out_scores(learner, key, data, learned.held_out.nested, learned.selection)
+
+
+def _learn_terms(recipe: Recipe, key, data: _Data, log_joint, learned: _Learned, group):
+    """The terms beside the weighted densities, held-out scores of both together, a report."""
+    assert recipe.terms is not None  # its caller sees to that
+    seed = int(jax.random.randint(jax.random.fold_in(key, 4), (), 0, 2**31 - 1))
+    measured = np.any(np.asarray(learned.single) != 0, axis=(1, 2))
+    own = np.asarray(log_joint, np.float64)
+    held = Held(np.asarray(data.truth), np.asarray(data.fold), np.asarray(group), own, measured)
+    terms, mixed, report = learn_terms(data.features, held, recipe.terms, seed)
+    dtype = log_joint.dtype
+    if terms is not None:
+        terms = jax.tree.map(
+            lambda a: jnp.asarray(a, dtype if a.dtype.kind == "f" else a.dtype), terms
+        )
+    return terms, jnp.asarray(mixed, dtype), report
 
 
 def _searches_weights_only(recipe: Recipe) -> bool:

@@ -15,9 +15,11 @@ from xbayes.evaluate.probabilities import (
 )
 from xbayes.evaluate.scores import Predictions, class_weights, score
 from xbayes.evaluate.well_characterised import score_well_characterised
+from xbayes.infer.choose_terms import TermReport
 from xbayes.posterior import with_prior
 from xbayes.types import Labels
 
+MOST_PAIRS = 10  # of a fold, in the file
 LEVELS = {0.05: 1, 0.01: 500}  # of the tail probability, from so many held-out sources on
 
 
@@ -65,7 +67,23 @@ def measure(
         "penalty": [fit.strength for fit in held_out.fits],
         "calibration": [_calibration(fit.calibration) for fit in held_out.fits],
         "outlier": false_alarms(held_out.products[0].outlier_p),
+        **_of_terms(config, held_out),
     }
+
+
+def _of_terms(config: Config, held_out: CrossValidation) -> dict:
+    """What the boosted terms were worth in each outer fold, and their largest pairs."""
+    names = list(config.features)
+
+    def told(report: TermReport) -> dict:
+        pairs = zip(report.pair[:MOST_PAIRS], report.importance, strict=False)
+        largest = [{"properties": [names[f] for f in p], "importance": size} for p, size in pairs]
+        kept = report._replace(pair=(), importance=())._asdict()
+        del kept["pair"], kept["importance"]
+        return {**kept, "pairs": len(report.pair), "largest": largest}
+
+    found = [fit.terms for fit in held_out.fits if fit.terms is not None]
+    return {"terms": [told(report) for report in found]} if found else {}
 
 
 def _of_intervals(pooled: Predictions, held_out: CrossValidation, classes: tuple[str, ...]) -> dict:

@@ -23,6 +23,7 @@ from xbayes.conformal import ConformalReference
 from xbayes.infer.build_density import params_of
 from xbayes.intervals import JointDraws
 from xbayes.models.naive_bayes import NaiveBayesParams
+from xbayes.models.term_tables import TermTables
 from xbayes.outlier import OutlierReference
 from xbayes.types import InputError
 
@@ -112,6 +113,8 @@ def _parts(config: Config, classifier: Classifier) -> dict[str, Any]:
             each = drawn if len(several) > 1 else [drawn]
             named |= {f"draws.{_density_name(i, len(several))}": p for i, p in enumerate(each)}
         named["draws.weights"] = classifier.draws.weights
+    if classifier.terms is not None:
+        named["terms"] = classifier.terms
     return named | {name: getattr(classifier, name) for name in _RECORDS}
 
 
@@ -154,10 +157,12 @@ def _rebuild(config: Config, arrays: dict[str, np.ndarray]) -> Classifier:
     if any(name.startswith("draws.") for name in arrays):
         weights = record("draws.weights", NaiveBayesParams)
         draws = JointDraws(densities("draws.") if drawn else None, weights)
+    has_terms = any(name.startswith("terms.") for name in arrays)
     return Classifier(
         density=densities(""),
         draws=draws,
         factor=jnp.asarray(arrays["factor"]),
+        terms=record("terms", TermTables) if has_terms else None,
         **{name: record(name, kind) for name, kind in _RECORDS.items()},
     )
 

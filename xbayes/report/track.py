@@ -32,6 +32,8 @@ class Track(NamedTuple):
     value: Float[np.ndarray, "F"]  # in `unit`; NaN where there is none
     unit: Sequence[str]
     below: Float[np.ndarray, "F C"]  # share of each class below the value; NaN where there is none
+    pairs: Sequence[str] = ()  # terms of two properties, the largest for this source first
+    pair_contribution: Float[np.ndarray, "P C"] | None = None  # half in either's contribution
 
 
 class LnOdds(NamedTuple):

@@ -51,9 +51,11 @@ def print_track(track: Track, console: Console) -> None:
     unbounded = console.options.update(max_width=10_000)  # or it measures what was cut to fit
     if console.measure(whole, options=unbounded).maximum <= console.width:
         console.print(whole)
-        return
-    console.print(_ledger(track, odds, shares=False))
-    console.print(_shares(track))
+    else:
+        console.print(_ledger(track, odds, shares=False))
+        console.print(_shares(track))
+    if track.pairs:
+        console.print(_pairs(track))
 
 
 def _heading(track: Track) -> Text:
@@ -114,6 +116,19 @@ def _ledger(track: Track, odds: LnOdds, shares: bool) -> RichTable:
             add(f"  {track.properties[f]}", value, odds.property[f], f, style)
     table.add_section()
     add("total", "", odds.total, style="bold")
+    return table
+
+
+def _pairs(track: Track) -> RichTable:
+    """What pairs of properties add to ln p(class) / p(predicted class)."""
+    assert track.pair_contribution is not None  # they come together
+    against = track.pair_contribution - track.pair_contribution[:, [track.prediction]]
+    others = [c for c in range(len(track.classes)) if c != track.prediction]
+    table = _empty("largest terms of two properties, half of each in the row of either")
+    for c in others:
+        table.add_column(Text(track.classes[c]), **NUMBER, min_width=6)
+    for name, term in zip(track.pairs, against, strict=True):
+        table.add_row(Text(name), "", *(f"{term[c]:+.2f}" for c in others))
     return table
 
 

@@ -1,6 +1,7 @@
 """Which sources to explain, and their probability tracks."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -9,6 +10,8 @@ from xbayes.classifier import Classifier, Products, Recipe, explain
 from xbayes.config import Config
 from xbayes.report.track import MISSING, NOT_SURVEYED, Track
 from xbayes.types import Features
+
+MOST_PAIRS = 5  # terms of two properties told of a source
 
 
 def most_certain(products: Products, c: int, n: int) -> Int[np.ndarray, "M"]:
@@ -61,9 +64,29 @@ def tracks_of(
             value=value[n],
             unit=unit,
             below=explained.below[n],
+            **_largest_pairs(explained.pairs[n], classifier, properties.features),
         )
         for n, name in enumerate(names)
     ]
+
+
+def _largest_pairs(
+    term: Float[np.ndarray, "P C"], classifier: Classifier, names: Sequence[str]
+) -> dict[str, Any]:
+    """The terms of two properties that move the scores of this source most, by name."""
+    if not len(term):
+        return {}
+    assert classifier.terms is not None  # or there were no pairs
+    spread = term.max(1) - term.min(1)
+    order = np.argsort(-spread, kind="stable")[:MOST_PAIRS]
+    order = order[spread[order] > 0]
+    pair = np.asarray(classifier.terms.pair)[order]
+    return {"pairs": [pair_name(names, p) for p in pair], "pair_contribution": term[order]}
+
+
+def pair_name(names: Sequence[str], pair: Sequence[int] | Int[np.ndarray, "2"]) -> str:
+    """Such as 'abs_g x bp_rp', with the sign of multiplication."""
+    return f"{names[pair[0]]} × {names[pair[1]]}"
 
 
 def _values(config: Config, features: Features) -> Float[np.ndarray, "N F"]:

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# The last table of README.md: the best readable model and the default against four peers that get the properties of
+# the best. XBAYES_DATA names the folder of the catalogue; further arguments go to 'xbayes compare' (--resume).
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+exec .venv/bin/python -c 'from xbayes.cli import main; main()' compare \
+  configs/chandra_sources_best.yaml \
+  configs/chandra_sources.yaml \
+  --peers-on configs/chandra_sources_best.yaml \
+  --peer lightgbm --peer hist_gradient_boosting --peer explainable_boosting --peer random_forest \
+  --set seed=71 --out runs/best_sources "$@"

@@ -1,0 +1,185 @@
+"""Boosted trees as tables: the same scores, pure terms, and a share that is earned."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from xbayes.infer.choose_terms import Held, TermPlan, learn_terms
+from xbayes.infer.fit_terms import N_BINS, boost, lay_edges, staged_scores, tables_of
+from xbayes.models.term_tables import (
+    bins,
+    contributions,
+    mixed,
+    mixed_log_joint,
+    pair_counts,
+    pair_terms,
+)
+from xbayes.types import Features
+
+N = 500
+EVERY = np.ones(N, bool)
+
+
+def sources(truth, shift=2.0, seed=0):
+    """Three properties, the last often missing; the first two tell of the class together only."""
+    rng = np.random.default_rng(seed)
+    sign = rng.choice([-1.0, 1.0], len(truth))
+    value = rng.normal(size=(len(truth), 3))
+    value[:, 0] += shift * sign
+    value[:, 1] += shift * sign * np.where(truth == 1, -1, 1)
+    observed = np.ones(value.shape, bool)
+    observed[:, 2] = rng.random(len(truth)) < 0.7
+    value = np.where(observed, value, 0.0)
+    return Features(value, observed, np.ones_like(observed), np.ones_like(value), 0 * value)
+
+
+@pytest.fixture(scope="module", params=[2, 3])
+def boosted(request):
+    truth = np.random.default_rng(1).integers(0, request.param, N)
+    features = sources(truth)
+    return boost(features, truth, EVERY, request.param, 2, 60, 0), features
+
+
+def centred(score):
+    return score - score.mean(-1, keepdims=True)
+
+
+def test_tables_are_the_trees(boosted):
+    model, features = boosted
+    for rounds in (1, 25, 60):
+        tables = tables_of(model, features, EVERY, rounds, 1.0)
+        added = np.asarray(contributions(tables, features)).sum(1) + tables.base
+        (trees,) = staged_scores(model, features, (rounds,))
+        np.testing.assert_allclose(added, centred(trees), atol=1e-6)
+
+
+def test_tables_are_the_trees_on_values_never_seen_too(boosted):
+    model, features = boosted
+    tables = tables_of(model, features, EVERY, 60, 1.0)
+    new = sources(np.zeros(200, int), seed=9)
+    new.value[:50] *= 100
+    added = np.asarray(contributions(tables, new)).sum(1) + tables.base
+    np.testing.assert_allclose(added, centred(staged_scores(model, new, (60,))[0]), atol=1e-6)
+
+
+def test_terms_are_pure(boosted):
+    model, features = boosted
+    tables = tables_of(model, features, EVERY, 60, 1.0)
+    at = np.asarray(bins(tables.edge, features))
+    each = np.arange(3)
+    np.testing.assert_allclose(tables.main[each, at].mean(0), 0, atol=1e-7)
+    weight = pair_counts(at, tables.pair, N_BINS + 1)[..., None]
+    assert np.abs(weight * tables.pair_table).max() > 0.1
+    for axis in (1, 2):
+        np.testing.assert_allclose((weight * tables.pair_table).sum(axis) / N, 0, atol=1e-7)
+
+
+def test_contributions_are_the_shapley_values_of_the_terms(boosted):
+    """By brute force over the orders of the properties; a property left out adds no term."""
+    model, features = boosted
+    tables = tables_of(model, features, EVERY, 60, 1.0)
+    few = Features(*(a[:20] for a in features))
+
+    looked_up = jax.jit(contributions)
+    totals = {}
+
+    def total(known):
+        surveyed = np.isin(np.arange(3), known)[None] & few.surveyed
+        key = tuple(sorted(known))
+        if key not in totals:
+            totals[key] = np.asarray(looked_up(tables, few._replace(surveyed=surveyed))).sum(1)
+        return totals[key]
+
+    shapley = np.zeros((20, 3, len(tables.base)))
+    orders = list(itertools.permutations(range(3)))
+    for order in orders:
+        for place, f in enumerate(order):
+            shapley[:, f] += total(order[: place + 1]) - total(order[:place])
+    np.testing.assert_allclose(contributions(tables, few), shapley / len(orders), atol=1e-9)
+
+
+def test_what_was_not_surveyed_adds_nothing_and_its_filler_changes_nothing(boosted):
+    model, features = boosted
+    tables = tables_of(model, features, EVERY, 60, 1.0)
+    surveyed = features.surveyed.copy()
+    surveyed[:, 1] = False
+    dark = features._replace(surveyed=surveyed, observed=features.observed & surveyed)
+    found = np.asarray(contributions(tables, dark))
+    assert not found[:, 1].any()
+    assert not np.asarray(pair_terms(tables, dark))[:, (tables.pair == 1).any(1)].any()
+    filled = dark._replace(value=np.where(dark.observed, dark.value, 7.0))
+    np.testing.assert_array_equal(contributions(tables, filled), found)
+
+
+def test_mixed_contributions_sum_to_mixed_scores(boosted):
+    model, features = boosted
+    tables = tables_of(model, features, EVERY, 60, 0.3)
+    own = jnp.asarray(np.random.default_rng(2).normal(size=(N, 3, len(tables.base))))
+    measured = jnp.arange(N) > 3
+    added = contributions(tables, features)
+    each = mixed(tables, own, added)
+    joint = mixed_log_joint(tables, own.sum(1), added.sum(1), measured)
+    rest = np.asarray(joint) - np.asarray(each).sum(1)
+    np.testing.assert_allclose(
+        rest[4:], np.broadcast_to(0.3 * tables.base, (N - 4, len(tables.base)))
+    )
+    np.testing.assert_allclose(joint[:4], own[:4].sum(1))
+
+
+def test_edges_hold_equal_numbers_and_stand_repeated_values():
+    value = np.stack([np.arange(N, dtype=float), np.repeat([0.0, 1.0], N // 2), np.zeros(N)], 1)
+    observed = np.ones(value.shape, bool)
+    observed[:, 2] = False
+    features = Features(value, observed, observed, np.ones_like(value), 0 * value)
+    edge = lay_edges(features, EVERY)
+    at = np.asarray(bins(edge, features))
+    assert np.ptp(np.bincount(at[:, 0], minlength=N_BINS)[:N_BINS]) <= 1
+    assert len(np.unique(at[:, 1])) == 2
+    assert set(at[:, 2]) == {N_BINS}  # missing
+    assert np.isinf(edge[2]).all()
+
+
+def held_out(truth, own, seed=0):
+    fold = np.random.default_rng(seed).integers(0, 3, len(truth))
+    return Held(truth, fold, np.arange(len(truth)), own, np.ones(len(truth), bool))
+
+
+def test_two_properties_that_tell_together_are_found_and_named():
+    truth = np.random.default_rng(4).integers(0, 2, N)
+    features, own = sources(truth), np.full((N, 2), np.log(0.5))  # all that either tells alone
+    tables, log_joint, report = learn_terms(features, held_out(truth, own), TermPlan(2), 0)
+    loss = np.logaddexp.reduce(log_joint, axis=1) - log_joint[np.arange(N), truth]
+    assert loss.mean() < 0.45 < np.log(2)
+    assert tables is not None and report.pair[0] == (0, 1)
+    assert report.importance[0] > 5 * max(report.importance[1:], default=0)
+    assert report.gain > 10 * report.gain_error
+
+
+def test_without_anything_to_find_there_are_no_terms():
+    """The control: the same, the classes shuffled."""
+    truth = np.random.default_rng(4).integers(0, 2, N)
+    features, own = sources(truth), np.full((N, 2), np.log(0.5))
+    shuffled = np.random.default_rng(5).permutation(truth)
+    tables, log_joint, report = learn_terms(features, held_out(shuffled, own), TermPlan(2), 0)
+    assert tables is None and report.share == 0
+    assert report.gain < 0.01
+    np.testing.assert_array_equal(log_joint, own)
+
+
+def test_single_terms_have_no_pairs_and_cannot_find_it():
+    truth = np.random.default_rng(4).integers(0, 2, N)
+    features, own = sources(truth), np.full((N, 2), np.log(0.5))
+    tables, _, report = learn_terms(features, held_out(truth, own), TermPlan(1, 0.5), 0)
+    assert tables is not None and len(tables.pair) == 0
+    assert report.share == 0.5 and report.gain < 0.02
+
+
+def test_a_class_that_a_fold_lacks():
+    truth = np.zeros(N, int)
+    model = boost(sources(truth), truth, EVERY, 2, 2, 20, 0)
+    tables = tables_of(model, sources(truth), EVERY, 20, 1.0)
+    assert np.isfinite(tables.base).all() and tables.base[0] > tables.base[1]
+    assert not tables.main.any() and not len(tables.pair)
