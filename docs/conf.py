@@ -6,13 +6,9 @@ from pathlib import Path
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
 
+import xbayes
+
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
-
-import docstrings  # noqa: E402  beside this file
-import generated  # noqa: E402
-
-import xbayes  # noqa: E402
 
 project, author = "xbayes", "The xbayes developers"
 copyright = author
@@ -46,6 +42,10 @@ def _block_math(translator, node):
 
 def setup(app):
     """Formulas as MathML, which browsers draw themselves; pages made from the code."""
+    sys.path.insert(0, str(HERE))
+    import docstrings
+    import generated
+
     app.add_html_math_renderer("mathml", (_inline_math, None), (_block_math, None))
     app.connect("autodoc-process-docstring", docstrings.as_restructured_text)
     app.connect("autodoc-process-signature", docstrings.readable_signature)

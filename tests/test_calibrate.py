@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from xbayes.calibrate import Calibrator, calibrated, evidence, fit_calibration, identity
-from xbayes.classifier import Recipe, classify, explain
+from xbayes.classifier import Recipe, classify
 from xbayes.evaluate.cross_validate import inner_folds
+from xbayes.explanation import explain
 from xbayes.fit import fit_classifier
 from xbayes.models.density import smooth_density
 from xbayes.models.naive_bayes import naive_bayes

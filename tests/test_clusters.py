@@ -10,7 +10,8 @@ from astropy.table import Table
 
 from xbayes.catalog.read import read_catalog, read_row
 from xbayes.catalog.simulate import simulate_catalog
-from xbayes.classifier import classify, explain
+from xbayes.classifier import classify
+from xbayes.explanation import explain
 from xbayes.features.build import build_features, needed_columns
 from xbayes.report.model_store import load_model
 from xbayes.stream import classify_catalog

@@ -22,6 +22,7 @@ ROOMS = [
     "intervals",
     "proportions",
     "classifier",
+    "explanation",
     "assign",
     "bayes",
     "fit",

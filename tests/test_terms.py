@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from xbayes.catalog.read import read_catalog
-from xbayes.classifier import Recipe, classify, explain
+from xbayes.classifier import Recipe, classify
 from xbayes.config_file import parse_config
 from xbayes.evaluate.cross_validate import inner_folds
 from xbayes.explain import explain_source
+from xbayes.explanation import explain
 from xbayes.fit import fit_classifier
 from xbayes.infer.choose_terms import TermPlan
 from xbayes.models.density import smooth_density

@@ -23,7 +23,7 @@ from xbayes.features.build import properties_of
 from xbayes.infer.build_density import build_density
 from xbayes.infer.choose_terms import TermPlan
 from xbayes.infer.select import STRENGTHS
-from xbayes.intervals import JointDraws, interval, over_draws
+from xbayes.intervals import JointDraws, Spread, interval, over_draws
 from xbayes.models.assignment import assignment_model
 from xbayes.models.base import ClassModel, Density, ScoreModel
 from xbayes.models.naive_bayes import naive_bayes
@@ -32,7 +32,6 @@ from xbayes.models.term_tables import (
     contributions,
     mixed,
     mixed_log_joint,
-    pair_terms,
 )
 from xbayes.outlier import (
     OutlierReference,
@@ -189,13 +188,13 @@ def classify(
 
     Rows are computed `size` at a time, filled up to it, so that JAX compiles once for any number.
     """
-    prior = _prior_of(classifier, log_prior)
+    prior = prior_of(classifier, log_prior)
     n_rows = features.value.shape[0]
     size = size or padded_size(n_rows)
     features = Features(*map(np.asarray, features))
 
     def one(first: int) -> Products:
-        rows = Features(*(a[first : first + size] for a in features))
+        rows = features.rows(slice(first, first + size))
         return _classify_rows(recipe, classifier, rows, prior, size)
 
     start = one(0)
@@ -216,84 +215,22 @@ def padded_size(n_rows: int) -> int:
     return min(CHUNK, 1 << max(0, n_rows - 1).bit_length())
 
 
-def _prior_of(classifier: Classifier, log_prior: Float[np.ndarray, "C"] | None):
+def prior_of(classifier: Classifier, log_prior: Float[np.ndarray, "C"] | None):
+    """The prior to apply, in the precision of the model; the trained one where none is given."""
     trained = classifier.weights.log_prior
     return trained if log_prior is None else jnp.asarray(log_prior, trained.dtype)
 
 
-class Explanation(NamedTuple):
-    """The terms of each score: log prior + offset + the sum of the contributions over F.
-
-    All are calibrated: contributions go through the calibrator's matrix, and what is not linear in
-    them (where the matrix weighs classes differently) is in the offset. Scores are log
-    probabilities but for a constant of the source.
-    """
-
-    log_lik: Float[np.ndarray, "N F C"]
-    contribution: Float[np.ndarray, "N F C"]
-    offset: Float[np.ndarray, "N C"]  # zero where nothing was measured
-    log_prior: Float[np.ndarray, "C"]
-    below: Float[np.ndarray, "N F C"]  # share of each class below the value; NaN without one
-    # What pairs of properties add, which is in the contributions too, half with either.
-    pairs: Float[np.ndarray, "N P C"]
-
-
-def explain(
-    recipe: Recipe,
-    classifier: Classifier,
-    features: Features,
-    log_prior: Float[np.ndarray, "C"] | None = None,
-) -> Explanation:
-    """What makes up the scores of a few rows; `log_prior` as in `classify`."""
-    weights, calibrator = classifier.weights, classifier.calibrator
-    trained = weights.log_prior
-    log_lik = recipe.density.log_lik(classifier.density, features)
-    log_joint, measured, raw = _own_scores(recipe, classifier, features, log_lik)
-    score = np.asarray(calibrated(calibrator, log_joint, trained, measured), np.float64)
-    # The evidence is normalised, which takes the same from all classes: given back, so that a
-    # calibrator that treats them alike leaves the offsets b as they are.
-    total = jax.nn.logsumexp(log_joint, axis=-1) * calibrator.matrix.sum(1).mean() * measured
-    contribution = np.asarray(raw @ calibrator.matrix.T, np.float64)
-    offset = score - np.asarray(trained, np.float64) - contribution.sum(1)
-    offset = offset + np.asarray(total, np.float64)[:, None]
-    prior = np.asarray(_prior_of(classifier, log_prior), np.float64)
-    below = np.asarray(recipe.density.share_below(classifier.density, features), np.float64)
-    pairs = _pair_terms(classifier, features, measured)
-    return Explanation(np.asarray(log_lik), contribution, offset, prior, below, pairs)
-
-
-@partial(jax.jit, static_argnums=0)
-def _own_scores(recipe: Recipe, classifier: Classifier, features: Features, log_lik):
-    """Scores before calibration, whether anything was measured, and the contributions in them."""
-    measured = _measured(log_lik)
-    log_joint = recipe.model.log_joint(classifier.weights, log_lik)
-    each, terms = recipe.model.contributions(classifier.weights, log_lik), classifier.terms
-    if terms is None:
-        return log_joint, measured, each
-    added = _term_contributions(terms, features, measured)
-    log_joint = mixed_log_joint(terms, log_joint, added.sum(1), measured)
-    return log_joint, measured, mixed(terms, each, added)
-
-
-def _term_contributions(terms: TermTables, features: Features, measured) -> Float[Array, "N F C"]:
+def term_contributions(terms: TermTables, features: Features, measured) -> Float[Array, "N F C"]:
     """Exactly zero where nothing was measured, as those of the densities are."""
     return jnp.where(measured[:, None, None], contributions(terms, features), 0.0)
-
-
-def _pair_terms(classifier: Classifier, features: Features, measured) -> np.ndarray:
-    """Calibrated, and with their share."""
-    terms, n_rows = classifier.terms, len(np.asarray(features.value))
-    if terms is None or not len(terms.pair):
-        return np.zeros((n_rows, 0, len(classifier.factor)))
-    found = jnp.where(measured[:, None, None], pair_terms(terms, features), 0.0)
-    return np.asarray(terms.share * found @ classifier.calibrator.matrix.T, np.float64)
 
 
 def _classify_rows(
     recipe: Recipe, classifier: Classifier, rows: Features, log_prior, size: int
 ) -> Products:
     n_rows = rows.value.shape[0]
-    padded = rows if n_rows == size else _padded(rows, size - n_rows)
+    padded = rows if n_rows == size else rows.padded(size)
     scored = _score(recipe, classifier, padded, log_prior)
     prediction, alternative, measure, strange = (
         np.asarray(a)[:n_rows]
@@ -328,10 +265,6 @@ def _intervals(scored: "_Scored", prediction: Int[np.ndarray, "n"], n_rows: int)
     return interval(posteriors), interval(of_class)
 
 
-def _padded(rows: Features, more: int) -> Features:
-    return Features(*(np.pad(a, ((0, more), (0, 0))) for a in rows))
-
-
 class _Scored(NamedTuple):
     """What is computed inside jit, in its precision."""
 
@@ -354,10 +287,10 @@ def _score(
     log_lik = recipe.density.log_lik(classifier.density, features)
     log_joint = recipe.model.log_joint(weights, log_lik)
     category_score = recipe.model.category_scores(weights, log_lik)
-    measured = _measured(log_lik)
+    measured = any_measured(log_lik)
     if classifier.terms is not None:
         terms = classifier.terms
-        added = _term_contributions(terms, features, measured)
+        added = term_contributions(terms, features, measured)
         member = jnp.eye(category_score.shape[1])[np.array(recipe.properties.category)]
         by_category = jnp.einsum("nfc,fg->ngc", added, member)
         category_score = mixed(terms, category_score, by_category)
@@ -367,18 +300,14 @@ def _score(
     there = (category_score != 0).any(-1)  # [N, G]
     alone = trained + category_score + offset * there[..., None]
 
-    def under_prior(score, measured):
-        score = calibrated(classifier.calibrator, score, trained, measured)
-        return score + (log_prior - trained)
-
+    under_prior = partial(_under_prior, classifier, log_prior)
     score = under_prior(log_joint, measured)
     without = log_joint[:, None] - category_score
     without = under_prior(without, jnp.broadcast_to(measured[:, None], there.shape))
     posterior, spread = jax.nn.softmax(score), None
     training_posterior = jax.nn.softmax(score - log_prior + trained)
     if classifier.draws is not None:
-        own = (recipe.density, recipe.model, classifier.draws, classifier.density)
-        spread = over_draws(*own, features, under_prior, log_prior, trained)
+        spread = spread_of(recipe, classifier, classifier.draws, features, log_prior)
         posterior, training_posterior = spread.posterior.mean(0), spread.training_posterior
     prediction = jnp.asarray(decide(posterior, classifier.factor))
     measure = outlier_measure(log_lik, recipe.model.alpha(weights), log_prior)
@@ -395,6 +324,21 @@ def _score(
     )
 
 
-def _measured(log_lik: Float[Array, "N F C"]) -> Bool[Array, "N"]:
+def spread_of(
+    recipe: Recipe, classifier: Classifier, draws: JointDraws, features: Features, log_prior
+) -> Spread:
+    """What each draw says of the rows, calibrated and under `log_prior`."""
+    own = (recipe.density, recipe.model, draws, classifier.density)
+    final = partial(_under_prior, classifier, log_prior)
+    return over_draws(*own, features, final, log_prior, classifier.weights.log_prior)
+
+
+def _under_prior(classifier: Classifier, log_prior, score, measured):
+    trained = classifier.weights.log_prior
+    score = calibrated(classifier.calibrator, score, trained, measured)
+    return score + (log_prior - trained)
+
+
+def any_measured(log_lik: Float[Array, "N F C"]) -> Bool[Array, "N"]:
     """Whether anything was; otherwise all terms are exactly zero."""
     return (log_lik != 0).any(axis=(1, 2))

@@ -87,7 +87,7 @@ def classify(
         if prior == ESTIMATE:
             proportions = _estimated(run, chunks)
         with catalog_writer(out, overwrite) as append:
-            for table in classify_chunks(run, chunks, proportions, tell=_warn):
+            for table in classify_chunks(run, chunks, proportions, tell=warn):
                 append(table)
         n_rows = chunks.n_rows
     else:
@@ -126,7 +126,7 @@ def sources(
     table = read_catalog(catalog, text=[by])
     pooled = pool_detections(table, by, run, proportions, correlation)
     for doubt in pooled.doubts:
-        _warn(doubt)
+        warn(doubt)
     write_catalog(pooled.table, out, overwrite)
     told = f"{len(table)} detections of {len(pooled.table)} sources: {out}"
     told += f"\nrho = {pooled.rho:.3g}, {pooled.origin}"
@@ -144,14 +144,14 @@ def explain(
     from xbayes.report.track_table import print_track, track_table
     from xbayes.run import use_precision
 
-    outs = _checked_outputs(outs, FIGURE_ENDINGS, overwrite)
+    outs = checked_outputs(outs, FIGURE_ENDINGS, overwrite)
     proportions = _parse_prior(prior)
     config, *_ = load_model(run)
     use_precision(config)
     whole = read_catalog(catalog, text=[config.catalog.id])
-    track = explain_source(run, whole, name, proportions, tell=_warn)
+    track = explain_source(run, whole, name, proportions, tell=warn)
     print_track(track, Console(highlight=False))
-    _write_outputs(outs, lambda: draw_track(track), lambda: track_table(track), overwrite)
+    write_outputs(outs, lambda: draw_track(track), lambda: track_table(track), overwrite)
 
 
 def select_k(
@@ -170,10 +170,10 @@ def select_k(
     from xbayes.run import use_precision
     from xbayes.select_k import reason, select_components
 
-    outs = _checked_outputs(outs, FIGURE_ENDINGS, overwrite)
+    outs = checked_outputs(outs, FIGURE_ENDINGS, overwrite)
     loaded = load_config(config, settings)
     use_precision(loaded)
-    found, table = select_components(loaded, catalog or catalog_path(loaded), largest, runs, _warn)
+    found, table = select_components(loaded, catalog or catalog_path(loaded), largest, runs, warn)
     shown = RichTable("K", "BIC", "spread", "gradient", "silhouette")
     forms = {"bic": ",.0f", "bic_sd": ",.0f", "bic_gradient": ",.0f", "silhouette": ".3f"}
     for line in table:
@@ -182,10 +182,10 @@ def select_k(
     console = Console(highlight=False)
     console.print(shown)
     console.print(reason(found))
-    _write_outputs(outs, lambda: draw_criterion(*found[:2], found.taken), lambda: table, overwrite)
+    write_outputs(outs, lambda: draw_criterion(*found[:2], found.taken), lambda: table, overwrite)
 
 
-def _checked_outputs(outs: list[Path], figures: tuple[str, ...], overwrite: bool) -> list[Path]:
+def checked_outputs(outs: list[Path], figures: tuple[str, ...], overwrite: bool) -> list[Path]:
     """Figures and tables to write, refused before the long work if they cannot be."""
     outs = [out.expanduser() for out in outs]
     for out in outs:
@@ -195,7 +195,8 @@ def _checked_outputs(outs: list[Path], figures: tuple[str, ...], overwrite: bool
     return outs
 
 
-def _write_outputs(outs: list[Path], draw, table, overwrite: bool) -> None:
+def write_outputs(outs: list[Path], draw, table, overwrite: bool) -> None:
+    """To each file `draw()`, a figure, or `table()`, as its ending says."""
     from xbayes.report.files import write_whole
     from xbayes.report.style import FIGURE_ENDINGS, figure_bytes
 
@@ -250,7 +251,7 @@ def _experiment(
     with reporter:
         folder = run_experiment(config, catalog, out, overwrite, reporter)
     for warning in json.loads((folder / "provenance.json").read_text())["warnings"]:
-        _warn(warning)
+        warn(warning)
     metrics = json.loads((folder / "metrics.json").read_text())
     print_metrics(metrics, config.name)
     Console().print(
@@ -318,7 +319,8 @@ def _print_source(table) -> None:
     )
 
 
-def _warn(message: str) -> None:
+def warn(message: str) -> None:
+    """One line on standard error."""
     print(f"warning: {message}", file=sys.stderr)
 
 

@@ -12,7 +12,7 @@ from rich.table import Table as RichTable
 
 from xbayes.catalog.read import open_chunks, read_catalog
 from xbayes.catalog.write import check_output, write_catalog
-from xbayes.commands import _checked_outputs, _warn, _write_outputs
+from xbayes.commands import checked_outputs, warn, write_outputs
 from xbayes.config import catalog_path
 from xbayes.config_file import load_config
 from xbayes.progress import Reporter
@@ -33,7 +33,7 @@ def counts(run: Path, catalog: Path, out: Path | None, everything: bool, overwri
     config, *_ = load_model(run)
     use_precision(config)
     chunks = open_chunks(catalog, CHUNK, text=[config.catalog.id])
-    found = count_classes(run, chunks, everything, _warn)
+    found = count_classes(run, chunks, everything, warn)
     table = population_table(found)
     which = "all sources" if everything else "sources without a label"
     title = f"{found.predicted.sum():,} {which}: count (90 % interval)"
@@ -47,7 +47,7 @@ def counts(run: Path, catalog: Path, out: Path | None, everything: bool, overwri
         shown.add_row(str(line["class"]), f"{line['predicted']:,}", *corrected, apart)
     Console(highlight=False).print(shown)
     for doubt in found.doubts:
-        _warn(doubt)
+        warn(doubt)
     if out is not None:
         write_catalog(table, out, overwrite)
         told = f"written: {out}"
@@ -74,12 +74,12 @@ def learning_curve(
     from xbayes.report.style import FIGURE_ENDINGS
     from xbayes.run import use_precision
 
-    outs = _checked_outputs(outs, FIGURE_ENDINGS, overwrite)
+    outs = checked_outputs(outs, FIGURE_ENDINGS, overwrite)
     loaded, chosen = load_config(config, settings), _parse_sizes(sizes)
     use_precision(loaded)
     path = catalog or catalog_path(loaded)
     with reporter:
-        points, classes = measure_learning(loaded, path, chosen, _warn, reporter)
+        points, classes = measure_learning(loaded, path, chosen, warn, reporter)
     table = learning_table(points, classes)
     shown = RichTable("share", "class", "members", "F1 (90 % interval)", "log loss (90 % interval)")
     for line in table:
@@ -89,7 +89,7 @@ def learning_curve(
         if named == ALL:
             shown.add_section()
     Console(highlight=False).print(shown)
-    _write_outputs(outs, lambda: draw_learning(points, classes), lambda: table, overwrite)
+    write_outputs(outs, lambda: draw_learning(points, classes), lambda: table, overwrite)
 
 
 def suggest(run: Path, catalog: Path, n: int, out: Path | None, overwrite: bool) -> None:
@@ -102,7 +102,7 @@ def suggest(run: Path, catalog: Path, n: int, out: Path | None, overwrite: bool)
         check_output(out, overwrite)
     config, *_ = load_model(run)
     use_precision(config)
-    table = suggest_labels(run, read_catalog(catalog, text=[config.catalog.id]), n, _warn)
+    table = suggest_labels(run, read_catalog(catalog, text=[config.catalog.id]), n, warn)
     shown = RichTable("rank", "source", "gain, nat", "prediction", "p", "least certain evidence")
     for line in table[:SHOWN]:
         why = f"{line['why']}: {line['prediction']} or {line['runner_up']}"

@@ -8,7 +8,7 @@ import importlib.metadata
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from jaxtyping import Int
@@ -18,6 +18,7 @@ from xbayes.catalog.read import read_catalog
 from xbayes.config import Config, catalog_path, focus_class
 from xbayes.config_checks import quoted
 from xbayes.config_file import dump_config, load_config, swept
+from xbayes.config_model import ModelConfig
 from xbayes.evaluate.cross_validate import labelled_rows, nested_splits
 from xbayes.evaluate.cross_validate_peer import Folds, HeldOut
 from xbayes.evaluate.peers import PEERS, chosen_peers
@@ -25,7 +26,7 @@ from xbayes.report.run_directory import sha256_of
 from xbayes.run import Training, load_training
 from xbayes.types import InputError, Labels
 
-CALIBRATIONS = ("none", "auto", "temperature", "vector", "dirichlet")
+CALIBRATIONS = get_args(ModelConfig.model_fields["calibration"].annotation)
 DISTRIBUTION = {"sklearn": "scikit-learn", "interpret": "interpret-core"}
 
 

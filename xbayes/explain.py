@@ -16,7 +16,7 @@ from xbayes.features.build import build_features, needed_columns
 from xbayes.report.track import Track
 from xbayes.report.tracks import tracks_of
 from xbayes.stream import load_applied
-from xbayes.types import Features, InputError
+from xbayes.types import InputError
 
 COMPARED = 4000  # names compared letter by letter; of more only the neighbours in the alphabet
 
@@ -51,7 +51,7 @@ def explain_source(
         recipe,
         classifier,
         [str(checked[id_column][row])],
-        Features(*(np.asarray(a)[only] for a in features)),
+        features.rows(only),
         products._replace(**{k: v[only] for k, v in products._asdict().items()}),
         applied.log_prior,
     )[0]

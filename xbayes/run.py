@@ -33,6 +33,7 @@ from xbayes.evaluate.cross_validate import (
     CrossValidation,
     cross_validate,
     inner_folds,
+    labelled_rows,
     require_members,
 )
 from xbayes.evaluate.metrics import measure
@@ -196,9 +197,7 @@ def _fit_on_all(training: Training, recipe: Recipe) -> tuple[Classifier, FitRepo
     """Of the labelled rows, which the folds had too, so that nothing is compiled anew."""
     features, labels, model = training.features, training.labels, training.config.model
     if model.density != "published_clusters" or model.clusters.fit_on != "everything":
-        rows = labels.class_index >= 0
-        features = Features(*(np.asarray(a)[rows] for a in features))
-        labels = Labels(labels.class_index[rows], labels.group[rows])
+        _, features, labels = labelled_rows(features, labels)
     truth, group = labels.class_index, labels.group
     fold = inner_folds(truth, group, truth >= 0, recipe.n_folds, training.config.seed)
     key = jax.random.fold_in(jax.random.key(training.config.seed), 1)

@@ -19,10 +19,10 @@ from xbayes.catalog.read import read_catalog
 from xbayes.catalog.roles import check_catalog
 from xbayes.catalog.suspects import convert_units
 from xbayes.catalog.taxonomy import without_label
-from xbayes.classifier import Classifier, Recipe, padded_size
+from xbayes.classifier import Classifier, Recipe, padded_size, spread_of
 from xbayes.evaluate.information import Batch, choose_batch, information
 from xbayes.features.build import build_features, needed_columns
-from xbayes.intervals import JointDraws, over_draws
+from xbayes.intervals import JointDraws
 from xbayes.report.table import passed_columns
 from xbayes.stream import Applied, load_applied
 from xbayes.types import Features, InputError
@@ -57,16 +57,16 @@ def suggest_labels(
             f"-n {n}: the catalogue has {len(free)} sources without a label that the run has not "
             f"learned from ({len(checked)} in all); ask for fewer"
         )
-    rows = free[_candidates(applied, _rows(features, free), n)]
+    rows = free[_candidates(applied, features.rows(free), n)]
     drawn = draw_posteriors(
-        applied.recipe, applied.classifier, _rows(features, rows), applied.log_prior
+        applied.recipe, applied.classifier, features.rows(rows), applied.log_prior
     )
     batch = choose_batch(drawn, n)
     chosen = rows[batch.chosen]
     passed = subset(
         checked, [c for c in passed_columns(config.catalog) if c in checked.colnames], chosen
     )
-    return _table(passed, applied, _rows(features, chosen), drawn[:, batch.chosen], batch)
+    return _table(passed, applied, features.rows(chosen), drawn[:, batch.chosen], batch)
 
 
 def draw_posteriors(
@@ -84,28 +84,16 @@ def draw_posteriors(
     n_rows = len(features.value)
     size, parts = padded_size(n_rows), []
     for first in range(0, n_rows, size):
-        part = Features(*(np.asarray(a)[first : first + size] for a in features))
-        n = len(part.value)
-        padded = Features(*(np.pad(a, ((0, size - n), (0, 0))) for a in part))
-        parts.append(np.asarray(_by_draw(recipe, classifier, padded, prior))[:, :n])
+        part = features.rows(slice(first, first + size))
+        drawn = _by_draw(recipe, classifier, part.padded(size), prior)
+        parts.append(np.asarray(drawn)[:, : len(part.value)])
     return np.concatenate(parts, axis=1).astype(np.float64)
 
 
 @partial(jax.jit, static_argnums=0)
 def _by_draw(recipe: Recipe, classifier: Classifier, features: Features, log_prior):
-    trained, draws = classifier.weights.log_prior, classifier.draws
-    assert draws is not None  # its callers see to that
-
-    def under_prior(score, measured):
-        score = calibrated(classifier.calibrator, score, trained, measured)
-        return score + (log_prior - trained)
-
-    own = (recipe.density, recipe.model, draws, classifier.density)
-    return over_draws(*own, features, under_prior, log_prior, trained).posterior
-
-
-def _rows(features: Features, rows: np.ndarray) -> Features:
-    return Features(*(np.asarray(a)[rows] for a in features))
+    assert classifier.draws is not None  # its callers see to that
+    return spread_of(recipe, classifier, classifier.draws, features, log_prior).posterior
 
 
 def _unknown(run: Path, applied: Applied, table: Table) -> Bool[np.ndarray, "N"]:
@@ -124,7 +112,7 @@ def _candidates(applied: Applied, features: Features, n: int) -> np.ndarray:
     """The rows whose labels tell most by themselves; a chunk at a time, for memory."""
     n_rows, gains = len(features.value), []
     for first in range(0, n_rows, padded_size(n_rows)):
-        part = _rows(features, np.arange(first, min(first + padded_size(n_rows), n_rows)))
+        part = features.rows(slice(first, first + padded_size(n_rows)))
         drawn = draw_posteriors(applied.recipe, applied.classifier, part, applied.log_prior)
         gains.append(information(drawn))
     order = np.argsort(-np.concatenate(gains), kind="stable")

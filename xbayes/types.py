@@ -5,7 +5,7 @@ N sources, D detections, F features (properties), G categories, K components, C 
 S posterior draws, B grid nodes.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
@@ -29,6 +29,15 @@ class Features(NamedTuple):
     surveyed: Bool[Array | np.ndarray, "N F"]  # observed implies surveyed
     weight: Float[Array | np.ndarray, "N F"]  # weight as a training point (inverse error), about 1
     error: Float[Array | np.ndarray, "N F"]  # standard error of the value; 0: exact, inf: unknown
+
+    def rows(self, chosen: Any) -> "Features":
+        """Some of the sources: a slice, a mask or their indices."""
+        return Features(*(np.asarray(a)[chosen] for a in self))
+
+    def padded(self, n_rows: int) -> "Features":
+        """Filled up to so many rows, with rows in which nothing was surveyed."""
+        more = n_rows - len(self.value)
+        return Features(*(np.pad(np.asarray(a), ((0, more), (0, 0))) for a in self))
 
 
 class Labels(NamedTuple):

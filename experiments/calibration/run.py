@@ -16,7 +16,7 @@ from xbayes.evaluate.scores import Predictions, score
 from xbayes.evaluate.set_splits import coverage_over_splits, table_of_coverage
 from xbayes.fit import fit_classifier
 from xbayes.run import load_training, use_precision
-from xbayes.types import Features, Labels
+from xbayes.types import Labels
 
 CONFIG = Path(__file__).parents[2] / "configs/chandra_sources.yaml"
 KINDS = ("none", "temperature", "vector", "dirichlet", "auto")
@@ -28,7 +28,7 @@ def held_out(config, kinds) -> tuple[Labels, dict[str, np.ndarray], dict[str, li
     """Labels of the labelled rows, their out-of-fold posteriors and the choices, by kind."""
     training = load_training(config, catalog_path(config))
     rows = training.labels.class_index >= 0
-    features = Features(*(np.asarray(a)[rows] for a in training.features))
+    features = training.features.rows(rows)
     labels = Labels(*(a[rows] for a in training.labels))
     recipe = build_recipe(training.config)
     outer = stratified_folds(*labels, recipe.n_folds, config.seed)
@@ -38,7 +38,7 @@ def held_out(config, kinds) -> tuple[Labels, dict[str, np.ndarray], dict[str, li
     for k in range(recipe.n_folds):
         inner = inner_folds(*labels, outer != k, recipe.n_folds, config.seed + k + 1)
         key = jax.random.fold_in(jax.random.key(config.seed), k)
-        test = Features(*(a[outer == k] for a in features))
+        test = features.rows(outer == k)
         for kind in kinds:
             given = recipe._replace(calibration=kind)
             classifier, report = fit_classifier(given, features, labels, inner, key)

@@ -28,7 +28,6 @@ from xbayes.infer.out_of_fold import out_of_fold
 from xbayes.models.naive_bayes import KINDS, naive_bayes
 from xbayes.report.style import styled
 from xbayes.run import load_training, use_precision
-from xbayes.types import Features
 
 ROOT = Path(__file__).parents[2]
 SEED, PENALTY = 21, 10.0
@@ -61,7 +60,7 @@ def prepare() -> tuple[list[Fold], tuple[int, ...], int]:
     use_precision(config)
     training = load_training(config, catalog_path(config))
     rows = np.flatnonzero(training.labels.class_index >= 0)
-    features = Features(*(np.asarray(a)[rows] for a in training.features))
+    features = training.features.rows(rows)
     truth, group = training.labels.class_index[rows], training.labels.group[rows]
     recipe = build_recipe(training.config)
     outer = stratified_folds(truth, group, 5, SEED)

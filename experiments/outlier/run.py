@@ -68,7 +68,7 @@ def folds(training: Training, labels: Labels) -> Iterator[tuple]:
 
 def rows_of(features: Features, rows: np.ndarray) -> Features:
     """Some rows."""
-    return Features(*(np.asarray(a)[rows] for a in features))
+    return features.rows(rows)
 
 
 def flagged(training: Training) -> dict[str, np.ndarray]:

@@ -14,8 +14,9 @@ from sklearn.utils import check_consistent_length, check_random_state, column_or
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from xbayes.classifier import Classifier, Recipe, classify, explain
+from xbayes.classifier import Classifier, Recipe, classify
 from xbayes.estimators import alpha_plan as plans
+from xbayes.explanation import explain
 from xbayes.fit import FitReport, fit_classifier
 from xbayes.infer.select import STRENGTHS
 from xbayes.models.naive_bayes import KINDS
@@ -289,7 +290,7 @@ class AlphaBayesClassifier(ClassifierMixin, BaseEstimator):
             classifier = jax.tree.map(jnp.asarray, self._classifier)
             for first in range(0, len(X), size):
                 rows = plans.features_of(X[first : first + size], self._plan.evidence)
-                found = compute(recipe, classifier, plans.pad_features(rows, size))
+                found = compute(recipe, classifier, rows.padded(size))
                 parts.append(found[: len(rows.value)])
         return np.concatenate(parts)
 

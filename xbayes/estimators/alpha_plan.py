@@ -88,12 +88,6 @@ def chunk_rows(n_rows: int) -> int:
     return min(CHUNK, max(LEAST_ROWS, padded_size(n_rows)))
 
 
-def pad_features(features: Features, n_rows: int) -> Features:
-    """Rows below in which nothing was surveyed."""
-    more = n_rows - features.value.shape[0]
-    return Features(*(np.pad(np.asarray(a), ((0, more), (0, 0))) for a in features))
-
-
 def pad_training(
     features: Features, labels: Labels, fold: Int[np.ndarray, "N"], n_rows: int
 ) -> tuple[Features, Labels, Int[np.ndarray, "M"]]:
@@ -101,7 +95,7 @@ def pad_training(
     more = (0, n_rows - len(fold))
     class_index = np.pad(labels.class_index, more, constant_values=UNLABELLED)
     padded = Labels(class_index, np.pad(labels.group, more, constant_values=-1))
-    return pad_features(features, n_rows), padded, np.pad(fold, more, constant_values=-1)
+    return features.padded(n_rows), padded, np.pad(fold, more, constant_values=-1)
 
 
 def storable(classifier: Classifier) -> Classifier:

@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Float
 
 from xbayes.evaluate.cross_validate_peer import HeldOut
-from xbayes.evaluate.paired import LOWER_IS_BETTER, SharedDraws, difference, shared_draws, standing
-from xbayes.evaluate.scores import Predictions, number_or_none, score
+from xbayes.evaluate.paired import SharedDraws, difference, shared_draws, standing
+from xbayes.evaluate.scores import Predictions, number_or_none, score, with_interval
 from xbayes.types import Labels
 
 BY_RULE = ("f1", "precision", "recall", "macro_f1")  # what depends on the decision rule
@@ -98,8 +98,7 @@ def _entry(draws: SharedDraws, name: str, v: int) -> dict:
     sample = draws.drawn[name][v]
     sample = sample[np.isfinite(sample)]
     low, high = np.quantile(sample, [0.05, 0.95]) if sample.size else (np.nan, np.nan)
-    value = number_or_none(draws.value[name][v])
-    return {"value": value, "lo": number_or_none(low), "hi": number_or_none(high)}
+    return with_interval(draws.value[name][v], low, high)
 
 
 def _by_class(
@@ -120,6 +119,3 @@ def _differences(names: list[str], draws: SharedDraws) -> list[dict]:
         | {name: difference(draws, name, a, b) for name in OF_PAIRS}
         for a, b in combinations(range(len(names)), 2)
     ]
-
-
-__all__ = ["LOWER_IS_BETTER", "SCORES", "best_of", "compare_variants", "disagreement"]

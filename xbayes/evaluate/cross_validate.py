@@ -57,7 +57,7 @@ def cross_validate(
         fold_key = jax.random.fold_in(key, split.number)
         classifier, report = fit_classifier(recipe, features, labels, split.inner, fold_key)
         fitted = time.monotonic()
-        test = Features(*(a[split.test] for a in features))
+        test = features.rows(split.test)
         parts.append(classify(recipe, classifier, test, log_prior))
         fitting, classifying = fitting + fitted - began, classifying + time.monotonic() - fitted
         fits.append(report)
@@ -100,7 +100,7 @@ def labelled_rows(
     """The labelled rows: which they are, and what is known of them."""
     rows = np.flatnonzero(labels.class_index >= 0)
     of_rows = Labels(labels.class_index[rows], labels.group[rows])
-    return rows, Features(*(np.asarray(a)[rows] for a in features)), of_rows
+    return rows, features.rows(rows), of_rows
 
 
 def require_members(labels: Labels, classes: Sequence[str], n_folds: int, n_inner: int) -> None:

@@ -5,16 +5,15 @@ same for all, so that the points of a curve compare. Rows left out have inner fo
 changes nothing but their absence: arrays keep their shapes and JAX compiles once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Bool, Float, PRNGKeyArray
 
-from xbayes.catalog.splits import stratified_folds
 from xbayes.classifier import Recipe, classify
-from xbayes.evaluate.cross_validate import inner_folds
+from xbayes.evaluate.cross_validate import Split, inner_folds, labelled_rows, nested_splits
 from xbayes.evaluate.scores import Predictions, entries, log_losses, ratio
 from xbayes.fit import fit_classifier
 from xbayes.types import Features, InputError, Labels
@@ -59,28 +58,22 @@ def learning_curve(
     over folds and repeats. Smaller parts lie inside larger ones. Raises `InputError` for a fraction
     that leaves a class fewer groups than inner folds.
     """
-    rows = np.flatnonzero(labels.class_index >= 0)
-    features = Features(*(np.asarray(a)[rows] for a in features))
-    truth, group = labels.class_index[rows], labels.group[rows]
-    known, n_classes = Labels(truth, group), len(recipe.properties.classes)
-    parts = _parts(recipe, known, design)
+    rows, features, known = labelled_rows(features, labels)
+    n_classes, parts = len(recipe.properties.classes), _parts(recipe, known, design)
     shape = (len(design.fractions), design.n_repeats, len(rows))
     posterior, prediction = np.empty((*shape, n_classes)), np.empty(shape, int)
-    for number, (repeat, k, test, chosen) in enumerate(parts):
-        share = number / len(parts)
+    for split, chosen in parts:
+        share = split.number / len(parts)
+        fold_key = jax.random.fold_in(key, split.number)
         for i, part in enumerate(chosen):
-            what = f"fold {number + 1} of {len(parts)}, {part.sum()} labelled rows"
+            what = f"fold {split.number + 1} of {len(parts)}, {part.sum()} labelled rows"
             progress(share + i / len(chosen) / len(parts), what)
-            seed = design.seed + 1000 * repeat + k + 1
-            fold = inner_folds(truth, group, part, recipe.n_folds, seed)
-            fold_key = jax.random.fold_in(key, repeat * design.n_folds + k)
+            fold = inner_folds(*known, part, recipe.n_folds, split.seed)
             classifier, _ = fit_classifier(recipe, features, known, fold, fold_key)
-            products = classify(
-                recipe, classifier, Features(*(a[test] for a in features)), log_prior
-            )
-            posterior[i, repeat, test] = products.posterior
-            prediction[i, repeat, test] = products.prediction
-    members = [[_members(known, part, n_classes) for part in chosen] for *_, chosen in parts]
+            products = classify(recipe, classifier, features.rows(split.test), log_prior)
+            posterior[i, split.repeat, split.test] = products.posterior
+            prediction[i, split.repeat, split.test] = products.prediction
+    members = [[_members(known, part, n_classes) for part in chosen] for _, chosen in parts]
     mean = np.mean(members, axis=0)  # [P, 2, C]
     scored = [_pooled(known, *both) for both in zip(posterior, prediction, strict=True)]
     return tuple(
@@ -94,31 +87,31 @@ def usable_fractions(recipe: Recipe, labels: Labels, design: Design) -> tuple[fl
     rows = labels.class_index >= 0
     known = Labels(labels.class_index[rows], labels.group[rows])
     fewest = min(
-        _members(known, test_of != k, len(recipe.properties.classes))[1].min()
-        for test_of in (_outer(known, design, 0),)
-        for k in range(design.n_folds)
+        _members(known, ~split.test, len(recipe.properties.classes))[1].min()
+        for split in _splits(recipe, known, design._replace(n_repeats=1))
     )
     # Rounding up a share of each stratum, at least so many groups are in every part.
     least = min(1.0, (recipe.n_folds + 1) / max(fewest, 1))
     return tuple(float(f) for f in dict.fromkeys(np.geomspace(least, 1.0, POINTS).round(3)))
 
 
-def _outer(known: Labels, design: Design, repeat: int) -> Int[np.ndarray, "N"]:
-    return stratified_folds(*known, design.n_folds, design.seed + 1000 * repeat)
+def _splits(recipe: Recipe, known: Labels, design: Design) -> Iterator[Split]:
+    folds = (design.n_folds, design.n_repeats, recipe.n_folds, design.seed)
+    return nested_splits(known, *folds)
 
 
-def _parts(recipe: Recipe, known: Labels, design: Design) -> list[tuple]:
-    """Of each repeat and fold: the test rows, and for each fraction the rows to learn from."""
+def _parts(
+    recipe: Recipe, known: Labels, design: Design
+) -> list[tuple[Split, list[Bool[np.ndarray, "N"]]]]:
+    """Of each repeat and fold: the split, and for each fraction the rows to learn from."""
     found = []
-    for repeat in range(design.n_repeats):
-        outer = _outer(known, design, repeat)
-        for k in range(design.n_folds):
-            rng = np.random.default_rng([design.seed, repeat, k])
-            place = _places(known, outer != k, rng)
-            chosen = [(outer != k) & (place <= fraction) for fraction in design.fractions]
-            for fraction, part in zip(design.fractions, chosen, strict=True):
-                _check(recipe, known, part, fraction)
-            found.append((repeat, k, outer == k, chosen))
+    for split in _splits(recipe, known, design):
+        rng = np.random.default_rng([design.seed, split.repeat, split.fold])
+        place = _places(known, ~split.test, rng)
+        chosen = [~split.test & (place <= fraction) for fraction in design.fractions]
+        for fraction, part in zip(design.fractions, chosen, strict=True):
+            _check(recipe, known, part, fraction)
+        found.append((split, chosen))
     return found
 
 

@@ -16,6 +16,7 @@ from xbayes.evaluate.scores import (
     resampled_sums,
     score_terms,
     scores_of_sums,
+    with_interval,
 )
 
 LOWER_IS_BETTER = frozenset(("log_loss", "brier", "ece"))
@@ -39,8 +40,7 @@ def paired_differences(
         at, among = (both[k][name][(slice(None), slice(None), *column)] for k in (0, 1))
         change = among[1] - among[0]
         low, high = np.nanquantile(change, [0.05, 0.95])
-        value = number_or_none(at[1, 0] - at[0, 0])
-        return {"value": value, "lo": number_or_none(low), "hi": number_or_none(high)}
+        return with_interval(at[1, 0] - at[0, 0], low, high)
 
     by_class = {
         name: {label: entry(name, c) for c, label in enumerate(classes)}

@@ -45,11 +45,7 @@ def score(predictions: Predictions, classes: tuple[str, ...], n_bootstrap: int, 
         sample = drawn[name][(slice(None), *column)] if drawn else np.array([])
         sample = sample[np.isfinite(sample)]
         low, high = np.quantile(sample, [0.05, 0.95]) if sample.size else (np.nan, np.nan)
-        return {
-            "value": number_or_none(value),
-            "lo": number_or_none(low),
-            "hi": number_or_none(high),
-        }
+        return with_interval(value, low, high)
 
     block: dict = {
         "n_sources": len(predictions.truth),
@@ -87,11 +83,7 @@ def entries(
             shift = value[0] - np.median(sample)
             least = 0.0 if sample.min() >= 0 else -np.inf
             low, high = max(low + shift, least), max(high + shift, least)
-        found[name] = {
-            "value": number_or_none(value[0]),
-            "lo": number_or_none(low),
-            "hi": number_or_none(high),
-        }
+        found[name] = with_interval(value[0], low, high)
     return found
 
 
@@ -202,6 +194,7 @@ def number_or_none(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _with_interval(value: float, low: float, high: float) -> dict[str, float | None]:
+def with_interval(value: float, low: float, high: float) -> dict[str, float | None]:
+    """An entry of `metrics.json`."""
     ends = {"value": value, "lo": low, "hi": high}
     return {name: number_or_none(number) for name, number in ends.items()}

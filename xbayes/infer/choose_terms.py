@@ -67,7 +67,7 @@ def learn_terms(
     staged = np.zeros((len(ROUNDS), *held.own.shape))
     for j, boosted in without.items():
         rows = held.fold == j
-        staged[:, rows] = staged_scores(boosted, _rows(features, rows), ROUNDS)
+        staged[:, rows] = staged_scores(boosted, features.rows(rows), ROUNDS)
     rounds, share, gain, error = _choose(held, staged, plan.share)
     if plan.share is None and not gain > error:
         return None, held.own, TermReport(gain=gain, gain_error=error)
@@ -75,7 +75,7 @@ def learn_terms(
     for j, boosted in without.items():
         rows = held.fold == j
         tables = tables_of(boosted, features, training & ~rows, rounds, share)
-        terms = contributions(tables, _rows(features, rows)).sum(1)
+        terms = contributions(tables, features.rows(rows)).sum(1)
         log_joint[rows] = mixed_log_joint(tables, held.own[rows], terms, held.measured[rows])
     tables = tables_of(boosted_on(training), features, training, rounds, share)
     order, told = _ranked(tables, features, training)
@@ -114,7 +114,3 @@ def _ranked(tables: TermTables, features: Features, rows: Bool[np.ndarray, "N"])
     at = np.asarray(bins(tables.edge, features))[rows]
     told = tables.share * importance(tables, pair_counts(at, pair, n_bins))
     return np.argsort(-told, kind="stable"), told
-
-
-def _rows(features: Features, rows: Bool[np.ndarray, "N"]) -> Features:
-    return Features(*(np.asarray(a)[rows] for a in features))

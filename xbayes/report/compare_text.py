@@ -3,7 +3,8 @@
 import math
 from collections.abc import Mapping
 
-from xbayes.evaluate.comparison import LOWER_IS_BETTER, SCORES
+from xbayes.evaluate.comparison import SCORES
+from xbayes.evaluate.paired import LOWER_IS_BETTER
 
 ALIKE_SIGN = "≈"
 

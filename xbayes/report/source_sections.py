@@ -15,7 +15,6 @@ from xbayes.report.run_directory import Results
 from xbayes.report.sky import galactic
 from xbayes.report.track import percent_text
 from xbayes.report.tracks import most_certain, strangest, tracks_of
-from xbayes.types import Features
 
 N_TRACKS = 10
 SMALL_DPI = 100
@@ -91,7 +90,7 @@ def _tracks(results: Results, rows: Int[np.ndarray, "M"]) -> list[Track]:
         results.recipe,
         results.classifier,
         _names(results, once),
-        Features(*(np.asarray(a)[once] for a in results.features)),
+        results.features.rows(once),
         results.products._replace(**{k: v[once] for k, v in results.products._asdict().items()}),
         given_log_prior(results.config),
     )
