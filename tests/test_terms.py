@@ -172,7 +172,6 @@ def test_a_run_is_stored_explained_and_applied_alike(run, xbayes):
     [
         (["model.terms=pairs", "model.density=published"], "found density: published"),
         (["model.terms=pairs", "model.objective=f1"], "found objective: f1"),
-        (["model.terms=pairs", "variant=bayes"], "bayes needs model.terms: none"),
         (["model.terms_share=0.5"], "needs terms: single or pairs"),
         (["model.terms=pairs", "model.terms_share=0"], "above 0, at most 1"),
         (["model.terms=triples"], "'none', 'single' or 'pairs'"),

@@ -23,7 +23,7 @@ from xbayes.features.build import properties_of
 from xbayes.infer.build_density import build_density
 from xbayes.infer.choose_terms import TermPlan
 from xbayes.infer.select import STRENGTHS
-from xbayes.intervals import JointDraws, Spread, interval, over_draws
+from xbayes.intervals import JointDraws, Spread, averaged, interval, over_draws
 from xbayes.models.assignment import assignment_model
 from xbayes.models.base import ClassModel, Density, ScoreModel
 from xbayes.models.naive_bayes import naive_bayes
@@ -56,6 +56,7 @@ class PosteriorOptions(NamedTuple):
     densities: bool  # whether these are drawn too
     weights: str  # the kind of the config
     offsets: bool
+    average: str = "probability"  # of the draws, or log_odds
 
 
 class Recipe(NamedTuple):
@@ -135,7 +136,8 @@ def _posterior_options(config: Config) -> PosteriorOptions | None:
     given = config.posterior
     sampled = (given.method, given.chains, given.warmup, given.draws, given.thin)
     kept = (given.kept, given.densities)
-    return PosteriorOptions(*sampled, *kept, config.model.weights, config.model.offsets)
+    model = config.model
+    return PosteriorOptions(*sampled, *kept, model.weights, model.offsets, given.average)
 
 
 def _term_plan(config: Config) -> TermPlan | None:
@@ -285,15 +287,17 @@ def _score(
 ) -> _Scored:
     weights, trained = classifier.weights, classifier.weights.log_prior
     log_lik = recipe.density.log_lik(classifier.density, features)
-    log_joint = recipe.model.log_joint(weights, log_lik)
-    category_score = recipe.model.category_scores(weights, log_lik)
     measured = any_measured(log_lik)
-    if classifier.terms is not None:
-        terms = classifier.terms
+    if averages_log_odds(recipe):
+        log_joint, each = average_of(recipe, classifier, features)
+        category_score = _by_category(recipe, each)
+    else:
+        log_joint = recipe.model.log_joint(weights, log_lik)
+        category_score = recipe.model.category_scores(weights, log_lik)
+    terms = classifier.terms
+    if terms is not None:
         added = term_contributions(terms, features, measured)
-        member = jnp.eye(category_score.shape[1])[np.array(recipe.properties.category)]
-        by_category = jnp.einsum("nfc,fg->ngc", added, member)
-        category_score = mixed(terms, category_score, by_category)
+        category_score = mixed(terms, category_score, _by_category(recipe, added))
         log_joint = mixed_log_joint(terms, log_joint, added.sum(1), measured)
     # The offsets belong to every category in which something was measured.
     offset = (log_joint - trained - category_score.sum(1))[:, None]
@@ -308,7 +312,8 @@ def _score(
     training_posterior = jax.nn.softmax(score - log_prior + trained)
     if classifier.draws is not None:
         spread = spread_of(recipe, classifier, classifier.draws, features, log_prior)
-        posterior, training_posterior = spread.posterior.mean(0), spread.training_posterior
+        if not averages_log_odds(recipe):
+            posterior, training_posterior = spread.posterior.mean(0), spread.training_posterior
     prediction = jnp.asarray(decide(posterior, classifier.factor))
     measure = outlier_measure(log_lik, recipe.model.alpha(weights), log_prior)
     return _Scored(
@@ -327,10 +332,33 @@ def _score(
 def spread_of(
     recipe: Recipe, classifier: Classifier, draws: JointDraws, features: Features, log_prior
 ) -> Spread:
-    """What each draw says of the rows, calibrated and under `log_prior`."""
-    own = (recipe.density, recipe.model, draws, classifier.density)
+    """What each draw says of the rows, calibrated and under `log_prior`; terms never differ."""
+    own, terms = (recipe.density, recipe.model, draws, classifier.density), classifier.terms
     final = partial(_under_prior, classifier, log_prior)
+    if terms is not None:
+        added = contributions(terms, features).sum(1)
+
+        def final(score, measured):
+            score = mixed_log_joint(terms, score, added, measured)
+            return _under_prior(classifier, log_prior, score, measured)
+
     return over_draws(*own, features, final, log_prior, classifier.weights.log_prior)
+
+
+def averages_log_odds(recipe: Recipe) -> bool:
+    """Whether scores are means over draws, so that contributions sum to them."""
+    return recipe.posterior is not None and recipe.posterior.average == "log_odds"
+
+
+def average_of(recipe: Recipe, classifier: Classifier, features: Features):
+    """Scores [N, C] and contributions [N, F, C], means over the draws; terms not among them."""
+    assert classifier.draws is not None  # a recipe with a posterior has them
+    return averaged(recipe.density, recipe.model, classifier.draws, classifier.density, features)
+
+
+def _by_category(recipe: Recipe, each: Float[Array, "N F C"]) -> Float[Array, "N G C"]:
+    category = np.array(recipe.properties.category)
+    return jnp.einsum("nfc,fg->ngc", each, jnp.eye(category.max() + 1)[category])
 
 
 def _under_prior(classifier: Classifier, log_prior, score, measured):

@@ -149,9 +149,11 @@ class Config(Record):
         if model.objective != "log_loss":
             text = f"bayes needs model.objective: log_loss; found {model.objective}"
             return [Problem(("variant",), text)]
-        if model.terms != "none":
-            text = f"bayes needs model.terms: none; found {model.terms}, which have no posterior"
-            return [Problem(("variant",), text)]
+        if model.terms != "none" and self.posterior.average != "log_odds":
+            text = (
+                f"must be log_odds where model.terms: {model.terms} stand beside the draws; found "
+            )
+            return [Problem(("posterior", "average"), text + self.posterior.average)]
         if model.normalise:
             text = "bayes needs model.normalise: false, or the size of the weights means nothing"
             return [Problem(("variant",), text)]

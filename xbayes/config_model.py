@@ -249,6 +249,11 @@ class PosteriorConfig(Record):
     densities: Switch = Field(
         default=True, description="draw the class densities too, with the weights that go with them"
     )
+    average: Literal["probability", "log_odds"] = Field(
+        default="probability",
+        description="what of the draws is averaged to the reported probabilities; log_odds keeps "
+        "every prediction a sum of contributions, and allows model.terms beside the draws",
+    )
 
 
 class WellCharacterised(Record):

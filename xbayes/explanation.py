@@ -9,7 +9,15 @@ import numpy as np
 from jaxtyping import Float
 
 from xbayes.calibrate import calibrated
-from xbayes.classifier import Classifier, Recipe, any_measured, prior_of, term_contributions
+from xbayes.classifier import (
+    Classifier,
+    Recipe,
+    any_measured,
+    average_of,
+    averages_log_odds,
+    prior_of,
+    term_contributions,
+)
 from xbayes.models.term_tables import mixed, mixed_log_joint, pair_terms
 from xbayes.types import Features
 
@@ -59,8 +67,12 @@ def explain(
 def _own_scores(recipe: Recipe, classifier: Classifier, features: Features, log_lik):
     """Scores before calibration, whether anything was measured, and the contributions in them."""
     measured = any_measured(log_lik)
-    log_joint = recipe.model.log_joint(classifier.weights, log_lik)
-    each, terms = recipe.model.contributions(classifier.weights, log_lik), classifier.terms
+    if averages_log_odds(recipe):
+        log_joint, each = average_of(recipe, classifier, features)
+    else:
+        log_joint = recipe.model.log_joint(classifier.weights, log_lik)
+        each = recipe.model.contributions(classifier.weights, log_lik)
+    terms = classifier.terms
     if terms is None:
         return log_joint, measured, each
     added = term_contributions(terms, features, measured)

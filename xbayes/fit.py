@@ -19,7 +19,7 @@ from xbayes import posterior as post
 from xbayes.assign import assigned, assigned_likelihoods, learner_of
 from xbayes.bayes import Fitted, PosteriorReport, fit_posterior
 from xbayes.calibrate import NONE, Calibration, CalibrationReport, fit_calibration
-from xbayes.classifier import Classifier, Recipe
+from xbayes.classifier import Classifier, Recipe, averages_log_odds
 from xbayes.conformal import fit_conformal
 from xbayes.decision import fit_factor
 from xbayes.infer.choose_terms import Held, TermReport, learn_terms
@@ -89,6 +89,8 @@ def fit_classifier(
         fitted = Fitted(*rows, learned.held_out.single, learned.held_out.nested, learned.counted)
         sampled = fit_posterior(recipe, fitted, labels.group, jax.random.fold_in(key, 3))
         draws, log_joint = sampled.draws, sampled.log_joint
+        if averages_log_odds(recipe):
+            log_joint = jnp.asarray(log_joint.mean(0))
         report = report._replace(posterior=sampled.report)
     else:
         log_joint = _scores_to_judge(recipe, learner, keys[0], data, learned)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
@@ -54,6 +55,30 @@ def over_draws(
 
     posterior, under_training, measure = jax.lax.map(one, draws)
     return Spread(posterior, under_training.mean(0), measure)
+
+
+def averaged(
+    density: Density, model: ClassModel, draws: JointDraws, own_density: Any, features: Features
+) -> tuple[Float[Array, "N C"], Float[Array, "N F C"]]:
+    """Scores and contributions, each the mean over draws; calibration is still to come.
+
+    A mean of log-odds is still a sum of named terms, which a mean of probabilities is not.
+    """
+
+    def one(draw: JointDraws):
+        params = own_density if draw.density is None else draw.density
+        log_lik = density.log_lik(params, features)
+        return model.log_joint(draw.weights, log_lik), model.contributions(draw.weights, log_lik)
+
+    def add(total, draw: JointDraws):
+        return jax.tree.map(jnp.add, total, one(draw)), None
+
+    # A running sum, so that memory holds the terms of one draw.
+    shapes = jax.eval_shape(one, jax.tree.map(lambda leaf: leaf[0], draws))
+    start = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    total, _ = jax.lax.scan(add, start, draws)
+    n_draws = jax.tree.leaves(draws)[0].shape[0]
+    return jax.tree.map(lambda leaf: leaf / n_draws, total)
 
 
 def interval(draws: Float[np.ndarray, "D *N"]) -> Float[np.ndarray, "*N 2"]:
