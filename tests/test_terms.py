@@ -1,5 +1,6 @@
 """`model.terms`, from the config to a fitted run whose numbers are still sums of named terms."""
 
+import json
 from pathlib import Path
 
 import jax
@@ -165,6 +166,20 @@ def test_a_run_is_stored_explained_and_applied_alike(run, xbayes):
     code, shown, err = xbayes("explain", run / "run", run / "sky.fits", str(table["name"][7]))
     assert code == 0, err
     assert "terms of two properties" in shown and " × " in shown
+
+
+def test_a_run_tells_what_the_terms_were_worth(run):
+    told = json.loads((run / "run" / "metrics.json").read_text())["terms"]
+    names = set(load_model(run / "run")[0].features)
+    assert len(told) == 2  # outer folds
+    for fold in told:
+        assert fold["share"] == 0.5 and fold["rounds"] in (40, 80)
+        size = [pair["importance"] for pair in fold["largest"]]
+        assert size == sorted(size, reverse=True) and size[-1] > 0
+        assert all(set(pair["properties"]) < names for pair in fold["largest"])
+        assert fold["pairs"] >= len(fold["largest"]) > 0
+    assert (run / "run" / "figures" / "terms.png").stat().st_size > 10_000
+    assert 'id="terms"' in (run / "run" / "report.html").read_text()
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,13 @@ KNOWN_SECTIONS = {
         "How strongly the classifier, fitted on all labelled sources, lets each property speak. "
         "At weight 1 on its own class everywhere it would be the plain naive Bayes; 0 is silence.",
     ),
+    "terms": (
+        "Terms",
+        "What boosted trees add to the weighted densities, as tables: of single properties, and of "
+        "pairs beyond what each of the two tells alone. Scores of classes in nats, with the share "
+        "of these terms in the log-odds, before calibration. Each map is of the class that its "
+        "pair moves most: brown lowers its score, violet raises it.",
+    ),
     "posterior": (
         "Posterior",
         "What the labels leave open. Weights are drawn from their posterior, given class densities "

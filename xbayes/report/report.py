@@ -27,6 +27,7 @@ from xbayes.report.results_figures import (
     labels_of,
     posterior_figures,
     property_figures,
+    terms_figure,
     weights_figure,
 )
 from xbayes.report.run_directory import Results
@@ -67,6 +68,9 @@ def _sections(results: Results) -> tuple[list[Section], Points, dict[str, Report
     figures = held_out_figures(results)
     if results.config.model.weights not in ("none", "assignment"):  # one weight, or a temperature
         figures["weights"] = weights_figure(results)
+    terms = terms_figure(results)
+    if terms is not None:
+        figures["terms"] = terms
     drawn = posterior_figures(results)
     figures |= drawn
     made = {n: known_section(n, [figure]) for n, figure in figures.items() if n in KNOWN_SECTIONS}

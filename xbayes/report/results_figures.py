@@ -15,6 +15,7 @@ from xbayes.report.figures import (
     draw_outliers,
     draw_precision_recall,
     draw_reliability,
+    draw_terms,
     draw_weight_posterior,
     draw_weights,
 )
@@ -71,6 +72,17 @@ def weights_figure(results: Results) -> ReportFigure:
         kind,
     )
     return rendered("Weights of the properties.", figure)
+
+
+def terms_figure(results: Results) -> ReportFigure | None:
+    """What the boosted terms of the classifier fitted on all labelled sources add, if any do."""
+    tables, report = results.classifier.terms, results.fit.terms
+    if tables is None or report is None:
+        return None
+    place = {tuple(pair): p for p, pair in enumerate(np.asarray(tables.pair).tolist())}
+    order = [place[pair] for pair in report.pair]
+    figure = draw_terms(tables, order, labels_of(results), classes_of(results))
+    return rendered("Terms of one property, and of two.", figure, dpi=PANEL_DPI)
 
 
 def posterior_figures(results: Results) -> dict[str, ReportFigure]:
