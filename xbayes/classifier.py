@@ -146,6 +146,15 @@ def _term_plan(config: Config) -> TermPlan | None:
     return TermPlan({"single": 1, "pairs": 2}[model.terms], share)
 
 
+def scoring(recipe: Recipe) -> Recipe:
+    """The same to those who only score, and equal for recipes that differ in how they learn.
+
+    JAX compiles once for all of these.
+    """
+    nameless = recipe.properties._replace(features=(), categories=(), classes=())
+    return Recipe(recipe.density, recipe.model, nameless, (), n_starts=0, n_folds=0)
+
+
 class Classifier(NamedTuple):
     """What is learned; nothing but arrays."""
 
@@ -231,7 +240,7 @@ def _classify_rows(
 ) -> Products:
     n_rows = rows.value.shape[0]
     padded = rows if n_rows == size else rows.padded(size)
-    scored = _score(recipe, classifier, padded, log_prior)
+    scored = _score(scoring(recipe), classifier, padded, log_prior)
     prediction, alternative, measure, strange = (
         np.asarray(a)[:n_rows]
         for a in (scored.prediction, scored.alternative, scored.outlier, scored.strangeness)

@@ -9,7 +9,14 @@ import numpy as np
 from jaxtyping import Float
 
 from xbayes.calibrate import calibrated
-from xbayes.classifier import Classifier, Recipe, any_measured, prior_of, term_contributions
+from xbayes.classifier import (
+    Classifier,
+    Recipe,
+    any_measured,
+    prior_of,
+    scoring,
+    term_contributions,
+)
 from xbayes.models.term_tables import mixed, mixed_log_joint, pair_terms
 from xbayes.types import Features
 
@@ -41,7 +48,7 @@ def explain(
     weights, calibrator = classifier.weights, classifier.calibrator
     trained = weights.log_prior
     log_lik = recipe.density.log_lik(classifier.density, features)
-    log_joint, measured, raw = _own_scores(recipe, classifier, features, log_lik)
+    log_joint, measured, raw = _own_scores(scoring(recipe), classifier, features, log_lik)
     score = np.asarray(calibrated(calibrator, log_joint, trained, measured), np.float64)
     # The evidence is normalised, which takes the same from all classes: given back, so that a
     # calibrator that treats them alike leaves the offsets b as they are.

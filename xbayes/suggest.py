@@ -19,7 +19,7 @@ from xbayes.catalog.read import read_catalog
 from xbayes.catalog.roles import check_catalog
 from xbayes.catalog.suspects import convert_units
 from xbayes.catalog.taxonomy import without_label
-from xbayes.classifier import Classifier, Recipe, padded_size, spread_of
+from xbayes.classifier import Classifier, Recipe, padded_size, scoring, spread_of
 from xbayes.evaluate.information import Batch, choose_batch, information
 from xbayes.features.build import build_features, needed_columns
 from xbayes.intervals import JointDraws
@@ -85,7 +85,7 @@ def draw_posteriors(
     size, parts = padded_size(n_rows), []
     for first in range(0, n_rows, size):
         part = features.rows(slice(first, first + size))
-        drawn = _by_draw(recipe, classifier, part.padded(size), prior)
+        drawn = _by_draw(scoring(recipe), classifier, part.padded(size), prior)
         parts.append(np.asarray(drawn)[:, : len(part.value)])
     return np.concatenate(parts, axis=1).astype(np.float64)
 

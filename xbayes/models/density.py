@@ -10,6 +10,7 @@ smoothing leaves open (`logistic_process.py`). As a point estimate it scored no 
 slower.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import jax
@@ -52,6 +53,15 @@ def smooth_density(
     """Smooth densities of F properties for C classes on `n_nodes` nodes."""
     if n_nodes < 16:
         raise ValueError(f"smooth_density needs n_nodes >= 16; got {n_nodes}")
+    limits = np.asarray(bounds, np.float64).tobytes()  # NaN, which is no limit, equals no NaN
+    return _smooth_density(limits, tuple(evidence.tolist()), n_classes, missing_weight, n_nodes)
+
+
+@lru_cache(maxsize=64)  # equal arguments give the same object, so that jit compiles once
+def _smooth_density(
+    limits: bytes, known: tuple[bool, ...], n_classes: int, missing_weight: float, n_nodes: int
+) -> Density:
+    bounds, evidence = np.frombuffer(limits).reshape(-1, 2), np.array(known, bool)
 
     def lay_grid(features, training):
         return grids.lay_grid(features, training, bounds, evidence, n_nodes, margin=0.15)
