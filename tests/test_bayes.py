@@ -231,7 +231,7 @@ VARIANTS = {
 @pytest.fixture(scope="module")
 def sky(tmp_path_factory):
     path = tmp_path_factory.mktemp("sky") / "sky.fits"
-    simulate_catalog(500, 4, preset=None).write(path)
+    simulate_catalog(600, 4, preset=None).write(path)
     return path
 
 

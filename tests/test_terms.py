@@ -140,7 +140,7 @@ def test_rows_left_out_teach_the_terms_nothing(sources, fitted):
 @pytest.fixture(scope="module")
 def run(exit_code, tmp_path_factory):
     folder = tmp_path_factory.mktemp("terms")
-    assert exit_code("simulate", "--out", folder / "sky.fits", "-n", 400, "--seed", 3) == 0
+    assert exit_code("simulate", "--out", folder / "sky.fits", "-n", 600, "--seed", 3) == 0
     quick = ("validation.bootstrap=20", "validation.folds=2", "validation.inner_folds=2")
     asked = ("model.terms=pairs", "model.terms_share=0.5", *quick)
     options = [word for key in asked for word in ("--set", key)]

@@ -148,6 +148,24 @@ def _term_plan(config: Config) -> TermPlan | None:
     return TermPlan({"single": 1, "pairs": 2}[model.terms], share)
 
 
+class Scoring(NamedTuple):
+    """What of a recipe those read who only score.
+
+    JAX compiles once for all recipes that differ in how they learn, or in names.
+    """
+
+    density: Density
+    model: ClassModel
+    category: tuple[int, ...]  # of each property
+    averages_log_odds: bool  # scores are means over draws, so that contributions sum to them
+
+
+def scoring(recipe: Recipe) -> Scoring:
+    """How rows are scored by what the recipe has learned."""
+    averages = recipe.posterior is not None and recipe.posterior.average == "log_odds"
+    return Scoring(recipe.density, recipe.model, tuple(recipe.properties.category), averages)
+
+
 class Classifier(NamedTuple):
     """What is learned; nothing but arrays."""
 
@@ -233,7 +251,7 @@ def _classify_rows(
 ) -> Products:
     n_rows = rows.value.shape[0]
     padded = rows if n_rows == size else rows.padded(size)
-    scored = _score(recipe, classifier, padded, log_prior)
+    scored = _score(scoring(recipe), classifier, padded, log_prior)
     prediction, alternative, measure, strange = (
         np.asarray(a)[:n_rows]
         for a in (scored.prediction, scored.alternative, scored.outlier, scored.strangeness)
@@ -283,21 +301,21 @@ class _Scored(NamedTuple):
 
 @partial(jax.jit, static_argnums=0)
 def _score(
-    recipe: Recipe, classifier: Classifier, features: Features, log_prior: Float[Array, "C"]
+    how: Scoring, classifier: Classifier, features: Features, log_prior: Float[Array, "C"]
 ) -> _Scored:
     weights, trained = classifier.weights, classifier.weights.log_prior
-    log_lik = recipe.density.log_lik(classifier.density, features)
+    log_lik = how.density.log_lik(classifier.density, features)
     measured = any_measured(log_lik)
-    if averages_log_odds(recipe):
-        log_joint, each = average_of(recipe, classifier, features)
-        category_score = _by_category(recipe, each)
+    if how.averages_log_odds:
+        log_joint, each = average_of(how, classifier, features)
+        category_score = _by_category(how, each)
     else:
-        log_joint = recipe.model.log_joint(weights, log_lik)
-        category_score = recipe.model.category_scores(weights, log_lik)
+        log_joint = how.model.log_joint(weights, log_lik)
+        category_score = how.model.category_scores(weights, log_lik)
     terms = classifier.terms
     if terms is not None:
         added = term_contributions(terms, features, measured)
-        category_score = mixed(terms, category_score, _by_category(recipe, added))
+        category_score = mixed(terms, category_score, _by_category(how, added))
         log_joint = mixed_log_joint(terms, log_joint, added.sum(1), measured)
     # The offsets belong to every category in which something was measured.
     offset = (log_joint - trained - category_score.sum(1))[:, None]
@@ -311,11 +329,11 @@ def _score(
     posterior, spread = jax.nn.softmax(score), None
     training_posterior = jax.nn.softmax(score - log_prior + trained)
     if classifier.draws is not None:
-        spread = spread_of(recipe, classifier, classifier.draws, features, log_prior)
-        if not averages_log_odds(recipe):
+        spread = spread_of(how, classifier, classifier.draws, features, log_prior)
+        if not how.averages_log_odds:
             posterior, training_posterior = spread.posterior.mean(0), spread.training_posterior
     prediction = jnp.asarray(decide(posterior, classifier.factor))
-    measure = outlier_measure(log_lik, recipe.model.alpha(weights), log_prior)
+    measure = outlier_measure(log_lik, how.model.alpha(weights), log_prior)
     return _Scored(
         posterior,
         training_posterior,
@@ -330,10 +348,10 @@ def _score(
 
 
 def spread_of(
-    recipe: Recipe, classifier: Classifier, draws: JointDraws, features: Features, log_prior
+    how: Scoring, classifier: Classifier, draws: JointDraws, features: Features, log_prior
 ) -> Spread:
     """What each draw says of the rows, calibrated and under `log_prior`; terms never differ."""
-    own, terms = (recipe.density, recipe.model, draws, classifier.density), classifier.terms
+    own, terms = (how.density, how.model, draws, classifier.density), classifier.terms
     final = partial(_under_prior, classifier, log_prior)
     if terms is not None:
         added = contributions(terms, features).sum(1)
@@ -345,19 +363,14 @@ def spread_of(
     return over_draws(*own, features, final, log_prior, classifier.weights.log_prior)
 
 
-def averages_log_odds(recipe: Recipe) -> bool:
-    """Whether scores are means over draws, so that contributions sum to them."""
-    return recipe.posterior is not None and recipe.posterior.average == "log_odds"
-
-
-def average_of(recipe: Recipe, classifier: Classifier, features: Features):
+def average_of(how: Scoring, classifier: Classifier, features: Features):
     """Scores [N, C] and contributions [N, F, C], means over the draws; terms not among them."""
     assert classifier.draws is not None  # a recipe with a posterior has them
-    return averaged(recipe.density, recipe.model, classifier.draws, classifier.density, features)
+    return averaged(how.density, how.model, classifier.draws, classifier.density, features)
 
 
-def _by_category(recipe: Recipe, each: Float[Array, "N F C"]) -> Float[Array, "N G C"]:
-    category = np.array(recipe.properties.category)
+def _by_category(how: Scoring, each: Float[Array, "N F C"]) -> Float[Array, "N G C"]:
+    category = np.array(how.category)
     return jnp.einsum("nfc,fg->ngc", each, jnp.eye(category.max() + 1)[category])
 
 

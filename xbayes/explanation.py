@@ -12,10 +12,11 @@ from xbayes.calibrate import calibrated
 from xbayes.classifier import (
     Classifier,
     Recipe,
+    Scoring,
     any_measured,
     average_of,
-    averages_log_odds,
     prior_of,
+    scoring,
     term_contributions,
 )
 from xbayes.models.term_tables import mixed, mixed_log_joint, pair_terms
@@ -49,7 +50,7 @@ def explain(
     weights, calibrator = classifier.weights, classifier.calibrator
     trained = weights.log_prior
     log_lik = recipe.density.log_lik(classifier.density, features)
-    log_joint, measured, raw = _own_scores(recipe, classifier, features, log_lik)
+    log_joint, measured, raw = _own_scores(scoring(recipe), classifier, features, log_lik)
     score = np.asarray(calibrated(calibrator, log_joint, trained, measured), np.float64)
     # The evidence is normalised, which takes the same from all classes: given back, so that a
     # calibrator that treats them alike leaves the offsets b as they are.
@@ -64,14 +65,14 @@ def explain(
 
 
 @partial(jax.jit, static_argnums=0)
-def _own_scores(recipe: Recipe, classifier: Classifier, features: Features, log_lik):
+def _own_scores(how: Scoring, classifier: Classifier, features: Features, log_lik):
     """Scores before calibration, whether anything was measured, and the contributions in them."""
     measured = any_measured(log_lik)
-    if averages_log_odds(recipe):
-        log_joint, each = average_of(recipe, classifier, features)
+    if how.averages_log_odds:
+        log_joint, each = average_of(how, classifier, features)
     else:
-        log_joint = recipe.model.log_joint(classifier.weights, log_lik)
-        each = recipe.model.contributions(classifier.weights, log_lik)
+        log_joint = how.model.log_joint(classifier.weights, log_lik)
+        each = how.model.contributions(classifier.weights, log_lik)
     terms = classifier.terms
     if terms is None:
         return log_joint, measured, each

@@ -19,7 +19,7 @@ from xbayes import posterior as post
 from xbayes.assign import assigned, assigned_likelihoods, learner_of
 from xbayes.bayes import Fitted, PosteriorReport, fit_posterior
 from xbayes.calibrate import NONE, Calibration, CalibrationReport, fit_calibration
-from xbayes.classifier import Classifier, Recipe, averages_log_odds
+from xbayes.classifier import Classifier, Recipe, scoring
 from xbayes.conformal import fit_conformal
 from xbayes.decision import fit_factor
 from xbayes.infer.choose_terms import Held, TermReport, learn_terms
@@ -28,6 +28,7 @@ from xbayes.infer.f1 import fit_f1, recalibrate
 from xbayes.infer.gradient import GradientInfo, fit_from_starts, fit_log_loss
 from xbayes.infer.out_of_fold import OutOfFold, out_of_fold
 from xbayes.infer.select import Selection, select_strength
+from xbayes.models.base import Density
 from xbayes.outlier import fit_reference
 from xbayes.types import Features, Labels
 
@@ -89,7 +90,7 @@ def fit_classifier(
         fitted = Fitted(*rows, learned.held_out.single, learned.held_out.nested, learned.counted)
         sampled = fit_posterior(recipe, fitted, labels.group, jax.random.fold_in(key, 3))
         draws, log_joint = sampled.draws, sampled.log_joint
-        if averages_log_odds(recipe):
+        if scoring(recipe).averages_log_odds:
             log_joint = jnp.asarray(log_joint.mean(0))
         report = report._replace(posterior=sampled.report)
     else:
@@ -113,7 +114,7 @@ def _learn(recipe: Recipe, learner: Recipe, grid, data: _Data, keys) -> _Learned
     """Densities from counts, the penalty on inner folds, the weights out of fold."""
     counts = recipe.density.count(grid, data.features, data.truth, data.fold, recipe.n_folds)
     density = counted = recipe.density.fit(grid, jax.tree.map(lambda c: c.sum(0), counts))
-    held_out = _held_out_likelihoods(learner, grid, counts, data)
+    held_out = _held_out_likelihoods(learner.density, grid, counts, data)
     rows = (held_out.nested, data.truth, data.fold)
     selection = select_strength(learner.model, keys[0], data.log_prior, *rows, recipe.strengths)
     weights, missing_weight, info = _learn_weights(
@@ -192,8 +193,8 @@ def _training_log_prior(recipe: Recipe, truth: np.ndarray, dtype):
 
 
 @partial(jax.jit, static_argnums=0)
-def _held_out_likelihoods(recipe: Recipe, grid, counts, data: _Data):
-    return out_of_fold(recipe.density, grid, counts, data.features, data.fold)
+def _held_out_likelihoods(density: Density, grid, counts, data: _Data):
+    return out_of_fold(density, grid, counts, data.features, data.fold)
 
 
 def _learn_weights(recipe: Recipe, key, data: _Data, log_lik, strength):

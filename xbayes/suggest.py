@@ -19,7 +19,7 @@ from xbayes.catalog.read import read_catalog
 from xbayes.catalog.roles import check_catalog
 from xbayes.catalog.suspects import convert_units
 from xbayes.catalog.taxonomy import without_label
-from xbayes.classifier import Classifier, Recipe, padded_size, spread_of
+from xbayes.classifier import Classifier, Recipe, Scoring, padded_size, scoring, spread_of
 from xbayes.evaluate.information import Batch, choose_batch, information
 from xbayes.features.build import build_features, needed_columns
 from xbayes.intervals import JointDraws
@@ -85,15 +85,15 @@ def draw_posteriors(
     size, parts = padded_size(n_rows), []
     for first in range(0, n_rows, size):
         part = features.rows(slice(first, first + size))
-        drawn = _by_draw(recipe, classifier, part.padded(size), prior)
+        drawn = _by_draw(scoring(recipe), classifier, part.padded(size), prior)
         parts.append(np.asarray(drawn)[:, : len(part.value)])
     return np.concatenate(parts, axis=1).astype(np.float64)
 
 
 @partial(jax.jit, static_argnums=0)
-def _by_draw(recipe: Recipe, classifier: Classifier, features: Features, log_prior):
+def _by_draw(how: Scoring, classifier: Classifier, features: Features, log_prior):
     assert classifier.draws is not None  # its callers see to that
-    return spread_of(recipe, classifier, classifier.draws, features, log_prior).posterior
+    return spread_of(how, classifier, classifier.draws, features, log_prior).posterior
 
 
 def _unknown(run: Path, applied: Applied, table: Table) -> Bool[np.ndarray, "N"]:

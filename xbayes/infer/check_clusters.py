@@ -1,6 +1,7 @@
 """Training rows that no clusters can be fitted to are refused."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +18,13 @@ def refusing(
 
     `fills_gaps`: missing values are filled, so that a property may be missing everywhere.
     """
+    return _refusing(density, tuple(names), n_components, fills_gaps)
+
+
+@lru_cache(maxsize=64)  # equal arguments give the same object, so that jit compiles once
+def _refusing(
+    density: Density, names: tuple[str, ...], n_components: int, fills_gaps: bool
+) -> Density:
 
     def lay_grid(features: Features, training: np.ndarray):
         refuse_rows(features, training, names, n_components, fills_gaps)

@@ -22,7 +22,7 @@ def smooth_f1(
     is_focus: Bool[Array, "N"],
     row_weight: Float[Array, "N"],
     focus: int,
-    sharpness: float,
+    sharpness: float | Float[Array, ""],
 ) -> Float[Array, ""]:
     """2 TP / (chosen + actual), a source chosen by softmax(sharpness * score)[focus].
 
@@ -46,14 +46,16 @@ def fit_f1(
     """Parameters of best penalised F1 near the log-loss optimum `start`, recalibrated."""
     total = jnp.maximum(row_weight.sum(), 1.0)
     is_focus = class_index == focus
-    params = start
-    for sharpness in stages:
 
-        def loss(params, sharpness=sharpness):
+    def stage(params, sharpness):
+        def loss(params):
             gained = smooth_f1(model.log_joint(params, x), is_focus, row_weight, focus, sharpness)
             return 1.0 - gained + strength / total * model.penalty(params)
 
-        params, _ = minimise(loss, params, STEPS)
+        return minimise(loss, params, STEPS)[0], None
+
+    # A scan, so that all stages are one program to compile.
+    params, _ = jax.lax.scan(stage, start, jnp.asarray(stages, x.dtype))
     return recalibrate(model, params, x, class_index, row_weight)
 
 

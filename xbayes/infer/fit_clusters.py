@@ -303,13 +303,17 @@ def _refined(grid: ClusterGrid, membership, params: ClusterParams, options: Clus
         score, pull = scored(free)
         return log_loss_of_scores(score, truth, row_weight) + pull
 
-    def missed(sharpness: float, free: _Free):
+    def missed(sharpness, free: _Free):
         score, pull = scored(free)
         is_focus = (truth == options.focus) & (row_weight > 0)
         return 1.0 - smooth_f1(score, is_focus, row_weight, options.focus, sharpness) + pull
 
+    def stage(free: _Free, sharpness):
+        return minimise(partial(missed, sharpness), free, options.steps)[0], None
+
     free = minimise(loss, begin, options.steps)[0]
     if options.focus >= 0:
-        for sharpness in SHARPNESS:
-            free = minimise(partial(missed, sharpness), free, options.steps)[0]
+        # A scan, so that all stages are one program to compile.
+        stages = jnp.asarray(SHARPNESS, size.dtype)
+        free, _ = jax.lax.scan(stage, free, stages)
     return placed(free)

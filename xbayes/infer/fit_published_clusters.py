@@ -1,6 +1,6 @@
 """Scale, cluster, label: the published recipe as a `Density`, learned on the rows it is given."""
 
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import jax
@@ -37,6 +37,7 @@ class PublishedGrid(NamedTuple):
     cluster: Float[Array, "N K"]  # 1 for the cluster of each row
 
 
+@lru_cache(maxsize=64)  # equal arguments give the same object, so that jit compiles once
 def published_cluster_density(
     rescale: tuple[str, ...], n_classes: int, components: int, starts: int, everything: bool
 ) -> Density:

@@ -53,13 +53,20 @@ def minimise(
     if curvature is not None:
         return _minimise_whitened(loss, start, max_steps, tol, whitening(curvature))
     optimiser = optax.lbfgs(memory_size=15)
-    value_and_grad = optax.value_and_grad_from_state(loss)
+    # One vector, not a tree: the program of the search is as long as the tree has leaves.
+    start, unflatten = ravel_pytree(start)
+
+    def flat_loss(vector):
+        return loss(unflatten(vector))
+
+    value_and_grad = optax.value_and_grad_from_state(flat_loss)
     tol = fine_tol() if tol is None else tol
 
     def step(carry):
         params, state = carry
         value, grad = value_and_grad(params, state=state)
-        update, state = optimiser.update(grad, state, params, value=value, grad=grad, value_fn=loss)
+        last = {"value": value, "grad": grad, "value_fn": flat_loss}
+        update, state = optimiser.update(grad, state, params, **last)
         return optax.apply_updates(params, update), state
 
     def unfinished(carry):
@@ -69,7 +76,7 @@ def minimise(
 
     params, state = jax.lax.while_loop(unfinished, step, (start, optimiser.init(start)))
     norm = otu.tree_norm(otu.tree_get(state, "grad"))
-    return params, GradientInfo(
+    return unflatten(params), GradientInfo(
         otu.tree_get(state, "value"), norm, otu.tree_get(state, "count"), norm <= tol
     )
 

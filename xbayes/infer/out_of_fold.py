@@ -29,22 +29,27 @@ def out_of_fold(
     total = jax.tree.map(lambda c: c.sum(0), counts)
     n_folds = jax.tree.leaves(counts)[0].shape[0]
 
-    def without(*left_out):
+    def without(j, i):
+        """Log-likelihoods of all rows by densities without folds j and i, which may be one."""
+
         def minus(all_, each):
-            return jnp.maximum(all_ - sum(each[j] for j in left_out), 0.0)
+            return jnp.maximum(all_ - each[j] - jnp.where(i == j, 0.0, each[i]), 0.0)
 
         return density.log_lik(density.fit(grid, jax.tree.map(minus, total, counts)), features)
 
     def outside(j):
         """Densities without fold j; rows of another fold i by those without i as well."""
-        single = without(j)
 
-        def and_without(i, nested):
-            both = jax.lax.cond(i == j, lambda: single, lambda: without(j, i))
-            return jnp.where((fold == i)[:, None, None], both, nested)
+        def and_without(step, nested):
+            i = (j + step) % n_folds  # from j itself, whose densities are of all rows at first
+            mine = (step == 0) | (fold == i)
+            return jnp.where(mine[:, None, None], without(j, i), nested)
 
-        return jax.lax.fori_loop(0, n_folds, and_without, single)
+        # One program for all pairs of folds: a fit may take seconds to compile.
+        return jax.lax.fori_loop(0, n_folds, and_without, empty)
 
+    found = jax.eval_shape(without, 0, 0)
+    empty = jnp.zeros(found.shape, found.dtype)
     nested = jax.lax.map(outside, jnp.arange(n_folds))
     own = jnp.maximum(fold, 0)
     single = nested[

@@ -12,6 +12,7 @@ which the penalty pulls; those counts hold a Dirichlet prior. With T = 1 the sco
 Perez-Diaz et al. 2024 with soft membership.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import jax
@@ -34,6 +35,7 @@ class AssignmentParams(NamedTuple):
     tilt: Float[Array, "K C"]
 
 
+@lru_cache(maxsize=64)  # equal arguments give the same object, so that jit compiles once
 def assignment_model(n_clusters: int, n_classes: int) -> ScoreModel:
     """Scores of the classes from cluster log-likelihoods `[N, K, C]`."""
     if n_clusters < 1 or n_classes < 2:

@@ -10,6 +10,7 @@ smoothing leaves open (`logistic_process.py`). As a point estimate it scored no 
 slower.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import jax
@@ -52,6 +53,15 @@ def smooth_density(
     """Smooth densities of F properties for C classes on `n_nodes` nodes."""
     if n_nodes < 16:
         raise ValueError(f"smooth_density needs n_nodes >= 16; got {n_nodes}")
+    limits = np.asarray(bounds, np.float64).tobytes()  # NaN, which is no limit, equals no NaN
+    return _smooth_density(limits, tuple(evidence.tolist()), n_classes, missing_weight, n_nodes)
+
+
+@lru_cache(maxsize=64)  # equal arguments give the same object, so that jit compiles once
+def _smooth_density(
+    limits: bytes, known: tuple[bool, ...], n_classes: int, missing_weight: float, n_nodes: int
+) -> Density:
+    bounds, evidence = np.frombuffer(limits).reshape(-1, 2), np.array(known, bool)
 
     def lay_grid(features, training):
         return grids.lay_grid(features, training, bounds, evidence, n_nodes, margin=0.15)
@@ -69,13 +79,14 @@ def smooth_density(
         )
 
     def fit(grid, counts):
-        smoothing = _choose_smoothing(grid, counts.value)
+        sums = _kernel_sums(grid, counts.value)
+        smoothing = _choose_smoothing(counts.value, *sums)
         broad = (TAIL_SOURCES, smoothing.pseudo)
-        density = _shrunk_density(grid, smoothing, counts.value, *broad)  # [F, C, B]
+        density = _shrunk_density(smoothing, counts.value, sums[0], *broad)  # [F, C, B]
         return as_params(grid, jnp.log(density), counts, PRESENCE_SOURCES)
 
     def smooth(grid, counts):
-        smoothing = _choose_smoothing(grid, counts.value)
+        smoothing = _choose_smoothing(counts.value, *_kernel_sums(grid, counts.value))
         pool = jnp.broadcast_to(smoothing.pool, counts.value.shape)
         return smoothing, fit_process(counts.value, jnp.log(pool))
 
@@ -163,10 +174,16 @@ class Smoothing(NamedTuple):
 
 
 def _shrunk_density(
-    grid, smoothing: Smoothing, count: Float[Array, "F C B"], tail_sources, pool_sources
+    smoothing: Smoothing,
+    count: Float[Array, "F C B"],
+    total: Float[Array, "F C H B"],
+    tail_sources,
+    pool_sources,
 ) -> Float[Array, "F C B"]:
-    """Kernels of the counted sources, the tail and the pool, each for its number of sources."""
-    total, _ = _kernel_sums(grid, count)
+    """Kernels of the counted sources, the tail and the pool, each for its number of sources.
+
+    `total` is the sum of the kernels of `_kernel_sums`.
+    """
     place = smoothing.bandwidth[..., None, None]
     total = jnp.take_along_axis(total, place, axis=2)[:, :, 0]
     alike = jnp.ones_like(smoothing.pseudo)
@@ -185,33 +202,32 @@ def _drawn(key, grid, smoothing: Smoothing, process: ProcessFit, count) -> Float
     process_key, tail_key, pool_key = jax.random.split(key, 3)
     tail = jax.random.gamma(tail_key, jnp.full_like(smoothing.pseudo, TAIL_SOURCES))
     pool = jax.random.gamma(pool_key, smoothing.pseudo)
-    histogram = jnp.log(_shrunk_density(grid, smoothing, count, tail, pool))
+    total, _ = _kernel_sums(grid, count)
+    histogram = jnp.log(_shrunk_density(smoothing, count, total, tail, pool))
     discrete = jnp.asarray(grid.discrete)[:, None, None]
     return jnp.where(discrete, histogram, draw_process(process_key, process, count))
 
 
 def _kernel_sums(grid, count: Float[Array, "F C B"]):
     """Sum of the kernels at each node and bandwidth [F C H B], and a kernel at its own node."""
-    direct, first, last = jnp.asarray(_kernels(count.shape[-1]), dtype=count.dtype)
+    kernels = _kernels(count.shape[-1])
+    direct, first, last = (jnp.asarray(each, count.dtype) for each in kernels)
     reflect = jnp.asarray(grid.reflect, dtype=count.dtype)[:, :, None, None, None]
     total = jnp.einsum("fcd,hbd->fchb", count, direct)
     total += reflect[:, 0] * jnp.einsum("fcd,hbd->fchb", count, first)
     total += reflect[:, 1] * jnp.einsum("fcd,hbd->fchb", count, last)  # [F, C, H, B]
-    own = jnp.einsum("hbb->hb", direct)[None, None]
-    own = (
-        own
-        + reflect[:, 0] * jnp.einsum("hbb->hb", first)
-        + reflect[:, 1] * jnp.einsum("hbb->hb", last)
-    )
+    alone = np.einsum("rhbb->rhb", kernels).astype(count.dtype)  # a kernel at its own node
+    own = alone[0] + reflect[:, 0] * alone[1] + reflect[:, 1] * alone[2]
     # A property of few distinct values stays a histogram: its only kernel is the node itself.
     histogram = jnp.asarray(grid.discrete)[:, None, None, None]
     return jnp.where(histogram, count[:, :, None], total), jnp.where(histogram, 1.0, own)
 
 
-def _choose_smoothing(grid, count: Float[Array, "F C B"]) -> Smoothing:
-    """Bandwidth and pseudo-sources of greatest leave-one-out likelihood."""
+def _choose_smoothing(
+    count: Float[Array, "F C B"], total: Float[Array, "F C H B"], own: Float[Array, "F _ H B"]
+) -> Smoothing:
+    """Bandwidth and pseudo-sources of greatest leave-one-out likelihood; of `_kernel_sums`."""
     n_nodes = count.shape[-1]
-    total, own = _kernel_sums(grid, count)
     size = count.sum(-1)[..., None, None]  # [F, C, 1, 1]
     tail = _tail(count)
     pool_index = int(np.argmin(np.abs(BANDWIDTHS - POOL_BANDWIDTH)))

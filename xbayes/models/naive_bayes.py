@@ -14,6 +14,7 @@ Each is shrunk towards the one above it, the first towards alpha = 1, the plain 
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import jax
@@ -53,7 +54,14 @@ def naive_bayes(
         raise ValueError(f"naive_bayes needs weights in {(*KINDS, PLAIN)}; got {weights!r}")
     if normalise and weights != "category":
         raise ValueError(f"normalise is the published form of weights='category'; got {weights!r}")
-    group = np.asarray(category)  # [F], the category of each property
+    return _naive_bayes(tuple(map(int, category)), n_classes, weights, normalise, offsets)
+
+
+@lru_cache(maxsize=64)  # equal arguments give the same object, so that jit compiles once
+def _naive_bayes(
+    category: tuple[int, ...], n_classes: int, weights: str, normalise: bool, offsets: bool
+) -> ClassModel:
+    group = np.array(category)  # [F], the category of each property
     n_features, n_categories = len(group), int(group.max()) + 1
 
     def init(key, x):

@@ -4,6 +4,7 @@ Kept as the baseline, with what is questionable in it: one bandwidth for all cla
 spill over natural limits, and likelihood 1 for every class outside the range of the training rows.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import jax
@@ -36,6 +37,18 @@ def published_density(
 
     Where `cosine[f, c]`, property f is a galactic latitude in degrees, signed or absolute.
     """
+    turned = tuple(map(tuple, cosine.tolist()))
+    return _published_density(tuple(evidence.tolist()), turned, missing_weight, n_nodes)
+
+
+@lru_cache(maxsize=64)  # equal arguments give the same object, so that jit compiles once
+def _published_density(
+    known: tuple[bool, ...],
+    of_latitude: tuple[tuple[bool, ...], ...],
+    missing_weight: float,
+    n_nodes: int,
+) -> Density:
+    evidence, cosine = np.array(known, bool), np.array(of_latitude, bool)
     n_classes = cosine.shape[1]
     no_bounds = np.full((cosine.shape[0], 2), np.nan)
 
