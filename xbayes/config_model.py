@@ -100,6 +100,13 @@ class ModelConfig(Record):
         description="exponent of P(missing | class), 0 to 1; 0: a gap tells nothing; "
         "auto: searched with the weights (optimiser: evolution)",
     )
+    tails: Number = Field(
+        default=0.001,
+        ge=0,
+        lt=1,
+        description="share of a class that may lie anywhere, alike in all classes (density: "
+        "smooth): values far from all training values then tell nothing; 0: there is none",
+    )
     objective: Literal["log_loss", "f1"] = Field(
         default="log_loss", description="what the weights are learned for; f1 is that of f1_class"
     )
@@ -197,6 +204,12 @@ class ModelConfig(Record):
         if self.density in ("clusters", "published_clusters") and self.missing_weight != 1:
             text = f"needs density smooth or published; found density: {self.density}"
             refuse([Problem(("missing_weight",), text)])
+        return self
+
+    @model_validator(mode="after")
+    def _tails_belong_to_smooth_densities(self) -> "ModelConfig":
+        if "tails" in self.model_fields_set and self.density != "smooth":
+            refuse([Problem(("tails",), f"needs density: smooth; found density: {self.density}")])
         return self
 
     @model_validator(mode="after")
