@@ -35,6 +35,7 @@ from xbayes.models.term_tables import (
 )
 from xbayes.outlier import (
     OutlierReference,
+    likeness,
     outlier_measure,
     strangeness,
     tail_probability,
@@ -76,6 +77,7 @@ class Recipe(NamedTuple):
     calibration: str = "none"  # or a kind of xbayes.calibrate, or auto
     posterior: PosteriorOptions | None = None  # how it is sampled, where it is asked for
     terms: TermPlan | None = None  # a boosted additive model beside the weighted densities
+    shrinks: bool = False  # what a source tells, where it is unlike the training sources
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,7 @@ def _recipe(asked: _Asked) -> Recipe:
         model.calibration,
         _posterior_options(config),
         _term_plan(config),
+        model.shrink_outliers,
     )
 
 
@@ -300,14 +303,16 @@ def _score(
     there = (category_score != 0).any(-1)  # [N, G]
     alone = trained + category_score + offset * there[..., None]
 
-    under_prior = partial(_under_prior, classifier, log_prior)
+    strange = strangeness(classifier.outlier, log_lik, jnp.asarray(features.surveyed))
+    kept = kept_evidence(recipe, classifier, log_joint, measured, strange)
+    under_prior = partial(_under_prior, classifier, log_prior, kept)
     score = under_prior(log_joint, measured)
     without = log_joint[:, None] - category_score
     without = under_prior(without, jnp.broadcast_to(measured[:, None], there.shape))
     posterior, spread = jax.nn.softmax(score), None
     training_posterior = jax.nn.softmax(score - log_prior + trained)
     if classifier.draws is not None:
-        spread = spread_of(recipe, classifier, classifier.draws, features, log_prior)
+        spread = spread_of(recipe, classifier, classifier.draws, features, log_prior, kept)
         posterior, training_posterior = spread.posterior.mean(0), spread.training_posterior
     prediction = jnp.asarray(decide(posterior, classifier.factor))
     measure = outlier_measure(log_lik, recipe.model.alpha(weights), log_prior)
@@ -317,26 +322,42 @@ def _score(
         prediction,
         post.alternative(without, prediction),
         jnp.take_along_axis(measure, prediction[:, None], 1)[:, 0],
-        strangeness(classifier.outlier, log_lik, jnp.asarray(features.surveyed)),
+        strange,
         jax.nn.softmax(under_prior(alone, there)),
         None if spread is None else spread.posterior.astype(jnp.float32),
         None if spread is None else spread.outlier.astype(jnp.float32),
     )
 
 
+def kept_evidence(
+    recipe: Recipe, classifier: Classifier, log_joint, measured, strange: Float[Array, "N C"]
+) -> Float[Array, "N"]:
+    """The share of a source's log-odds beside the prior that is believed; 1 if none shrink.
+
+    Under the prior of the training part, so that another prior changes only its own term.
+    """
+    if not recipe.shrinks:
+        return jnp.ones_like(strange[:, 0])
+    score = calibrated(classifier.calibrator, log_joint, classifier.weights.log_prior, measured)
+    return likeness(classifier.outlier, strange, jax.nn.softmax(score))
+
+
 def spread_of(
-    recipe: Recipe, classifier: Classifier, draws: JointDraws, features: Features, log_prior
+    recipe: Recipe, classifier: Classifier, draws: JointDraws, features: Features, log_prior, kept
 ) -> Spread:
-    """What each draw says of the rows, calibrated and under `log_prior`."""
+    """What each draw says of the rows, calibrated and under `log_prior`.
+
+    `kept` is that of `kept_evidence`, the same in every draw.
+    """
     own = (recipe.density, recipe.model, draws, classifier.density)
-    final = partial(_under_prior, classifier, log_prior)
+    final = partial(_under_prior, classifier, log_prior, kept)
     return over_draws(*own, features, final, log_prior, classifier.weights.log_prior)
 
 
-def _under_prior(classifier: Classifier, log_prior, score, measured):
+def _under_prior(classifier: Classifier, log_prior, kept, score, measured):
     trained = classifier.weights.log_prior
-    score = calibrated(classifier.calibrator, score, trained, measured)
-    return score + (log_prior - trained)
+    told = calibrated(classifier.calibrator, score, trained, measured) - trained
+    return log_prior + kept.reshape(-1, *[1] * (told.ndim - 1)) * told
 
 
 def any_measured(log_lik: Float[Array, "N F C"]) -> Bool[Array, "N"]:

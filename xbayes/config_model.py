@@ -107,6 +107,11 @@ class ModelConfig(Record):
         description="share of a class that may lie anywhere, alike in all classes (density: "
         "smooth): values far from all training values then tell nothing; 0: there is none",
     )
+    shrink_outliers: Switch = Field(
+        default=True,
+        description="log-odds of a source stranger than 99 % of the held-out ones of its class "
+        "shrink towards the prior, in proportion to how strange it is",
+    )
     objective: Literal["log_loss", "f1"] = Field(
         default="log_loss", description="what the weights are learned for; f1 is that of f1_class"
     )

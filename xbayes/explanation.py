@@ -9,8 +9,16 @@ import numpy as np
 from jaxtyping import Float
 
 from xbayes.calibrate import calibrated
-from xbayes.classifier import Classifier, Recipe, any_measured, prior_of, term_contributions
+from xbayes.classifier import (
+    Classifier,
+    Recipe,
+    any_measured,
+    kept_evidence,
+    prior_of,
+    term_contributions,
+)
 from xbayes.models.term_tables import mixed, mixed_log_joint, pair_terms
+from xbayes.outlier import strangeness
 from xbayes.types import Features
 
 
@@ -18,8 +26,9 @@ class Explanation(NamedTuple):
     """The terms of each score: log prior + offset + the sum of the contributions over F.
 
     All are calibrated: contributions go through the calibrator's matrix, and what is not linear in
-    them (where the matrix weighs classes differently) is in the offset. Scores are log
-    probabilities but for a constant of the source.
+    them (where the matrix weighs classes differently) is in the offset. Of a source unlike the
+    training sources all have shrunk alike. Scores are log probabilities but for a constant of the
+    source.
     """
 
     log_lik: Float[np.ndarray, "N F C"]
@@ -41,7 +50,8 @@ def explain(
     weights, calibrator = classifier.weights, classifier.calibrator
     trained = weights.log_prior
     log_lik = recipe.density.log_lik(classifier.density, features)
-    log_joint, measured, raw = _own_scores(recipe, classifier, features, log_lik)
+    log_joint, measured, raw, kept = _own_scores(recipe, classifier, features, log_lik)
+    kept = np.asarray(kept, np.float64)
     score = np.asarray(calibrated(calibrator, log_joint, trained, measured), np.float64)
     # The evidence is normalised, which takes the same from all classes: given back, so that a
     # calibrator that treats them alike leaves the offsets b as they are.
@@ -51,21 +61,29 @@ def explain(
     offset = offset + np.asarray(total, np.float64)[:, None]
     prior = np.asarray(prior_of(classifier, log_prior), np.float64)
     below = np.asarray(recipe.density.share_below(classifier.density, features), np.float64)
-    pairs = _pair_terms(classifier, features, measured)
+    pairs = kept[:, None, None] * _pair_terms(classifier, features, measured)
+    contribution, offset = kept[:, None, None] * contribution, kept[:, None] * offset
     return Explanation(np.asarray(log_lik), contribution, offset, prior, below, pairs)
 
 
 @partial(jax.jit, static_argnums=0)
 def _own_scores(recipe: Recipe, classifier: Classifier, features: Features, log_lik):
-    """Scores before calibration, whether anything was measured, and the contributions in them."""
+    """Scores before calibration, whether anything was measured, the contributions in them, and
+    the share of the evidence that is kept."""
     measured = any_measured(log_lik)
     log_joint = recipe.model.log_joint(classifier.weights, log_lik)
     each, terms = recipe.model.contributions(classifier.weights, log_lik), classifier.terms
-    if terms is None:
-        return log_joint, measured, each
-    added = term_contributions(terms, features, measured)
-    log_joint = mixed_log_joint(terms, log_joint, added.sum(1), measured)
-    return log_joint, measured, mixed(terms, each, added)
+    if terms is not None:
+        added = term_contributions(terms, features, measured)
+        log_joint = mixed_log_joint(terms, log_joint, added.sum(1), measured)
+        each = mixed(terms, each, added)
+    strange = strangeness(classifier.outlier, log_lik, jnp.asarray(features.surveyed))
+    return (
+        log_joint,
+        measured,
+        each,
+        kept_evidence(recipe, classifier, log_joint, measured, strange),
+    )
 
 
 def _pair_terms(classifier: Classifier, features: Features, measured) -> np.ndarray:
