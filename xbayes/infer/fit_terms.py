@@ -48,6 +48,7 @@ def boost(
     depth: int,
     rounds: int,
     seed: int,
+    row_weight: Float[np.ndarray, "N"] | None = None,
 ) -> Boosted:
     """Boost trees of `depth` 1 or 2 on some rows; the others change nothing."""
     from sklearn.ensemble import HistGradientBoostingClassifier
@@ -68,7 +69,9 @@ def boost(
         random_state=seed,
         **_ALL_ROUNDS,
     )
-    return Boosted(model.fit(_codes(edge, features)[rows], truth[rows]), present, base, edge)
+    weight = None if row_weight is None else row_weight[rows]
+    model.fit(_codes(edge, features)[rows], truth[rows], sample_weight=weight)
+    return Boosted(model, present, base, edge)
 
 
 def staged_scores(
