@@ -93,7 +93,7 @@ def build_recipe(config: Config) -> Recipe:
 
     JAX compiles for each recipe anew, so a run, its model when loaded, and a run like it share one.
     """
-    asked = config.model_dump(exclude={"name", "seed", "catalog", "validation"})
+    asked = config.model_dump(exclude={"name", "seed", "catalog", "target", "validation"})
     return _recipe(_Asked(repr((asked, config.validation.inner_folds)), config))
 
 

@@ -246,6 +246,29 @@ class ModelConfig(Record):
         return self
 
 
+class TargetConfig(Record):
+    """Another catalogue that the run is to be applied to; its classes are not looked at."""
+
+    file: str | None = Field(
+        default=None,
+        description="that catalogue: properties that it never measured are left out; ${VAR} stands "
+        "for a variable",
+    )
+    importance: Number = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="power of the importance weights, with which labelled sources like its own "
+        "count for more; 0: all count alike",
+    )
+
+    @model_validator(mode="after")
+    def _importance_is_of_a_catalogue(self) -> "TargetConfig":
+        if self.importance and self.file is None:
+            refuse([Problem(("importance",), "needs target.file, the catalogue that it is for")])
+        return self
+
+
 class PosteriorConfig(Record):
     """How densities and weights are sampled, where the variant is bayes."""
 

@@ -28,9 +28,8 @@ from xbayes.types import Features
 CONFIGS, OUT = Path(__file__).parents[2] / "configs", Path("runs/shift")
 BEST = "chandra_sources_best.yaml"
 FOLD_SHIFTS = tuple(name for name, shift in SHIFTS.items() if shift.parts is SHIFTS["none"].parts)
-LACKING = tuple(n for n in FOLD_SHIFTS if SHIFTS[n].columns and not SHIFTS[n].measured)
-RELEASES = ("earlier", "other", "worse")
-SPLITS = ("none", "faint", "sky")
+WEIGHED = ("faint", "sky", "yso", "earlier")  # where importance weights may help
+LEARNED_ANEW = ("hard", "infrared", "earlier", "worse")
 
 
 class Variant(NamedTuple):
@@ -44,31 +43,23 @@ class Variant(NamedTuple):
     shifts: tuple[str, ...] = tuple(SHIFTS)
 
 
+DEFAULT, PUBLISHED = "chandra_sources.yaml", "chandra_sources_published.yaml"
+UNSHRUNK, LAPLACE = "model.shrink_outliers=false", "posterior.method=laplace"
 VARIANTS = {
     "best": Variant(BEST),
-    "default": Variant("chandra_sources.yaml"),
-    "best, unshrunk": Variant(BEST, ("model.shrink_outliers=false",)),
-    "best, relearned": Variant(BEST, without_unmeasured=True, shifts=LACKING),
-    "default, relearned": Variant("chandra_sources.yaml", without_unmeasured=True, shifts=LACKING),
-    "default, unshrunk": Variant("chandra_sources.yaml", ("model.shrink_outliers=false",)),
-    "default, no tails": Variant(
-        "chandra_sources.yaml", ("model.shrink_outliers=false", "model.tails=0")
-    ),
-    "default, tails 0.01": Variant("chandra_sources.yaml", ("model.tails=0.01",)),
-    "default, importance 0.5": Variant(
-        "chandra_sources.yaml", importance=0.5, without_unmeasured=True
-    ),
-    "default, importance 1": Variant(
-        "chandra_sources.yaml", importance=1.0, without_unmeasured=True
-    ),
-    "best, importance 0.5": Variant(
-        BEST, importance=0.5, without_unmeasured=True, shifts=("faint", "sky", "yso", "earlier")
-    ),
-    "published": Variant("chandra_sources_published.yaml", shifts=(*FOLD_SHIFTS, "faint")),
-    "posterior (laplace)": Variant(
-        "chandra_sources_bayes.yaml", ("posterior.method=laplace", "posterior.kept=40")
-    ),
-    "lightgbm": Variant(BEST, peer="lightgbm"),
+    "best, unshrunk": Variant(BEST, (UNSHRUNK,)),
+    "best, relearned": Variant(BEST, without_unmeasured=True, shifts=LEARNED_ANEW),
+    "best, importance 0.5": Variant(BEST, (), None, 0.5, True, ("faint", "earlier")),
+    "default": Variant(DEFAULT),
+    "default, unshrunk": Variant(DEFAULT, (UNSHRUNK,)),
+    "default, no tails": Variant(DEFAULT, (UNSHRUNK, "model.tails=0")),
+    "default, tails 0.01": Variant(DEFAULT, ("model.tails=0.01",)),
+    "default, relearned": Variant(DEFAULT, without_unmeasured=True, shifts=LEARNED_ANEW),
+    "default, importance 0.5": Variant(DEFAULT, (), None, 0.5, True, WEIGHED),
+    "default, importance 1": Variant(DEFAULT, (), None, 1.0, True, WEIGHED),
+    "published": Variant(PUBLISHED, shifts=FOLD_SHIFTS),
+    "posterior (laplace)": Variant("chandra_sources_bayes.yaml", (LAPLACE, "posterior.kept=40")),
+    "lightgbm": Variant(BEST, peer="lightgbm", shifts=(*FOLD_SHIFTS, "faint")),
     "hist_gradient_boosting": Variant(BEST, peer="hist_gradient_boosting", shifts=FOLD_SHIFTS),
 }
 
