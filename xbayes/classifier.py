@@ -35,6 +35,7 @@ from xbayes.models.term_tables import (
 )
 from xbayes.outlier import (
     OutlierReference,
+    likeness,
     outlier_measure,
     strangeness,
     tail_probability,
@@ -77,6 +78,7 @@ class Recipe(NamedTuple):
     calibration: str = "none"  # or a kind of xbayes.calibrate, or auto
     posterior: PosteriorOptions | None = None  # how it is sampled, where it is asked for
     terms: TermPlan | None = None  # a boosted additive model beside the weighted densities
+    shrinks: bool = False  # what a source tells, where it is unlike the training sources
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def build_recipe(config: Config) -> Recipe:
 
     JAX compiles for each recipe anew, so a run, its model when loaded, and a run like it share one.
     """
-    asked = config.model_dump(exclude={"name", "seed", "catalog", "validation"})
+    asked = config.model_dump(exclude={"name", "seed", "catalog", "target", "validation"})
     return _recipe(_Asked(repr((asked, config.validation.inner_folds)), config))
 
 
@@ -127,6 +129,7 @@ def _recipe(asked: _Asked) -> Recipe:
         model.calibration,
         _posterior_options(config),
         _term_plan(config),
+        model.shrink_outliers,
     )
 
 
@@ -158,12 +161,14 @@ class Scoring(NamedTuple):
     model: ClassModel
     category: tuple[int, ...]  # of each property
     averages_log_odds: bool  # scores are means over draws, so that contributions sum to them
+    shrinks: bool  # what a source tells, where it is unlike the training sources
 
 
 def scoring(recipe: Recipe) -> Scoring:
     """How rows are scored by what the recipe has learned."""
     averages = recipe.posterior is not None and recipe.posterior.average == "log_odds"
-    return Scoring(recipe.density, recipe.model, tuple(recipe.properties.category), averages)
+    category = tuple(recipe.properties.category)
+    return Scoring(recipe.density, recipe.model, category, averages, recipe.shrinks)
 
 
 class Classifier(NamedTuple):
@@ -322,14 +327,16 @@ def _score(
     there = (category_score != 0).any(-1)  # [N, G]
     alone = trained + category_score + offset * there[..., None]
 
-    under_prior = partial(_under_prior, classifier, log_prior)
+    strange = strangeness(classifier.outlier, log_lik, jnp.asarray(features.surveyed))
+    kept = kept_evidence(how, classifier, log_joint, measured, strange)
+    under_prior = partial(_under_prior, classifier, log_prior, kept)
     score = under_prior(log_joint, measured)
     without = log_joint[:, None] - category_score
     without = under_prior(without, jnp.broadcast_to(measured[:, None], there.shape))
     posterior, spread = jax.nn.softmax(score), None
     training_posterior = jax.nn.softmax(score - log_prior + trained)
     if classifier.draws is not None:
-        spread = spread_of(how, classifier, classifier.draws, features, log_prior)
+        spread = spread_of(how, classifier, classifier.draws, features, log_prior, kept)
         if not how.averages_log_odds:
             posterior, training_posterior = spread.posterior.mean(0), spread.training_posterior
     prediction = jnp.asarray(decide(posterior, classifier.factor))
@@ -340,25 +347,41 @@ def _score(
         prediction,
         post.alternative(without, prediction),
         jnp.take_along_axis(measure, prediction[:, None], 1)[:, 0],
-        strangeness(classifier.outlier, log_lik, jnp.asarray(features.surveyed)),
+        strange,
         jax.nn.softmax(under_prior(alone, there)),
         None if spread is None else spread.posterior.astype(jnp.float32),
         None if spread is None else spread.outlier.astype(jnp.float32),
     )
 
 
+def kept_evidence(
+    how: Scoring, classifier: Classifier, log_joint, measured, strange: Float[Array, "N C"]
+) -> Float[Array, "N"]:
+    """The share of a source's log-odds beside the prior that is believed; 1 if none shrink.
+
+    Under the prior of the training part, so that another prior changes only its own term.
+    """
+    if not how.shrinks:
+        return jnp.ones_like(strange[:, 0])
+    score = calibrated(classifier.calibrator, log_joint, classifier.weights.log_prior, measured)
+    return likeness(classifier.outlier, strange, jax.nn.softmax(score))
+
+
 def spread_of(
-    how: Scoring, classifier: Classifier, draws: JointDraws, features: Features, log_prior
+    how: Scoring, classifier: Classifier, draws: JointDraws, features: Features, log_prior, kept
 ) -> Spread:
-    """What each draw says of the rows, calibrated and under `log_prior`; terms never differ."""
+    """What each draw says of the rows, calibrated and under `log_prior`.
+
+    Terms, and `kept` of `kept_evidence`, are the same in every draw.
+    """
     own, terms = (how.density, how.model, draws, classifier.density), classifier.terms
-    final = partial(_under_prior, classifier, log_prior)
+    final = partial(_under_prior, classifier, log_prior, kept)
     if terms is not None:
         added = contributions(terms, features).sum(1)
 
         def final(score, measured):
             score = mixed_log_joint(terms, score, added, measured)
-            return _under_prior(classifier, log_prior, score, measured)
+            return _under_prior(classifier, log_prior, kept, score, measured)
 
     return over_draws(*own, features, final, log_prior, classifier.weights.log_prior)
 
@@ -374,10 +397,10 @@ def _by_category(how: Scoring, each: Float[Array, "N F C"]) -> Float[Array, "N G
     return jnp.einsum("nfc,fg->ngc", each, jnp.eye(category.max() + 1)[category])
 
 
-def _under_prior(classifier: Classifier, log_prior, score, measured):
+def _under_prior(classifier: Classifier, log_prior, kept, score, measured):
     trained = classifier.weights.log_prior
-    score = calibrated(classifier.calibrator, score, trained, measured)
-    return score + (log_prior - trained)
+    told = calibrated(classifier.calibrator, score, trained, measured) - trained
+    return log_prior + kept.reshape(-1, *[1] * (told.ndim - 1)) * told
 
 
 def any_measured(log_lik: Float[Array, "N F C"]) -> Bool[Array, "N"]:

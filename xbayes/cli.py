@@ -71,6 +71,10 @@ def run(
         Path | None,
         typer.Option(help="Run directory to make; runs/NAME-TIME if not given."),
     ] = None,
+    target: Annotated[
+        Path | None,
+        typer.Option(help="Catalogue to learn for: what it never measured is left out."),
+    ] = None,
     set_: Settings = None,
     overwrite: Overwrite = False,
     strict: Annotated[
@@ -82,11 +86,12 @@ def run(
 
     Examples: `xbayes run configs/chandra_sources.yaml --set model.weights=property`,
     `xbayes run configs/chandra_sources_bayes.yaml --strict` (with an interval for every
-    probability; the other `configs/*_bayes.yaml` are like it)
+    probability; the other `configs/*_bayes.yaml` are like it),
+    `xbayes run my.yaml --target new.fits --out runs/new` (then `xbayes classify runs/new new.fits`)
     """
     from xbayes import commands
 
-    commands.run(config, catalog, out, set_ or [], overwrite, strict, Reporter())
+    commands.run(config, catalog, out, target, set_ or [], overwrite, strict, Reporter())
 
 
 @app.command(rich_help_panel=EXPERIMENTS)

@@ -45,12 +45,14 @@ def run(
     config: Path,
     catalog: Path | None,
     out: Path | None,
+    target: Path | None,
     settings: list[str],
     overwrite: bool,
     strict: bool,
     reporter: Reporter,
 ) -> None:
-    """Run the experiment of a config file."""
+    """Run the experiment of a config file, for the catalogue `target` where there is one."""
+    settings = [*settings, f"target.file={json.dumps(str(target))}"] if target else settings
     folder, metrics = _experiment(load_config(config, settings), catalog, out, overwrite, reporter)
     doubts = metrics.get("posterior", {}).get("warnings", [])
     if strict and doubts:

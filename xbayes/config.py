@@ -24,7 +24,7 @@ from xbayes.config_checks import (
     quoted,
     refuse,
 )
-from xbayes.config_model import ModelConfig, PosteriorConfig, ValidationConfig
+from xbayes.config_model import ModelConfig, PosteriorConfig, TargetConfig, ValidationConfig
 from xbayes.config_record import Record, Whole
 from xbayes.config_sweep import sweep_problems
 from xbayes.config_table import CatalogConfig, CategoryConfig, FeatureConfig, TaxonomyConfig
@@ -48,6 +48,9 @@ class Config(Record):
         default_factory=dict, description="how the properties of a category go together, by name"
     )
     model: ModelConfig = Field(default=ModelConfig(), description="likelihoods and their weights")
+    target: TargetConfig = Field(
+        default=TargetConfig(), description="another catalogue, which the run is learned for"
+    )
     variant: Literal["point", "bayes"] = Field(
         default="point",
         description="bayes: posterior draws of densities and weights, so that every probability "
@@ -84,6 +87,7 @@ class Config(Record):
         problems += self._collisions()
         problems += self._focus_problems()
         problems += self._posterior_problems()
+        problems += self._target_problems()
         problems += sweep_problems(self.sweep)
         refuse(problems)
         return self
@@ -165,6 +169,20 @@ class Config(Record):
             return [Problem(("posterior", "densities"), text + "to false to draw the weights only")]
         return []
 
+    def _target_problems(self) -> list[Problem]:
+        """What takes no weights of sources."""
+        model = self.model
+        if not self.target.importance:
+            return []
+        found = None
+        if self.variant == "bayes":
+            found = "variant: point; found variant: bayes"
+        elif model.density == "published_clusters":
+            found = "another density; found model.density: published_clusters"
+        elif model.optimiser == "evolution":
+            found = "model.optimiser: gradient; found evolution"
+        return [Problem(("target", "importance"), f"needs {found}")] if found else []
+
     def _collisions(self) -> list[Problem]:
         """Two output columns of one name; case does not tell columns apart in FITS."""
         categories = dict.fromkeys(feature.category for feature in self.features.values())
@@ -192,17 +210,27 @@ def catalog_path(config: Config) -> Path:
         raise InputError(
             "the config names no catalogue: catalog.file is null; set it or give --catalog FILE"
         )
+    return _expanded("catalog.file", config.catalog.file, "--catalog")
 
+
+def target_path(config: Config) -> Path:
+    """The target's file, likewise."""
+    if config.target.file is None:
+        raise InputError("the config names no target: target.file is null; set it or give --target")
+    return _expanded("target.file", config.target.file, "--target")
+
+
+def _expanded(key: str, text: str, option: str) -> Path:
     def value(match: re.Match[str]) -> str:
         found = os.environ.get(match[1])
         if not found:
             raise InputError(
-                f"catalog.file is {config.catalog.file!r}, but the variable {match[1]} is not set; "
-                f"set it, as in export {match[1]}=/folder/of/the/file, or give --catalog FILE"
+                f"{key} is {text!r}, but the variable {match[1]} is not set; "
+                f"set it, as in export {match[1]}=/folder/of/the/file, or give {option} FILE"
             )
         return found
 
-    return Path(re.sub(r"\$\{(\w+)\}", value, config.catalog.file)).expanduser()
+    return Path(re.sub(r"\$\{(\w+)\}", value, text)).expanduser()
 
 
 def class_proportions(

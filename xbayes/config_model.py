@@ -100,6 +100,18 @@ class ModelConfig(Record):
         description="exponent of P(missing | class), 0 to 1; 0: a gap tells nothing; "
         "auto: searched with the weights (optimiser: evolution)",
     )
+    tails: Number = Field(
+        default=0.001,
+        ge=0,
+        lt=1,
+        description="share of a class that may lie anywhere, alike in all classes (density: "
+        "smooth): values far from all training values then tell nothing; 0: there is none",
+    )
+    shrink_outliers: Switch = Field(
+        default=True,
+        description="log-odds of a source stranger than 99 % of the held-out ones of its class "
+        "shrink towards the prior, in proportion to how strange it is",
+    )
     objective: Literal["log_loss", "f1"] = Field(
         default="log_loss", description="what the weights are learned for; f1 is that of f1_class"
     )
@@ -200,6 +212,12 @@ class ModelConfig(Record):
         return self
 
     @model_validator(mode="after")
+    def _tails_belong_to_smooth_densities(self) -> "ModelConfig":
+        if "tails" in self.model_fields_set and self.density != "smooth":
+            refuse([Problem(("tails",), f"needs density: smooth; found density: {self.density}")])
+        return self
+
+    @model_validator(mode="after")
     def _an_assignment_needs_clusters(self) -> "ModelConfig":
         if self.weights == "assignment":
             if self.density != "clusters":
@@ -225,6 +243,29 @@ class ModelConfig(Record):
         if self.normalise and self.weights != "category":
             text = f"true needs weights: category; found weights: {self.weights}"
             refuse([Problem(("normalise",), text)])
+        return self
+
+
+class TargetConfig(Record):
+    """Another catalogue that the run is to be applied to; its classes are not looked at."""
+
+    file: str | None = Field(
+        default=None,
+        description="that catalogue: properties that it never measured are left out; ${VAR} stands "
+        "for a variable",
+    )
+    importance: Number = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="power of the importance weights, with which labelled sources like its own "
+        "count for more; 0: all count alike",
+    )
+
+    @model_validator(mode="after")
+    def _importance_is_of_a_catalogue(self) -> "TargetConfig":
+        if self.importance and self.file is None:
+            refuse([Problem(("importance",), "needs target.file, the catalogue that it is for")])
         return self
 
 

@@ -15,11 +15,13 @@ from xbayes.classifier import (
     Scoring,
     any_measured,
     average_of,
+    kept_evidence,
     prior_of,
     scoring,
     term_contributions,
 )
 from xbayes.models.term_tables import mixed, mixed_log_joint, pair_terms
+from xbayes.outlier import strangeness
 from xbayes.types import Features
 
 
@@ -27,8 +29,9 @@ class Explanation(NamedTuple):
     """The terms of each score: log prior + offset + the sum of the contributions over F.
 
     All are calibrated: contributions go through the calibrator's matrix, and what is not linear in
-    them (where the matrix weighs classes differently) is in the offset. Scores are log
-    probabilities but for a constant of the source.
+    them (where the matrix weighs classes differently) is in the offset. Of a source unlike the
+    training sources all have shrunk alike. Scores are log probabilities but for a constant of the
+    source.
     """
 
     log_lik: Float[np.ndarray, "N F C"]
@@ -50,7 +53,9 @@ def explain(
     weights, calibrator = classifier.weights, classifier.calibrator
     trained = weights.log_prior
     log_lik = recipe.density.log_lik(classifier.density, features)
-    log_joint, measured, raw = _own_scores(scoring(recipe), classifier, features, log_lik)
+    how = scoring(recipe)
+    log_joint, measured, raw, kept = _own_scores(how, classifier, features, log_lik)
+    kept = np.asarray(kept, np.float64)
     score = np.asarray(calibrated(calibrator, log_joint, trained, measured), np.float64)
     # The evidence is normalised, which takes the same from all classes: given back, so that a
     # calibrator that treats them alike leaves the offsets b as they are.
@@ -60,13 +65,15 @@ def explain(
     offset = offset + np.asarray(total, np.float64)[:, None]
     prior = np.asarray(prior_of(classifier, log_prior), np.float64)
     below = np.asarray(recipe.density.share_below(classifier.density, features), np.float64)
-    pairs = _pair_terms(classifier, features, measured)
+    pairs = kept[:, None, None] * _pair_terms(classifier, features, measured)
+    contribution, offset = kept[:, None, None] * contribution, kept[:, None] * offset
     return Explanation(np.asarray(log_lik), contribution, offset, prior, below, pairs)
 
 
 @partial(jax.jit, static_argnums=0)
 def _own_scores(how: Scoring, classifier: Classifier, features: Features, log_lik):
-    """Scores before calibration, whether anything was measured, and the contributions in them."""
+    """Scores before calibration, whether anything was measured, the contributions in them, and
+    the share of the evidence that is kept."""
     measured = any_measured(log_lik)
     if how.averages_log_odds:
         log_joint, each = average_of(how, classifier, features)
@@ -74,11 +81,12 @@ def _own_scores(how: Scoring, classifier: Classifier, features: Features, log_li
         log_joint = how.model.log_joint(classifier.weights, log_lik)
         each = how.model.contributions(classifier.weights, log_lik)
     terms = classifier.terms
-    if terms is None:
-        return log_joint, measured, each
-    added = term_contributions(terms, features, measured)
-    log_joint = mixed_log_joint(terms, log_joint, added.sum(1), measured)
-    return log_joint, measured, mixed(terms, each, added)
+    if terms is not None:
+        added = term_contributions(terms, features, measured)
+        log_joint = mixed_log_joint(terms, log_joint, added.sum(1), measured)
+        each = mixed(terms, each, added)
+    strange = strangeness(classifier.outlier, log_lik, jnp.asarray(features.surveyed))
+    return log_joint, measured, each, kept_evidence(how, classifier, log_joint, measured, strange)
 
 
 def _pair_terms(classifier: Classifier, features: Features, measured) -> np.ndarray:

@@ -53,6 +53,7 @@ class _Data(NamedTuple):
     truth: Int[Array, "N"]
     fold: Int[Array, "N"]
     log_prior: Float[Array, "C"]
+    row_weight: Float[Array, "N"] | None  # what each row counts for; None: all alike
 
 
 class _Learned(NamedTuple):
@@ -73,11 +74,16 @@ def fit_classifier(
     labels: Labels,
     fold: Int[np.ndarray, "N"],
     key: PRNGKeyArray,
+    row_weight: Float[np.ndarray, "N"] | None = None,
 ) -> tuple[Classifier, FitReport]:
-    """Fit on the labelled rows with `fold >= 0`; the others change nothing (shapes stay)."""
+    """Fit on the labelled rows with `fold >= 0`; the others change nothing (shapes stay).
+
+    `row_weight` is what each row counts for in densities, weights and terms, about 1; the class
+    proportions, and what judges (penalty, calibration, rule, sets), count rows alike.
+    """
     training = (np.asarray(fold) >= 0) & (labels.class_index >= 0)
     grid = jax.tree.map(jnp.asarray, recipe.density.lay_grid(features, training))
-    data = _training_data(recipe, features, labels, fold, training)
+    data = _training_data(recipe, features, labels, fold, training, row_weight)
     keys = jax.random.split(key, 3)
     learner = learner_of(recipe)
     learned = _learn(recipe, learner, grid, data, keys)
@@ -112,11 +118,14 @@ def fit_classifier(
 
 def _learn(recipe: Recipe, learner: Recipe, grid, data: _Data, keys) -> _Learned:
     """Densities from counts, the penalty on inner folds, the weights out of fold."""
-    counts = recipe.density.count(grid, data.features, data.truth, data.fold, recipe.n_folds)
+    weighed = () if data.row_weight is None else (data.row_weight,)
+    rows = (data.features, data.truth, data.fold)
+    counts = recipe.density.count(grid, *rows, recipe.n_folds, *weighed)
     density = counted = recipe.density.fit(grid, jax.tree.map(lambda c: c.sum(0), counts))
     held_out = _held_out_likelihoods(learner.density, grid, counts, data)
     rows = (held_out.nested, data.truth, data.fold)
-    selection = select_strength(learner.model, keys[0], data.log_prior, *rows, recipe.strengths)
+    given = (data.log_prior, *rows, recipe.strengths, data.row_weight)
+    selection = select_strength(learner.model, keys[0], *given)
     weights, missing_weight, info = _learn_weights(
         learner, keys[1], data, held_out.single, selection.strength
     )
@@ -150,7 +159,8 @@ def _learn_terms(recipe: Recipe, key, data: _Data, log_joint, learned: _Learned,
     measured = np.any(np.asarray(learned.single) != 0, axis=(1, 2))
     own = np.asarray(log_joint, np.float64)
     held = Held(np.asarray(data.truth), np.asarray(data.fold), np.asarray(group), own, measured)
-    terms, mixed, report = learn_terms(data.features, held, recipe.terms, seed)
+    row_weight = None if data.row_weight is None else np.asarray(data.row_weight)
+    terms, mixed, report = learn_terms(data.features, held, recipe.terms, seed, row_weight)
     dtype = log_joint.dtype
     if terms is not None:
         terms = jax.tree.map(
@@ -177,13 +187,16 @@ def _calibrate(recipe: Recipe, data: _Data, log_joint, single, group) -> Calibra
     )
 
 
-def _training_data(recipe: Recipe, features: Features, labels: Labels, fold, training) -> _Data:
+def _training_data(
+    recipe: Recipe, features: Features, labels: Labels, fold, training, row_weight
+) -> _Data:
     arrays = jax.tree.map(jnp.asarray, features)
     return _Data(
         arrays,
         jnp.asarray(np.where(training, labels.class_index, -1)),
         jnp.asarray(np.where(training, fold, -1)),
         _training_log_prior(recipe, labels.class_index[training], arrays.value.dtype),
+        None if row_weight is None else jnp.asarray(row_weight, arrays.value.dtype),
     )
 
 
@@ -208,6 +221,8 @@ def _learn_weights(recipe: Recipe, key, data: _Data, log_lik, strength):
 
 def _descend(recipe: Recipe, key, data: _Data, log_lik, training, strength):
     row_weight = training.astype(log_lik.dtype)
+    if data.row_weight is not None:
+        row_weight = row_weight * data.row_weight
     rows = (log_lik, data.truth, row_weight, strength)
     weights, info = fit_from_starts(recipe.model, key, data.log_prior, *rows, recipe.n_starts)
     if recipe.objective == "f1":

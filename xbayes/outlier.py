@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+USUAL = 0.99  # of the held-out sources of a class; what is stranger is unlike them
 MIN_PAIRS = 5  # fewer sources measured in both of two properties say nothing of their covariance
 
 
@@ -96,6 +97,23 @@ def tail_probability(
         below = np.searchsorted(sorted_[c, : size[c]], strangeness[rows, c], side="left")
         probability[rows] = (1 + size[c] - below) / (size[c] + 1)
     return probability
+
+
+def likeness(
+    reference: OutlierReference,
+    strangeness: Float[Array, "N C"],
+    posterior: Float[Array, "N C"],
+) -> Float[Array, "N"]:
+    """1 for a source as usual as the training sources, towards 0 the stranger it is.
+
+    Per class, its usual strangeness (that which USUAL of the held-out sources do not exceed, at
+    least one standard deviation) over the strangeness; the mean over classes as probable as they
+    are. What a source tells, times this, is what may be believed of it.
+    """
+    last = jnp.maximum(jnp.ceil(USUAL * reference.size).astype(int) - 1, 0)
+    usual = jnp.take_along_axis(reference.strangeness, last[:, None], 1)[:, 0]
+    usual = jnp.maximum(jnp.where(jnp.isfinite(usual), usual, 1.0), 1.0)
+    return (posterior * jnp.minimum(1.0, usual / jnp.maximum(strangeness, usual))).sum(-1)
 
 
 def _weighted_sum(

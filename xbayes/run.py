@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from astropy.table import Table
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 from xbayes.catalog.columns import masked_column, subset
 from xbayes.catalog.read import read_catalog
@@ -50,6 +50,7 @@ from xbayes.report.posterior_file import diagnose, inference_data
 from xbayes.report.run_directory import Results, write_run
 from xbayes.report.table import passed_columns, refuse_clashes
 from xbayes.stream import classify_catalog
+from xbayes.target import for_target
 from xbayes.types import Features, InputError, Labels
 
 Progress = Callable[[float, str], None]  # share done in [0, 1], what is being done
@@ -66,6 +67,7 @@ class Training(NamedTuple):
     labels: Labels
     warnings: tuple[str, ...]
     well: Bool[np.ndarray, "N"] | None = None  # rows known well, where the config tells which
+    row_weight: Float[np.ndarray, "N"] | None = None  # what each counts for; None: all alike
 
 
 def use_precision(config: Config) -> None:
@@ -137,15 +139,19 @@ def load_training(config: Config, path: Path) -> Training:
     class_index, kept = class_indices(masked_column(table, label), config.taxonomy)
     table, class_index = subset(table, rows=kept), class_index[kept]
     features, report = build_features(table, config)
+    asked = for_target(config, table, features, class_index >= 0)
+    if asked is not None:
+        config, features = _with_features(config, features, asked.measured)
     config, features, dropped = _drop_useless(config, features, class_index >= 0)
     labels = Labels(class_index, group_indices(table, roles))
     validation = config.validation
     require_members(labels, list(config.taxonomy.classes), validation.folds, validation.inner_folds)
     doubts = stand_in_warnings(table, list(needed_columns(config)))
-    told = (*report.warnings, *dropped, *doubts)
+    told = (*report.warnings, *(asked.warnings if asked else ()), *dropped, *doubts)
     wanted = validation.well_characterised
     well = None if wanted is None else well_characterised(table, wanted)
-    return Training(config, path, table, features, report, labels, told, well)
+    row_weight = asked.row_weight if asked else None
+    return Training(config, path, table, features, report, labels, told, well, row_weight)
 
 
 @contextmanager
@@ -190,18 +196,21 @@ def cross_validate_training(
         training.config.seed,
         given_log_prior(training.config),
         lambda what: progress(next(done) / total, what),
+        training.row_weight,
     )
 
 
 def _fit_on_all(training: Training, recipe: Recipe) -> tuple[Classifier, FitReport]:
     """Of the labelled rows, which the folds had too, so that nothing is compiled anew."""
     features, labels, model = training.features, training.labels, training.config.model
+    row_weight = training.row_weight
     if model.density != "published_clusters" or model.clusters.fit_on != "everything":
-        _, features, labels = labelled_rows(features, labels)
+        rows, features, labels = labelled_rows(features, labels)
+        row_weight = None if row_weight is None else row_weight[rows]
     truth, group = labels.class_index, labels.group
     fold = inner_folds(truth, group, truth >= 0, recipe.n_folds, training.config.seed)
     key = jax.random.fold_in(jax.random.key(training.config.seed), 1)
-    return fit_classifier(recipe, features, labels, fold, key)
+    return fit_classifier(recipe, features, labels, fold, key, row_weight)
 
 
 def _diagnosed(fit: FitReport, recipe: Recipe, metrics: dict) -> tuple[Any, tuple[str, ...]]:
@@ -235,9 +244,17 @@ def _drop_useless(
             "no feature varies among the labelled rows, so nothing can be learned; "
             "check the expressions and the catalogue: " + "; ".join(warnings)
         )
-    kept = {name: f for (name, f), use in zip(config.features.items(), useful, strict=True) if use}
-    columns = Features(*(np.asarray(a)[:, useful] for a in features))
-    return config.model_copy(update={"features": kept}), columns, warnings
+    return *_with_features(config, features, useful), warnings
+
+
+def _with_features(
+    config: Config, features: Features, kept: Bool[np.ndarray, "F"]
+) -> tuple[Config, Features]:
+    named = {name: f for (name, f), use in zip(config.features.items(), kept, strict=True) if use}
+    columns = Features(*(np.asarray(a)[:, kept] for a in features))
+    categories = {feature.category for feature in named.values()}
+    told = {name: c for name, c in config.categories.items() if name in categories}
+    return config.model_copy(update={"features": named, "categories": told}), columns
 
 
 __all__ = ["Products", "classify_catalog", "load_training", "run_experiment", "use_precision"]

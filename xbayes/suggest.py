@@ -93,7 +93,9 @@ def draw_posteriors(
 @partial(jax.jit, static_argnums=0)
 def _by_draw(how: Scoring, classifier: Classifier, features: Features, log_prior):
     assert classifier.draws is not None  # its callers see to that
-    return spread_of(how, classifier, classifier.draws, features, log_prior).posterior
+    # Shrinking what strange sources tell would hide where draws differ.
+    whole = jnp.ones(len(features.value), log_prior.dtype)
+    return spread_of(how, classifier, classifier.draws, features, log_prior, whole).posterior
 
 
 def _unknown(run: Path, applied: Applied, table: Table) -> Bool[np.ndarray, "N"]:

@@ -96,12 +96,12 @@ def test_a_peer_never_sees_the_test_fold(name, four_classes):
     wild[split.test] = 1e3 * np.random.default_rng(0).normal(size=wild[split.test].shape)
     other[split.test] = 3 - truth[split.test]
     fits = [
-        cross_validate_peer._fit(
+        cross_validate_peer.fit_peer(
             quick(name), Sample(values, classes, 4, NAMES), labels.group, split, 2, "temperature"
         )
         for values, classes in ((x, truth), (wild, other), (wild[::-1].copy(), truth))
     ]
-    p, q, r = (cross_validate_peer._classify(quick(name), fit, x, None) for fit in fits)
+    p, q, r = (cross_validate_peer.apply_peer(quick(name), fit, x, None) for fit in fits)
     np.testing.assert_array_equal(p, q)
     np.testing.assert_array_equal(fits[0].factor, fits[1].factor)
     assert not np.array_equal(p, r)  # the control: training rows do matter

@@ -22,7 +22,8 @@ def tables():
     pair_table = rng.normal(size=(2, BINS, BINS, 3)) * np.array([1.0, 1.0, 5.0])
     main = rng.normal(size=(3, BINS, 3))
     pair = np.array([[0, 2], [0, 1]])
-    return TermTables(np.array(SHARE), np.zeros(3), edge, main, pair, pair_table)
+    reach = np.array([[-2.0, 9.0], [-5.0, 5.0], [0.0, 0.0]])
+    return TermTables(np.array(SHARE), np.zeros(3), edge, main, pair, pair_table, reach)
 
 
 def test_curves_and_maps_are_the_tables_with_their_share(tables):

@@ -42,12 +42,15 @@ def cross_validate(
     seed: int = 0,
     log_prior: Float[np.ndarray, "C"] | None = None,
     progress: Callable[[str], None] = lambda message: None,
+    row_weight: Float[np.ndarray, "N"] | None = None,
 ) -> CrossValidation:
     """Score each labelled row by classifiers that never saw it, nor any row of its group.
 
-    `log_prior` replaces the training proportions in the posteriors; None keeps them.
+    `log_prior` replaces the training proportions in the posteriors; None keeps them. `row_weight`
+    is what each row counts for in the fits; all are scored alike.
     """
     rows, features, labels = labelled_rows(features, labels)
+    row_weight = None if row_weight is None else row_weight[rows]
     shape = (n_repeats, len(rows))
     outer, factor = np.full(shape, -1), np.ones((*shape, len(recipe.properties.classes)))
     parts, fits, fitting, classifying = [], [], 0.0, 0.0
@@ -55,7 +58,8 @@ def cross_validate(
         progress(f"outer fold {split.number + 1} of {n_repeats * n_folds}")
         began = time.monotonic()
         fold_key = jax.random.fold_in(key, split.number)
-        classifier, report = fit_classifier(recipe, features, labels, split.inner, fold_key)
+        part = (features, labels, split.inner, fold_key, row_weight)
+        classifier, report = fit_classifier(recipe, *part)
         fitted = time.monotonic()
         test = features.rows(split.test)
         parts.append(classify(recipe, classifier, test, log_prior))

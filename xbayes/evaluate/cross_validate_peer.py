@@ -83,9 +83,9 @@ def cross_validate_peer(
     for split in splits:
         progress(f"outer fold {split.number + 1} of {folds.outer * folds.repeats}")
         began = time.monotonic()
-        fitted = _fit(peer, whole, labels.group, split, focus, calibration)
+        fitted = fit_peer(peer, whole, labels.group, split, focus, calibration)
         told = time.monotonic()
-        p = _classify(peer, fitted, x[split.test], log_prior)
+        p = apply_peer(peer, fitted, x[split.test], log_prior)
         outer[split.repeat, split.test] = split.fold
         posterior[split.repeat, split.test] = p
         prediction[split.repeat, split.test] = decide(p, fitted.factor)
@@ -94,7 +94,7 @@ def cross_validate_peer(
     return HeldOut(outer, posterior, prediction, fitting, predicting, tuple(chosen))
 
 
-class _Fitted(NamedTuple):
+class FittedPeer(NamedTuple):
     """A peer fitted on one training part, with its calibration and its rule."""
 
     model: Any
@@ -105,9 +105,10 @@ class _Fitted(NamedTuple):
     chosen: str
 
 
-def _fit(
+def fit_peer(
     peer: Peer, whole: Sample, group: np.ndarray, split: Split, focus: int, kind: str
-) -> _Fitted:
+) -> FittedPeer:
+    """A peer fitted on one training part; calibration and rule on its inner folds."""
     training = split.inner >= 0
     held, settings, stage = _held_out_on_inner_folds(peer, whole, split)
     members = np.bincount(whole.truth[training], minlength=whole.n_classes)
@@ -123,12 +124,13 @@ def _fit(
     told = [f"{name} {value}" for name, value in settings.items()]
     told += [f"trees {stage}"] if stage is not None else []
     chosen = ", ".join([*told, f"calibration {calibration.report.chosen}"])
-    return _Fitted(model, stage, calibration, log_prior, factor, chosen)
+    return FittedPeer(model, stage, calibration, log_prior, factor, chosen)
 
 
-def _classify(
-    peer: Peer, fitted: _Fitted, x: Float[np.ndarray, "N F"], log_prior: np.ndarray | None
+def apply_peer(
+    peer: Peer, fitted: FittedPeer, x: Float[np.ndarray, "N F"], log_prior: np.ndarray | None
 ) -> Float[np.ndarray, "N C"]:
+    """Calibrated posteriors of a fitted peer; `log_prior` as in `cross_validate_peer`."""
     stages = () if fitted.stage is None else (fitted.stage,)
     score = np.log(clipped(peer.predict(fitted.model, x, stages)[0]))
     measured = np.asarray(np.isfinite(x).any(axis=1))

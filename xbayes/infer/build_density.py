@@ -68,7 +68,7 @@ def _density(config: Config, kind: str, members: tuple[int, ...]) -> Density:
         cosine = np.array([[c in feature.cosine_for for c in classes] for feature in features])
         return published_density(evidence, cosine, missing_weight)
     bounds = np.array([scale_bounds(feature) for feature in features])
-    return smooth_density(bounds, evidence, len(classes), missing_weight)
+    return smooth_density(bounds, evidence, len(classes), missing_weight, tails=model.tails)
 
 
 def _options(config: Config) -> ClusterOptions:

@@ -49,7 +49,11 @@ class Held(NamedTuple):
 
 
 def learn_terms(
-    features: Features, held: Held, plan: TermPlan, seed: int
+    features: Features,
+    held: Held,
+    plan: TermPlan,
+    seed: int,
+    row_weight: Float[np.ndarray, "N"] | None = None,
 ) -> tuple[TermTables | None, Float[np.ndarray, "N C"], TermReport]:
     """Tables learned on all rows with `fold >= 0`, held-out mixed scores, and how it went.
 
@@ -59,7 +63,8 @@ def learn_terms(
     training, n_classes = held.fold >= 0, held.own.shape[1]
 
     def boosted_on(rows: Bool[np.ndarray, "N"]) -> Boosted:
-        return boost(features, held.truth, rows, n_classes, plan.depth, ROUNDS[-1], seed)
+        fixed = (n_classes, plan.depth, ROUNDS[-1], seed, row_weight)
+        return boost(features, held.truth, rows, *fixed)
 
     without = {
         int(j): boosted_on(training & (held.fold != j)) for j in np.unique(held.fold[training])

@@ -48,6 +48,7 @@ def boost(
     depth: int,
     rounds: int,
     seed: int,
+    row_weight: Float[np.ndarray, "N"] | None = None,
 ) -> Boosted:
     """Boost trees of `depth` 1 or 2 on some rows; the others change nothing."""
     from sklearn.ensemble import HistGradientBoostingClassifier
@@ -68,7 +69,9 @@ def boost(
         random_state=seed,
         **_ALL_ROUNDS,
     )
-    return Boosted(model.fit(_codes(edge, features)[rows], truth[rows]), present, base, edge)
+    weight = None if row_weight is None else row_weight[rows]
+    model.fit(_codes(edge, features)[rows], truth[rows], sample_weight=weight)
+    return Boosted(model, present, base, edge)
 
 
 def staged_scores(
@@ -107,8 +110,21 @@ def tables_of(
     # What is the same for all classes tells nothing.
     base, main, each = (a - a.mean(-1, keepdims=True) for a in (base, main, each))
     pair = np.array(names, np.int64).reshape(-1, 2)
-    tables = TermTables(np.array(share), base, boosted.edge, main, pair, each)
+    reach = _reach(features, rows)
+    tables = TermTables(np.array(share), base, boosted.edge, main, pair, each, reach)
     return purified(tables, np.asarray(bins(boosted.edge, features))[rows])
+
+
+def _reach(features: Features, rows: Bool[np.ndarray, "N"]) -> Float[np.ndarray, "F 2"]:
+    """The least and the largest value among the rows; zeros where there is none."""
+    value, seen = np.asarray(features.value, np.float64), np.asarray(features.observed)
+    seen = seen & rows[:, None]
+    low, high = (
+        pick(np.where(seen, value, other), axis=0)
+        for pick, other in ((np.min, np.inf), (np.max, -np.inf))
+    )
+    found = seen.any(axis=0)
+    return np.stack([np.where(found, low, 0.0), np.where(found, high, 0.0)], axis=1)
 
 
 def _column(boosted: Boosted, m: int, n_trees: int) -> Float[np.ndarray, "C"]:

@@ -32,8 +32,11 @@ def select_strength(
     class_index: Int[Array, "N"],
     fold: Int[Array, "N"],
     strengths: Sequence[float],
+    row_weight: Float[Array, "N"] | None = None,
 ) -> Selection:
     """Fit without each fold in turn, at every strength, and score that fold.
+
+    `row_weight` counts in the fits; scored are all rows alike.
 
     `nested[j]` holds log-likelihoods whose densities never saw fold j, so neither did the weights.
     Raises `InputError` where no strength gives a finite loss.
@@ -44,6 +47,7 @@ def select_strength(
     for j, x in enumerate(nested):
         design = _design(model, x)
         training = jnp.asarray(labelled & (inner != j), x.dtype)
+        training = training if row_weight is None else training * row_weight
         path, near = [], start
         # From the strongest, whose minimum is near the start, each leads to the next.
         for strength in strengths[::-1]:

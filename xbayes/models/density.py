@@ -2,15 +2,16 @@
 
 Per property and class: a Gaussian kernel density, reflected at natural limits, mixed with a broad
 Student-t of the same class (tails), and shrunk towards the mean over classes by `m` pseudo-sources.
-Bandwidth and m maximise the leave-one-out likelihood, each property and class by itself; the
-bandwidth of a class too small to choose one is bounded below.
+Behind it lies a broad density that all classes share, so that values far from all training values
+tell nothing (`far_values.py`). Bandwidth and m maximise the leave-one-out likelihood, each property
+and class by itself; the bandwidth of a class too small to choose one is bounded below.
 
 Draws of the posterior are of a logistic Gaussian process on the same grid, whose spread knows what
 smoothing leaves open (`logistic_process.py`). As a point estimate it scored no better, five times
 slower.
 """
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import jax
@@ -21,6 +22,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from xbayes.models import grid as grids
 from xbayes.models.base import Density
+from xbayes.models.far_values import far_below, log_far
 from xbayes.models.logistic_process import ProcessFit, draw_process, fit_process
 from xbayes.types import Features
 
@@ -30,6 +32,8 @@ PSEUDO_SOURCES = (2.0, 5.0, 15.0, 40.0)
 TAIL_SOURCES = 2.0
 PRESENCE_SOURCES = 2.0
 FEW_SOURCES = 30.0
+TAILS = 1e-3
+FARTHEST = 1e5  # nodes beyond the grid, so that far values stay finite in float32
 
 
 class DensityParams(NamedTuple):
@@ -49,19 +53,32 @@ def smooth_density(
     n_classes: int,
     missing_weight: float = 1.0,
     n_nodes: int = 128,
+    tails: float = TAILS,
 ) -> Density:
-    """Smooth densities of F properties for C classes on `n_nodes` nodes."""
+    """Smooth densities of F properties for C classes on `n_nodes` nodes.
+
+    `tails` is the share of any class's sources that may lie anywhere, whatever the class.
+    """
     if n_nodes < 16:
         raise ValueError(f"smooth_density needs n_nodes >= 16; got {n_nodes}")
+    if not 0 <= tails < 1:
+        raise ValueError(f"smooth_density needs 0 <= tails < 1; got {tails}")
     limits = np.asarray(bounds, np.float64).tobytes()  # NaN, which is no limit, equals no NaN
-    return _smooth_density(limits, tuple(evidence.tolist()), n_classes, missing_weight, n_nodes)
+    known = tuple(evidence.tolist())
+    return _smooth_density(limits, known, n_classes, missing_weight, n_nodes, tails)
 
 
 @lru_cache(maxsize=64)  # equal arguments give the same object, so that jit compiles once
 def _smooth_density(
-    limits: bytes, known: tuple[bool, ...], n_classes: int, missing_weight: float, n_nodes: int
+    limits: bytes,
+    known: tuple[bool, ...],
+    n_classes: int,
+    missing_weight: float,
+    n_nodes: int,
+    tails: float,
 ) -> Density:
     bounds, evidence = np.frombuffer(limits).reshape(-1, 2), np.array(known, bool)
+    limited = np.isfinite(bounds)
 
     def lay_grid(features, training):
         return grids.lay_grid(features, training, bounds, evidence, n_nodes, margin=0.15)
@@ -97,23 +114,25 @@ def _smooth_density(
         alike = jnp.full(log_density.shape[:2], PRESENCE_SOURCES, log_density.dtype)
         return as_params(grid, log_density, counts, jax.random.gamma(presence_key, alike))
 
-    def below(params, features):
-        return share_below(params, features, np.isfinite(bounds))
-
     return Density(
         lay_grid,
         count,
         jax.jit(fit),
-        jax.jit(log_lik),
-        jax.jit(below),
+        jax.jit(partial(log_lik, limited=limited, tails=tails)),
+        jax.jit(partial(share_below, limited=limited, tails=tails)),
         grids.curves,
         smooth=jax.jit(smooth),
         draw=jax.jit(draw),
     )
 
 
-def log_lik(params: DensityParams, features: Features) -> Float[Array, "N F C"]:
-    """Log density of each value for each class, with its presence term; zero if not surveyed."""
+def log_lik(
+    params: DensityParams, features: Features, limited: Bool[np.ndarray, "F 2"], tails: float
+) -> Float[Array, "N F C"]:
+    """Log density of each value for each class, with its presence term; zero if not surveyed.
+
+    `limited` says where a natural limit ends the density at the first, the last node.
+    """
     n_features, n_nodes, n_classes = params.log_density.shape
     value = grids.observed_value(features)
     node, share = grids.node_of(params.origin, params.step, value, n_nodes)
@@ -122,20 +141,24 @@ def log_lik(params: DensityParams, features: Features) -> Float[Array, "N F C"]:
     table = jnp.concatenate([low, high - low], -1).reshape(-1, 2 * n_classes)
     found = table[node + (n_nodes - 1) * jnp.arange(n_features)]  # [N, F, 2 C]
     inside = found[..., :n_classes] + share[..., None] * found[..., n_classes:]
-    # Far values keep falling, but stay finite in float32.
-    position = jnp.clip((value - params.origin) / params.step, -1e5, 1e5)[..., None]
-    below, above = jnp.maximum(-position, 0.0), jnp.maximum(position - (n_nodes - 1), 0.0)
+    position = _position(params, value)
+    below = jnp.maximum(-position, 0.0)[..., None]
+    above = jnp.maximum(position - (n_nodes - 1), 0.0)[..., None]
     log_density = inside - params.fall[..., 0] * below - params.fall[..., 1] * above
+    if tails:
+        far = jnp.log(tails) + log_far(position, limited, n_nodes)
+        log_density = jnp.logaddexp(jnp.log1p(-tails) + log_density, far[..., None])
     return grids.presence_log_lik(features, params.log_present, params.log_missing, log_density)
 
 
-def share_below(
-    params: DensityParams, features: Features, limited: Bool[np.ndarray, "F 2"]
-) -> Float[Array, "N F C"]:
-    """Share of each class below the value, tails included; NaN where there is no value.
+def _position(params: DensityParams, value: Float[Array, "N F"]) -> Float[Array, "N F"]:
+    return jnp.clip((value - params.origin) / params.step, -FARTHEST, FARTHEST)
 
-    `limited` says where a natural limit ends the density at the first, the last node.
-    """
+
+def share_below(
+    params: DensityParams, features: Features, limited: Bool[np.ndarray, "F 2"], tails: float
+) -> Float[Array, "N F C"]:
+    """Share of each class below the value, tails included; NaN where there is no value."""
     log_density = params.log_density.transpose(0, 2, 1)  # [F, C, B]
     density, change = jnp.exp(log_density), jnp.diff(log_density, axis=-1)
     segment = _segment_mass(density[..., :-1], change)
@@ -145,12 +168,14 @@ def share_below(
     node, share = grids.node_of(params.origin, params.step, value, n_nodes)
     f, share = jnp.arange(len(log_density)), share[..., None]
     inside = before[f, :, node] + _segment_mass(density[f, :, node], change[f, :, node], share)
-    position = ((value - params.origin) / params.step)[..., None]
+    place = _position(params, value)
+    position = place[..., None]
     first = tail[..., 0] * jnp.exp(params.fall[..., 0] * jnp.minimum(position, 0.0))
     last = tail[..., 1] * jnp.exp(params.fall[..., 1] * jnp.minimum(n_nodes - 1 - position, 0.0))
     total = segment.sum(-1) + tail.sum(-1)
     found = jnp.where(position < 0, first, jnp.where(share < 1, inside, total - last))
     below = jnp.clip(found / total, 0.0, 1.0)
+    below = (1 - tails) * below + tails * far_below(place, limited, n_nodes)[..., None]
     return jnp.where(jnp.asarray(features.observed)[..., None], below, jnp.nan)
 
 

@@ -6,7 +6,8 @@ with each value as its bin. This is a generalised additive model with pairwise i
 al. 2013, GA2M). The tables are pure: an average over either property of a pair, over the training
 rows, is zero, so that what one property tells alone is in its own term and nowhere else (Lengerich
 et al. 2020). A property that was not surveyed adds nothing; one that a survey looked for and did
-not find has a bin of its own.
+not find has a bin of its own. Beyond the training values a term fades to zero within a margin of
+their range, for nothing was learned there.
 """
 
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from xbayes.types import Features
 
+MARGIN = 0.15  # of the range of the training values, as far as the grids of the densities reach
 RIDGE = 1e-10  # in units of the rows' share of a bin: leaves bins without rows as they are
 
 
@@ -30,6 +32,7 @@ class TermTables(NamedTuple):
     main: Float[Array | np.ndarray, "F K C"]
     pair: Int[Array | np.ndarray, "P 2"]  # the two properties
     pair_table: Float[Array | np.ndarray, "P K K C"]
+    reach: Float[Array | np.ndarray, "F 2"]  # least and largest training value
 
 
 def bins(edge: Float[Any, "F E"], features: Features) -> Int[Any, "N F"]:
@@ -38,22 +41,33 @@ def bins(edge: Float[Any, "F E"], features: Features) -> Int[Any, "N F"]:
     return jnp.where(jnp.asarray(features.observed), over, edge.shape[1] + 1)
 
 
+def known_share(tables: TermTables, features: Features) -> Float[Any, "N F"]:
+    """How much of its terms a value has: 1 among the training values, and where missing.
+
+    Beyond them it falls to 0 within MARGIN of their range. 0 where not surveyed.
+    """
+    low, high = jnp.asarray(tables.reach).T
+    value = jnp.where(jnp.asarray(features.observed), jnp.asarray(features.value), low)
+    beyond = jnp.maximum(low - value, 0.0) + jnp.maximum(value - high, 0.0)
+    margin = jnp.where(high > low, MARGIN * (high - low), 1.0)
+    return jnp.where(jnp.asarray(features.surveyed), jnp.clip(1 - beyond / margin, 0.0, 1.0), 0.0)
+
+
 def contributions(tables: TermTables, features: Features) -> Float[Array, "N F C"]:
     """What each property adds to the scores, half of each of its pairs included.
 
     Half to each is the Shapley value of an interaction of two.
     """
-    at, surveyed = bins(tables.edge, features), jnp.asarray(features.surveyed)
+    at, known = bins(tables.edge, features), known_share(tables, features)
     each = jnp.arange(tables.main.shape[0])
-    main = jnp.where(surveyed[:, :, None], tables.main[each, at], 0.0)  # [N, F, C]
+    main = known[:, :, None] * tables.main[each, at]  # [N, F, C]
     if not len(tables.pair):
         return main
 
     def add(total, one):
         # A pair at a time: memory holds the terms of one, and the sum.
         (a, b), table = one
-        both = (surveyed[:, a] & surveyed[:, b])[:, None]
-        half = jnp.where(both, 0.5 * table[at[:, a], at[:, b]], 0.0)
+        half = 0.5 * (known[:, a] * known[:, b])[:, None] * table[at[:, a], at[:, b]]
         return total.at[a].add(half).at[b].add(half), None
 
     total, _ = jax.lax.scan(add, main.transpose(1, 0, 2), (tables.pair, tables.pair_table))
@@ -62,10 +76,10 @@ def contributions(tables: TermTables, features: Features) -> Float[Array, "N F C
 
 def pair_terms(tables: TermTables, features: Features) -> Float[Array, "N P C"]:
     """What each pair adds to the scores; for a few rows, to be named."""
-    at, surveyed = bins(tables.edge, features), jnp.asarray(features.surveyed)
+    at, known = bins(tables.edge, features), known_share(tables, features)
     a, b = jnp.asarray(tables.pair).T
     found = tables.pair_table[jnp.arange(len(a)), at[:, a], at[:, b]]
-    return jnp.where((surveyed[:, a] & surveyed[:, b])[..., None], found, 0.0)
+    return (known[:, a] * known[:, b])[..., None] * found
 
 
 def mixed(tables: TermTables, own: Float[Any, "N *K"], terms: Float[Any, "N *K"]):

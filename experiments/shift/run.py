@@ -1,0 +1,187 @@
+"""Robustness to a shift: run.py [--seed N] [VARIANT ...]; what is not done yet, then the tables.
+
+Predictions of a finished variant and shift are kept in runs/shift and not made again.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from shifts import SHIFTS, Part, Shift, copies, test_features
+from table import print_tables
+
+from xbayes.classifier import build_recipe, classify
+from xbayes.config import catalog_path, focus_class
+from xbayes.config_file import load_config
+from xbayes.decision import decide
+from xbayes.evaluate.cross_validate import Split, labelled_rows
+from xbayes.evaluate.cross_validate_peer import apply_peer, fit_peer
+from xbayes.evaluate.peers import PEERS, Sample
+from xbayes.fit import fit_classifier
+from xbayes.importance import importance_weights
+from xbayes.proportions import estimate_proportions
+from xbayes.run import Training, load_training, use_precision
+from xbayes.types import Features
+
+CONFIGS, OUT = Path(__file__).parents[2] / "configs", Path("runs/shift")
+BEST = "chandra_sources_best.yaml"
+FOLD_SHIFTS = tuple(name for name, shift in SHIFTS.items() if shift.parts is SHIFTS["none"].parts)
+WEIGHED = ("faint", "sky", "yso", "earlier")  # where importance weights may help
+LEARNED_ANEW = ("hard", "infrared", "earlier", "worse")
+
+
+class Variant(NamedTuple):
+    """What is fitted, and with which remedy."""
+
+    config: str
+    settings: tuple[str, ...] = ()
+    peer: str | None = None
+    importance: float = 0.0  # power of the importance weights; 0: none
+    without_unmeasured: bool = False  # learn without what the test part never measured
+    shifts: tuple[str, ...] = tuple(SHIFTS)
+
+
+DEFAULT, PUBLISHED = "chandra_sources.yaml", "chandra_sources_published.yaml"
+UNSHRUNK, LAPLACE = "model.shrink_outliers=false", "posterior.method=laplace"
+VARIANTS = {
+    "best": Variant(BEST),
+    "best, unshrunk": Variant(BEST, (UNSHRUNK,)),
+    "best, relearned": Variant(BEST, without_unmeasured=True, shifts=LEARNED_ANEW),
+    "best, importance 0.5": Variant(BEST, (), None, 0.5, True, ("faint", "earlier")),
+    "default": Variant(DEFAULT),
+    "default, unshrunk": Variant(DEFAULT, (UNSHRUNK,)),
+    "default, no tails": Variant(DEFAULT, (UNSHRUNK, "model.tails=0")),
+    "default, tails 0.01": Variant(DEFAULT, ("model.tails=0.01",)),
+    "default, relearned": Variant(DEFAULT, without_unmeasured=True, shifts=LEARNED_ANEW),
+    "default, importance 0.5": Variant(DEFAULT, (), None, 0.5, True, WEIGHED),
+    "default, importance 1": Variant(DEFAULT, (), None, 1.0, True, WEIGHED),
+    "published": Variant(PUBLISHED, shifts=FOLD_SHIFTS),
+    "posterior (laplace)": Variant("chandra_sources_bayes.yaml", (LAPLACE, "posterior.kept=40")),
+    "lightgbm": Variant(BEST, peer="lightgbm", shifts=(*FOLD_SHIFTS, "faint")),
+    "hist_gradient_boosting": Variant(BEST, peer="hist_gradient_boosting", shifts=FOLD_SHIFTS),
+}
+
+
+class Fitted(NamedTuple):
+    """A classifier of one training part, ours or a peer's."""
+
+    apply: Any  # features -> posteriors
+    factor: np.ndarray
+    log_prior: np.ndarray
+
+
+def without(features: Features, lacking: Features) -> Features:
+    """Features as if nobody had measured what `lacking` never has."""
+    never = ~np.asarray(lacking.surveyed).any(0)
+    observed, surveyed = (np.asarray(a) & ~never for a in (features.observed, features.surveyed))
+    return features._replace(value=features.value * ~never, observed=observed, surveyed=surveyed)
+
+
+def fit(variant: Variant, training: Training, part: Part, shifted: Features, times) -> Fitted:
+    """Learn from the training rows of a part; of the test rows only their features are seen."""
+    inner, test, seed = part
+    features = training.features
+    if variant.without_unmeasured:
+        features = without(features, shifted)
+    if variant.peer is not None:
+        return _fit_peer(variant.peer, training, features, part)
+    weight = None
+    if variant.importance:
+        own, rows = inner >= 0, np.repeat(np.flatnonzero(test), times[test])
+        weight = np.ones(len(inner))
+        target = (features.rows(own), shifted.rows(rows))
+        weight[own] = importance_weights(*target, variant.importance, seed)
+    recipe = build_recipe(training.config)
+    key = jax.random.key(seed)
+    classifier, _ = fit_classifier(recipe, features, training.labels, inner, key, weight)
+    prior = np.asarray(classifier.weights.log_prior)
+
+    def apply(rows: Features) -> np.ndarray:
+        return classify(recipe, classifier, rows, None, 512).posterior
+
+    return Fitted(apply, np.asarray(classifier.factor), prior)
+
+
+def _fit_peer(name: str, training: Training, features: Features, part: Part) -> Fitted:
+    inner, test, seed = part
+    x = np.where(features.observed, features.value, np.nan)
+    classes = list(training.config.taxonomy.classes)
+    sample = Sample(x, training.labels.class_index, len(classes), tuple(training.config.features))
+    split = Split(0, 0, 0, test, inner, seed)
+    focus, group = classes.index(focus_class(training.config) or ""), training.labels.group
+    fitted = fit_peer(PEERS[name], sample, group, split, focus, "auto")
+
+    def apply(rows: Features) -> np.ndarray:
+        values = np.where(rows.observed, rows.value, np.nan)
+        return apply_peer(PEERS[name], fitted, values, None)
+
+    return Fitted(apply, np.asarray(fitted.factor), np.asarray(fitted.log_prior))
+
+
+def predict(variant: Variant, training: Training, shift: Shift, fits: dict) -> dict:
+    """Posterior and decision of every test row, and the same with --prior estimate."""
+    shifted, times = test_features(training, shift), copies(training, shift)
+    n_rows, n_classes = len(times), len(training.config.taxonomy.classes)
+    posterior, part_of = np.full((n_rows, n_classes), np.nan), np.full(n_rows, -1)
+    factor, trained = np.ones((2, n_rows, n_classes))
+    for k, part in enumerate(shift.parts(training)):
+        # Only a remedy that looks at the test part learns anew for each shift of the same parts.
+        looks = variant.without_unmeasured or variant.importance
+        name = (shift.parts.__name__, k, shift.title if looks else "")
+        fitted = fits.get(name) or fit(variant, training, part, shifted, times)
+        fits[name], test = fitted, part[1]
+        posterior[test] = fitted.apply(shifted.rows(test))
+        factor[test], trained[test], part_of[test] = fitted.factor, np.exp(fitted.log_prior), k
+    found = {"truth": training.labels.class_index, "times": times, "posterior": posterior}
+    found["prediction"] = decide(posterior, factor)
+    # Random folds are parts of one catalogue; blocks of the sky are catalogues of their own.
+    whole = shift.parts.__name__ == "folds"
+    estimated = posterior.copy()
+    for rows in [part_of >= 0] if whole else [part_of == k for k in range(part_of.max() + 1)]:
+        repeated = np.repeat(np.flatnonzero(rows), times[rows])
+        log_prior = np.log(trained[rows].mean(0))
+        key = jax.random.key(training.config.seed)
+        share = estimate_proportions(posterior[repeated], log_prior, key).proportions
+        joint = posterior[rows] * share / trained[rows]
+        estimated[rows] = joint / joint.sum(1, keepdims=True)
+    found["estimated"], found["estimated_prediction"] = estimated, decide(estimated, factor)
+    return found | {"tested": part_of >= 0}
+
+
+def load(variant: Variant, seed: int) -> Training:
+    """The labelled sources of the config."""
+    config = load_config(
+        CONFIGS / variant.config, [*variant.settings, "decision=f1", f"seed={seed}"]
+    )
+    use_precision(config)
+    training = load_training(config, catalog_path(config))
+    rows, features, labels = labelled_rows(training.features, training.labels)
+    return training._replace(table=training.table[rows], features=features, labels=labels)
+
+
+def main(words: list[str]) -> None:
+    """Make what is missing, print all that is there."""
+    seed = int(words.pop(words.index("--seed") + 1)) if "--seed" in words else 91
+    names = [word for word in words if word != "--seed"] or list(VARIANTS)
+    OUT.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        variant, fits, training = VARIANTS[name], {}, None
+        for key in variant.shifts:
+            path = OUT / f"{seed}-{name.replace(' ', '_')}-{key}.npz"
+            if not path.exists():
+                training = training or load(variant, seed)
+                np.savez(path, **predict(variant, training, SHIFTS[key], fits))
+                print(f"{name}: {SHIFTS[key].title}", file=sys.stderr, flush=True)
+    found = {
+        (name, key): path
+        for name in VARIANTS
+        for key in SHIFTS
+        if (path := OUT / f"{seed}-{name.replace(' ', '_')}-{key}.npz").exists()
+    }
+    print_tables(found, {key: shift.title for key, shift in SHIFTS.items()})
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,117 @@
+"""The shifts: what is trained on, what the test part becomes. No remedy looks at test labels."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from xbayes.catalog.columns import masked_column
+from xbayes.evaluate.cross_validate import inner_folds, nested_splits
+from xbayes.features.build import build_features, survey_blocks
+from xbayes.run import Training
+from xbayes.types import Features
+
+FLUX = ("Fcsc_s", "Fcsc_m", "Fcsc_h")
+FAINT = 5e-14  # erg/s/cm2, 0.5-7 keV: 41 XRB above, 33 below
+LONGITUDES = (0, 60, 150, 240, 360)  # ends of the blocks of the sky, galactic, in degrees
+YSO_TIMES = 4
+
+GAIA_ERRORS = ("e_Gmag", "e_BPmag", "e_RPmag")
+GAIA = ("Gmag", "BPmag", "RPmag", *GAIA_ERRORS, "RPlx", "PM", "epsi", "sepsi", "ruwe", "rgeo")
+NEAR_INFRARED, WISE = ("Jmag", "Hmag", "Kmag"), ("W1mag", "W2mag", "W3mag")
+# What the earlier release of this table lacks (data/README.md).
+EARLIER = ("powlaw_gamma_mean", "p_any", "epsi", "sepsi", "ruwe")
+VARIABILITY = ("var_intra_prob", "var_inter_prob")
+
+Part = tuple[np.ndarray, np.ndarray, int]  # inner fold of the training rows (else -1), test, seed
+
+
+class Shift(NamedTuple):
+    """A kind of difference between training and test part."""
+
+    title: str
+    parts: Callable[[Training], Iterator[Part]]
+    columns: tuple[str, ...] = ()  # taken from the test part
+    measured: bool = False  # whether the test part looked for them, and found nothing
+    yso_times: int = 1
+
+
+def folds(training: Training) -> Iterator[Part]:
+    """No shift of its own: random folds."""
+    n_inner, seed = training.config.validation.inner_folds, training.config.seed
+    for split in nested_splits(training.labels, 5, 1, n_inner, seed):
+        yield split.inner, split.test, split.seed
+
+
+def faint(training: Training) -> Iterator[Part]:
+    """Train on the bright, test on the faint."""
+    flux = np.sum([np.asarray(masked_column(training.table, c).filled(0)) for c in FLUX], axis=0)
+    yield _part(training, flux < FAINT, 1)
+
+
+def sky(training: Training) -> Iterator[Part]:
+    """Each block of galactic longitude by those that know the others."""
+    from astropy.coordinates import SkyCoord
+
+    position = SkyCoord(training.table["ra"], training.table["dec"], unit="deg")
+    block = np.digitize(position.galactic.l.deg, LONGITUDES[1:-1])
+    for k in range(len(LONGITUDES) - 1):
+        yield _part(training, block == k, k)
+
+
+def _part(training: Training, test: np.ndarray, number: int) -> Part:
+    truth, group = training.labels
+    seed = training.config.seed + number
+    n_inner = training.config.validation.inner_folds
+    return inner_folds(truth, group, ~test, n_inner, seed), test, seed
+
+
+SHIFTS = {
+    "none": Shift("no shift", folds),
+    "faint": Shift("faint after bright", faint),
+    "sky": Shift("another part of the sky", sky),
+    "counterparts_unknown": Shift(
+        "counterparts never looked for", folds, (*GAIA, *NEAR_INFRARED, *WISE, "p_any")
+    ),
+    "counterparts_absent": Shift(
+        "counterparts looked for, none found", folds, (*GAIA, *NEAR_INFRARED, *WISE, "p_any"), True
+    ),
+    "variability": Shift("no variability", folds, VARIABILITY),
+    "infrared": Shift("no infrared", folds, (*NEAR_INFRARED, *WISE)),
+    "hard": Shift("no hard band", folds, ("Fcsc_h",)),
+    "parallax": Shift("no parallax", folds, ("RPlx", "rgeo")),
+    "yso": Shift("four times the YSO", folds, yso_times=YSO_TIMES),
+    "earlier": Shift("four times the YSO, columns of an earlier release", folds, EARLIER, False, 4),
+    "other": Shift(
+        "four times the YSO; also no variability, no errors of magnitudes",
+        folds,
+        (*EARLIER, *VARIABILITY, *GAIA_ERRORS),
+        False,
+        4,
+    ),
+    "worse": Shift(
+        "four times the YSO; also no near-infrared, no parallax",
+        folds,
+        (*EARLIER, *NEAR_INFRARED, "RPlx", "rgeo"),
+        False,
+        4,
+    ),
+}
+
+
+def test_features(training: Training, shift: Shift) -> Features:
+    """The features of all rows as the test part has them."""
+    if not shift.columns:
+        return training.features
+    table = training.table.copy()
+    for name in set(shift.columns) & set(table.colnames):
+        table[name] = np.ma.masked_array(np.zeros(len(table)), True)
+    # The blocks say which columns were never measured: none, if one looked for all of them.
+    blocks = survey_blocks(training.table, training.config) if shift.measured else None
+    return build_features(table, training.config, blocks)[0]
+
+
+def copies(training: Training, shift: Shift) -> np.ndarray:
+    """How often each source is in the test part."""
+    is_yso = np.asarray(training.table["Class"]) == "YSO"
+    return np.where(is_yso, shift.yso_times, 1)
