@@ -25,6 +25,18 @@ def precision(request):
     jax.config.update("jax_enable_x64", True)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def quick_compilation(request):
+    """Most tests wait for the compiler, not for what it makes: they compile with little effort.
+
+    Not so what computes long, and what users are promised: `pytestmark = pytest.mark.optimised`.
+    """
+    little = request.node.get_closest_marker("optimised") is None
+    jax.config.update("jax_disable_most_optimizations", little)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 @pytest.fixture(autouse=True)
 def few_memory_maps():
     """Drops compiled programs before the kernel's limit of 65,530 memory maps a process.

@@ -14,6 +14,8 @@ from xbayes.report.model_store import load_model, save_model
 from xbayes.report.posterior_file import LEAST_ESS
 from xbayes.stream import classify_catalog, classify_chunks
 
+pytestmark = pytest.mark.optimised
+
 CLASSES = ("AGN", "Star", "XRB")
 CONFIG = """
 name: small

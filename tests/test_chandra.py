@@ -12,7 +12,7 @@ from xbayes.stream import classify_catalog
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.optimised]
 
 
 @pytest.fixture(scope="module")

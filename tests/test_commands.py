@@ -13,6 +13,8 @@ from astropy.table import Table
 
 from xbayes.catalog.read import read_catalog
 
+pytestmark = pytest.mark.optimised
+
 CONFIG = Path(__file__).parents[1] / "configs" / "demo.yaml"
 QUICK = ["--set", "validation.bootstrap=50"]
 CLASSES = ("AGN", "Star", "XRB", "CV")

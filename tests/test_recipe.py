@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from xbayes.classifier import build_recipe
+from xbayes.classifier import CHUNK, LEAST, build_recipe, padded_size, scoring
 from xbayes.config_file import load_config
 
 CONFIG = Path(__file__).parents[1] / "configs" / "demo.yaml"
@@ -40,3 +40,26 @@ def test_the_order_of_classes_counts():
     taxonomy = config.taxonomy.model_copy(update={"classes": turned})
     other = build_recipe(config.model_copy(update={"taxonomy": taxonomy}))
     assert other.properties.classes == recipe().properties.classes[::-1]
+
+
+def test_recipes_of_equal_parts_share_them():
+    """The penalty is in neither, bounds are in the density, the kind of weights in the model."""
+    first, second = recipe("model.penalty=3"), recipe("model.penalty=7")
+    assert first is not second
+    assert first.density is second.density and first.model is second.model
+    assert recipe("model.missing_weight=0.5").density is not recipe().density
+    assert recipe("features.g_j.missing=evidence").density is not recipe().density
+    assert recipe("features.gamma.bounds=[-9, 9]").density is not recipe().density
+    assert recipe("model.weights=category").model is not recipe().model
+
+
+def test_to_score_is_the_same_however_it_was_learned():
+    assert scoring(recipe("model.penalty=3")) == scoring(recipe("decision=f1"))
+    for setting in ("model.weights=category", "model.density=published"):
+        assert scoring(recipe(setting)) != scoring(recipe())
+
+
+def test_few_rows_are_filled_up_to_one_size():
+    assert padded_size(1) == padded_size(LEAST) == LEAST
+    assert padded_size(LEAST + 1) == 2 * LEAST
+    assert padded_size(10 * CHUNK) == CHUNK

@@ -43,6 +43,7 @@ from xbayes.outlier import (
 from xbayes.types import Features, Properties
 
 CHUNK = 8_192  # rows computed at once: one compilation, and they stay in the processor's cache
+LEAST = 1_024  # fewer are filled up to so many: milliseconds, where compiling takes a second
 
 
 class PosteriorOptions(NamedTuple):
@@ -236,8 +237,8 @@ def classify(
 
 
 def padded_size(n_rows: int) -> int:
-    """Rows computed at once for so many in all: a power of two, CHUNK at most."""
-    return min(CHUNK, 1 << max(0, n_rows - 1).bit_length())
+    """Rows computed at once for so many in all: a power of two from LEAST to CHUNK."""
+    return min(CHUNK, max(LEAST, 1 << max(0, n_rows - 1).bit_length()))
 
 
 def prior_of(classifier: Classifier, log_prior: Float[np.ndarray, "C"] | None):

@@ -21,6 +21,8 @@ from xbayes.models.assignment import assignment_model
 from xbayes.models.naive_bayes import naive_bayes
 from xbayes.models.weight_prior import Given, assignment_prior, mixing_directions, weight_prior
 
+pytestmark = pytest.mark.optimised
+
 C, N = 3, 60
 CATEGORY = (0, 0, 1)
 LOG_PRIOR = np.log([0.5, 0.3, 0.2])

@@ -21,6 +21,8 @@ from xbayes.models.bayesian_mixture import draw, m_step, mixture_prior, starting
 from xbayes.models.gaussian_mixture import MixtureParams
 from xbayes.types import InputError
 
+pytestmark = pytest.mark.optimised
+
 N_SKIES, N, N_DRAWS, THIN, WARMUP = 200, 16, 31, 8, 200
 BINS = 8
 GRID = np.linspace(-5.0, 5.0, 9)

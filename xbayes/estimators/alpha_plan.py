@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from xbayes.catalog.splits import stratified_folds
-from xbayes.classifier import CHUNK, Classifier, Recipe, padded_size
+from xbayes.classifier import CHUNK, Classifier, Recipe
 from xbayes.models.base import Density
 from xbayes.models.density import smooth_density
 from xbayes.models.naive_bayes import naive_bayes
@@ -85,7 +85,7 @@ def padded_rows(n_rows: int) -> int:
 
 def chunk_rows(n_rows: int) -> int:
     """Rows computed at once when a fitted classifier is applied."""
-    return min(CHUNK, max(LEAST_ROWS, padded_size(n_rows)))
+    return min(CHUNK, padded_rows(n_rows))
 
 
 def pad_training(

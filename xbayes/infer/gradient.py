@@ -54,7 +54,7 @@ def minimise(
         return _minimise_whitened(loss, start, max_steps, tol, whitening(curvature))
     optimiser = optax.lbfgs(memory_size=15)
     # One vector, not a tree: the program of the search is as long as the tree has leaves.
-    start, unflatten = ravel_pytree(start)
+    flat, unflatten = ravel_pytree(start)
 
     def flat_loss(vector):
         return loss(unflatten(vector))
@@ -74,9 +74,9 @@ def minimise(
         count, grad = otu.tree_get(state, "count"), otu.tree_get(state, "grad")
         return (count == 0) | ((count < max_steps) & (otu.tree_norm(grad) > tol))
 
-    params, state = jax.lax.while_loop(unfinished, step, (start, optimiser.init(start)))
+    params, state = jax.lax.while_loop(unfinished, step, (flat, optimiser.init(flat)))
     norm = otu.tree_norm(otu.tree_get(state, "grad"))
-    return unflatten(params), GradientInfo(
+    return unflatten(jnp.asarray(params)), GradientInfo(
         otu.tree_get(state, "value"), norm, otu.tree_get(state, "count"), norm <= tol
     )
 
