@@ -4,7 +4,6 @@ cluster log-likelihoods [N, K, C], held out -> tilt of A, temperature, offsets -
 whose chain-rule terms [N, F, C] one weight, the temperature, then weighs: the track stays readable.
 """
 
-from functools import partial
 from typing import Any
 
 import jax
@@ -40,7 +39,6 @@ def assigned(recipe: Recipe, density: Any, learned: AssignmentParams) -> tuple[A
     return density, recipe.model.box.params(like, vector)
 
 
-@partial(jax.jit, static_argnums=0)
 def assigned_likelihoods(
     recipe: Recipe, grid, counts, features, fold, tilt: Float[Array, "K C"]
 ) -> Float[Array, "N F C"]:

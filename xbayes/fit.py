@@ -205,7 +205,6 @@ def _training_log_prior(recipe: Recipe, truth: np.ndarray, dtype):
     return jnp.log(jnp.asarray(np.maximum(members, 1e-3) / members.sum(), dtype))
 
 
-@partial(jax.jit, static_argnums=0)
 def _held_out_likelihoods(density: Density, grid, counts, data: _Data):
     return out_of_fold(density, grid, counts, data.features, data.fold)
 

@@ -143,7 +143,7 @@ def test_folds_of_sets_of_rows_are_those_learned_directly():
     fold = jnp.arange(300) % 3
     grid = jax.tree.map(jnp.asarray, density.lay_grid(features, np.ones(300, bool)))
     counts = density.count(grid, arrays, jnp.asarray(truth), fold, 3)
-    held_out = jax.jit(lambda c: out_of_fold(density, grid, c, arrays, fold))(counts)
+    held_out = out_of_fold(density, grid, counts, arrays, fold)
     direct = density.log_lik(density.fit(grid, counts[1] + counts[2]), arrays)
     own = np.asarray(fold) == 0
     np.testing.assert_allclose(held_out.single[own], direct[own], rtol=1e-5, atol=1e-6)

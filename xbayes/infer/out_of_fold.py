@@ -33,26 +33,21 @@ def out_of_fold(
         """Log-likelihoods of all rows by densities without folds j and i, which may be one."""
 
         def minus(all_, each):
-            return jnp.maximum(all_ - each[j] - jnp.where(i == j, 0.0, each[i]), 0.0)
+            both = each[j] + each[i] if i != j else each[j]
+            return jnp.maximum(all_ - both, 0.0)
 
         return density.log_lik(density.fit(grid, jax.tree.map(minus, total, counts)), features)
 
-    def outside(j):
-        """Densities without fold j; rows of another fold i by those without i as well."""
-
-        def and_without(step, nested):
-            i = (j + step) % n_folds  # from j itself, whose densities are of all rows at first
-            mine = (step == 0) | (fold == i)
-            return jnp.where(mine[:, None, None], without(j, i), nested)
-
-        # One program for all pairs of folds: a fit may take seconds to compile.
-        return jax.lax.fori_loop(0, n_folds, and_without, empty)
-
-    found = jax.eval_shape(without, 0, 0)
-    empty = jnp.zeros(found.shape, found.dtype)
-    nested = jax.lax.map(outside, jnp.arange(n_folds))
+    # Loops of Python: a fit may take many seconds to compile, and compiles once for all of them.
+    nested = []
+    for j in range(n_folds):
+        found = without(j, j)
+        for i in range(n_folds):
+            if i != j:
+                found = jnp.where((fold == i)[:, None, None], without(j, i), found)
+        nested.append(found)
+    nested = jnp.stack(nested)
     own = jnp.maximum(fold, 0)
-    single = nested[
-        own, jnp.arange(fold.shape[0])
-    ]  # fold j seen from outside j is row by row single
+    # Fold j seen from outside j is row by row single.
+    single = nested[own, jnp.arange(fold.shape[0])]
     return OutOfFold(single, nested)
