@@ -71,6 +71,7 @@ extends: {Path(xbayes.__file__).parent.resolve() / "demo.yaml"}
 name: published
 model:
   density: published
+  shrink_outliers: false
   weights: category
   normalise: true
   offsets: false
@@ -137,6 +138,7 @@ features:
   var_prob_h: {expression: var_intra_prob, category: variability}
 model:
   density: published_clusters
+  shrink_outliers: false
   clusters: {components: 6}
   weights: none
   offsets: false

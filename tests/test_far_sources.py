@@ -101,9 +101,8 @@ def test_ordinary_sources_keep_what_they_tell(learned, sources):
         classify(one, classifier, sources[0]).posterior
         for one in (recipe, recipe._replace(shrinks=False))
     )
-    same = np.isclose(shrunk, whole, rtol=1e-12, atol=0).all(1)
-    assert 0.9 < same.mean() <= 1
-    assert np.median(shrunk.max(1)) > 0.9
+    change = np.abs(shrunk - whole).max(1)
+    assert np.quantile(change, 0.9) < 0.01 and np.median(shrunk.max(1)) > 0.9
 
 
 def test_without_tails_and_shrinking_the_farther_the_surer(sources):

@@ -23,7 +23,8 @@ def predictions_of(path: Path, estimated: bool = False) -> Predictions:
 
 
 def print_tables(found: dict[tuple[str, str], Path], titles: dict[str, str]) -> None:
-    """A table a shift, as Markdown."""
+    """All at a glance, then a table a shift with paired differences; as Markdown."""
+    print_summary(found, titles)
     for key, title in titles.items():
         paths = {name: path for (name, shift), path in found.items() if shift == key}
         if not paths:
@@ -33,6 +34,24 @@ def print_tables(found: dict[tuple[str, str], Path], titles: dict[str, str]) -> 
             if name in paths:
                 rows[f"{name}, --prior estimate"] = predictions_of(paths[name], True)
         print_shift(title, rows)
+
+
+def print_summary(found: dict[tuple[str, str], Path], titles: dict[str, str]) -> None:
+    """Log loss and XRB F1 of every variant on every shift."""
+    shifts = [key for key in titles if any(shift == key for _, shift in found)]
+    print("| variant |", " | ".join(shifts), "|")
+    print("|---|" + "---|" * len(shifts))
+    for name in dict.fromkeys(name for name, _ in found):
+        for estimated in (False, True) if name in ("best", "default") else (False,):
+            cells = []
+            for key in shifts:
+                if (name, key) not in found:
+                    cells.append("")
+                    continue
+                rows = [predictions_of(found[name, key], estimated)]
+                value = shared_draws(rows, XRB, 4, 2, SEED).value
+                cells.append(f"{value['log_loss'][0]:.4f} / {value['f1'][0]:.2f}")
+            print("|", " | ".join([name + ", prior estimated" * estimated, *cells]), "|")
 
 
 def print_shift(title: str, rows: dict[str, Predictions]) -> None:

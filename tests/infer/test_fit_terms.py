@@ -10,6 +10,7 @@ import pytest
 from xbayes.infer.choose_terms import Held, TermPlan, learn_terms
 from xbayes.infer.fit_terms import N_BINS, boost, lay_edges, staged_scores, tables_of
 from xbayes.models.term_tables import (
+    MARGIN,
     bins,
     contributions,
     mixed,
@@ -60,9 +61,35 @@ def test_tables_are_the_trees_on_values_never_seen_too(boosted):
     model, features = boosted
     tables = tables_of(model, features, EVERY, 60, 1.0)
     new = sources(np.zeros(200, int), seed=9)
-    new.value[:50] *= 100
+    new.value[:] = np.clip(new.value, *tables.reach.T)
     added = np.asarray(contributions(tables, new)).sum(1) + tables.base
     np.testing.assert_allclose(added, centred(staged_scores(model, new, (60,))[0]), atol=1e-6)
+
+
+def test_beyond_the_training_values_terms_fade(boosted):
+    model, features = boosted
+    tables = tables_of(model, features, EVERY, 60, 1.0)
+    low, high = tables.reach.T
+    np.testing.assert_array_equal(high, features.value.max(0))
+    rows = features.rows(np.zeros(4, int))
+    edge, margin = rows.value.copy(), MARGIN * (high - low)[0]
+    edge[:, 0] = high[0] + margin * np.array([0, 0.5, 1, 1e6])
+    each = np.asarray(contributions(tables, rows._replace(value=edge)))
+    np.testing.assert_allclose(each[1, 0], each[0, 0] / 2, atol=1e-12)
+    assert np.abs(each[0, 0]).max() > 0.01 and not each[2:, 0].any()
+    without = np.asarray(rows.surveyed).copy()
+    without[:, 0] = False
+    alone = np.asarray(contributions(tables, rows._replace(surveyed=without)))
+    np.testing.assert_allclose(each[3], alone[3], atol=1e-12)  # as if nobody had looked
+
+
+def test_a_property_without_any_value_tells_nothing():
+    truth = np.random.default_rng(1).integers(0, 3, N)
+    features = sources(truth)
+    features.observed[:, 2] = False
+    tables = tables_of(boost(features, truth, EVERY, 3, 2, 20, 0), features, EVERY, 20, 1.0)
+    assert not np.asarray(contributions(tables, features))[:, 2].any()
+    np.testing.assert_array_equal(tables.reach[2], 0.0)
 
 
 def test_terms_are_pure(boosted):

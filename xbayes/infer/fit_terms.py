@@ -70,7 +70,9 @@ def boost(
         **_ALL_ROUNDS,
     )
     weight = None if row_weight is None else row_weight[rows]
-    model.fit(_codes(edge, features)[rows], truth[rows], sample_weight=weight)
+    codes = _codes(edge, features)[rows]
+    codes[:, np.isnan(codes).all(axis=0)] = 0.0  # the library bins no column that has no value
+    model.fit(codes, truth[rows], sample_weight=weight)
     return Boosted(model, present, base, edge)
 
 
