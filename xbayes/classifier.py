@@ -24,15 +24,17 @@ from xbayes.infer.build_density import build_density
 from xbayes.infer.choose_terms import TermPlan
 from xbayes.infer.select import STRENGTHS
 from xbayes.intervals import JointDraws, Spread, interval, over_draws
-from xbayes.models.assignment import assignment_model
-from xbayes.models.base import ClassModel, Density, ScoreModel
-from xbayes.models.naive_bayes import naive_bayes
-from xbayes.models.term_tables import (
-    TermTables,
+from xbayes.models.additive_terms import (
+    AdditiveTerms,
     contributions,
     mixed,
     mixed_log_joint,
 )
+from xbayes.models.assignment import assignment_model
+from xbayes.models.base import ClassModel, Density, ScoreModel
+from xbayes.models.naive_bayes import naive_bayes
+from xbayes.models.spline_terms import SplineTerms
+from xbayes.models.term_tables import TermTables
 from xbayes.outlier import (
     OutlierReference,
     outlier_measure,
@@ -76,6 +78,7 @@ class Recipe(NamedTuple):
     calibration: str = "none"  # or a kind of xbayes.calibrate, or auto
     posterior: PosteriorOptions | None = None  # how it is sampled, where it is asked for
     terms: TermPlan | None = None  # a boosted additive model beside the weighted densities
+    splines: bool = False  # smooth curves likewise, before the boosted terms
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,7 @@ def _recipe(asked: _Asked) -> Recipe:
         model.calibration,
         _posterior_options(config),
         _term_plan(config),
+        model.splines,
     )
 
 
@@ -156,7 +160,8 @@ class Classifier(NamedTuple):
     calibrator: Calibrator
     conformal: ConformalReference
     draws: JointDraws | None = None  # of density and weights, where the posterior was asked for
-    terms: TermTables | None = None  # averaged with them in log-odds
+    splines: SplineTerms | None = None  # averaged with them in log-odds
+    terms: TermTables | None = None  # averaged with all of these
 
 
 class Products(NamedTuple):
@@ -221,7 +226,12 @@ def prior_of(classifier: Classifier, log_prior: Float[np.ndarray, "C"] | None):
     return trained if log_prior is None else jnp.asarray(log_prior, trained.dtype)
 
 
-def term_contributions(terms: TermTables, features: Features, measured) -> Float[Array, "N F C"]:
+def added_terms(classifier: Classifier) -> tuple[AdditiveTerms, ...]:
+    """What is averaged with the weighted densities, one after the other."""
+    return tuple(t for t in (classifier.splines, classifier.terms) if t is not None)
+
+
+def term_contributions(terms: AdditiveTerms, features: Features, measured) -> Float[Array, "N F C"]:
     """Exactly zero where nothing was measured, as those of the densities are."""
     return jnp.where(measured[:, None, None], contributions(terms, features), 0.0)
 
@@ -288,8 +298,7 @@ def _score(
     log_joint = recipe.model.log_joint(weights, log_lik)
     category_score = recipe.model.category_scores(weights, log_lik)
     measured = any_measured(log_lik)
-    if classifier.terms is not None:
-        terms = classifier.terms
+    for terms in added_terms(classifier):
         added = term_contributions(terms, features, measured)
         member = jnp.eye(category_score.shape[1])[np.array(recipe.properties.category)]
         by_category = jnp.einsum("nfc,fg->ngc", added, member)

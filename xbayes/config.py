@@ -152,6 +152,9 @@ class Config(Record):
         if model.terms != "none":
             text = f"bayes needs model.terms: none; found {model.terms}, which have no posterior"
             return [Problem(("variant",), text)]
+        if model.splines:
+            text = "bayes needs model.splines: false; found true, which have no posterior"
+            return [Problem(("variant",), text)]
         if model.normalise:
             text = "bayes needs model.normalise: false, or the size of the weights means nothing"
             return [Problem(("variant",), text)]

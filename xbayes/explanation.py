@@ -9,8 +9,16 @@ import numpy as np
 from jaxtyping import Float
 
 from xbayes.calibrate import calibrated
-from xbayes.classifier import Classifier, Recipe, any_measured, prior_of, term_contributions
-from xbayes.models.term_tables import mixed, mixed_log_joint, pair_terms
+from xbayes.classifier import (
+    Classifier,
+    Recipe,
+    added_terms,
+    any_measured,
+    prior_of,
+    term_contributions,
+)
+from xbayes.models.additive_terms import mixed, mixed_log_joint
+from xbayes.models.term_tables import pair_terms
 from xbayes.types import Features
 
 
@@ -60,12 +68,12 @@ def _own_scores(recipe: Recipe, classifier: Classifier, features: Features, log_
     """Scores before calibration, whether anything was measured, and the contributions in them."""
     measured = any_measured(log_lik)
     log_joint = recipe.model.log_joint(classifier.weights, log_lik)
-    each, terms = recipe.model.contributions(classifier.weights, log_lik), classifier.terms
-    if terms is None:
-        return log_joint, measured, each
-    added = term_contributions(terms, features, measured)
-    log_joint = mixed_log_joint(terms, log_joint, added.sum(1), measured)
-    return log_joint, measured, mixed(terms, each, added)
+    each = recipe.model.contributions(classifier.weights, log_lik)
+    for terms in added_terms(classifier):
+        added = term_contributions(terms, features, measured)
+        log_joint = mixed_log_joint(terms, log_joint, added.sum(1), measured)
+        each = mixed(terms, each, added)
+    return log_joint, measured, each
 
 
 def _pair_terms(classifier: Classifier, features: Features, measured) -> np.ndarray:

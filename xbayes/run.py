@@ -190,6 +190,7 @@ def cross_validate_training(
         training.config.seed,
         given_log_prior(training.config),
         lambda what: progress(next(done) / total, what),
+        validation.split,
     )
 
 
@@ -199,7 +200,8 @@ def _fit_on_all(training: Training, recipe: Recipe) -> tuple[Classifier, FitRepo
     if model.density != "published_clusters" or model.clusters.fit_on != "everything":
         _, features, labels = labelled_rows(features, labels)
     truth, group = labels.class_index, labels.group
-    fold = inner_folds(truth, group, truth >= 0, recipe.n_folds, training.config.seed)
+    seed, kind = training.config.seed, training.config.validation.split
+    fold = inner_folds(truth, group, truth >= 0, recipe.n_folds, seed, kind)
     key = jax.random.fold_in(jax.random.key(training.config.seed), 1)
     return fit_classifier(recipe, features, labels, fold, key)
 
