@@ -97,7 +97,9 @@ def _least_loss(designs, bases, truth, penalty):
         np.linalg.solve(root, (design - mean).T).T
         for root, design, mean in zip(roots, designs, means, strict=True)
     ]
-    ridge = LogisticRegression(C=1.0, tol=LARGEST, max_iter=MOST_STEPS)
+    # Of two classes the library learns one column, w, which stands for -w/2 and w/2: half the cost.
+    cost = 1.0 if len(np.unique(truth)) > 2 else 0.5
+    ridge = LogisticRegression(C=1 / cost, tol=LARGEST, max_iter=MOST_STEPS)
     model = ridge.fit(np.hstack(round_), truth)
     weight, base = model.coef_, model.intercept_
     if len(weight) == 1:  # two classes: the library gives the log-odds of the second
