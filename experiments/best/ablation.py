@@ -1,7 +1,7 @@
 """What each part of the best model gained: ablation.py [detections|blocks] [SEED ...].
 
-Of the sources, or of the detections by folds of groups or of contiguous blocks of the sky. Seeds are
-51 and 52 (of the detections 51) if none is given.
+Of the sources, or of the detections by folds of groups or of contiguous blocks of the sky. Seeds
+are 51 and 52 (of the detections 51) if none is given.
 """
 
 import sys
