@@ -105,7 +105,9 @@ def test_intervals_are_those_of_the_draws_beside_the_terms(fitted):
 
 def test_terms_beside_draws_need_a_mean_of_log_odds():
     asked = ["variant=bayes", "model.terms=pairs"]
-    with pytest.raises(InputError, match=r"posterior.average: must be log_odds where model.terms"):
+    with pytest.raises(
+        InputError, match="must be log_odds where there are model.terms"
+    ):
         parse_config(CONFIG.read_text(), overrides=asked)
     config = parse_config(CONFIG.read_text(), overrides=[*asked, "posterior.average=log_odds"])
     assert config.posterior.average == "log_odds"

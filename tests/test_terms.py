@@ -26,13 +26,14 @@ N = 600
 PROPERTIES = Properties(("a", "b", "c"), ("x", "y"), (0, 1, 1), ("A", "B", "C"))
 
 
-def recipe_of(terms):
+def recipe_of(terms, splines=False):
     density = smooth_density(np.full((3, 2), np.nan), np.array([False, False, True]), 3)
     weighting = naive_bayes((0, 1, 1), 3, "property")
-    return Recipe(density, weighting, PROPERTIES, (3.0, 30.0), 2, 3, terms=terms)
+    return Recipe(density, weighting, PROPERTIES, (3.0, 30.0), 2, 3, terms=terms, splines=splines)
 
 
 PLAIN, PAIRS = recipe_of(None), recipe_of(TermPlan(2))
+CURVES, BOTH = recipe_of(None, True), recipe_of(TermPlan(2), True)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -98,6 +99,28 @@ def test_contributions_and_the_rest_sum_to_the_log_odds(sources, fitted):
     assert not explained.offset[:2].any()
 
 
+@pytest.mark.parametrize("recipe", [CURVES, BOTH], ids=["curves", "both"])
+def test_curves_are_in_the_contributions_too(recipe, sources):
+    """What differs is b - a, both far wider: a weight of its own for either cannot subtract."""
+    rng, truth = np.random.default_rng(5), sources[1]
+    value = sources[0].value.copy()
+    value[:, 0] = 3 * rng.normal(size=N)
+    value[:, 1] = value[:, 0] + truth + 0.3 * rng.normal(size=N)
+    features = sources[0]._replace(value=np.where(sources[0].observed, value, 0.0))
+    classifier, report = fit(recipe, features, truth)
+    assert classifier.splines is not None and report.splines.share > 0
+    assert (classifier.terms is not None) == (report.terms is not None and report.terms.share > 0)
+    few = Features(*(a[:100] for a in features))
+    explained = explain(recipe, classifier, few)
+    score = explained.log_prior + explained.offset + explained.contribution.sum(1)
+    posterior = classify(recipe, classifier, few).posterior
+    reported = np.log(posterior / posterior[:, :1])
+    np.testing.assert_allclose(score - score[:, :1], reported, atol=1e-6)
+    plain = explain(recipe, classifier._replace(splines=None), few)
+    assert np.abs(plain.contribution - explained.contribution).max() > 0.1
+    assert not explained.contribution[:2].any() and not explained.offset[:2].any()
+
+
 def test_without_a_category_its_terms_are_gone_too(sources, fitted):
     """`alternative` by brute force: half of every pair of the category goes with it."""
     features = Features(*(a[:100] for a in sources[0]))
@@ -142,7 +165,9 @@ def run(exit_code, tmp_path_factory):
     folder = tmp_path_factory.mktemp("terms")
     assert exit_code("simulate", "--out", folder / "sky.fits", "-n", 600, "--seed", 3) == 0
     quick = ("validation.bootstrap=20", "validation.folds=2", "validation.inner_folds=2")
-    asked = ("model.terms=pairs", "model.terms_share=0.5", *quick)
+    # One category is joint, the others are not.
+    joint = "categories.counterparts.likelihood=mixture"
+    asked = (joint, "model.splines=true", "model.terms=pairs", "model.terms_share=0.5", *quick)
     options = [word for key in asked for word in ("--set", key)]
     options += ["--catalog", folder / "sky.fits", "--out", folder / "run"]
     assert exit_code("run", CONFIG, *options) == 0
@@ -187,6 +212,8 @@ def test_a_run_tells_what_the_terms_were_worth(run):
     [
         (["model.terms=pairs", "model.density=published"], "found density: published"),
         (["model.terms=pairs", "model.objective=f1"], "found objective: f1"),
+        (["model.splines=true", "model.density=published"], "found density: published"),
+        (["model.splines=true", "variant=bayes"], "posterior.average: must be log_odds"),
         (["model.terms_share=0.5"], "needs terms: single or pairs"),
         (["model.terms=pairs", "model.terms_share=0"], "above 0, at most 1"),
         (["model.terms=triples"], "'none', 'single' or 'pairs'"),

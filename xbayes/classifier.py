@@ -24,15 +24,17 @@ from xbayes.infer.build_density import build_density
 from xbayes.infer.choose_terms import TermPlan
 from xbayes.infer.select import STRENGTHS
 from xbayes.intervals import JointDraws, Spread, averaged, interval, over_draws
-from xbayes.models.assignment import assignment_model
-from xbayes.models.base import ClassModel, Density, ScoreModel
-from xbayes.models.naive_bayes import naive_bayes
-from xbayes.models.term_tables import (
-    TermTables,
+from xbayes.models.additive_terms import (
+    AdditiveTerms,
     contributions,
     mixed,
     mixed_log_joint,
 )
+from xbayes.models.assignment import assignment_model
+from xbayes.models.base import ClassModel, Density, ScoreModel
+from xbayes.models.naive_bayes import naive_bayes
+from xbayes.models.spline_terms import SplineTerms
+from xbayes.models.term_tables import TermTables
 from xbayes.outlier import (
     OutlierReference,
     likeness,
@@ -79,6 +81,7 @@ class Recipe(NamedTuple):
     calibration: str = "none"  # or a kind of xbayes.calibrate, or auto
     posterior: PosteriorOptions | None = None  # how it is sampled, where it is asked for
     terms: TermPlan | None = None  # a boosted additive model beside the weighted densities
+    splines: bool = False  # smooth curves likewise, before the boosted terms
     shrinks: bool = False  # what a source tells, where it is unlike the training sources
 
 
@@ -130,6 +133,7 @@ def _recipe(asked: _Asked) -> Recipe:
         model.calibration,
         _posterior_options(config),
         _term_plan(config),
+        model.splines,
         model.shrink_outliers,
     )
 
@@ -182,7 +186,8 @@ class Classifier(NamedTuple):
     calibrator: Calibrator
     conformal: ConformalReference
     draws: JointDraws | None = None  # of density and weights, where the posterior was asked for
-    terms: TermTables | None = None  # averaged with them in log-odds
+    splines: SplineTerms | None = None  # averaged with them in log-odds
+    terms: TermTables | None = None  # averaged with all of these
 
 
 class Products(NamedTuple):
@@ -247,7 +252,12 @@ def prior_of(classifier: Classifier, log_prior: Float[np.ndarray, "C"] | None):
     return trained if log_prior is None else jnp.asarray(log_prior, trained.dtype)
 
 
-def term_contributions(terms: TermTables, features: Features, measured) -> Float[Array, "N F C"]:
+def added_terms(classifier: Classifier) -> tuple[AdditiveTerms, ...]:
+    """What is averaged with the weighted densities, one after the other."""
+    return tuple(t for t in (classifier.splines, classifier.terms) if t is not None)
+
+
+def term_contributions(terms: AdditiveTerms, features: Features, measured) -> Float[Array, "N F C"]:
     """Exactly zero where nothing was measured, as those of the densities are."""
     return jnp.where(measured[:, None, None], contributions(terms, features), 0.0)
 
@@ -318,8 +328,7 @@ def _score(
     else:
         log_joint = how.model.log_joint(weights, log_lik)
         category_score = how.model.category_scores(weights, log_lik)
-    terms = classifier.terms
-    if terms is not None:
+    for terms in added_terms(classifier):
         added = term_contributions(terms, features, measured)
         category_score = mixed(terms, category_score, _by_category(how, added))
         log_joint = mixed_log_joint(terms, log_joint, added.sum(1), measured)
@@ -375,14 +384,13 @@ def spread_of(
 
     Terms, and `kept` of `kept_evidence`, are the same in every draw.
     """
-    own, terms = (how.density, how.model, draws, classifier.density), classifier.terms
-    final = partial(_under_prior, classifier, log_prior, kept)
-    if terms is not None:
-        added = contributions(terms, features).sum(1)
+    own = (how.density, how.model, draws, classifier.density)
+    beside = [(terms, contributions(terms, features).sum(1)) for terms in added_terms(classifier)]
 
-        def final(score, measured):
+    def final(score, measured):
+        for terms, added in beside:
             score = mixed_log_joint(terms, score, added, measured)
-            return _under_prior(classifier, log_prior, kept, score, measured)
+        return _under_prior(classifier, log_prior, kept, score, measured)
 
     return over_draws(*own, features, final, log_prior, classifier.weights.log_prior)
 

@@ -92,7 +92,11 @@ def make_plan(request: Request) -> Plan:
     rows, _, labels = labelled_rows(training.features, training.labels)
     validation = first.validation
     folds = Folds(
-        validation.folds, shared["validation.repeats"], validation.inner_folds, first.seed
+        validation.folds,
+        shared["validation.repeats"],
+        validation.inner_folds,
+        first.seed,
+        validation.split,
     )
     outer = np.full((folds.repeats, len(rows)), -1)
     for split in nested_splits(labels, *folds):
@@ -240,6 +244,7 @@ def _shared_keys(variant: Variant) -> dict[str, Any]:
     return {
         "seed": config.seed,
         "validation.folds": validation.folds,
+        "validation.split": validation.split,
         # A run keeps the predictions of its first repeat.
         "validation.repeats": 1 if variant.kind == "run" else validation.repeats,
         "f1_class": focus_class(config),

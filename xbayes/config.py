@@ -153,10 +153,10 @@ class Config(Record):
         if model.objective != "log_loss":
             text = f"bayes needs model.objective: log_loss; found {model.objective}"
             return [Problem(("variant",), text)]
-        if model.terms != "none" and self.posterior.average != "log_odds":
-            text = (
-                f"must be log_odds where model.terms: {model.terms} stand beside the draws; found "
-            )
+        asked = {"model.terms": model.terms != "none", "model.splines": model.splines}
+        beside = " and ".join(key for key, wanted in asked.items() if wanted)
+        if beside and self.posterior.average != "log_odds":
+            text = f"must be log_odds where there are {beside} beside the draws; found "
             return [Problem(("posterior", "average"), text + self.posterior.average)]
         if model.normalise:
             text = "bayes needs model.normalise: false, or the size of the weights means nothing"

@@ -127,6 +127,12 @@ class ModelConfig(Record):
         default="auto", description="strength of the shrinkage; auto: chosen on inner folds"
     )
     starts: Whole = Field(default=4, ge=1, description="random starts of the weights")
+    splines: Switch = Field(
+        default=False,
+        description="a smooth curve per property and class (P-splines), learned on the log loss "
+        "and averaged in log-odds with the weighted densities; none if they gain no more than a "
+        "standard error",
+    )
     terms: Literal["none", "single", "pairs"] = Field(
         default="none",
         description="boosted terms of one property, or of one and two, averaged in log-odds with "
@@ -180,18 +186,21 @@ class ModelConfig(Record):
 
     @model_validator(mode="after")
     def _terms_stand_beside_probabilities(self) -> "ModelConfig":
-        if self.terms == "none":
-            if self.terms_share != "auto":
-                text = "needs terms: single or pairs; found terms: none"
-                refuse([Problem(("terms_share",), text)])
+        if self.terms == "none" and self.terms_share != "auto":
+            text = "needs terms: single or pairs; found terms: none"
+            refuse([Problem(("terms_share",), text)])
+        asked = {"terms": self.terms != "none", "splines": self.splines}
+        if not any(asked.values()):
             return self
+        name = next(key for key, wanted in asked.items() if wanted)
+        told = self.terms if name == "terms" else "true"
         for key, found, needed in (
             ("density", self.density, ("smooth", "clusters")),
             ("objective", self.objective, ("log_loss",)),
         ):
             if found not in needed:
-                text = f"{self.terms} needs {key}: {' or '.join(needed)}; found {key}: {found}"
-                refuse([Problem(("terms",), text)])
+                text = f"{told} needs {key}: {' or '.join(needed)}; found {key}: {found}"
+                refuse([Problem((name,), text)])
         return self
 
     @model_validator(mode="after")
@@ -318,6 +327,12 @@ class WellCharacterised(Record):
 class ValidationConfig(Record):
     """How the run is tested on sources it never saw."""
 
+    split: Literal["random", "blocks"] = Field(
+        default="random",
+        description="how rows are shared out over outer and inner folds, groups whole either way: "
+        "stratified at random, or contiguous runs of rows in the order of the file (sorted by "
+        "position: one part of the sky after another), begun at a place the seed decides",
+    )
     folds: Whole = Field(default=5, ge=2, description="outer folds")
     inner_folds: Whole = Field(default=5, ge=2, description="folds inside a training part")
     repeats: Whole = Field(default=1, ge=1, description="times the outer folds are redrawn")

@@ -13,6 +13,7 @@ from xbayes.classifier import (
     Classifier,
     Recipe,
     Scoring,
+    added_terms,
     any_measured,
     average_of,
     kept_evidence,
@@ -20,7 +21,8 @@ from xbayes.classifier import (
     scoring,
     term_contributions,
 )
-from xbayes.models.term_tables import mixed, mixed_log_joint, pair_terms
+from xbayes.models.additive_terms import mixed, mixed_log_joint
+from xbayes.models.term_tables import pair_terms
 from xbayes.outlier import strangeness
 from xbayes.types import Features
 
@@ -80,8 +82,7 @@ def _own_scores(how: Scoring, classifier: Classifier, features: Features, log_li
     else:
         log_joint = how.model.log_joint(classifier.weights, log_lik)
         each = how.model.contributions(classifier.weights, log_lik)
-    terms = classifier.terms
-    if terms is not None:
+    for terms in added_terms(classifier):
         added = term_contributions(terms, features, measured)
         log_joint = mixed_log_joint(terms, log_joint, added.sum(1), measured)
         each = mixed(terms, each, added)

@@ -22,6 +22,7 @@ from xbayes.calibrate import NONE, Calibration, CalibrationReport, fit_calibrati
 from xbayes.classifier import Classifier, Recipe, scoring
 from xbayes.conformal import fit_conformal
 from xbayes.decision import fit_factor
+from xbayes.infer.choose_splines import SplineReport, learn_splines
 from xbayes.infer.choose_terms import Held, TermReport, learn_terms
 from xbayes.infer.evolution import evolve_f1
 from xbayes.infer.f1 import fit_f1, recalibrate
@@ -44,6 +45,7 @@ class FitReport(NamedTuple):
     calibration: CalibrationReport = CalibrationReport()
     posterior: PosteriorReport | None = None
     terms: TermReport | None = None
+    splines: SplineReport | None = None
 
 
 class _Data(NamedTuple):
@@ -101,7 +103,10 @@ def fit_classifier(
         report = report._replace(posterior=sampled.report)
     else:
         log_joint = _scores_to_judge(recipe, learner, keys[0], data, learned)
-    terms = None
+    splines = terms = None
+    if recipe.splines:
+        splines, log_joint, told = _learn_splines(data, log_joint, learned, labels.group)
+        report = report._replace(splines=told)
     if recipe.terms is not None:
         terms, log_joint, told = _learn_terms(recipe, key, data, log_joint, learned, labels.group)
         report = report._replace(terms=told)
@@ -112,7 +117,8 @@ def fit_classifier(
         factor = _learn_rule(recipe, keys[2], posterior, labels, training)
     conformal = fit_conformal(posterior, labels.class_index[training])
     fixed = (learned.density, learned.weights, outlier, jnp.asarray(factor))
-    classifier = Classifier(*fixed, calibration.calibrator, conformal, draws, terms)
+    beside = {"splines": splines, "terms": terms}
+    classifier = Classifier(*fixed, calibration.calibrator, conformal, draws, **beside)
     return classifier, report._replace(calibration=calibration.report)
 
 
@@ -156,17 +162,32 @@ def _learn_terms(recipe: Recipe, key, data: _Data, log_joint, learned: _Learned,
     """The terms beside the weighted densities, held-out scores of both together, a report."""
     assert recipe.terms is not None  # its caller sees to that
     seed = int(jax.random.randint(jax.random.fold_in(key, 4), (), 0, 2**31 - 1))
+    held = _held(data, log_joint, learned, group)
+    weight = _row_weight(data)
+    terms, mixed, report = learn_terms(data.features, held, recipe.terms, seed, weight)
+    return _in_precision(terms, log_joint.dtype), jnp.asarray(mixed, log_joint.dtype), report
+
+
+def _learn_splines(data: _Data, log_joint, learned: _Learned, group):
+    """The curves beside the weighted densities, likewise."""
+    held = _held(data, log_joint, learned, group)
+    splines, mixed, report = learn_splines(data.features, held, _row_weight(data))
+    return _in_precision(splines, log_joint.dtype), jnp.asarray(mixed, log_joint.dtype), report
+
+
+def _held(data: _Data, log_joint, learned: _Learned, group) -> Held:
     measured = np.any(np.asarray(learned.single) != 0, axis=(1, 2))
     own = np.asarray(log_joint, np.float64)
-    held = Held(np.asarray(data.truth), np.asarray(data.fold), np.asarray(group), own, measured)
-    row_weight = None if data.row_weight is None else np.asarray(data.row_weight)
-    terms, mixed, report = learn_terms(data.features, held, recipe.terms, seed, row_weight)
-    dtype = log_joint.dtype
-    if terms is not None:
-        terms = jax.tree.map(
-            lambda a: jnp.asarray(a, dtype if a.dtype.kind == "f" else a.dtype), terms
-        )
-    return terms, jnp.asarray(mixed, dtype), report
+    return Held(np.asarray(data.truth), np.asarray(data.fold), np.asarray(group), own, measured)
+
+
+def _row_weight(data: _Data) -> Float[np.ndarray, "N"] | None:
+    return None if data.row_weight is None else np.asarray(data.row_weight)
+
+
+def _in_precision(terms, dtype):
+    """Arrays of JAX; None stays."""
+    return jax.tree.map(lambda a: jnp.asarray(a, dtype if a.dtype.kind == "f" else a.dtype), terms)
 
 
 def _searches_weights_only(recipe: Recipe) -> bool:

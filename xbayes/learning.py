@@ -31,6 +31,11 @@ def measure_learning(
     for size in sizes or ():
         if not 0 < size <= 1:
             raise InputError(f"a size must be above 0 and at most 1; found {size:g}")
+    if config.validation.split != "random":
+        raise InputError(
+            "a learning curve draws its parts at random: it needs validation.split: random; found "
+            f"{config.validation.split} (--set validation.split=random)"
+        )
     progress(0.0, "reading the catalogue")
     training = load_training(config, path)
     for warning in training.warnings:

@@ -197,6 +197,7 @@ def cross_validate_training(
         given_log_prior(training.config),
         lambda what: progress(next(done) / total, what),
         training.row_weight,
+        validation.split,
     )
 
 
@@ -208,7 +209,8 @@ def _fit_on_all(training: Training, recipe: Recipe) -> tuple[Classifier, FitRepo
         rows, features, labels = labelled_rows(features, labels)
         row_weight = None if row_weight is None else row_weight[rows]
     truth, group = labels.class_index, labels.group
-    fold = inner_folds(truth, group, truth >= 0, recipe.n_folds, training.config.seed)
+    seed, kind = training.config.seed, training.config.validation.split
+    fold = inner_folds(truth, group, truth >= 0, recipe.n_folds, seed, kind)
     key = jax.random.fold_in(jax.random.key(training.config.seed), 1)
     return fit_classifier(recipe, features, labels, fold, key, row_weight)
 

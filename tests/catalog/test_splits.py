@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xbayes.catalog.splits import stratified_folds
+from xbayes.catalog.splits import block_folds, stratified_folds
 from xbayes.types import UNLABELLED, InputError
 
 
@@ -66,3 +66,32 @@ def test_too_few_folds_and_no_labels():
         stratified_folds(np.array([0, 1]), np.arange(2), 1, 1)
     with pytest.raises(InputError, match="no labelled row"):
         stratified_folds(np.full(3, UNLABELLED), np.arange(3), 2, 1)
+
+
+def test_blocks_are_runs_of_a_ring_of_equal_length():
+    rng = np.random.default_rng(0)
+    class_index = rng.integers(-1, 3, 200)
+    fold = block_folds(class_index, np.arange(200), 4, seed=3)
+    assert np.all((fold == UNLABELLED) == (class_index == UNLABELLED))
+    ring = fold[class_index != UNLABELLED]
+    assert (ring != np.roll(ring, 1)).sum() == 4
+    assert np.ptp(np.bincount(ring)) <= 1
+    np.testing.assert_array_equal(fold, block_folds(class_index, np.arange(200), 4, seed=3))
+    assert np.any(fold != block_folds(class_index, np.arange(200), 4, seed=4))
+
+
+def test_blocks_keep_groups_whole():
+    group = np.random.default_rng(1).integers(0, 60, 300)
+    fold = block_folds(np.tile([0, 1], 150), group, 3, seed=0)
+    assert all(len(np.unique(fold[group == number])) == 1 for number in np.unique(group))
+
+
+def test_a_class_in_one_block_only_is_refused():
+    class_index = np.repeat([0, 1], [190, 10])
+    for seed in range(20):  # some seeds cut the class in two
+        try:
+            block_folds(class_index, np.arange(200), 2, seed, ["A", "B"])
+        except InputError as error:
+            assert "'B' lies in one of 2 contiguous blocks" in str(error)
+            return
+    raise AssertionError("no seed left the class in one block")

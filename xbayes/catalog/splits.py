@@ -1,4 +1,4 @@
-"""Folds by source: stratified by class, never splitting a group."""
+"""Folds by source, never splitting a group: stratified by class, or contiguous blocks of rows."""
 
 from collections.abc import Iterator, Sequence
 
@@ -21,17 +21,58 @@ def stratified_folds(
     serve the messages. Raises InputError for fewer than 2 folds, and for a class with fewer rows
     or groups than folds.
     """
-    if n_folds < 2:
-        raise InputError(f"validation needs at least 2 folds; found {n_folds}")
-    labelled = np.flatnonzero(class_index != UNLABELLED)
-    if len(labelled) == 0:
-        raise InputError("no labelled row to make folds of; set catalog.label and taxonomy.classes")
+    labelled = _labelled(class_index, n_folds)
     target, member = class_index[labelled], group[labelled]
     _check_sizes(target, member, n_folds, classes)
     fold = np.full(len(class_index), UNLABELLED, dtype=np.int64)
     for number, (_, held_out) in enumerate(_splits(target, member, n_folds, seed)):
         fold[labelled[held_out]] = number
     return fold
+
+
+def block_folds(
+    class_index: Int[np.ndarray, "N"],
+    group: Int[np.ndarray, "N"],
+    n_folds: int,
+    seed: int,
+    classes: Sequence[str] | None = None,
+) -> Int[np.ndarray, "N"]:
+    """Likewise, a fold being a run of labelled rows in the order given, closed to a ring.
+
+    Where the first begins depends on the seed; a group goes where its first row is. In a catalogue
+    sorted by right ascension a fold is a part of the sky. Raises InputError for a class that lies
+    in one fold only, and as `stratified_folds` does.
+    """
+    labelled = _labelled(class_index, n_folds)
+    target, member = class_index[labelled], group[labelled]
+    _check_sizes(target, member, n_folds, classes)
+    n_rows = len(labelled)
+    begin = int(np.random.default_rng(seed).integers(n_rows))
+    block = (np.arange(n_rows) + begin) % n_rows * n_folds // n_rows
+    _, first, inverse = np.unique(member, return_index=True, return_inverse=True)
+    block = block[first][inverse]
+    for index in np.unique(target):
+        if len(np.unique(block[target == index])) < 2:
+            name = repr(classes[index]) if classes is not None else str(index)
+            raise InputError(
+                f"class {name} lies in one of {n_folds} contiguous blocks only, so none of it "
+                "would be left to learn from; use more folds, or validation.split: random"
+            )
+    fold = np.full(len(class_index), UNLABELLED, dtype=np.int64)
+    fold[labelled] = block
+    return fold
+
+
+SPLITS = {"random": stratified_folds, "blocks": block_folds}
+
+
+def _labelled(class_index: Int[np.ndarray, "N"], n_folds: int) -> Int[np.ndarray, "n"]:
+    if n_folds < 2:
+        raise InputError(f"validation needs at least 2 folds; found {n_folds}")
+    labelled = np.flatnonzero(class_index != UNLABELLED)
+    if len(labelled) == 0:
+        raise InputError("no labelled row to make folds of; set catalog.label and taxonomy.classes")
+    return labelled
 
 
 def _splits(

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int, PRNGKeyArray
 
-from xbayes.catalog.splits import stratified_folds
+from xbayes.catalog.splits import SPLITS
 from xbayes.classifier import Products, Recipe, classify
 from xbayes.fit import FitReport, fit_classifier
 from xbayes.types import Features, InputError, Labels
@@ -43,18 +43,20 @@ def cross_validate(
     log_prior: Float[np.ndarray, "C"] | None = None,
     progress: Callable[[str], None] = lambda message: None,
     row_weight: Float[np.ndarray, "N"] | None = None,
+    kind: str = "random",
 ) -> CrossValidation:
     """Score each labelled row by classifiers that never saw it, nor any row of its group.
 
     `log_prior` replaces the training proportions in the posteriors; None keeps them. `row_weight`
-    is what each row counts for in the fits; all are scored alike.
+    is what each row counts for in the fits; all are scored alike. `kind` of folds is that of
+    `nested_splits`.
     """
     rows, features, labels = labelled_rows(features, labels)
     row_weight = None if row_weight is None else row_weight[rows]
     shape = (n_repeats, len(rows))
     outer, factor = np.full(shape, -1), np.ones((*shape, len(recipe.properties.classes)))
     parts, fits, fitting, classifying = [], [], 0.0, 0.0
-    for split in nested_splits(labels, n_folds, n_repeats, recipe.n_folds, seed):
+    for split in nested_splits(labels, n_folds, n_repeats, recipe.n_folds, seed, kind):
         progress(f"outer fold {split.number + 1} of {n_repeats * n_folds}")
         began = time.monotonic()
         fold_key = jax.random.fold_in(key, split.number)
@@ -85,16 +87,19 @@ class Split(NamedTuple):
 
 
 def nested_splits(
-    labels: Labels, n_folds: int, n_repeats: int, n_inner: int, seed: int
+    labels: Labels, n_folds: int, n_repeats: int, n_inner: int, seed: int, kind: str = "random"
 ) -> Iterator[Split]:
-    """The folds of every variant and every peer: the same seed, the same folds."""
+    """The folds of every variant and every peer: the same seed, the same folds.
+
+    Outer and inner folds are of one `kind`: random, or blocks of neighbouring rows.
+    """
     truth, group = labels
     for repeat in range(n_repeats):
         own = seed + 1000 * repeat
-        outer = stratified_folds(truth, group, n_folds, own)
+        outer = SPLITS[kind](truth, group, n_folds, own)
         for k in range(n_folds):
             test = outer == k
-            inner = inner_folds(truth, group, ~test, n_inner, own + k + 1)
+            inner = inner_folds(truth, group, ~test, n_inner, own + k + 1, kind)
             yield Split(repeat * n_folds + k, repeat, k, test, inner, own + k + 1)
 
 
@@ -130,10 +135,11 @@ def inner_folds(
     training: np.ndarray,
     n_folds: int,
     seed: int,
+    kind: str = "random",
 ) -> Int[np.ndarray, "N"]:
     """Inner fold of each training row; -1 for the others."""
     fold = np.full(len(truth), -1)
-    fold[training] = stratified_folds(truth[training], group[training], n_folds, seed)
+    fold[training] = SPLITS[kind](truth[training], group[training], n_folds, seed)
     return fold
 
 

@@ -38,6 +38,7 @@ class Folds(NamedTuple):
     repeats: int
     inner: int
     seed: int
+    kind: str = "random"  # or blocks
 
 
 def held_out_of(found: CrossValidation) -> HeldOut:
@@ -79,7 +80,7 @@ def cross_validate_peer(
     outer, prediction = np.full(shape, -1), np.full(shape, -1)
     posterior = np.full((*shape, n_classes), np.nan)
     fitting, predicting, chosen = 0.0, 0.0, []
-    splits = nested_splits(labels, folds.outer, folds.repeats, folds.inner, folds.seed)
+    splits = nested_splits(labels, *folds)
     for split in splits:
         progress(f"outer fold {split.number + 1} of {folds.outer * folds.repeats}")
         began = time.monotonic()

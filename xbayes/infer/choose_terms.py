@@ -9,14 +9,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from xbayes.infer.fit_terms import ROUNDS, SHARES, Boosted, boost, staged_scores, tables_of
-from xbayes.models.term_tables import (
-    TermTables,
-    bins,
-    contributions,
-    importance,
-    mixed_log_joint,
-    pair_counts,
-)
+from xbayes.models.additive_terms import contributions, mixed_log_joint
+from xbayes.models.term_tables import TermTables, bins, importance, pair_counts
 from xbayes.types import Features
 
 
@@ -73,7 +67,9 @@ def learn_terms(
     for j, boosted in without.items():
         rows = held.fold == j
         staged[:, rows] = staged_scores(boosted, features.rows(rows), ROUNDS)
-    rounds, share, gain, error = _choose(held, staged, plan.share)
+    shares = SHARES if plan.share is None else (plan.share,)
+    place, share, gain, error = choose_share(held, staged, shares)
+    rounds = ROUNDS[place]
     if plan.share is None and not gain > error:
         return None, held.own, TermReport(gain=gain, gain_error=error)
     log_joint = np.array(held.own, np.float64)
@@ -89,15 +85,16 @@ def learn_terms(
     return tables, log_joint, report
 
 
-def _choose(held: Held, staged: Float[np.ndarray, "R N C"], share: float | None):
-    """Rounds and share of least held-out log loss, what they gain, and its standard error."""
+def choose_share(
+    held: Held, staged: Float[np.ndarray, "R N C"], shares: tuple[float, ...]
+) -> tuple[int, float, float, float]:
+    """Place and share of least held-out log loss, what they gain, and its standard error."""
     rows = held.fold >= 0
     own, truth, group = held.own[rows], held.truth[rows], held.group[rows]
-    shares = SHARES if share is None else (share,)
     alone = _losses(own, truth)
     tried = {
-        (n, s): _losses((1 - s) * own + s * terms[rows], truth)
-        for n, terms in zip(ROUNDS, staged, strict=True)
+        (r, s): _losses((1 - s) * own + s * terms[rows], truth)
+        for r, terms in enumerate(staged)
         for s in shares
     }
     best = min(tried, key=lambda one: tried[one].mean())

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from xbayes.types import Features
 
@@ -80,21 +80,6 @@ def pair_terms(tables: TermTables, features: Features) -> Float[Array, "N P C"]:
     a, b = jnp.asarray(tables.pair).T
     found = tables.pair_table[jnp.arange(len(a)), at[:, a], at[:, b]]
     return (known[:, a] * known[:, b])[..., None] * found
-
-
-def mixed(tables: TermTables, own: Float[Any, "N *K"], terms: Float[Any, "N *K"]):
-    """Contributions averaged in log-odds: `own` are a model's, `terms` those of the tables."""
-    return (1 - tables.share) * own + tables.share * terms
-
-
-def mixed_log_joint(
-    tables: TermTables,
-    own: Float[Array | np.ndarray, "N C"],
-    terms: Float[Array | np.ndarray, "N C"],
-    measured: Bool[Array | np.ndarray, "N"],
-) -> Float[Array, "N C"]:
-    """Scores averaged in log-odds; `own` are a model's, `terms` sums of `contributions`."""
-    return jnp.where(measured[:, None], mixed(tables, own, tables.base + terms), own)
 
 
 def importance(tables: TermTables, count: Float[np.ndarray, "P K K"]) -> Float[np.ndarray, "P"]:

@@ -23,6 +23,7 @@ from xbayes.conformal import ConformalReference
 from xbayes.infer.build_density import params_of
 from xbayes.intervals import JointDraws
 from xbayes.models.naive_bayes import NaiveBayesParams
+from xbayes.models.spline_terms import SplineTerms
 from xbayes.models.term_tables import TermTables
 from xbayes.outlier import OutlierReference
 from xbayes.types import InputError
@@ -115,6 +116,8 @@ def _parts(config: Config, classifier: Classifier) -> dict[str, Any]:
         named["draws.weights"] = classifier.draws.weights
     if classifier.terms is not None:
         named["terms"] = classifier.terms
+    if classifier.splines is not None:
+        named["splines"] = classifier.splines
     return named | {name: getattr(classifier, name) for name in _RECORDS}
 
 
@@ -157,12 +160,17 @@ def _rebuild(config: Config, arrays: dict[str, np.ndarray]) -> Classifier:
     if any(name.startswith("draws.") for name in arrays):
         weights = record("draws.weights", NaiveBayesParams)
         draws = JointDraws(densities("draws.") if drawn else None, weights)
-    has_terms = any(name.startswith("terms.") for name in arrays)
+
+    def beside(part, kind):
+        there = any(name.startswith(f"{part}.") for name in arrays)
+        return record(part, kind) if there else None
+
     return Classifier(
         density=densities(""),
         draws=draws,
         factor=jnp.asarray(arrays["factor"]),
-        terms=record("terms", TermTables) if has_terms else None,
+        splines=beside("splines", SplineTerms),
+        terms=beside("terms", TermTables),
         **{name: record(name, kind) for name, kind in _RECORDS.items()},
     )
 
