@@ -27,9 +27,9 @@ from xbayes import commands
 from xbayes.catalog.read import read_catalog
 from xbayes.catalog.simulate import simulate_catalog
 from xbayes.catalog.write import write_catalog
-from xbayes.classifier import build_recipe
 from xbayes.config_file import load_config
 from xbayes.progress import Reporter
+from xbayes.recipe import build_recipe
 from xbayes.report.figures import draw_interval_widths
 from xbayes.report.notebook import show
 from xbayes.run import cross_validate_training, load_training, use_precision

@@ -11,13 +11,14 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils.estimator_checks import check_estimator
 
-from xbayes.classifier import CHUNK, Recipe, classify
+from xbayes.classifier import CHUNK, classify
 from xbayes.estimators import AlphaBayesClassifier
 from xbayes.estimators.alpha_plan import inner_folds
 from xbayes.fit import fit_classifier
 from xbayes.infer.select import STRENGTHS
 from xbayes.models.density import smooth_density
 from xbayes.models.naive_bayes import naive_bayes
+from xbayes.recipe import Recipe
 from xbayes.types import Features, Labels, Properties
 
 CLASSES = np.array(["AGN", "CV", "star", "XRB"])

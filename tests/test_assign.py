@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from xbayes.assign import assigned, learner_of
-from xbayes.classifier import Recipe, classify
+from xbayes.classifier import classify
 from xbayes.config_file import load_config
 from xbayes.fit import fit_classifier
 from xbayes.infer.fit_clusters import ClusterOptions, cluster_density
 from xbayes.models.assignment import AssignmentParams, assignment_model
 from xbayes.models.naive_bayes import naive_bayes
+from xbayes.recipe import Recipe
 from xbayes.types import InputError, Labels, Properties
 
 CONFIG = Path(__file__).parents[1] / "configs/demo.yaml"

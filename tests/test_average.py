@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from xbayes.calibrate import calibrated
-from xbayes.classifier import PosteriorOptions, Recipe, classify
+from xbayes.classifier import classify
 from xbayes.config_file import parse_config
 from xbayes.evaluate.cross_validate import inner_folds
 from xbayes.explanation import explain
@@ -16,6 +16,7 @@ from xbayes.infer.choose_terms import TermPlan
 from xbayes.models.density import smooth_density
 from xbayes.models.naive_bayes import naive_bayes
 from xbayes.models.term_tables import contributions
+from xbayes.recipe import PosteriorOptions, Recipe
 from xbayes.types import Features, InputError, Labels, Properties
 
 CONFIG = Path(__file__).parents[1] / "configs" / "demo.yaml"
@@ -105,9 +106,7 @@ def test_intervals_are_those_of_the_draws_beside_the_terms(fitted):
 
 def test_terms_beside_draws_need_a_mean_of_log_odds():
     asked = ["variant=bayes", "model.terms=pairs"]
-    with pytest.raises(
-        InputError, match="must be log_odds where there are model.terms"
-    ):
+    with pytest.raises(InputError, match=r"must be log_odds where there are model\.terms"):
         parse_config(CONFIG.read_text(), overrides=asked)
     config = parse_config(CONFIG.read_text(), overrides=[*asked, "posterior.average=log_odds"])
     assert config.posterior.average == "log_odds"

@@ -11,7 +11,7 @@ from scipy import stats
 
 from xbayes.catalog.read import read_catalog
 from xbayes.catalog.simulate import simulate_catalog
-from xbayes.classifier import PosteriorOptions, Recipe, classify
+from xbayes.classifier import classify
 from xbayes.config_file import load_config
 from xbayes.evaluate.cross_validate import inner_folds
 from xbayes.features.build import build_features
@@ -20,6 +20,7 @@ from xbayes.intervals import interval
 from xbayes.models.density import smooth_density
 from xbayes.models.naive_bayes import naive_bayes
 from xbayes.posterior import with_prior
+from xbayes.recipe import PosteriorOptions, Recipe
 from xbayes.report.model_store import load_model
 from xbayes.types import Features, InputError, Labels, Properties
 

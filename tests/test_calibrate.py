@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from xbayes.calibrate import Calibrator, calibrated, evidence, fit_calibration, identity
-from xbayes.classifier import Recipe, classify
+from xbayes.classifier import classify
 from xbayes.evaluate.cross_validate import inner_folds
 from xbayes.explanation import explain
 from xbayes.fit import fit_classifier
 from xbayes.models.density import smooth_density
 from xbayes.models.naive_bayes import naive_bayes
 from xbayes.posterior import class_posterior, with_prior
+from xbayes.recipe import Recipe
 from xbayes.types import Features, Labels, Properties
 
 SHARE = np.array([0.5, 0.3, 0.2])

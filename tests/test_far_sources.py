@@ -4,13 +4,14 @@ import jax
 import numpy as np
 import pytest
 
-from xbayes.classifier import PosteriorOptions, Recipe, classify
+from xbayes.classifier import classify
 from xbayes.evaluate.cross_validate import inner_folds
 from xbayes.explanation import explain
 from xbayes.fit import fit_classifier
 from xbayes.infer.choose_terms import TermPlan
 from xbayes.models.density import TAILS, smooth_density
 from xbayes.models.naive_bayes import naive_bayes
+from xbayes.recipe import PosteriorOptions, Recipe
 from xbayes.types import Features, Labels, Properties
 
 N, F = 500, 6

@@ -22,6 +22,7 @@ ROOMS = [
     "intervals",
     "proportions",
     "importance",
+    "recipe",
     "classifier",
     "explanation",
     "assign",

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from xbayes.classifier import CHUNK, LEAST, build_recipe, padded_size, scoring
+from xbayes.classifier import CHUNK, LEAST, padded_size
 from xbayes.config_file import load_config
+from xbayes.recipe import build_recipe, scoring
 
 CONFIG = Path(__file__).parents[1] / "configs" / "demo.yaml"
 DECISION = ("f1_class=CV", "decision=f1", "precision=float32", "variant=bayes")

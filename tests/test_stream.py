@@ -29,7 +29,7 @@ def run(tmp_path_factory):
     """A fitted model, without the rest of a run directory."""
     from jax import random
 
-    from xbayes.classifier import build_recipe
+    from xbayes.recipe import build_recipe
 
     folder = tmp_path_factory.mktemp("fitted")
     write_catalog(simulate_catalog(800, 5), folder / "training.parquet")

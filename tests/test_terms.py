@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from xbayes.catalog.read import read_catalog
-from xbayes.classifier import Recipe, classify
+from xbayes.classifier import classify
 from xbayes.config_file import parse_config
 from xbayes.evaluate.cross_validate import inner_folds
 from xbayes.explain import explain_source
@@ -17,6 +17,7 @@ from xbayes.fit import fit_classifier
 from xbayes.infer.choose_terms import TermPlan
 from xbayes.models.density import smooth_density
 from xbayes.models.naive_bayes import naive_bayes
+from xbayes.recipe import Recipe
 from xbayes.report.model_store import load_model
 from xbayes.report.track import ln_odds
 from xbayes.types import Features, InputError, Labels, Properties

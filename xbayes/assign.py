@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from xbayes.classifier import Recipe
 from xbayes.infer.out_of_fold import out_of_fold
 from xbayes.models.assignment import AssignmentParams
+from xbayes.recipe import Recipe
 
 
 def learner_of(recipe: Recipe) -> Recipe:

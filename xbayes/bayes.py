@@ -19,9 +19,9 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from xbayes.assign import assigned
-from xbayes.classifier import Recipe
 from xbayes.intervals import JointDraws
 from xbayes.models.base import Params
+from xbayes.recipe import Recipe
 from xbayes.types import Features
 
 HIDDEN = ("z_", "base", "log_temperature")  # sites that only make the others

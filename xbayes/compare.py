@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import jax
 
-from xbayes.classifier import build_recipe
 from xbayes.compare_plan import (
     Plan,
     Request,
@@ -25,6 +24,7 @@ from xbayes.config import given_log_prior
 from xbayes.evaluate.comparison import compare_variants
 from xbayes.evaluate.cross_validate_peer import HeldOut, cross_validate_peer, held_out_of
 from xbayes.evaluate.peers import PEERS
+from xbayes.recipe import build_recipe
 from xbayes.report.compare_files import Comparison, write_comparison
 from xbayes.report.compare_store import FOLDER, store_variant, stored_variant
 from xbayes.report.posterior_file import compare_posteriors

@@ -11,19 +11,17 @@ from jaxtyping import Float
 from xbayes.calibrate import calibrated
 from xbayes.classifier import (
     Classifier,
-    Recipe,
-    Scoring,
     added_terms,
     any_measured,
     average_of,
     kept_evidence,
     prior_of,
-    scoring,
     term_contributions,
 )
 from xbayes.models.additive_terms import mixed, mixed_log_joint
 from xbayes.models.term_tables import pair_terms
 from xbayes.outlier import strangeness
+from xbayes.recipe import Recipe, Scoring, scoring
 from xbayes.types import Features
 
 

@@ -19,7 +19,7 @@ from xbayes import posterior as post
 from xbayes.assign import assigned, assigned_likelihoods, learner_of
 from xbayes.bayes import Fitted, PosteriorReport, fit_posterior
 from xbayes.calibrate import NONE, Calibration, CalibrationReport, fit_calibration
-from xbayes.classifier import Classifier, Recipe, scoring
+from xbayes.classifier import Classifier
 from xbayes.conformal import fit_conformal
 from xbayes.decision import fit_factor
 from xbayes.infer.choose_splines import SplineReport, learn_splines
@@ -31,6 +31,7 @@ from xbayes.infer.out_of_fold import OutOfFold, out_of_fold
 from xbayes.infer.select import Selection, select_strength
 from xbayes.models.base import Density
 from xbayes.outlier import fit_reference
+from xbayes.recipe import Recipe, scoring
 from xbayes.types import Features, Labels
 
 

@@ -7,9 +7,9 @@ import jax
 import numpy as np
 from astropy.table import Table
 
-from xbayes.classifier import build_recipe
 from xbayes.config import Config, given_log_prior
 from xbayes.evaluate.learning_curve import Design, Point, learning_curve, usable_fractions
+from xbayes.recipe import build_recipe
 from xbayes.run import load_training
 from xbayes.types import InputError
 

@@ -21,13 +21,7 @@ from xbayes.catalog.read import read_catalog
 from xbayes.catalog.roles import check_catalog
 from xbayes.catalog.suspects import stand_in_warnings
 from xbayes.catalog.taxonomy import class_indices, group_indices
-from xbayes.classifier import (
-    Classifier,
-    Products,
-    Recipe,
-    build_recipe,
-    classify,
-)
+from xbayes.classifier import Classifier, Products, classify
 from xbayes.config import Config, catalog_path, given_log_prior
 from xbayes.evaluate.cross_validate import (
     CrossValidation,
@@ -46,6 +40,7 @@ from xbayes.features.build import (
 )
 from xbayes.features.conditions import well_characterised
 from xbayes.fit import FitReport, fit_classifier
+from xbayes.recipe import Recipe, build_recipe
 from xbayes.report.posterior_file import diagnose, inference_data
 from xbayes.report.run_directory import Results, write_run
 from xbayes.report.table import passed_columns, refuse_clashes

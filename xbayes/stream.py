@@ -19,7 +19,7 @@ from xbayes.catalog.read import Chunks, table_chunks
 from xbayes.catalog.roles import check_present, uniform_catalog
 from xbayes.catalog.suspects import convert_units
 from xbayes.catalog.whole import WholeCheck
-from xbayes.classifier import Classifier, Recipe, classify, padded_size
+from xbayes.classifier import Classifier, classify, padded_size
 from xbayes.config import Config, class_proportions, given_log_prior
 from xbayes.features.blocks import BlockCounts, add_blocks
 from xbayes.features.build import (
@@ -29,6 +29,7 @@ from xbayes.features.build import (
     survey_blocks,
 )
 from xbayes.proportions import Estimate, estimate_proportions
+from xbayes.recipe import Recipe
 from xbayes.report.model_store import load_model
 from xbayes.report.table import add_pooling_meta, output_table, refuse_clashes
 from xbayes.types import InputError

@@ -19,10 +19,11 @@ from xbayes.catalog.read import read_catalog
 from xbayes.catalog.roles import check_catalog
 from xbayes.catalog.suspects import convert_units
 from xbayes.catalog.taxonomy import without_label
-from xbayes.classifier import Classifier, Recipe, Scoring, padded_size, scoring, spread_of
+from xbayes.classifier import Classifier, padded_size, spread_of
 from xbayes.evaluate.information import Batch, choose_batch, information
 from xbayes.features.build import build_features, needed_columns
 from xbayes.intervals import JointDraws
+from xbayes.recipe import Recipe, Scoring, scoring
 from xbayes.report.table import passed_columns
 from xbayes.stream import Applied, load_applied
 from xbayes.types import Features, InputError

@@ -10,7 +10,6 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from xbayes.classifier import build_recipe
 from xbayes.config import catalog_path
 from xbayes.config_file import load_config
 from xbayes.evaluate.cross_validate import CrossValidation, cross_validate
@@ -18,6 +17,7 @@ from xbayes.evaluate.paired import paired_differences
 from xbayes.evaluate.scores import Predictions, score
 from xbayes.evaluate.set_splits import coverage_over_splits, table_of_coverage
 from xbayes.progress import Reporter
+from xbayes.recipe import build_recipe
 from xbayes.run import load_training, use_precision
 from xbayes.types import Labels
 

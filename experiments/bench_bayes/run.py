@@ -8,11 +8,12 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from xbayes.classifier import build_recipe, classify
+from xbayes.classifier import classify
 from xbayes.config import catalog_path
 from xbayes.config_file import load_config
 from xbayes.evaluate.cross_validate import inner_folds
 from xbayes.fit import fit_classifier
+from xbayes.recipe import build_recipe
 from xbayes.report.posterior_file import diagnose, inference_data
 from xbayes.run import load_training, use_precision
 from xbayes.types import Features

@@ -17,11 +17,12 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from xbayes.catalog.simulate import simulate_catalog
 from xbayes.catalog.write import write_catalog
-from xbayes.classifier import Recipe, build_recipe, classify
+from xbayes.classifier import classify
 from xbayes.config import Config
 from xbayes.config_file import load_config
 from xbayes.evaluate.cross_validate import inner_folds
 from xbayes.fit import fit_classifier
+from xbayes.recipe import Recipe, build_recipe
 from xbayes.run import load_training, use_precision
 from xbayes.types import Features, Labels
 

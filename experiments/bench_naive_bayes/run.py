@@ -15,12 +15,13 @@ import pyarrow.parquet as pq
 from xbayes.catalog.simulate import simulate_catalog
 from xbayes.catalog.taxonomy import class_indices
 from xbayes.catalog.write import write_catalog
-from xbayes.classifier import build_recipe, classify
+from xbayes.classifier import classify
 from xbayes.config_file import load_config
 from xbayes.evaluate.cross_validate import inner_folds
 from xbayes.features.build import build_features
 from xbayes.fit import fit_classifier
 from xbayes.models.naive_bayes import KINDS
+from xbayes.recipe import build_recipe
 from xbayes.report.model_store import save_model
 from xbayes.run import use_precision
 from xbayes.types import Labels

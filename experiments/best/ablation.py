@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from xbayes.classifier import build_recipe
 from xbayes.config import catalog_path
 from xbayes.config_file import load_config
+from xbayes.recipe import build_recipe
 from xbayes.run import cross_validate_training, load_training, use_precision
 
 CONFIGS = Path(__file__).parents[2] / "configs"

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from xbayes.catalog.splits import stratified_folds
-from xbayes.classifier import build_recipe, classify
+from xbayes.classifier import classify
 from xbayes.config import catalog_path
 from xbayes.config_file import load_config
 from xbayes.evaluate.cross_validate import inner_folds
@@ -15,6 +15,7 @@ from xbayes.evaluate.probabilities import brier_parts
 from xbayes.evaluate.scores import Predictions, score
 from xbayes.evaluate.set_splits import coverage_over_splits, table_of_coverage
 from xbayes.fit import fit_classifier
+from xbayes.recipe import build_recipe
 from xbayes.run import load_training, use_precision
 from xbayes.types import Labels
 

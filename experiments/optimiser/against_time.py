@@ -17,7 +17,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from xbayes.catalog.splits import stratified_folds
-from xbayes.classifier import build_recipe
 from xbayes.config import catalog_path
 from xbayes.config_file import load_config
 from xbayes.evaluate.cross_validate import inner_folds
@@ -26,6 +25,7 @@ from xbayes.infer.f1 import SHARPNESS, fit_f1
 from xbayes.infer.gradient import fit_log_loss
 from xbayes.infer.out_of_fold import out_of_fold
 from xbayes.models.naive_bayes import KINDS, naive_bayes
+from xbayes.recipe import build_recipe
 from xbayes.report.style import styled
 from xbayes.run import load_training, use_precision
 

@@ -13,7 +13,6 @@ import numpy as np
 
 from xbayes.catalog.simulate import simulate_catalog
 from xbayes.catalog.write import write_catalog
-from xbayes.classifier import build_recipe
 from xbayes.config import Config, catalog_path
 from xbayes.config_file import load_config
 from xbayes.decision import decide
@@ -22,6 +21,7 @@ from xbayes.evaluate.paired import paired_differences
 from xbayes.evaluate.scores import Predictions, score
 from xbayes.models.naive_bayes import KINDS
 from xbayes.progress import Reporter
+from xbayes.recipe import build_recipe
 from xbayes.run import Training, load_training, use_precision
 
 ROOT = Path(__file__).parents[2]

@@ -9,11 +9,12 @@ import numpy as np
 from scipy.stats import binom
 
 from xbayes.catalog.splits import stratified_folds
-from xbayes.classifier import build_recipe, classify
+from xbayes.classifier import classify
 from xbayes.config import catalog_path
 from xbayes.config_file import load_config
 from xbayes.evaluate.cross_validate import inner_folds
 from xbayes.fit import fit_classifier
+from xbayes.recipe import build_recipe
 from xbayes.run import Training, load_training, use_precision
 from xbayes.types import Features, Labels
 

@@ -12,7 +12,7 @@ import numpy as np
 from shifts import SHIFTS, Part, Shift, copies, test_features
 from table import print_tables
 
-from xbayes.classifier import build_recipe, classify
+from xbayes.classifier import classify
 from xbayes.config import catalog_path, focus_class
 from xbayes.config_file import load_config
 from xbayes.decision import decide
@@ -22,6 +22,7 @@ from xbayes.evaluate.peers import PEERS, Sample
 from xbayes.fit import fit_classifier
 from xbayes.importance import importance_weights
 from xbayes.proportions import estimate_proportions
+from xbayes.recipe import build_recipe
 from xbayes.run import Training, load_training, use_precision
 from xbayes.types import Features
 

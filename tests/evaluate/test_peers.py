@@ -6,7 +6,6 @@ import jax
 import numpy as np
 import pytest
 
-from xbayes.classifier import Recipe
 from xbayes.decision import fit_factor
 from xbayes.evaluate import cross_validate, cross_validate_peer, hard_rules
 from xbayes.evaluate.cross_validate import nested_splits
@@ -15,6 +14,7 @@ from xbayes.evaluate.peers import PEERS, Sample, chosen_peers
 from xbayes.evaluate.scores import log_losses
 from xbayes.models.density import smooth_density
 from xbayes.models.naive_bayes import naive_bayes
+from xbayes.recipe import Recipe
 from xbayes.types import InputError, Labels, Properties
 
 NAMES = ("fx_g", "abs_b", "gamma")

@@ -15,8 +15,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, PRNGKeyArray
 
 from xbayes.catalog.splits import SPLITS
-from xbayes.classifier import Products, Recipe, classify
+from xbayes.classifier import Products, classify
 from xbayes.fit import FitReport, fit_classifier
+from xbayes.recipe import Recipe
 from xbayes.types import Features, InputError, Labels
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 import xbayes
 from xbayes.calibrate import Calibrator
-from xbayes.classifier import Classifier, Recipe, build_recipe
+from xbayes.classifier import Classifier
 from xbayes.config import Config
 from xbayes.config_file import dump_config, parse_config
 from xbayes.conformal import ConformalReference
@@ -26,6 +26,7 @@ from xbayes.models.naive_bayes import NaiveBayesParams
 from xbayes.models.spline_terms import SplineTerms
 from xbayes.models.term_tables import TermTables
 from xbayes.outlier import OutlierReference
+from xbayes.recipe import Recipe, build_recipe
 from xbayes.types import InputError
 
 FORMAT = 2  # 2: with calibrator and reference of the prediction sets

@@ -17,12 +17,13 @@ import xbayes
 from xbayes.catalog.columns import subset
 from xbayes.catalog.suspects import units_of
 from xbayes.catalog.write import write_catalog
-from xbayes.classifier import Classifier, Products, Recipe
+from xbayes.classifier import Classifier, Products
 from xbayes.config import Config, given_log_prior
 from xbayes.config_file import dump_config
 from xbayes.evaluate.cross_validate import CrossValidation
 from xbayes.features.build import FeatureReport, needed_columns
 from xbayes.fit import FitReport
+from xbayes.recipe import Recipe
 from xbayes.report.model_store import save_model
 from xbayes.report.posterior_file import write_posterior
 from xbayes.report.table import GROUP, add_pooling_meta, output_table, passed_columns

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from xbayes.classifier import Classifier, Products, Recipe
+from xbayes.classifier import Classifier, Products
 from xbayes.config import Config
 from xbayes.explanation import explain
+from xbayes.recipe import Recipe
 from xbayes.report.track import MISSING, NOT_SURVEYED, Track
 from xbayes.types import Features
 
