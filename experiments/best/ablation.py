@@ -1,4 +1,8 @@
-"""What each part of the best model gained: ablation.py [SEED ...]; 51 and 52 if none is given."""
+"""What each part of the best model gained: ablation.py [detections|blocks] [SEED ...].
+
+Of the sources, or of the detections by folds of groups or of contiguous blocks of the sky. Seeds
+are 51 and 52 (of the detections 51) if none is given.
+"""
 
 import sys
 from pathlib import Path
@@ -11,12 +15,26 @@ from xbayes.config_file import load_config
 from xbayes.run import cross_validate_training, load_training, use_precision
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-ROWS = (
+SOURCES = (
     ("chandra_sources.yaml", ()),
     ("chandra_sources.yaml", ("model.terms=pairs",)),
     ("chandra_sources_best.yaml", ("model.terms=none",)),
     ("chandra_sources_best.yaml", ("model.terms=single",)),
     ("chandra_sources_best.yaml", ()),
+)
+NO_TERMS = ("model.terms=none", "model.terms_share=auto")
+SPLINES, TERMS = "model.splines=true", ("model.terms=pairs", "model.terms_share=0.3")
+DETECTIONS = (
+    ("chandra_detections_joint.yaml", ()),
+    ("chandra_detections_joint.yaml", (SPLINES,)),
+    ("chandra_detections_joint.yaml", TERMS),
+    ("chandra_detections_joint.yaml", (SPLINES, *TERMS)),
+    ("chandra_detections_best.yaml", ("model.splines=false", *NO_TERMS)),
+    ("chandra_detections_best.yaml", NO_TERMS),
+    ("chandra_detections_best.yaml", ("model.splines=false",)),
+    ("chandra_detections_best.yaml", ()),
+    ("chandra_detections_best.yaml", ("model.terms=single",)),
+    ("chandra_detections_best.yaml", ("model.terms_share=auto",)),
 )
 
 
@@ -34,9 +52,13 @@ def scores(name: str, settings: tuple[str, ...], seed: int) -> tuple[float, floa
 
 
 if __name__ == "__main__":
-    seeds = [int(word) for word in sys.argv[1:]] or [51, 52]
-    for name, settings in ROWS:
+    words = sys.argv[1:]
+    of = words.pop(0) if words and words[0] in ("detections", "blocks") else "sources"
+    seeds = [int(word) for word in words] or ([51, 52] if of == "sources" else [51])
+    split = "validation.split=blocks" if of == "blocks" else "validation.split=random"
+    for name, settings in SOURCES if of == "sources" else DETECTIONS:
         cells = [
-            f"{loss:.4f} | {f1:.3f}" for loss, f1 in (scores(name, settings, s) for s in seeds)
+            f"{loss:.4f} | {f1:.3f}"
+            for loss, f1 in (scores(name, (*settings, split), s) for s in seeds)
         ]
-        print("|", " | ".join([name, *(settings or [""]), *cells]), "|", flush=True)
+        print("|", " | ".join([name, " ".join(settings), *cells]), "|", flush=True)

@@ -91,7 +91,7 @@ def test_terms_have_mean_zero_and_classes_too(fitted):
 
 
 def test_curves_are_constant_beyond_the_nodes_and_gaps_have_their_own_height(fitted):
-    splines, features, _ = fitted
+    splines, _, _ = fitted
     value = np.array([[-1e9, 0, 0], [splines.node[0, 0], 0, np.nan], [1e9, 0, np.nan]])
     observed = np.isfinite(value)
     surveyed = np.array([[1, 1, 1], [1, 1, 1], [1, 1, 0]], bool)
