@@ -60,13 +60,18 @@ def test_published_form_is_reported_beside_it(data_folder, metrics_of, runs):
     assert 0.10 <= held_out["log_loss"]["value"] <= 0.18
 
 
-def test_detections_reach_their_targets(data_folder, metrics_of, runs):
-    """Issue 4 asks XRB F1 0.57 with the rule and log loss 0.39 in one model."""
+def test_detections_reach_their_targets(data_folder, metrics_of, runs, check_sums):
+    """Issue 4 asks XRB F1 0.57 with the rule and log loss 0.39 in one model, issue 6 aims at 0.33.
+
+    Every part is in this model: joint densities, curves, terms of pairs.
+    """
     out = runs / "detections"
-    held_out = metrics_of("chandra_detections_joint.yaml", out)["cross_validated"]
-    assert held_out["log_loss"]["value"] <= 0.39
+    held_out = metrics_of("chandra_detections_best.yaml", out)["cross_validated"]
+    assert held_out["log_loss"]["value"] <= 0.34
     assert held_out["f1"]["XRB"]["value"] >= 0.57
-    table = read_catalog(data_folder / "chandra_detections.csv")
+    table = read_catalog(data_folder / "chandra_detections.csv", text=["detection_id"])
+    for row in (0, 700, 2000):
+        check_sums(explain_source(out, table, str(table["detection_id"][row])))
     table.remove_column("group_id")  # made from labels: no posterior may know it
     again = classify_catalog(out, table[:500])
     first = read_catalog(out / "catalog.parquet")[:500]

@@ -164,9 +164,7 @@ def run(exit_code, tmp_path_factory):
     folder = tmp_path_factory.mktemp("terms")
     assert exit_code("simulate", "--out", folder / "sky.fits", "-n", 400, "--seed", 3) == 0
     quick = ("validation.bootstrap=20", "validation.folds=2", "validation.inner_folds=2")
-    # One category is joint, the others are not.
-    joint = "categories.counterparts.likelihood=mixture"
-    asked = (joint, "model.splines=true", "model.terms=pairs", "model.terms_share=0.5", *quick)
+    asked = ("model.splines=true", "model.terms=pairs", "model.terms_share=0.5", *quick)
     options = [word for key in asked for word in ("--set", key)]
     options += ["--catalog", folder / "sky.fits", "--out", folder / "run"]
     assert exit_code("run", CONFIG, *options) == 0
