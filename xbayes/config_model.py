@@ -222,7 +222,8 @@ class ModelConfig(Record):
 
     @model_validator(mode="after")
     def _tails_belong_to_smooth_densities(self) -> "ModelConfig":
-        if "tails" in self.model_fields_set and self.density != "smooth":
+        # A stored config holds the default too, whatever its density.
+        if self.tails != ModelConfig.model_fields["tails"].default and self.density != "smooth":
             refuse([Problem(("tails",), f"needs density: smooth; found density: {self.density}")])
         return self
 

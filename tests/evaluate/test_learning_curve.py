@@ -41,7 +41,8 @@ def test_parts_are_nested_stratified_and_split_no_group(recipe, rows):
     design = DESIGN._replace(fractions=(0.2, 0.5, 1.0), n_repeats=2)
     parts = _parts(recipe, labels, design)
     assert len(parts) == 6
-    for _, _, test, chosen in parts:
+    for split, chosen in parts:
+        test = split.test
         small, middle, whole = chosen
         np.testing.assert_array_equal(whole, ~test)
         assert not (small & ~middle).any() and not (middle & ~whole).any()
@@ -71,7 +72,7 @@ def test_more_labels_help_and_the_whole_is_the_cross_validation(recipe):
 def test_rows_left_out_change_nothing_but_their_absence(recipe):
     """A fit with left-out rows is bit for bit that with other values in them."""
     features, labels = sources(300)
-    part = _parts(recipe, labels, DESIGN._replace(fractions=(0.4,)))[0][3][0]
+    part = _parts(recipe, labels, DESIGN._replace(fractions=(0.4,)))[0][1][0]
     fold = inner_folds(*labels, part, 2, 0)
     value = np.where(part[:, None], features.value, 5.0)
     fits = [

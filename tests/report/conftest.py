@@ -7,6 +7,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from xbayes.evaluate.scores import Predictions, class_weights, score
+from xbayes.models.term_tables import TermTables
 from xbayes.posterior import with_prior
 from xbayes.report.context import (
     KNOWN_SECTIONS,
@@ -28,6 +29,7 @@ from xbayes.report.figures import (
     draw_reliability,
     draw_scatter,
     draw_sky,
+    draw_terms,
     draw_track,
     draw_weights,
 )
@@ -227,6 +229,7 @@ def invented_sections(labels, classes, posterior, truth, metrics, points) -> lis
     }
     made = {name: [rendered("Held out.", figure)] for name, figure in figures.items()}
     made |= {"densities": panels, "histograms": histograms}
+    made["terms"] = [rendered("Terms.", draw_terms(*invented_terms(labels, classes)))]
     made["posterior"] = invented_posterior(names, category, classes, posterior, truth)
     made["clusters"] = invented_clusters(labels, classes, points)
     made |= {"tracks": [rendered("In full.", draw_track(track)), small], "strange": [small]}
@@ -235,6 +238,22 @@ def invented_sections(labels, classes, posterior, truth, metrics, points) -> lis
         known_section(name, made[name], live.get(name, ""), focus="XRB", n=1)
         for name in KNOWN_SECTIONS
     ]
+
+
+def invented_terms(labels, classes):
+    """Tables of all properties and of six pairs, at random."""
+    rng, n_bins = np.random.default_rng(6), 10
+    n, c = len(labels), len(classes)
+    edge = np.sort(rng.normal(size=(n, n_bins - 2)))
+    pair = np.array([(0, f) for f in range(1, 7)])
+    main, table = rng.normal(size=(n, n_bins, c)), rng.normal(size=(6, n_bins, n_bins, c))
+    reach = np.tile([-5.0, 5.0], (n, 1))
+    return (
+        TermTables(np.array(0.5), np.zeros(c), edge, main, pair, table, reach),
+        range(6),
+        labels,
+        classes,
+    )
 
 
 def invented_context(n_properties: int = len(PROPERTIES), n_classes: int = 4) -> ReportContext:

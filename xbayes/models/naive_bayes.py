@@ -61,7 +61,7 @@ def naive_bayes(
 def _naive_bayes(
     category: tuple[int, ...], n_classes: int, weights: str, normalise: bool, offsets: bool
 ) -> ClassModel:
-    group = np.array(category)  # [F], the category of each property
+    group = np.array(category, np.int32)  # [F]; both precisions share the model, and know 32 bits
     n_features, n_categories = len(group), int(group.max()) + 1
 
     def init(key, x):
