@@ -91,7 +91,7 @@ def run(
     """
     from xbayes import commands
 
-    commands.run(config, catalog, out, target, set_ or [], overwrite, strict, Reporter())
+    commands.run(config, catalog, out, set_ or [], overwrite, strict, Reporter(), target)
 
 
 @app.command(rich_help_panel=EXPERIMENTS)

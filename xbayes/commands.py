@@ -45,11 +45,11 @@ def run(
     config: Path,
     catalog: Path | None,
     out: Path | None,
-    target: Path | None,
     settings: list[str],
     overwrite: bool,
     strict: bool,
     reporter: Reporter,
+    target: Path | None = None,
 ) -> None:
     """Run the experiment of a config file, for the catalogue `target` where there is one."""
     settings = [*settings, f"target.file={json.dumps(str(target))}"] if target else settings

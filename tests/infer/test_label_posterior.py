@@ -13,6 +13,7 @@ from xbayes.infer.label_model import Rows, local_coordinates, placed
 from xbayes.infer.label_posterior import (
     SAMPLERS,
     Sampling,
+    _sampler,
     likelihood_power,
     refitted,
     sample_posterior,
@@ -85,6 +86,7 @@ SUMMARIES = {
 
 def rank_p(kind, prior=None, power=1.0):
     """p of uniform ranks of the truth among draws, by summary (Talts et al. 2018, algorithm 2)."""
+    _sampler.cache_clear()  # a sampler traced inside jit keeps what it was traced with
     program, model, rows = case(kind)
     prior = prior or program
     summaries = SUMMARIES[kind]
