@@ -151,11 +151,11 @@ def test_prior_replaces_only_the_prior(run, sky, folder, xbayes):
 
 
 def test_the_prior_of_another_sky_is_estimated(run, folder, xbayes):
-    """A catalogue with a quarter of the AGN: its own proportions are found and used."""
+    """A catalogue with a tenth of the AGN: its own proportions are found and used."""
     xbayes("simulate", "--out", folder / "other.fits", "-n", 2000, "--seed", 9)
     table = read_catalog(folder / "other.fits")
     truth = np.asarray(table["Class"])
-    table = table[(truth != "AGN") | (np.arange(2000) % 4 == 0)]
+    table = table[(truth != "AGN") | (np.arange(2000) % 10 == 0)]
     truth = np.asarray(table["Class"])
     table.write(folder / "shifted.fits")
     losses = []
