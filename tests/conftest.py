@@ -8,7 +8,9 @@ import jax
 import numpy as np
 import pytest
 
+from xbayes.classifier import classify
 from xbayes.cli import main
+from xbayes.explanation import explain
 from xbayes.report import source_sections
 from xbayes.report.track import ln_odds
 from xbayes.report.track_table import track_table
@@ -78,6 +80,29 @@ def few_tracks():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(source_sections, "N_TRACKS", 2)
         yield
+
+
+@pytest.fixture(scope="module")
+def few_rounds():
+    """Boosted terms of few rounds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("xbayes.infer.choose_terms.ROUNDS", (40, 80))
+        yield
+
+
+@pytest.fixture(scope="session")
+def explained_in_sum():
+    """Explains rows, after checking that the terms add up to the log-odds that are reported."""
+
+    def call(recipe, classifier, features, log_prior=None):
+        explained = explain(recipe, classifier, features, log_prior)
+        score = explained.log_prior + explained.offset + explained.contribution.sum(1)
+        posterior = classify(recipe, classifier, features, log_prior).posterior
+        reported = np.log(posterior / posterior[:, :1])
+        np.testing.assert_allclose(score - score[:, :1], reported, atol=1e-6)
+        return explained
+
+    return call
 
 
 @pytest.fixture(scope="session")

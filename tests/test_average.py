@@ -10,7 +10,6 @@ from xbayes.calibrate import calibrated
 from xbayes.classifier import classify
 from xbayes.config_file import parse_config
 from xbayes.evaluate.cross_validate import inner_folds
-from xbayes.explanation import explain
 from xbayes.fit import fit_classifier
 from xbayes.infer.choose_terms import TermPlan
 from xbayes.models.density import smooth_density
@@ -18,6 +17,8 @@ from xbayes.models.naive_bayes import naive_bayes
 from xbayes.models.term_tables import contributions
 from xbayes.recipe import PosteriorOptions, Recipe
 from xbayes.types import Features, InputError, Labels, Properties
+
+pytestmark = pytest.mark.usefixtures("few_rounds")
 
 CONFIG = Path(__file__).parents[1] / "configs" / "demo.yaml"
 N, SHARE, SHOWN = 400, 0.4, 60
@@ -33,13 +34,6 @@ RECIPE = Recipe(
     posterior=LAPLACE,
     terms=TermPlan(1, SHARE),
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def few_rounds():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("xbayes.infer.choose_terms.ROUNDS", (20, 40))
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -85,14 +79,10 @@ def test_probabilities_are_those_of_the_mean_log_odds(fitted):
 
 
 @pytest.mark.parametrize("prior", [None, (0.2, 0.2, 0.6)])
-def test_contributions_sum_to_the_reported_log_odds(fitted, prior):
+def test_contributions_sum_to_the_reported_log_odds(fitted, prior, explained_in_sum):
     features, classifier = fitted
     log_prior = None if prior is None else np.log(prior)
-    explained = explain(RECIPE, classifier, features, log_prior)
-    score = explained.log_prior + explained.offset + explained.contribution.sum(1)
-    posterior = classify(RECIPE, classifier, features, log_prior).posterior
-    reported = np.log(posterior / posterior[:, :1])
-    np.testing.assert_allclose(score - score[:, :1], reported, atol=1e-6)
+    explained = explained_in_sum(RECIPE, classifier, features, log_prior)
     assert np.abs(explained.contribution[1:]).max() > 0.5
     assert not explained.contribution[0].any() and not explained.offset[0].any()
 

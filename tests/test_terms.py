@@ -22,6 +22,8 @@ from xbayes.report.model_store import load_model
 from xbayes.report.track import ln_odds
 from xbayes.types import Features, InputError, Labels, Properties
 
+pytestmark = pytest.mark.usefixtures("few_rounds")
+
 CONFIG = Path(__file__).parents[1] / "configs" / "demo.yaml"
 N = 600
 PROPERTIES = Properties(("a", "b", "c"), ("x", "y"), (0, 1, 1), ("A", "B", "C"))
@@ -35,13 +37,6 @@ def recipe_of(terms, splines=False):
 
 PLAIN, PAIRS = recipe_of(None), recipe_of(TermPlan(2))
 CURVES, BOTH = recipe_of(None, True), recipe_of(TermPlan(2), True)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def few_rounds():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("xbayes.infer.choose_terms.ROUNDS", (40, 80))
-        yield
 
 
 def simulate(seed):
@@ -87,14 +82,10 @@ def test_terms_find_what_naive_bayes_cannot(sources, fitted):
     assert fitted[1].terms.pair[0] == (0, 1)
 
 
-def test_contributions_and_the_rest_sum_to_the_log_odds(sources, fitted):
-    features, classifier = Features(*(a[:100] for a in sources[0])), fitted[0]
+def test_contributions_and_the_rest_sum_to_the_log_odds(sources, fitted, explained_in_sum):
+    features, classifier = sources[0].rows(slice(100)), fitted[0]
     for prior in (None, np.log([0.2, 0.2, 0.6])):
-        explained = explain(PAIRS, classifier, features, prior)
-        score = explained.log_prior + explained.offset + explained.contribution.sum(1)
-        posterior = classify(PAIRS, classifier, features, prior).posterior
-        reported = np.log(posterior / posterior[:, :1])
-        np.testing.assert_allclose(score - score[:, :1], reported, atol=1e-6)
+        explained = explained_in_sum(PAIRS, classifier, features, prior)
     assert np.abs(explained.pairs).max() > 0.5
     assert not explained.contribution[:2].any() and not explained.pairs[:2].any()
     assert not explained.offset[:2].any()

@@ -121,11 +121,6 @@ def added_terms(classifier: Classifier) -> tuple[AdditiveTerms, ...]:
     return tuple(t for t in (classifier.splines, classifier.terms) if t is not None)
 
 
-def term_contributions(terms: AdditiveTerms, features: Features, measured) -> Float[Array, "N F C"]:
-    """Exactly zero where nothing was measured, as those of the densities are."""
-    return jnp.where(measured[:, None, None], contributions(terms, features), 0.0)
-
-
 def _classify_rows(
     recipe: Recipe, classifier: Classifier, rows: Features, log_prior, size: int
 ) -> Products:
@@ -183,26 +178,16 @@ class _Scored(NamedTuple):
 def _score(
     how: Scoring, classifier: Classifier, features: Features, log_prior: Float[Array, "C"]
 ) -> _Scored:
-    weights, trained = classifier.weights, classifier.weights.log_prior
+    trained = classifier.weights.log_prior
     log_lik = how.density.log_lik(classifier.density, features)
-    measured = any_measured(log_lik)
-    if how.averages_log_odds:
-        log_joint, each = average_of(how, classifier, features)
-        category_score = _by_category(how, each)
-    else:
-        log_joint = how.model.log_joint(weights, log_lik)
-        category_score = how.model.category_scores(weights, log_lik)
-    for terms in added_terms(classifier):
-        added = term_contributions(terms, features, measured)
-        category_score = mixed(terms, category_score, _by_category(how, added))
-        log_joint = mixed_log_joint(terms, log_joint, added.sum(1), measured)
+    log_joint, category_score, measured, strange, kept = own_scores(
+        how, classifier, features, log_lik, by_category=True
+    )
     # The offsets belong to every category in which something was measured.
     offset = (log_joint - trained - category_score.sum(1))[:, None]
     there = (category_score != 0).any(-1)  # [N, G]
     alone = trained + category_score + offset * there[..., None]
 
-    strange = strangeness(classifier.outlier, log_lik, jnp.asarray(features.surveyed))
-    kept = kept_evidence(how, classifier, log_joint, measured, strange)
     under_prior = partial(_under_prior, classifier, log_prior, kept)
     score = under_prior(log_joint, measured)
     without = log_joint[:, None] - category_score
@@ -214,7 +199,7 @@ def _score(
         if not how.averages_log_odds:
             posterior, training_posterior = spread.posterior.mean(0), spread.training_posterior
     prediction = jnp.asarray(decide(posterior, classifier.factor))
-    measure = outlier_measure(log_lik, how.model.alpha(weights), log_prior)
+    measure = outlier_measure(log_lik, how.model.alpha(classifier.weights), log_prior)
     return _Scored(
         posterior,
         training_posterior,
@@ -228,17 +213,50 @@ def _score(
     )
 
 
-def kept_evidence(
-    how: Scoring, classifier: Classifier, log_joint, measured, strange: Float[Array, "N C"]
-) -> Float[Array, "N"]:
-    """The share of a source's log-odds beside the prior that is believed; 1 if none shrink.
+class OwnScores(NamedTuple):
+    """Scores before calibration, under the prior of the training part, and what they are made of.
 
-    Under the prior of the training part, so that another prior changes only its own term.
+    The parts are contributions by property F, or their sums by category G.
     """
-    if not how.shrinks:
-        return jnp.ones_like(strange[:, 0])
-    score = calibrated(classifier.calibrator, log_joint, classifier.weights.log_prior, measured)
-    return likeness(classifier.outlier, strange, jax.nn.softmax(score))
+
+    log_joint: Float[Array, "N C"]
+    part: Float[Array, "N _ C"]
+    measured: Bool[Array, "N"]  # whether anything was; otherwise all parts are exactly zero
+    strangeness: Float[Array, "N C"]
+    kept: Float[Array, "N"]  # share of the log-odds beside the prior that is believed
+
+
+def own_scores(
+    how: Scoring,
+    classifier: Classifier,
+    features: Features,
+    log_lik: Float[Array, "N F C"],
+    by_category: bool,
+) -> OwnScores:
+    """What weighted densities, curves and terms say together; `log_lik` is of the densities."""
+    measured = (log_lik != 0).any(axis=(1, 2))
+    gather = partial(_by_category, how) if by_category else lambda each: each
+    if how.averages_log_odds:
+        assert classifier.draws is not None  # a recipe with a posterior has them
+        own = (how.density, how.model, classifier.draws, classifier.density)
+        log_joint, each = averaged(*own, features)
+        part = gather(each)
+    else:
+        log_joint = how.model.log_joint(classifier.weights, log_lik)
+        of_model = how.model.category_scores if by_category else how.model.contributions
+        part = of_model(classifier.weights, log_lik)
+    for terms in added_terms(classifier):
+        each = jnp.where(measured[:, None, None], contributions(terms, features), 0.0)
+        part = mixed(terms, part, gather(each))
+        log_joint = mixed_log_joint(terms, log_joint, each.sum(1), measured)
+    strange = strangeness(classifier.outlier, log_lik, jnp.asarray(features.surveyed))
+    kept = jnp.ones_like(strange[:, 0])
+    if how.shrinks:
+        # Under the prior of the training part, so that another prior changes only its own term.
+        trained = classifier.weights.log_prior
+        score = calibrated(classifier.calibrator, log_joint, trained, measured)
+        kept = likeness(classifier.outlier, strange, jax.nn.softmax(score))
+    return OwnScores(log_joint, part, measured, strange, kept)
 
 
 def spread_of(
@@ -246,7 +264,7 @@ def spread_of(
 ) -> Spread:
     """What each draw says of the rows, calibrated and under `log_prior`.
 
-    Terms, and `kept` of `kept_evidence`, are the same in every draw.
+    Terms, and `kept` of `own_scores`, are the same in every draw.
     """
     own = (how.density, how.model, draws, classifier.density)
     beside = [(terms, contributions(terms, features).sum(1)) for terms in added_terms(classifier)]
@@ -259,12 +277,6 @@ def spread_of(
     return over_draws(*own, features, final, log_prior, classifier.weights.log_prior)
 
 
-def average_of(how: Scoring, classifier: Classifier, features: Features):
-    """Scores [N, C] and contributions [N, F, C], means over the draws; terms not among them."""
-    assert classifier.draws is not None  # a recipe with a posterior has them
-    return averaged(how.density, how.model, classifier.draws, classifier.density, features)
-
-
 def _by_category(how: Scoring, each: Float[Array, "N F C"]) -> Float[Array, "N G C"]:
     category = np.array(how.category)
     return jnp.einsum("nfc,fg->ngc", each, jnp.eye(category.max() + 1)[category])
@@ -274,8 +286,3 @@ def _under_prior(classifier: Classifier, log_prior, kept, score, measured):
     trained = classifier.weights.log_prior
     told = calibrated(classifier.calibrator, score, trained, measured) - trained
     return log_prior + kept.reshape(-1, *[1] * (told.ndim - 1)) * told
-
-
-def any_measured(log_lik: Float[Array, "N F C"]) -> Bool[Array, "N"]:
-    """Whether anything was; otherwise all terms are exactly zero."""
-    return (log_lik != 0).any(axis=(1, 2))

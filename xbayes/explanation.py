@@ -1,6 +1,5 @@
 """What makes up the scores of a few sources: the contribution of every property, by class."""
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -9,19 +8,9 @@ import numpy as np
 from jaxtyping import Float
 
 from xbayes.calibrate import calibrated
-from xbayes.classifier import (
-    Classifier,
-    added_terms,
-    any_measured,
-    average_of,
-    kept_evidence,
-    prior_of,
-    term_contributions,
-)
-from xbayes.models.additive_terms import mixed, mixed_log_joint
+from xbayes.classifier import Classifier, own_scores, prior_of
 from xbayes.models.term_tables import pair_terms
-from xbayes.outlier import strangeness
-from xbayes.recipe import Recipe, Scoring, scoring
+from xbayes.recipe import Recipe, scoring
 from xbayes.types import Features
 
 
@@ -53,8 +42,9 @@ def explain(
     weights, calibrator = classifier.weights, classifier.calibrator
     trained = weights.log_prior
     log_lik = recipe.density.log_lik(classifier.density, features)
-    how = scoring(recipe)
-    log_joint, measured, raw, kept = _own_scores(how, classifier, features, log_lik)
+    log_joint, raw, measured, _, kept = _own_scores(
+        scoring(recipe), classifier, features, log_lik, by_category=False
+    )
     kept = np.asarray(kept, np.float64)
     score = np.asarray(calibrated(calibrator, log_joint, trained, measured), np.float64)
     # The evidence is normalised, which takes the same from all classes: given back, so that a
@@ -70,22 +60,7 @@ def explain(
     return Explanation(np.asarray(log_lik), contribution, offset, prior, below, pairs)
 
 
-@partial(jax.jit, static_argnums=0)
-def _own_scores(how: Scoring, classifier: Classifier, features: Features, log_lik):
-    """Scores before calibration, whether anything was measured, the contributions in them, and
-    the share of the evidence that is kept."""
-    measured = any_measured(log_lik)
-    if how.averages_log_odds:
-        log_joint, each = average_of(how, classifier, features)
-    else:
-        log_joint = how.model.log_joint(classifier.weights, log_lik)
-        each = how.model.contributions(classifier.weights, log_lik)
-    for terms in added_terms(classifier):
-        added = term_contributions(terms, features, measured)
-        log_joint = mixed_log_joint(terms, log_joint, added.sum(1), measured)
-        each = mixed(terms, each, added)
-    strange = strangeness(classifier.outlier, log_lik, jnp.asarray(features.surveyed))
-    return log_joint, measured, each, kept_evidence(how, classifier, log_joint, measured, strange)
+_own_scores = jax.jit(own_scores, static_argnames=("how", "by_category"))
 
 
 def _pair_terms(classifier: Classifier, features: Features, measured) -> np.ndarray:

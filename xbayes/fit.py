@@ -29,7 +29,6 @@ from xbayes.infer.f1 import fit_f1, recalibrate
 from xbayes.infer.gradient import GradientInfo, fit_from_starts, fit_log_loss
 from xbayes.infer.out_of_fold import OutOfFold, out_of_fold
 from xbayes.infer.select import Selection, select_strength
-from xbayes.models.base import Density
 from xbayes.outlier import fit_reference
 from xbayes.recipe import Recipe, scoring
 from xbayes.types import Features, Labels
@@ -129,7 +128,7 @@ def _learn(recipe: Recipe, learner: Recipe, grid, data: _Data, keys) -> _Learned
     rows = (data.features, data.truth, data.fold)
     counts = recipe.density.count(grid, *rows, recipe.n_folds, *weighed)
     density = counted = recipe.density.fit(grid, jax.tree.map(lambda c: c.sum(0), counts))
-    held_out = _held_out_likelihoods(learner.density, grid, counts, data)
+    held_out = out_of_fold(learner.density, grid, counts, data.features, data.fold)
     rows = (held_out.nested, data.truth, data.fold)
     given = (data.log_prior, *rows, recipe.strengths, data.row_weight)
     selection = select_strength(learner.model, keys[0], *given)
@@ -225,10 +224,6 @@ def _training_data(
 def _training_log_prior(recipe: Recipe, truth: np.ndarray, dtype):
     members = np.bincount(truth, minlength=len(recipe.properties.classes))
     return jnp.log(jnp.asarray(np.maximum(members, 1e-3) / members.sum(), dtype))
-
-
-def _held_out_likelihoods(density: Density, grid, counts, data: _Data):
-    return out_of_fold(density, grid, counts, data.features, data.fold)
 
 
 def _learn_weights(recipe: Recipe, key, data: _Data, log_lik, strength):

@@ -21,9 +21,7 @@ def stratified_folds(
     serve the messages. Raises InputError for fewer than 2 folds, and for a class with fewer rows
     or groups than folds.
     """
-    labelled = _labelled(class_index, n_folds)
-    target, member = class_index[labelled], group[labelled]
-    _check_sizes(target, member, n_folds, classes)
+    labelled, target, member = _labelled(class_index, group, n_folds, classes)
     fold = np.full(len(class_index), UNLABELLED, dtype=np.int64)
     for number, (_, held_out) in enumerate(_splits(target, member, n_folds, seed)):
         fold[labelled[held_out]] = number
@@ -43,9 +41,7 @@ def block_folds(
     sorted by right ascension a fold is a part of the sky. Raises InputError for a class that lies
     in one fold only, and as `stratified_folds` does.
     """
-    labelled = _labelled(class_index, n_folds)
-    target, member = class_index[labelled], group[labelled]
-    _check_sizes(target, member, n_folds, classes)
+    labelled, target, member = _labelled(class_index, group, n_folds, classes)
     n_rows = len(labelled)
     begin = int(np.random.default_rng(seed).integers(n_rows))
     block = (np.arange(n_rows) + begin) % n_rows * n_folds // n_rows
@@ -66,13 +62,16 @@ def block_folds(
 SPLITS = {"random": stratified_folds, "blocks": block_folds}
 
 
-def _labelled(class_index: Int[np.ndarray, "N"], n_folds: int) -> Int[np.ndarray, "n"]:
+def _labelled(class_index, group, n_folds: int, classes: Sequence[str] | None):
+    """The labelled rows, their classes and groups; enough of each for the folds."""
     if n_folds < 2:
         raise InputError(f"validation needs at least 2 folds; found {n_folds}")
     labelled = np.flatnonzero(class_index != UNLABELLED)
     if len(labelled) == 0:
         raise InputError("no labelled row to make folds of; set catalog.label and taxonomy.classes")
-    return labelled
+    target, member = class_index[labelled], group[labelled]
+    _check_sizes(target, member, n_folds, classes)
+    return labelled, target, member
 
 
 def _splits(
