@@ -112,14 +112,14 @@ def _program(recipe: Recipe):
     properties = recipe.properties
     assert recipe.posterior is not None
     category = tuple(int(g) for g in properties.category)
-    n_classes = len(properties.classes)
+    n_classes = len(properties.modelled)
     return weight_prior(recipe.posterior.weights, category, n_classes, recipe.posterior.offsets)
 
 
 def _given(recipe: Recipe, fitted: Fitted):
     from xbayes.models.weight_prior import Given
 
-    n_classes = len(recipe.properties.classes)
+    n_classes = len(recipe.properties.modelled)
     counted = jnp.zeros((0, n_classes), fitted.single.dtype)
     if recipe.assignment is not None:
         counted = jax.nn.softmax(fitted.density.log_share.T + fitted.log_prior)  # [K, C]

@@ -34,6 +34,13 @@ from xbayes.outlier import (
     tail_probability,
 )
 from xbayes.recipe import Recipe, Scoring, scoring
+from xbayes.subclasses import (
+    class_scores,
+    class_sums,
+    likeliest,
+    log_shares,
+    prior_of_subclasses,
+)
 from xbayes.types import Features
 
 CHUNK = 8_192  # rows computed at once: one compilation, and they stay in the processor's cache
@@ -66,6 +73,7 @@ class Products(NamedTuple):
     outlier_p: Float[np.ndarray, "N"]
     n_missing: Int[np.ndarray, "N"]
     track: Float[np.ndarray, "N G C"]
+    subclass: Int[np.ndarray, "N"]  # likeliest of the predicted class; without any, that class
     prediction_set: Bool[np.ndarray, "N C"]  # not excluded at 10 %, under the training prior
     # 90 % intervals, ends on the last axis; without draws it is empty.
     posterior_interval: Float[np.ndarray, "N C E"]
@@ -83,7 +91,7 @@ def classify(
 
     Rows are computed `size` at a time, filled up to it, so that JAX compiles once for any number.
     """
-    prior = prior_of(classifier, log_prior)
+    prior = prior_of(recipe, classifier, log_prior)
     n_rows = features.value.shape[0]
     size = size or padded_size(n_rows)
     features = Features(*map(np.asarray, features))
@@ -110,10 +118,27 @@ def padded_size(n_rows: int) -> int:
     return min(CHUNK, max(LEAST, 1 << max(0, n_rows - 1).bit_length()))
 
 
-def prior_of(classifier: Classifier, log_prior: Float[np.ndarray, "C"] | None):
-    """The prior to apply, in the precision of the model; the trained one where none is given."""
-    trained = classifier.weights.log_prior
-    return trained if log_prior is None else jnp.asarray(log_prior, trained.dtype)
+def prior_of(
+    recipe: Recipe, classifier: Classifier, log_prior: Float[np.ndarray, "C"] | None
+) -> Float[Array, "T"]:
+    """The prior to apply to subclasses, in the precision of the model; None: the trained one."""
+    trained, class_of = classifier.weights.log_prior, recipe.properties.class_of
+    return trained if log_prior is None else prior_of_subclasses(log_prior, trained, class_of)
+
+
+def trained_log_prior(recipe: Recipe, classifier: Classifier) -> Float[np.ndarray, "C"]:
+    """The class proportions of the training part."""
+    trained = class_scores(classifier.weights.log_prior, recipe.properties.class_of)
+    return np.asarray(trained, np.float64)
+
+
+def densities_of_classes(
+    recipe: Recipe, classifier: Classifier, of_subclass: Float[np.ndarray, "*F T"]
+) -> Float[np.ndarray, "*F C"]:
+    """Densities of classes, or shares of them, from those of their subclasses."""
+    class_of = recipe.properties.class_of
+    share = np.exp(np.asarray(log_shares(classifier.weights.log_prior, class_of), np.float64))
+    return np.asarray(class_sums(np.asarray(of_subclass) * share, class_of))
 
 
 def added_terms(classifier: Classifier) -> tuple[AdditiveTerms, ...]:
@@ -127,9 +152,12 @@ def _classify_rows(
     n_rows = rows.value.shape[0]
     padded = rows if n_rows == size else rows.padded(size)
     scored = _score(scoring(recipe), classifier, padded, log_prior)
-    prediction, alternative, measure, strange = (
+    prediction, alternative, subclass, measure, strange = (
         np.asarray(a)[:n_rows]
-        for a in (scored.prediction, scored.alternative, scored.outlier, scored.strangeness)
+        for a in (
+            *(scored.prediction, scored.alternative, scored.subclass),
+            *(scored.outlier, scored.strangeness),
+        )
     )
     probability, trained = (
         post.exact(p)[:n_rows] for p in (scored.posterior, scored.training_posterior)
@@ -141,23 +169,24 @@ def _classify_rows(
         post.entropy(probability),
         alternative,
         measure.astype(np.float64),
-        tail_probability(classifier.outlier, strange, prediction),
+        tail_probability(classifier.outlier, strange, subclass),
         (~np.asarray(rows.observed)).sum(1),
         post.exact(scored.track)[:n_rows],
+        subclass,
         prediction_sets(classifier.conformal, trained, row_uniform(rows)),
-        *_intervals(scored, prediction, n_rows),
+        *_intervals(scored, subclass, n_rows),
     )
 
 
-def _intervals(scored: "_Scored", prediction: Int[np.ndarray, "n"], n_rows: int):
-    """Of the posterior of each class and of the outlier measure of the predicted one."""
+def _intervals(scored: "_Scored", subclass: Int[np.ndarray, "n"], n_rows: int):
+    """Of the posterior of each class and of the outlier measure of the likeliest subclass."""
     if scored.posteriors is None or scored.measures is None:
         n_classes = scored.posterior.shape[1]
         return np.empty((n_rows, n_classes, 0)), np.empty((n_rows, 0))
     posteriors = np.asarray(scored.posteriors)[:, :n_rows]
     measures = np.asarray(scored.measures)[:, :n_rows]
-    of_class = np.take_along_axis(measures, prediction[None, :, None], 2)[..., 0]
-    return interval(posteriors), interval(of_class)
+    of_subclass = np.take_along_axis(measures, subclass[None, :, None], 2)[..., 0]
+    return interval(posteriors), interval(of_subclass)
 
 
 class _Scored(NamedTuple):
@@ -167,16 +196,17 @@ class _Scored(NamedTuple):
     training_posterior: Float[Array, "N C"]  # under the prior of the training part
     prediction: Int[Array, "N"]
     alternative: Int[Array, "N"]
-    outlier: Float[Array, "N"]  # of the predicted class
-    strangeness: Float[Array, "N C"]
+    subclass: Int[Array, "N"]  # of the predicted class
+    outlier: Float[Array, "N"]  # of that subclass
+    strangeness: Float[Array, "N T"]
     track: Float[Array, "N G C"]
     posteriors: Float[Array, "D N C"] | None  # by draw, in single precision
-    measures: Float[Array, "D N C"] | None
+    measures: Float[Array, "D N T"] | None
 
 
 @partial(jax.jit, static_argnums=0)
 def _score(
-    how: Scoring, classifier: Classifier, features: Features, log_prior: Float[Array, "C"]
+    how: Scoring, classifier: Classifier, features: Features, log_prior: Float[Array, "T"]
 ) -> _Scored:
     trained = classifier.weights.log_prior
     log_lik = how.density.log_lik(classifier.density, features)
@@ -192,37 +222,40 @@ def _score(
     score = under_prior(log_joint, measured)
     without = log_joint[:, None] - category_score
     without = under_prior(without, jnp.broadcast_to(measured[:, None], there.shape))
-    posterior, spread = jax.nn.softmax(score), None
-    training_posterior = jax.nn.softmax(score - log_prior + trained)
+    of_classes = partial(class_scores, class_of=how.class_of)
+    posterior, spread = jax.nn.softmax(of_classes(score)), None
+    training_posterior = jax.nn.softmax(of_classes(score - log_prior + trained))
     if classifier.draws is not None:
         spread = spread_of(how, classifier, classifier.draws, features, log_prior, kept)
         if not how.averages_log_odds:
             posterior, training_posterior = spread.posterior.mean(0), spread.training_posterior
     prediction = jnp.asarray(decide(posterior, classifier.factor))
+    subclass = likeliest(score, prediction, how.class_of)
     measure = outlier_measure(log_lik, how.model.alpha(classifier.weights), log_prior)
     return _Scored(
         posterior,
         training_posterior,
         prediction,
-        post.alternative(without, prediction),
-        jnp.take_along_axis(measure, prediction[:, None], 1)[:, 0],
+        post.alternative(of_classes(without), prediction),
+        subclass,
+        jnp.take_along_axis(measure, subclass[:, None], 1)[:, 0],
         strange,
-        jax.nn.softmax(under_prior(alone, there)),
+        jax.nn.softmax(of_classes(under_prior(alone, there))),
         None if spread is None else spread.posterior.astype(jnp.float32),
         None if spread is None else spread.outlier.astype(jnp.float32),
     )
 
 
 class OwnScores(NamedTuple):
-    """Scores before calibration, under the prior of the training part, and what they are made of.
+    """Scores of subclasses before calibration, under the training prior, and their parts.
 
     The parts are contributions by property F, or their sums by category G.
     """
 
-    log_joint: Float[Array, "N C"]
-    part: Float[Array, "N _ C"]
+    log_joint: Float[Array, "N T"]
+    part: Float[Array, "N _ T"]
     measured: Bool[Array, "N"]  # whether anything was; otherwise all parts are exactly zero
-    strangeness: Float[Array, "N C"]
+    strangeness: Float[Array, "N T"]
     kept: Float[Array, "N"]  # share of the log-odds beside the prior that is believed
 
 
@@ -230,7 +263,7 @@ def own_scores(
     how: Scoring,
     classifier: Classifier,
     features: Features,
-    log_lik: Float[Array, "N F C"],
+    log_lik: Float[Array, "N F T"],
     by_category: bool,
 ) -> OwnScores:
     """What weighted densities, curves and terms say together; `log_lik` is of the densities."""
@@ -274,7 +307,9 @@ def spread_of(
             score = mixed_log_joint(terms, score, added, measured)
         return _under_prior(classifier, log_prior, kept, score, measured)
 
-    return over_draws(*own, features, final, log_prior, classifier.weights.log_prior)
+    spread = over_draws(*own, features, final, log_prior, classifier.weights.log_prior)
+    of_classes = (class_sums(p, how.class_of) for p in spread[:2])
+    return Spread(*of_classes, spread.outlier)
 
 
 def _by_category(how: Scoring, each: Float[Array, "N F C"]) -> Float[Array, "N G C"]:

@@ -139,6 +139,9 @@ class Config(Record):
         if self.f1_class is not None and self.f1_class not in classes:
             near = did_you_mean(self.f1_class, classes, "classes are")
             return [Problem(("f1_class",), f"no such class: {self.f1_class!r}{near}")]
+        if self.model.objective == "f1" and self.taxonomy.subclasses:
+            text = "needs log_loss where taxonomy.subclasses are learned apart; found f1"
+            return [Problem(("model", "objective"), text)]
         asked = self.decision == "f1" or self.model.objective == "f1"
         if asked and focus_class(self) is None:
             text = f"say whose F1 counts, for none of {quoted(classes)} is named XRB"

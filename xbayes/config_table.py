@@ -9,6 +9,7 @@ from xbayes.config_checks import (
     CLASS_NAME,
     NAME,
     Problem,
+    did_you_mean,
     is_number,
     name_problems,
     quoted,
@@ -83,12 +84,17 @@ class TaxonomyConfig(Record):
         default=None,
         description="coarser classes, each the classes it joins; scored beside the fine ones",
     )
+    subclasses: dict[str, tuple[str, ...]] = Field(
+        default={},
+        description="kinds of source in a class, each the raw labels it joins: learned apart, "
+        "their probabilities added; labels of a class that none lists are one more, named as it is",
+    )
     left_out: tuple[str, ...] = Field(default=(), description="raw labels whose rows are removed")
     unlabelled: tuple[str, ...] = Field(
         default=(), description="raw labels that count as class unknown; an empty label always does"
     )
 
-    @field_validator("classes", "left_out", "unlabelled", mode="before")
+    @field_validator("classes", "subclasses", "left_out", "unlabelled", mode="before")
     @classmethod
     def _whole_numbers_are_labels(cls, value: object) -> object:
         if isinstance(value, Mapping):
@@ -109,6 +115,7 @@ class TaxonomyConfig(Record):
             if not labels
         ]
         problems += self._aggregation_problems()
+        problems += self._subclass_problems()
         lists = {("classes", name): labels for name, labels in self.classes.items()}
         lists |= {("left_out",): self.left_out, ("unlabelled",): self.unlabelled}
         first: dict[str, str] = {}
@@ -141,6 +148,33 @@ class TaxonomyConfig(Record):
         return problems + name_problems(
             self.aggregated, CLASS_NAME, "a class name", ("aggregated",)
         )
+
+    def _subclass_problems(self) -> list[Problem]:
+        """Every raw label in one subclass at most, and all those of a subclass in one class."""
+        owner = {label: name for name, labels in self.classes.items() for label in labels}
+        problems = name_problems(self.subclasses, CLASS_NAME, "a subclass name", ("subclasses",))
+        first: dict[str, str] = {}
+        for name, labels in self.subclasses.items():
+            found = [owner.get(label) for label in labels]
+            if not labels:
+                text = "a subclass needs at least one raw label; found none"
+                problems.append(Problem(("subclasses", name), text))
+            elif name in self.classes and not set(self.classes[name]) <= set(labels):
+                text = "is also the name of a class, which has other labels than these; rename it"
+                problems.append(Problem(("subclasses", name), text))
+            for index, label in enumerate(labels):
+                text = f"raw label {label!r} is listed twice, first in {first.get(label)}; keep one"
+                if found[index] is None:
+                    near = did_you_mean(label, list(owner), "labels of classes are")
+                    text = f"raw label {label!r} is in no class{near}"
+                elif found[index] != found[0]:
+                    text = f"raw label {label!r} is of class {found[index]}, but {labels[0]!r} of "
+                    text += f"{found[0]}; a subclass belongs to one class"
+                elif label not in first:
+                    first[label] = name
+                    continue
+                problems.append(Problem(("subclasses", name, index), text))
+        return problems
 
 
 class CategoryConfig(Record):

@@ -31,6 +31,7 @@ from xbayes.infer.out_of_fold import OutOfFold, out_of_fold
 from xbayes.infer.select import Selection, select_strength
 from xbayes.outlier import fit_reference
 from xbayes.recipe import Recipe, scoring
+from xbayes.subclasses import class_scores
 from xbayes.types import Features, Labels
 
 
@@ -89,9 +90,9 @@ def fit_classifier(
     keys = jax.random.split(key, 3)
     learner = learner_of(recipe)
     learned = _learn(recipe, learner, grid, data, keys)
-    truth, alpha = np.asarray(data.truth), np.asarray(recipe.model.alpha(learned.weights))
+    modelled, alpha = np.asarray(data.truth), np.asarray(recipe.model.alpha(learned.weights))
     surveyed = np.asarray(features.surveyed)
-    outlier = fit_reference(np.asarray(learned.single), surveyed, truth, alpha)
+    outlier = fit_reference(np.asarray(learned.single), surveyed, modelled, alpha)
     draws, report = None, learned.report
     if recipe.posterior is not None:
         rows = (learner, grid, data.features, data.truth, data.fold, data.log_prior)
@@ -111,7 +112,8 @@ def fit_classifier(
         terms, log_joint, told = _learn_terms(recipe, key, data, log_joint, learned, labels.group)
         report = report._replace(terms=told)
     calibration = _calibrate(recipe, data, log_joint, learned.single, labels.group)
-    posterior = post.class_posterior(calibration.log_joint[training])
+    of_classes = class_scores(calibration.log_joint[training], recipe.properties.class_of)
+    posterior = post.class_posterior(np.asarray(of_classes))
     factor = np.ones(len(recipe.properties.classes))
     if recipe.decision == "f1":
         factor = _learn_rule(recipe, keys[2], posterior, labels, training)
@@ -214,15 +216,15 @@ def _training_data(
     arrays = jax.tree.map(jnp.asarray, features)
     return _Data(
         arrays,
-        jnp.asarray(np.where(training, labels.class_index, -1)),
+        jnp.asarray(np.where(training, labels.modelled, -1)),
         jnp.asarray(np.where(training, fold, -1)),
-        _training_log_prior(recipe, labels.class_index[training], arrays.value.dtype),
+        _training_log_prior(recipe, labels.modelled[training], arrays.value.dtype),
         None if row_weight is None else jnp.asarray(row_weight, arrays.value.dtype),
     )
 
 
 def _training_log_prior(recipe: Recipe, truth: np.ndarray, dtype):
-    members = np.bincount(truth, minlength=len(recipe.properties.classes))
+    members = np.bincount(truth, minlength=len(recipe.properties.modelled))
     return jnp.log(jnp.asarray(np.maximum(members, 1e-3) / members.sum(), dtype))
 
 

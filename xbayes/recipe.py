@@ -73,14 +73,14 @@ def build_recipe(config: Config) -> Recipe:
 def _recipe(asked: _Asked) -> Recipe:
     config = asked.config
     properties = properties_of(config)
-    classes, model = properties.classes, config.model
+    model, n_modelled = config.model, len(properties.modelled)
     density = build_density(config)
     assignment, weights = None, model.weights
     if weights == "assignment":
         n_clusters = int(model.clusters.components)
-        assignment, weights = assignment_model(n_clusters, len(classes)), "property"
+        assignment, weights = assignment_model(n_clusters, n_modelled), "property"
     weighting = naive_bayes(
-        properties.category, len(classes), weights, model.normalise, model.offsets
+        properties.category, n_modelled, weights, model.normalise, model.offsets
     )
     strengths = STRENGTHS if model.penalty == "auto" else (float(model.penalty),)
     focus = focus_class(config)
@@ -95,7 +95,7 @@ def _recipe(asked: _Asked) -> Recipe:
         model.optimiser,
         model.missing_weight == "auto",
         config.decision,
-        classes.index(focus) if focus else -1,
+        properties.classes.index(focus) if focus else -1,
         assignment,
         model.calibration,
         _posterior_options(config),
@@ -132,6 +132,7 @@ class Scoring(NamedTuple):
     density: Density
     model: ClassModel
     category: tuple[int, ...]  # of each property
+    class_of: tuple[int, ...]  # of each subclass, or of each class
     averages_log_odds: bool  # scores are means over draws, so that contributions sum to them
     shrinks: bool  # what a source tells, where it is unlike the training sources
 
@@ -139,5 +140,5 @@ class Scoring(NamedTuple):
 def scoring(recipe: Recipe) -> Scoring:
     """How rows are scored by what the recipe has learned."""
     averages = recipe.posterior is not None and recipe.posterior.average == "log_odds"
-    category = tuple(recipe.properties.category)
-    return Scoring(recipe.density, recipe.model, category, averages, recipe.shrinks)
+    category, class_of = tuple(recipe.properties.category), recipe.properties.class_of
+    return Scoring(recipe.density, recipe.model, category, class_of, averages, recipe.shrinks)

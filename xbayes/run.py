@@ -20,7 +20,7 @@ from xbayes.catalog.columns import masked_column, subset
 from xbayes.catalog.read import read_catalog
 from xbayes.catalog.roles import check_catalog
 from xbayes.catalog.suspects import stand_in_warnings
-from xbayes.catalog.taxonomy import class_indices, group_indices
+from xbayes.catalog.taxonomy import class_indices, group_indices, subclass_indices
 from xbayes.classifier import Classifier, Products, classify
 from xbayes.config import Config, catalog_path, given_log_prior
 from xbayes.evaluate.cross_validate import (
@@ -133,12 +133,13 @@ def load_training(config: Config, path: Path) -> Training:
     refuse_clashes(passed_columns(roles), properties_of(config))
     class_index, kept = class_indices(masked_column(table, label), config.taxonomy)
     table, class_index = subset(table, rows=kept), class_index[kept]
+    subclass = subclass_indices(masked_column(table, label), config.taxonomy)
     features, report = build_features(table, config)
     asked = for_target(config, table, features, class_index >= 0)
     if asked is not None:
         config, features = _with_features(config, features, asked.measured)
     config, features, dropped = _drop_useless(config, features, class_index >= 0)
-    labels = Labels(class_index, group_indices(table, roles))
+    labels = Labels(class_index, group_indices(table, roles), subclass)
     validation = config.validation
     require_members(labels, list(config.taxonomy.classes), validation.folds, validation.inner_folds)
     doubts = stand_in_warnings(table, list(needed_columns(config)))

@@ -19,7 +19,7 @@ from xbayes.catalog.read import Chunks, table_chunks
 from xbayes.catalog.roles import check_present, uniform_catalog
 from xbayes.catalog.suspects import convert_units
 from xbayes.catalog.whole import WholeCheck
-from xbayes.classifier import Classifier, classify, padded_size
+from xbayes.classifier import Classifier, classify, padded_size, trained_log_prior
 from xbayes.config import Config, class_proportions, given_log_prior
 from xbayes.features.blocks import BlockCounts, add_blocks
 from xbayes.features.build import (
@@ -134,8 +134,9 @@ def load_applied(
 def applied_prior(applied: Applied) -> Float[np.ndarray, "C"]:
     """The log prior in the posteriors: the one given, else that of the training part."""
     given = applied.log_prior
-    used = applied.classifier.weights.log_prior if given is None else given
-    return np.asarray(used, np.float64)
+    if given is None:
+        return trained_log_prior(applied.recipe, applied.classifier)
+    return np.asarray(given, np.float64)
 
 
 def _check_columns(applied: Applied, chunks: Chunks) -> None:

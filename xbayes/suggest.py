@@ -19,13 +19,14 @@ from xbayes.catalog.read import read_catalog
 from xbayes.catalog.roles import check_catalog
 from xbayes.catalog.suspects import convert_units
 from xbayes.catalog.taxonomy import without_label
-from xbayes.classifier import Classifier, padded_size, spread_of
+from xbayes.classifier import Classifier, padded_size, prior_of, spread_of
 from xbayes.evaluate.information import Batch, choose_batch, information
 from xbayes.features.build import build_features, needed_columns
 from xbayes.intervals import JointDraws
 from xbayes.recipe import Recipe, Scoring, scoring
 from xbayes.report.table import passed_columns
 from xbayes.stream import Applied, load_applied
+from xbayes.subclasses import class_means, class_scores, responsibilities
 from xbayes.types import Features, InputError
 
 FEWEST, FOR_EACH = 2000, 20  # candidates of a batch: the most informative, 20 for each wanted
@@ -80,8 +81,7 @@ def draw_posteriors(
     if classifier.draws is None:
         own = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], classifier.weights)
         classifier = classifier._replace(draws=JointDraws(None, own))
-    trained = classifier.weights.log_prior
-    prior = trained if log_prior is None else jnp.asarray(log_prior, trained.dtype)
+    prior = prior_of(recipe, classifier, log_prior)
     n_rows = len(features.value)
     size, parts = padded_size(n_rows), []
     for first in range(0, n_rows, size):
@@ -162,10 +162,11 @@ def _shares(
 ) -> Float[np.ndarray, "N F"]:
     """Part of each property in the variance over draws of the log-odds of two classes.
 
-    cov(contribution, log-odds) / var(log-odds): over properties and the offset these sum to 1. Zero
+    cov(contribution, log-odds) / var(log-odds): over properties, the offset and which subclass it
+    is these sum to 1. Zero
     where the draws all say the same.
     """
-    at = np.arange(len(first))
+    at, class_of = np.arange(len(first)), recipe.properties.class_of
 
     def one(draw: JointDraws):
         params = classifier.density if draw.density is None else draw.density
@@ -177,6 +178,8 @@ def _shares(
             classifier.weights.log_prior,
             (log_lik != 0).any(axis=(1, 2)),
         )
+        own = responsibilities(odds, class_of)
+        each, odds = class_means(each, own, class_of), class_scores(odds, class_of)
         return each[at, :, first] - each[at, :, second], odds[at, first] - odds[at, second]
 
     each, odds = (np.asarray(a, np.float64) for a in jax.lax.map(one, classifier.draws))

@@ -2,7 +2,8 @@
 
 Axes, fixed in the whole package:
 N sources, D detections, F features (properties), G categories, K components, C classes,
-S posterior draws, B grid nodes.
+T subclasses, S posterior draws, B grid nodes. A class without subclasses is its own; models know
+subclasses only, and call their axis C.
 """
 
 from typing import Any, NamedTuple
@@ -45,6 +46,17 @@ class Labels(NamedTuple):
 
     class_index: Int[np.ndarray, "N"]  # index into the classes, UNLABELLED where unknown
     group: Int[np.ndarray, "N"]  # sources of one group are never split over folds
+    # Index into the subclasses, UNLABELLED where unknown; None where classes have none.
+    subclass: Int[np.ndarray, "N"] | None = None
+
+    @property
+    def modelled(self) -> Int[np.ndarray, "N"]:
+        """What models learn: the subclasses, or the classes."""
+        return self.class_index if self.subclass is None else self.subclass
+
+    def rows(self, chosen: Any) -> "Labels":
+        """Of some of the sources: a slice, a mask or their indices."""
+        return Labels(*(None if a is None else np.asarray(a)[chosen] for a in self))
 
 
 class Properties(NamedTuple):
@@ -54,3 +66,15 @@ class Properties(NamedTuple):
     categories: tuple[str, ...]  # G
     category: tuple[int, ...]  # F; index of each feature's category
     classes: tuple[str, ...]  # C
+    subclasses: tuple[str, ...] = ()  # T, in the order of their classes; empty where there are none
+    subclass_of: tuple[int, ...] = ()  # T; index of each subclass's class
+
+    @property
+    def modelled(self) -> tuple[str, ...]:
+        """The names on the axis that models know: the subclasses, or the classes."""
+        return self.subclasses or self.classes
+
+    @property
+    def class_of(self) -> tuple[int, ...]:
+        """The class of each of these."""
+        return self.subclass_of or tuple(range(len(self.classes)))

@@ -50,7 +50,7 @@ def held_out(name: str, settings: list[str]) -> tuple[Labels, CrossValidation, t
     key = jax.random.fold_in(jax.random.key(config.seed), 0)
     rows = (build_recipe(training.config), training.features, training.labels, key)
     result = cross_validate(*rows, config.validation.folds, seed=config.seed)
-    labels = Labels(*(a[result.rows] for a in training.labels))
+    labels = training.labels.rows(result.rows)
     return labels, result, tuple(config.taxonomy.classes)
 
 

@@ -30,14 +30,14 @@ def held_out(config, kinds) -> tuple[Labels, dict[str, np.ndarray], dict[str, li
     training = load_training(config, catalog_path(config))
     rows = training.labels.class_index >= 0
     features = training.features.rows(rows)
-    labels = Labels(*(a[rows] for a in training.labels))
+    labels = training.labels.rows(rows)
     recipe = build_recipe(training.config)
-    outer = stratified_folds(*labels, recipe.n_folds, config.seed)
+    outer = stratified_folds(*labels[:2], recipe.n_folds, config.seed)
     shape = len(outer), len(recipe.properties.classes)
     posterior = {kind: np.zeros(shape) for kind in kinds}
     chosen: dict[str, list[str]] = {kind: [] for kind in kinds}
     for k in range(recipe.n_folds):
-        inner = inner_folds(*labels, outer != k, recipe.n_folds, config.seed + k + 1)
+        inner = inner_folds(*labels[:2], outer != k, recipe.n_folds, config.seed + k + 1)
         key = jax.random.fold_in(jax.random.key(config.seed), k)
         test = features.rows(outer == k)
         for kind in kinds:

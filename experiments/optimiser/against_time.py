@@ -71,7 +71,7 @@ def prepare() -> tuple[list[Fold], tuple[int, ...], int]:
         grid = jax.tree.map(jnp.asarray, recipe.density.lay_grid(features, kept))
         arrays = jax.tree.map(jnp.asarray, features)
         labels = jnp.asarray(np.where(kept, truth, -1)), jnp.asarray(inner)
-        counts = recipe.density.count(grid, arrays, *labels, recipe.n_folds)
+        counts = recipe.density.count(grid, arrays, *labels[:2], recipe.n_folds)
         single = out_of_fold(recipe.density, grid, counts, arrays, labels[1]).single
         density = recipe.density.fit(grid, jax.tree.map(lambda c: c.sum(0), counts))
         whole = recipe.density.log_lik(density, arrays)

@@ -122,7 +122,7 @@ def main(seed: int) -> None:
     labelled = training.labels.class_index >= 0
     training = training._replace(
         features=rows_of(training.features, labelled),
-        labels=Labels(*(a[labelled] for a in training.labels)),
+        labels=training.labels.rows(labelled),
     )
     print(f"| sources | n | {' | '.join(f'outlier_p <= {level}' for level in LEVELS)} |")
     print("|---|---|---|---|")

@@ -73,7 +73,7 @@ def test_rows_left_out_change_nothing_but_their_absence(recipe):
     """A fit with left-out rows is bit for bit that with other values in them."""
     features, labels = sources(300)
     part = _parts(recipe, labels, DESIGN._replace(fractions=(0.4,)))[0][1][0]
-    fold = inner_folds(*labels, part, 2, 0)
+    fold = inner_folds(*labels[:2], part, 2, 0)
     value = np.where(part[:, None], features.value, 5.0)
     fits = [
         fit_classifier(recipe, features._replace(value=v), labels, fold, jax.random.key(0))[0]

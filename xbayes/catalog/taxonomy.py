@@ -1,7 +1,8 @@
 """From raw labels to class indices, and from groups to group indices."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from astropy.table import Column, Table
@@ -11,6 +12,7 @@ from xbayes.config import CatalogConfig, TaxonomyConfig
 from xbayes.types import UNLABELLED, InputError
 
 _LEFT_OUT = -2
+SMALLEST = 10  # rows of a subclass: folds within folds still hold some
 
 
 def class_indices(
@@ -21,10 +23,7 @@ def class_indices(
     A missing or empty label is unlabelled. Raises InputError for raw labels the taxonomy does
     not know, all of them at once, and where no row is left with a class.
     """
-    index_of = {"": UNLABELLED} | dict.fromkeys(taxonomy.unlabelled, UNLABELLED)
-    index_of |= dict.fromkeys(taxonomy.left_out, _LEFT_OUT)
-    for index, raw_labels in enumerate(taxonomy.classes.values()):
-        index_of |= dict.fromkeys(raw_labels, index)
+    index_of = _index_of(taxonomy, taxonomy.classes)
     raw, inverse, counts = np.unique(_texts(labels), return_inverse=True, return_counts=True)
     unknown = {
         label: count
@@ -47,6 +46,61 @@ def class_indices(
         )
     kept = class_index != _LEFT_OUT
     return np.where(kept, class_index, UNLABELLED), kept
+
+
+class Subclass(NamedTuple):
+    """Raw labels of one class that are learned together."""
+
+    name: str
+    class_index: int
+    labels: tuple[str, ...]
+
+
+def subclasses_of(taxonomy: TaxonomyConfig) -> tuple[Subclass, ...]:
+    """The subclasses in the order of their classes; none where no class has any.
+
+    Raw labels of a class that no subclass lists are one more, which has the name of the class.
+    """
+    if not taxonomy.subclasses:
+        return ()
+    found = []
+    for index, (name, labels) in enumerate(taxonomy.classes.items()):
+        own = {s: given for s, given in taxonomy.subclasses.items() if given[0] in labels}
+        listed = {label for given in own.values() for label in given}
+        rest = tuple(label for label in labels if label not in listed)
+        own = {name: rest} | own if rest else own
+        found += [Subclass(subclass, index, given) for subclass, given in own.items()]
+    return tuple(found)
+
+
+def subclass_indices(labels: Column, taxonomy: TaxonomyConfig) -> Int[np.ndarray, "N"] | None:
+    """Index into the subclasses for each row, UNLABELLED where unknown; None without subclasses.
+
+    Raises InputError for a subclass too small to learn.
+    """
+    subclasses = subclasses_of(taxonomy)
+    if not subclasses:
+        return None
+    index_of = _index_of(taxonomy, {s.name: s.labels for s in subclasses})
+    texts, inverse = np.unique(_texts(labels), return_inverse=True)
+    index = np.array([index_of[text] for text in texts.tolist()], np.int64)[inverse]
+    members = np.bincount(index[index >= 0], minlength=len(subclasses))
+    small = [f"{s.name} has {n}" for s, n in zip(subclasses, members, strict=True) if n < SMALLEST]
+    if small:
+        raise InputError(
+            f"taxonomy.subclasses: a subclass needs at least {SMALLEST} labelled rows: "
+            f"{', '.join(small)}; join it with another of its class"
+        )
+    return np.where(index >= 0, index, UNLABELLED)
+
+
+def _index_of(taxonomy: TaxonomyConfig, joined: Mapping[str, Sequence[str]]) -> dict[str, int]:
+    """Of every raw label: the place of what joins it, or why it has none."""
+    index_of = {"": UNLABELLED} | dict.fromkeys(taxonomy.unlabelled, UNLABELLED)
+    index_of |= dict.fromkeys(taxonomy.left_out, _LEFT_OUT)
+    for index, raw_labels in enumerate(joined.values()):
+        index_of |= dict.fromkeys(raw_labels, index)
+    return index_of
 
 
 def without_label(labels: Column, taxonomy: TaxonomyConfig) -> Bool[np.ndarray, "N"]:

@@ -94,7 +94,7 @@ def nested_splits(
 
     Outer and inner folds are of one `kind`: random, or blocks of neighbouring rows.
     """
-    truth, group = labels
+    truth, group = labels.class_index, labels.group
     for repeat in range(n_repeats):
         own = seed + 1000 * repeat
         outer = SPLITS[kind](truth, group, n_folds, own)
@@ -109,8 +109,7 @@ def labelled_rows(
 ) -> tuple[Int[np.ndarray, "n"], Features, Labels]:
     """The labelled rows: which they are, and what is known of them."""
     rows = np.flatnonzero(labels.class_index >= 0)
-    of_rows = Labels(labels.class_index[rows], labels.group[rows])
-    return rows, features.rows(rows), of_rows
+    return rows, features.rows(rows), labels.rows(rows)
 
 
 def require_members(labels: Labels, classes: Sequence[str], n_folds: int, n_inner: int) -> None:

@@ -86,7 +86,7 @@ def learning_curve(
 def usable_fractions(recipe: Recipe, labels: Labels, design: Design) -> tuple[float, ...]:
     """Sizes that any class allows: POINTS of equal ratio, from the smallest possible to 1."""
     rows = labels.class_index >= 0
-    known = Labels(labels.class_index[rows], labels.group[rows])
+    known = labels.rows(rows)
     fewest = min(
         _members(known, ~split.test, len(recipe.properties.classes))[1].min()
         for split in _splits(recipe, known, design._replace(n_repeats=1))

@@ -11,6 +11,7 @@ import numpy as np
 from astropy.table import Table
 from jaxtyping import Bool, Float
 
+from xbayes.catalog.taxonomy import subclasses_of
 from xbayes.config import Config, FeatureConfig
 from xbayes.features.blocks import BlockCounts, count_blocks, unmeasured_rows
 from xbayes.features.expression import Expression, parse
@@ -125,13 +126,16 @@ def scale_bounds(feature: FeatureConfig) -> tuple[float, float]:
 
 
 def properties_of(config: Config) -> Properties:
-    """The names on the axes F, G and C; categories in the order they first appear."""
+    """The names on the axes F, G, C and T; categories in the order they first appear."""
     categories = tuple(dict.fromkeys(f.category for f in config.features.values()))
+    subclasses = subclasses_of(config.taxonomy)
     return Properties(
         tuple(config.features),
         categories,
         tuple(categories.index(f.category) for f in config.features.values()),
         tuple(config.taxonomy.classes),
+        tuple(subclass.name for subclass in subclasses),
+        tuple(subclass.class_index for subclass in subclasses),
     )
 
 

@@ -54,21 +54,23 @@ def params_of(config: Config) -> list[type]:
 def _density(config: Config, kind: str, members: tuple[int, ...]) -> Density:
     names = [list(config.features)[f] for f in members]
     features = [config.features[name] for name in names]
-    classes, model = list(config.taxonomy.classes), config.model
+    properties, model = properties_of(config), config.model
+    n_modelled = len(properties.modelled)
     missing_weight = 1.0 if model.missing_weight == "auto" else model.missing_weight
     evidence = np.array([feature.missing == "evidence" for feature in features])
     if kind == "clusters":
         options = _options(config)
-        density = cluster_density(evidence, len(classes), options)
+        density = cluster_density(evidence, n_modelled, options)
         least = 1 if options.components == "auto" else options.components
         return refusing(density, names, least)
     if kind == "published_clusters":
         return _published_clusters(config, names)
     if kind == "published":
+        classes = [properties.classes[c] for c in properties.class_of]
         cosine = np.array([[c in feature.cosine_for for c in classes] for feature in features])
         return published_density(evidence, cosine, missing_weight)
     bounds = np.array([scale_bounds(feature) for feature in features])
-    return smooth_density(bounds, evidence, len(classes), missing_weight, tails=model.tails)
+    return smooth_density(bounds, evidence, n_modelled, missing_weight, tails=model.tails)
 
 
 def _options(config: Config) -> ClusterOptions:
@@ -85,7 +87,7 @@ def _published_clusters(config: Config, names: list[str]) -> Density:
     components = 6 if given.components == "auto" else given.components
     density = published_cluster_density(
         tuple(config.features[name].rescale for name in names),
-        len(config.taxonomy.classes),
+        len(properties_of(config).modelled),
         components,
         given.starts,
         given.fit_on == "everything",

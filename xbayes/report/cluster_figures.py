@@ -10,7 +10,7 @@ from xbayes.models.cluster_label import ClusterParams, assignment, responsibilit
 from xbayes.models.published_clusters import PublishedClusterParams, hard_cluster, scaled_rows
 from xbayes.report.context import ReportFigure, rendered
 from xbayes.report.figures import draw_assignment, draw_histograms, draw_members, draw_sky
-from xbayes.report.results_figures import classes_of, labels_of, panel_dpi
+from xbayes.report.results_figures import labels_of, panel_dpi
 from xbayes.report.run_directory import Results
 from xbayes.report.source_sections import first_properties, positions
 from xbayes.types import Features
@@ -32,8 +32,9 @@ def cluster_figures(results: Results) -> dict[str, ReportFigure]:
 def _figures_of(results: Results, members: list[int], params, end: str) -> dict[str, ReportFigure]:
     features = Features(*(np.asarray(a)[:, members] for a in results.features))
     value, observed = np.asarray(features.value), np.asarray(features.observed)
-    truth, labels = results.labels.class_index, [labels_of(results)[f] for f in members]
-    n_classes = len(classes_of(results))
+    truth, labels = results.labels.modelled, [labels_of(results)[f] for f in members]
+    modelled = results.recipe.properties.modelled
+    n_classes = len(modelled)
     proportions = np.bincount(truth[truth >= 0], minlength=n_classes) / (truth >= 0).sum()
     share = _responsibility(params, features, proportions)
     cluster, n_clusters = share.argmax(1), share.shape[1]
@@ -47,7 +48,7 @@ def _figures_of(results: Results, members: list[int], params, end: str) -> dict[
         f"assignment{end}": rendered(
             "Left: of which classes each cluster is made. Middle: in which clusters the labelled "
             "sources of each class lie.",
-            draw_assignment(matrix, size, membership, classes_of(results)),
+            draw_assignment(matrix, size, membership, modelled),
         )
     }
     shown = np.where(observed, value, np.nan)

@@ -35,6 +35,7 @@ from xbayes.report.track import (
     factor_tick,
     facts_text,
     is_absent,
+    ln_odds,
     on_two_lines,
     percent_text,
     runner_up,
@@ -102,7 +103,7 @@ def _bands(track: Track, against: int, most: int | None) -> list[_Band]:
     added = evidence(np.asarray(track.contribution, float))  # [F]
     prior = evidence(np.asarray(track.log_prior, float))
     offset = evidence(np.asarray(track.offset, float))
-    total = float(added.sum() + prior + offset)
+    total = -float(ln_odds(track).total[against])
     bands = [_band("all together", 0.0, track.posterior, [("total", "", total, "bold")])]
     for g, name in enumerate(track.categories):
         members = [f for f in range(len(added)) if track.category[f] == g]
@@ -121,6 +122,8 @@ def _bands(track: Track, against: int, most: int | None) -> list[_Band]:
     lines = [("prior", "", float(prior), "bold")]
     if np.any(track.offset):
         lines.append(("offset, learned", "", float(offset), "normal"))
+    if track.apart is not None and track.subclasses:
+        lines.append(("subclasses told apart", "", evidence(track.apart), "normal"))
     return [*bands, _band("prior", bands[-1].bottom, share / share.sum(), lines)]
 
 

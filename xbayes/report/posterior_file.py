@@ -137,8 +137,8 @@ def _coordinates(sampled: PosteriorReport, properties: Properties) -> dict[str, 
     known = {
         "property": list(properties.features),
         "category": list(properties.categories),
-        "class": list(properties.classes),
-        "likelihood_of": list(properties.classes),
+        "class": list(properties.modelled),
+        "likelihood_of": list(properties.modelled),
         "source": np.arange(len(sampled.truth)),
     }
     if "assignment" in sampled.sites:

@@ -3,6 +3,7 @@
 import numpy as np
 from jaxtyping import Float
 
+from xbayes.classifier import densities_of_classes
 from xbayes.evaluate.metrics import pool_repeats
 from xbayes.models.naive_bayes import NaiveBayesParams
 from xbayes.report.context import ReportFigure, rendered
@@ -68,7 +69,7 @@ def weights_figure(results: Results) -> ReportFigure:
         properties.features,
         properties.categories,
         properties.category,
-        properties.classes,
+        properties.modelled,
         kind,
     )
     return rendered("Weights of the properties.", figure)
@@ -81,7 +82,7 @@ def terms_figure(results: Results) -> ReportFigure | None:
         return None
     place = {tuple(pair): p for p, pair in enumerate(np.asarray(tables.pair).tolist())}
     order = [place[pair] for pair in report.pair]
-    figure = draw_terms(tables, order, labels_of(results), classes_of(results))
+    figure = draw_terms(tables, order, labels_of(results), results.recipe.properties.modelled)
     return rendered("Terms of one property, and of two.", figure, dpi=PANEL_DPI)
 
 
@@ -97,7 +98,7 @@ def posterior_figures(results: Results) -> dict[str, ReportFigure]:
         names = properties.features if by_property else properties.categories
         group = properties.category if by_property else tuple(range(len(names)))
         alpha = alpha if alpha.ndim == 3 else alpha[..., None]
-        own = (names, group, properties.categories, properties.classes)
+        own = (names, group, properties.categories, properties.modelled)
         figures["posterior_weights"] = rendered(
             "Posterior of the weights: medians, half of the draws (thick) and 90 % (thin).",
             draw_weight_posterior(alpha, *own),
@@ -128,7 +129,8 @@ def property_figures(results: Results) -> dict[str, ReportFigure]:
     """Densities and histograms, one figure a category each."""
     properties, labels = results.recipe.properties, labels_of(results)
     values, absent = _training_values(results)
-    node, height = results.recipe.density.curves(results.classifier.density)
+    node, of_subclass = results.recipe.density.curves(results.classifier.density)
+    height = densities_of_classes(results.recipe, results.classifier, of_subclass)
     figures = {}
     for g, category in enumerate(properties.categories):
         members = [f for f, at in enumerate(properties.category) if at == g]

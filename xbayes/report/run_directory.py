@@ -17,7 +17,7 @@ import xbayes
 from xbayes.catalog.columns import subset
 from xbayes.catalog.suspects import units_of
 from xbayes.catalog.write import write_catalog
-from xbayes.classifier import Classifier, Products
+from xbayes.classifier import Classifier, Products, trained_log_prior
 from xbayes.config import Config, given_log_prior
 from xbayes.config_file import dump_config
 from xbayes.evaluate.cross_validate import CrossValidation
@@ -127,7 +127,7 @@ def _add_groups(table: Table, results: Results) -> None:
 def _log_prior(results: Results) -> np.ndarray:
     # The priors of the folds differ from that of the whole by the rounding of counts only.
     given = given_log_prior(results.config)
-    return np.asarray(results.classifier.weights.log_prior if given is None else given)
+    return trained_log_prior(results.recipe, results.classifier) if given is None else given
 
 
 def resolution(classifier: Classifier) -> np.ndarray:

@@ -72,7 +72,7 @@ def refuse_clashes(names: Sequence[str], properties: Properties) -> None:
     made = {"true_class", "prediction", "margin", "entropy", "alternative", "outlier"}
     made |= {"outlier_p", "n_missing", "fold", GROUP, "prediction_set"}
     made |= {f"p_{c}{end}" for c in properties.classes for end in ("", "_lo", "_hi")}
-    made |= {"outlier_lo", "outlier_hi"}
+    made |= {"outlier_lo", "outlier_hi"} | ({"subclass"} if properties.subclasses else set())
     made |= {f"p_{g}_{c}" for g in properties.categories for c in properties.classes}
     taken = {name.lower() for name in made}
     clash = [name for name in names if name.lower() in taken]
@@ -87,8 +87,9 @@ def _columns(products, properties, resolution, true_class) -> dict[str, Any]:
     """The made columns, in their order; each is given as name, values, description, UCD."""
     given = [
         *_of_classes(products, properties.classes, true_class),
+        *_of_subclasses(products, properties),
         *_of_probabilities(products, properties.classes),
-        *_of_strangeness(products, properties.classes, resolution),
+        *_of_strangeness(products, properties.modelled, resolution),
         ("n_missing", products.n_missing, "number of properties without a value", "meta.number"),
         *_of_track(products, properties),
     ]
@@ -109,6 +110,12 @@ def _of_classes(products, classes, true_class) -> Iterator[tuple[str, Any, str, 
     yield "prediction_set", set_names(products.prediction_set, classes), text, UCD_CLASS
 
 
+def _of_subclasses(products, properties) -> Iterator[tuple[str, Any, str, str]]:
+    if properties.subclasses:
+        text = "most probable subclass of the predicted class"
+        yield "subclass", class_names(products.subclass, properties.subclasses), text, UCD_CLASS
+
+
 def _of_probabilities(products, classes) -> Iterator[tuple[str, Any, str, str]]:
     """Those of each class with their intervals, and what sums them up."""
     for c, label in enumerate(classes):
@@ -123,11 +130,11 @@ def _of_probabilities(products, classes) -> Iterator[tuple[str, Any, str, str]]:
     yield "alternative", class_names(products.alternative, classes), text, UCD_CLASS
 
 
-def _of_strangeness(products, classes, resolution) -> Iterator[tuple[str, Any, str, str]]:
+def _of_strangeness(products, modelled, resolution) -> Iterator[tuple[str, Any, str, str]]:
     text = "outlier measure -log(P(c) L(c)) of the predicted class"
     yield "outlier", products.outlier, text, "stat.likelihood"
     yield from _ends("outlier", products.outlier_interval, "the measure", "stat.confidenceLevel")
-    steps = ", ".join(f"{c} {r:.2g}" for c, r in zip(classes, resolution, strict=True))
+    steps = ", ".join(f"{c} {r:.2g}" for c, r in zip(modelled, resolution, strict=True))
     text = f"share of held-out sources of that class at least as strange; resolution {steps}"
     yield "outlier_p", products.outlier_p, text, "stat.probability"
 

@@ -21,7 +21,7 @@ class Track(NamedTuple):
     properties: Sequence[str]
     values: Sequence[str]  # with unit, or 'missing', or 'not surveyed'
     contribution: Float[np.ndarray, "F C"]  # to the class scores
-    offset: Float[np.ndarray, "C"]
+    offset: Float[np.ndarray, "C"]  # learned; `apart` is beside it
     log_prior: Float[np.ndarray, "C"]
     category_posterior: Float[np.ndarray, "G C"]  # that each category alone would give
     posterior: Float[np.ndarray, "C"]
@@ -32,6 +32,10 @@ class Track(NamedTuple):
     value: Float[np.ndarray, "F"]  # in `unit`; NaN where there is none
     unit: Sequence[str]
     below: Float[np.ndarray, "F C"]  # share of each class below the value; NaN where there is none
+    apart: Float[np.ndarray, "C"] | None = None  # what the data told which subclass it is
+    subclasses: Sequence[str] = ()  # of all classes; empty where classes have none
+    responsibility: Float[np.ndarray, "T"] | None = None  # of each within its class
+    subclass_of: Sequence[int] = ()  # the class of each
     pairs: Sequence[str] = ()  # terms of two properties, the largest for this source first
     pair_contribution: Float[np.ndarray, "P C"] | None = None  # half in either's contribution
 
@@ -43,6 +47,7 @@ class LnOdds(NamedTuple):
     offset: Float[np.ndarray, "C"]
     property: Float[np.ndarray, "F C"]
     category: Float[np.ndarray, "G C"]  # sums over its properties
+    apart: Float[np.ndarray, "C"]  # zero without subclasses
     total: Float[np.ndarray, "C"]
 
 
@@ -54,10 +59,12 @@ def ln_odds(track: Track) -> LnOdds:
         return score - score[..., [track.prediction]]
 
     prior, offset = against(track.log_prior), against(track.offset)
+    apart = np.zeros(len(track.classes)) if track.apart is None else against(track.apart)
     each = against(track.contribution)  # [F, C]
     category = np.zeros((len(track.categories), len(track.classes)))
     np.add.at(category, np.asarray(track.category, int), each)
-    return LnOdds(prior, offset, each, category, prior + offset + category.sum(0))
+    total = prior + offset + apart + category.sum(0)
+    return LnOdds(prior, offset, each, category, apart, total)
 
 
 def runner_up(track: Track) -> int:
@@ -65,6 +72,16 @@ def runner_up(track: Track) -> int:
     others = np.array(track.posterior, float)
     others[track.prediction] = -np.inf
     return int(others.argmax())
+
+
+def subclasses_text(track: Track, c: int, digits: int = 0) -> str:
+    """'HMXB 93 %, LMXB 7 %', of one class; empty where it has no subclasses."""
+    own = [t for t, of in enumerate(track.subclass_of) if of == c]
+    if len(own) < 2 or track.responsibility is None:
+        return ""
+    order = sorted(own, key=lambda t: -track.responsibility[t])
+    shares = (percent_text(float(track.responsibility[t]), digits) for t in order)
+    return ", ".join(f"{track.subclasses[t]} {s}" for t, s in zip(order, shares, strict=True))
 
 
 def facts_text(track: Track, against: int) -> str:

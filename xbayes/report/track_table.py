@@ -9,28 +9,39 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from xbayes.report.track import LnOdds, Track, is_absent, ln_odds, percent_text, state_of
+from xbayes.report.track import (
+    LnOdds,
+    Track,
+    is_absent,
+    ln_odds,
+    percent_text,
+    state_of,
+    subclasses_text,
+)
 
 NUMBER: dict[str, Any] = {"justify": "right", "no_wrap": True}
 UNUSUAL, STRANGE = 0.05, 0.01  # outlier_p from which on a source is called so
 
 
 def track_table(track: Track) -> Table:
-    """A row for the prior, the offset and each property; the columns of ln odds sum to the total.
+    """A row for the prior, the offset, subclasses and each property; the ln odds sum to the total.
 
     `ln_odds_<CLASS>` is against the predicted class, `below_<CLASS>` the share of the class with a
     smaller value.
     """
     odds, classes = ln_odds(track), list(track.classes)
-    nothing = np.full((2, len(classes)), np.nan)
+    first = {"prior": odds.prior, "offset": odds.offset}
+    if track.subclasses:
+        first["subclasses"] = odds.apart
+    nothing = np.full((len(first), len(classes)), np.nan)
     category = [track.categories[g] for g in track.category]
     table = Table()
-    table["category"] = ["prior", "prior", *category]
-    table["property"] = ["prior", "offset", *track.properties]
-    table["value"] = [np.nan, np.nan, *track.value]
-    table["unit"] = ["", "", *track.unit]
-    table["state"] = ["", "", *map(state_of, track.values)]
-    terms = np.concatenate([odds.prior[None], odds.offset[None], odds.property])
+    table["category"] = [*["prior"] * len(first), *category]
+    table["property"] = [*first, *track.properties]
+    table["value"] = [*[np.nan] * len(first), *track.value]
+    table["unit"] = [*[""] * len(first), *track.unit]
+    table["state"] = [*[""] * len(first), *map(state_of, track.values)]
+    terms = np.concatenate([np.stack([*first.values()]), odds.property])
     below = np.concatenate([nothing, track.below])
     reference = classes[track.prediction]
     for c, name in enumerate(classes):
@@ -69,6 +80,10 @@ def _heading(track: Track) -> Text:
         ("alternative", without),
         ("outlier", f"{track.outlier:.3g}, outlier_p {track.outlier_p:.2g}: {_strange(track)}"),
     ]
+    kinds = (subclasses_text(track, c) for c in range(len(track.classes)))
+    told = [f"{n}: {kind}" for n, kind in zip(track.classes, kinds, strict=True) if kind]
+    if told:
+        lines.insert(1, ("subclasses", "  ".join(told)))
     text = Text.assemble((f"{track.name}: {predicted}", "bold"))
     for name, line in lines:
         text.append(f"\n{name:12}{line}")
@@ -107,6 +122,8 @@ def _ledger(track: Track, odds: LnOdds, shares: bool) -> RichTable:
 
     add("prior", "", odds.prior)
     add("offset, learned", "", odds.offset)
+    if track.subclasses:
+        add("subclasses told apart", "", odds.apart)
     for g, category in enumerate(track.categories):
         table.add_section()
         add(category, "", odds.category[g], style="bold")

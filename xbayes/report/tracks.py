@@ -53,7 +53,7 @@ def tracks_of(
             properties=properties.features,
             values=_value_texts(features, n, value[n], unit),
             contribution=explained.contribution[n],
-            offset=explained.offset[n],
+            offset=explained.offset[n] - explained.apart[n],
             log_prior=explained.log_prior,
             category_posterior=products.track[n],
             posterior=products.posterior[n],
@@ -66,6 +66,10 @@ def tracks_of(
             value=value[n],
             unit=unit,
             below=explained.below[n],
+            apart=explained.apart[n],
+            subclasses=properties.subclasses,
+            responsibility=explained.responsibility[n],
+            subclass_of=properties.subclass_of,
             **_largest_pairs(explained.pairs[n], classifier, properties.features),
         )
         for n, name in enumerate(names)
