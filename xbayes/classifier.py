@@ -308,8 +308,8 @@ def spread_of(
         return _under_prior(classifier, log_prior, kept, score, measured)
 
     spread = over_draws(*own, features, final, log_prior, classifier.weights.log_prior)
-    of_classes = (class_sums(p, how.class_of) for p in spread[:2])
-    return Spread(*of_classes, spread.outlier)
+    posterior, trained = (class_sums(p, how.class_of) for p in spread[:2])
+    return Spread(posterior, trained, spread.outlier)
 
 
 def _by_category(how: Scoring, each: Float[Array, "N F C"]) -> Float[Array, "N G C"]:

@@ -33,9 +33,10 @@ def class_scores(score: Float[Values, "*N T"], class_of: ClassOf) -> Float[Value
     return jax.nn.logsumexp(jnp.where(_member(class_of), score[..., None], _FAR), axis=-2)
 
 
-def class_sums(probability: Float[Values, "*N T"], class_of: ClassOf) -> Float[Values, "*N C"]:
+def class_sums(probability: Float[Values, "*N T"], class_of: ClassOf) -> Float[Array, "*N C"]:
     """Probabilities of the classes."""
-    return probability @ _member(class_of).astype(float) if _joined(class_of) else probability
+    probability = jnp.asarray(probability)
+    return probability @ _member(class_of).astype(probability.dtype)
 
 
 def responsibilities(score: Float[Values, "*N T"], class_of: ClassOf) -> Float[Values, "*N T"]:

@@ -56,7 +56,8 @@ class Labels(NamedTuple):
 
     def rows(self, chosen: Any) -> "Labels":
         """Of some of the sources: a slice, a mask or their indices."""
-        return Labels(*(None if a is None else np.asarray(a)[chosen] for a in self))
+        subclass = None if self.subclass is None else self.subclass[chosen]
+        return Labels(self.class_index[chosen], self.group[chosen], subclass)
 
 
 class Properties(NamedTuple):

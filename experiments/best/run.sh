@@ -8,4 +8,4 @@ exec .venv/bin/python -c 'from xbayes.cli import main; main()' compare \
   configs/chandra_sources.yaml \
   --peers-on configs/chandra_sources_best.yaml \
   --peer lightgbm --peer hist_gradient_boosting --peer explainable_boosting --peer random_forest \
-  --set seed=72 --set validation.repeats=3 --out runs/best_sources "$@"
+  --set seed=74 --set validation.repeats=3 --out runs/best_sources "$@"

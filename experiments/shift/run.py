@@ -12,7 +12,7 @@ import numpy as np
 from shifts import SHIFTS, Part, Shift, copies, test_features
 from table import print_tables
 
-from xbayes.classifier import classify
+from xbayes.classifier import classify, trained_log_prior
 from xbayes.config import catalog_path, focus_class
 from xbayes.config_file import load_config
 from xbayes.decision import decide
@@ -97,7 +97,7 @@ def fit(variant: Variant, training: Training, part: Part, shifted: Features, tim
     recipe = build_recipe(training.config)
     key = jax.random.key(seed)
     classifier, _ = fit_classifier(recipe, features, training.labels, inner, key, weight)
-    prior = np.asarray(classifier.weights.log_prior)
+    prior = trained_log_prior(recipe, classifier)
 
     def apply(rows: Features) -> np.ndarray:
         return classify(recipe, classifier, rows, None, 512).posterior

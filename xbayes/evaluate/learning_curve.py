@@ -69,7 +69,7 @@ def learning_curve(
         for i, part in enumerate(chosen):
             what = f"fold {split.number + 1} of {len(parts)}, {part.sum()} labelled rows"
             progress(share + i / len(chosen) / len(parts), what)
-            fold = inner_folds(*known, part, recipe.n_folds, split.seed)
+            fold = inner_folds(known.class_index, known.group, part, recipe.n_folds, split.seed)
             classifier, _ = fit_classifier(recipe, features, known, fold, fold_key)
             products = classify(recipe, classifier, features.rows(split.test), log_prior)
             posterior[i, split.repeat, split.test] = products.posterior

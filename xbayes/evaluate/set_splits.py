@@ -39,7 +39,7 @@ def table_of_coverage(
 
 def _one_split(labels: Labels, posterior, rng) -> Float[np.ndarray, "2 C"]:
     truth, n_classes = labels.class_index, posterior.shape[1]
-    half = stratified_folds(*labels[:2], 2, int(rng.integers(2**31))) == 0
+    half = stratified_folds(truth, labels.group, 2, int(rng.integers(2**31))) == 0
     reference = fit_conformal(posterior[half], truth[half])
     sets = prediction_sets(reference, posterior[~half], rng.random((~half).sum()))
     test = truth[~half]

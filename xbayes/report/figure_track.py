@@ -123,7 +123,7 @@ def _bands(track: Track, against: int, most: int | None) -> list[_Band]:
     if np.any(track.offset):
         lines.append(("offset, learned", "", float(offset), "normal"))
     if track.apart is not None and track.subclasses:
-        lines.append(("subclasses told apart", "", evidence(track.apart), "normal"))
+        lines.append(("subclasses told apart", "", float(evidence(track.apart)), "normal"))
     return [*bands, _band("prior", bands[-1].bottom, share / share.sum(), lines)]
 
 

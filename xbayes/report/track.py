@@ -76,12 +76,14 @@ def runner_up(track: Track) -> int:
 
 def subclasses_text(track: Track, c: int, digits: int = 0) -> str:
     """'HMXB 93 %, LMXB 7 %', of one class; empty where it has no subclasses."""
-    own = [t for t, of in enumerate(track.subclass_of) if of == c]
+    own = np.flatnonzero(np.asarray(track.subclass_of) == c)
     if len(own) < 2 or track.responsibility is None:
         return ""
-    order = sorted(own, key=lambda t: -track.responsibility[t])
-    shares = (percent_text(float(track.responsibility[t]), digits) for t in order)
-    return ", ".join(f"{track.subclasses[t]} {s}" for t, s in zip(order, shares, strict=True))
+    share = track.responsibility
+    order = own[np.argsort(-share[own], kind="stable")]
+    return ", ".join(
+        f"{track.subclasses[t]} {percent_text(float(share[t]), digits)}" for t in order
+    )
 
 
 def facts_text(track: Track, against: int) -> str:
