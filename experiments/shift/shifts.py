@@ -60,7 +60,7 @@ def sky(training: Training) -> Iterator[Part]:
 
 
 def _part(training: Training, test: np.ndarray, number: int) -> Part:
-    truth, group = training.labels
+    truth, group = training.labels.class_index, training.labels.group
     seed = training.config.seed + number
     n_inner = training.config.validation.inner_folds
     return inner_folds(truth, group, ~test, n_inner, seed), test, seed
