@@ -63,7 +63,7 @@ def test_a_stored_run_classifies_as_it_did_and_takes_a_prior_of_classes(run, cat
     p, q, r = (np.stack([np.asarray(t[f"p_{c}"]) for c in KINDS], 1) for t in (made, first, second))
     np.testing.assert_allclose(p, q, atol=1e-12)
     old = np.array(first.meta["PRIOR"])
-    np.testing.assert_allclose(r, with_prior(q, old, [0.5, 0.2, 0.2, 0.1]), atol=1e-9)
+    np.testing.assert_allclose(r, with_prior(q, old, np.array([0.5, 0.2, 0.2, 0.1])), atol=1e-9)
 
 
 def test_a_track_tells_the_subclasses_and_sums_to_the_log_odds(run, catalog, exit_code, capsys):

@@ -47,6 +47,19 @@ def test_what_the_target_never_measured_is_left_out(folder, numbers_only, done):
     assert len(classified) == 100 and np.ptp(np.asarray(classified["p_AGN"])) > 0.1
 
 
+def test_classifying_what_lacks_columns_advises_it(folder, numbers_only, exit_code, capsys):
+    run, lacking = folder / "plain", read_catalog(folder / "other.fits")
+    words = ("--catalog", folder / "sky.fits", "--out", run)
+    assert numbers_only("run", folder / "small.yaml", *words) == 0
+    lacking["c"] = np.full(100, np.nan)
+    lacking.write(folder / "lacking.fits")
+    assert exit_code("classify", run, folder / "lacking.fits", "--out", folder / "l.fits") == 0
+    told = capsys.readouterr().err
+    assert "2 of 3 features were never measured" in told and "--target FILE" in told
+    assert exit_code("classify", run, folder / "sky.fits", "--out", folder / "s.fits") == 0
+    assert "--target" not in capsys.readouterr().err
+
+
 def test_importance_weights_favour_sources_like_the_target(folder):
     asked = [f"target.file={folder}/other.fits", "target.importance=1"]
     training = load_training(load_config(folder / "small.yaml", asked), folder / "sky.fits")

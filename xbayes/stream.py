@@ -23,6 +23,7 @@ from xbayes.classifier import Classifier, classify, padded_size, trained_log_pri
 from xbayes.config import Config, class_proportions, given_log_prior
 from xbayes.features.blocks import BlockCounts, add_blocks
 from xbayes.features.build import (
+    FeatureReport,
     build_features,
     merged_report,
     needed_columns,
@@ -98,8 +99,21 @@ def classify_chunks(
         classified = output_table(passed, products, applied.recipe.properties, resolution)
         add_pooling_meta(classified, applied.config.catalog, applied_prior(applied))
         yield classified
-    for warning in merged_report(reports, applied.config).warnings:
+    report = merged_report(reports, applied.config)
+    for warning in (*report.warnings, *_better_learned_anew(report, not_measured)):
         tell(warning)
+
+
+def _better_learned_anew(report: FeatureReport, not_measured: frozenset[str]) -> list[str]:
+    """Advice where a catalogue never measured what the run has learned to lean on."""
+    never = [c.name for c in report.counts if not (c.observed or c.missing)]
+    if not never or not_measured:  # one source given by hand is no catalogue to learn for
+        return []
+    return [
+        f"{len(never)} of {len(report.counts)} features were never measured in this catalogue; "
+        "a run learned without them knows better what the others are worth: xbayes run CONFIG "
+        "--target FILE, with this file"
+    ]
 
 
 def estimate_prior(run: Path, chunks: Chunks) -> tuple[tuple[str, ...], Estimate]:

@@ -94,7 +94,8 @@ def facts_text(track: Track, against: int) -> str:
         without = f"{predicted} whichever category is left out"
     standing = standing_text(track)
     second = f"runner-up {other} {percent_text(track.posterior[against], 1)}"
-    return "  ·  ".join([second, without, standing])
+    kinds = subclasses_text(track, track.prediction)
+    return "  ·  ".join([*([kinds] if kinds else []), second, without, standing])
 
 
 def standing_text(track: Track) -> str:
