@@ -52,6 +52,7 @@ def test_a_run_names_subclasses_and_scores_classes(run):
     np.testing.assert_allclose(total, 1.0, atol=1e-12)
     assert "resolution AGN" in table["outlier_p"].description
     assert "giant" in table["outlier_p"].description
+    assert "Star is the sum of giant (" in (run / "report.html").read_text()
 
 
 def test_a_stored_run_classifies_as_it_did_and_takes_a_prior_of_classes(run, catalog, exit_code):

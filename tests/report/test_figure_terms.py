@@ -5,8 +5,9 @@ import pytest
 from matplotlib.collections import QuadMesh
 from matplotlib.patches import StepPatch
 
+from xbayes.models.spline_terms import SplineTerms
 from xbayes.models.term_tables import TermTables
-from xbayes.report.figures import PropertyLabel, draw_terms
+from xbayes.report.figures import PropertyLabel, draw_splines, draw_terms
 
 CLASSES = ("AGN", "Star", "XRB")
 LABELS = [PropertyLabel(name, "spectrum", f"property {name}", "mag") for name in "abc"]
@@ -45,3 +46,17 @@ def test_without_pairs_there_are_curves_only(tables):
     alone = tables._replace(pair=np.zeros((0, 2), int), pair_table=tables.pair_table[:0])
     figure = draw_terms(alone, [], LABELS, CLASSES)
     assert len(figure.axes) == 2
+
+
+def test_the_smooth_curves_are_shown_with_their_share_the_furthest_first():
+    rng = np.random.default_rng(1)
+    node = np.stack([np.linspace(0, 1, 9), np.linspace(-2, 2, 9), np.linspace(5, 9, 9)])
+    height = rng.normal(size=(3, 9, 3)) * np.array([1.0, 5.0, 0.1])[:, None, None]
+    splines = SplineTerms(np.array(SHARE), np.zeros(3), node, height, np.zeros((3, 3)))
+    figure = draw_splines(splines, LABELS, CLASSES)
+    first = figure.axes[0]
+    assert first.get_xlabel() == "property b [mag]"
+    for c, name in enumerate(CLASSES):
+        (line,) = (drawn for drawn in first.lines if drawn.get_label() == name)
+        np.testing.assert_allclose(line.get_xdata(), node[1])
+        np.testing.assert_allclose(line.get_ydata(), SHARE * height[1, :, c])

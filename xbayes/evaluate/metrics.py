@@ -72,7 +72,7 @@ def measure(
 
 
 def _of_terms(config: Config, held_out: CrossValidation) -> dict:
-    """What the boosted terms were worth in each outer fold, and their largest pairs."""
+    """What curves and boosted terms were worth in each outer fold, and the largest pairs."""
     names = list(config.features)
 
     def told(report: TermReport) -> dict:
@@ -82,8 +82,10 @@ def _of_terms(config: Config, held_out: CrossValidation) -> dict:
         del kept["pair"], kept["importance"]
         return {**kept, "pairs": len(report.pair), "largest": largest}
 
-    found = [fit.terms for fit in held_out.fits if fit.terms is not None]
-    return {"terms": [told(report) for report in found]} if found else {}
+    curves = [fit.splines._asdict() for fit in held_out.fits if fit.splines is not None]
+    found = [told(fit.terms) for fit in held_out.fits if fit.terms is not None]
+    both = {"splines": curves, "terms": found}
+    return {name: folds for name, folds in both.items() if folds}
 
 
 def _of_intervals(pooled: Predictions, held_out: CrossValidation, classes: tuple[str, ...]) -> dict:

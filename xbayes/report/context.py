@@ -67,6 +67,7 @@ class ReportContext(NamedTuple):
     properties: Sequence[PropertyCounts]
     provenance: Mapping
     command: str  # that regenerates the run
+    kinds: Mapping[str, Mapping[str, int]] = {}  # sources of each subclass, by class
     points: Points | None = None  # of the interactive figures; None if no section has one
 
 
@@ -107,9 +108,9 @@ KNOWN_SECTIONS = {
     ),
     "terms": (
         "Terms",
-        "What boosted trees add to the weighted densities, as tables: of single properties, and of "
-        "pairs beyond what each of the two tells alone. Scores of classes in nats, with the share "
-        "of these terms in the log-odds, before calibration. Each map is of the class that its "
+        "What smooth curves add to the weighted densities, or boosted trees as tables: of single "
+        "properties, and of pairs beyond what each of the two tells alone. Scores of classes in "
+        "nats, with the share of these terms in the log-odds, before calibration. Each map is of the class that its "
         "pair moves most: brown lowers its score, violet raises it.",
     ),
     "posterior": (

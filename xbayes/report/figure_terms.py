@@ -1,4 +1,4 @@
-"""What boosted terms of one property and of two add to the log-odds: curves, and maps."""
+"""What smooth curves and boosted terms add to the log-odds: curves, and maps of two properties."""
 
 from collections.abc import Sequence
 
@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
+from xbayes.models.spline_terms import SplineTerms
 from xbayes.models.term_tables import TermTables
 from xbayes.report.labels import PropertyLabel, axis_label
 from xbayes.report.style import FAINT, MUTED, WIDTH, class_colours, class_lines, styled
@@ -58,6 +59,38 @@ def draw_terms(
     return figure
 
 
+@styled
+def draw_splines(
+    splines: SplineTerms, labels: Sequence[PropertyLabel], classes: Sequence[str]
+) -> Figure:
+    """The smooth curves that reach furthest, with their share, before calibration; in nats."""
+    node = np.asarray(splines.node, np.float64)
+    height = float(splines.share) * np.asarray(splines.height)
+    leading = np.argsort(-(height**2).mean((1, 2)), kind="stable")[:MOST_CURVES].tolist()
+    n_rows = -(-len(leading) // COLUMNS)
+    figure = Figure((WIDTH, HEIGHT * n_rows + 0.4), layout=ConstrainedLayoutEngine())
+    colours, lines = class_colours(classes), class_lines(classes)
+    for i, f in enumerate(leading):
+        axes = figure.add_subplot(n_rows, COLUMNS, i + 1)
+        for c, name in enumerate(classes):
+            look = {"color": colours[name], "linestyle": lines[name], "label": name}
+            axes.plot(node[f], height[f, :, c], linewidth=1.5, **look)
+        _dress(axes, node[f, 0], node[f, -1])
+        axes.set_xlabel(axis_label(labels[f], LABEL))
+        if i % COLUMNS == 0:
+            axes.set_ylabel("added to the score [nat]")
+    handles, names = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper left", ncols=len(classes))
+    return figure
+
+
+def _dress(axes: Axes, low: float, high: float) -> None:
+    axes.axhline(0, color=FAINT, lw=0.8, zorder=0)
+    axes.set_xlim(low, high)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.yaxis.set_major_locator(MaxNLocator(4))
+
+
 def _scaled(tables: TermTables) -> tuple[np.ndarray, np.ndarray]:
     """Terms of one property and of two, with their share in the log-odds."""
     share = float(tables.share)
@@ -83,10 +116,7 @@ def _curves(axes: Axes, ends, term: Float[np.ndarray, "K C"], classes: Sequence[
         height = term[: len(ends) + 1, c]
         look = {"color": colours[name], "linestyle": lines[name], "label": name, "linewidth": 1.5}
         axes.stairs(height, shown, baseline=None, **look)
-    axes.axhline(0, color=FAINT, lw=0.8, zorder=0)
-    axes.set_xlim(shown[0], shown[-1])
-    axes.xaxis.set_major_locator(MaxNLocator(5))
-    axes.yaxis.set_major_locator(MaxNLocator(4))
+    _dress(axes, shown[0], shown[-1])
 
 
 def _map(figure: Figure, axes: Axes, tables: TermTables, p: int, table, labels, classes) -> None:

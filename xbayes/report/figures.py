@@ -10,7 +10,7 @@ from xbayes.report.figure_precision import draw_precision_recall
 from xbayes.report.figure_reliability import draw_reliability
 from xbayes.report.figure_scatter import draw_scatter
 from xbayes.report.figure_sky import draw_sky
-from xbayes.report.figure_terms import draw_terms
+from xbayes.report.figure_terms import draw_splines, draw_terms
 from xbayes.report.figure_track import draw_track
 from xbayes.report.figure_weights import draw_weights
 from xbayes.report.labels import PropertyLabel
@@ -31,6 +31,7 @@ __all__ = [
     "draw_reliability",
     "draw_scatter",
     "draw_sky",
+    "draw_splines",
     "draw_terms",
     "draw_track",
     "draw_weight_posterior",

@@ -27,6 +27,7 @@ from xbayes.report.results_figures import (
     labels_of,
     posterior_figures,
     property_figures,
+    splines_figure,
     terms_figure,
     weights_figure,
 )
@@ -50,6 +51,7 @@ def write_figures_and_report(folder: Path, results: Results, provenance: dict, f
         name=results.config.name,
         classes=classes,
         labelled=dict(zip(classes, counts.tolist(), strict=True)),
+        kinds=_kinds(results),
         n_sources=len(results.table),
         metrics=results.metrics,
         warnings=results.warnings,
@@ -63,20 +65,35 @@ def write_figures_and_report(folder: Path, results: Results, provenance: dict, f
     write_report(folder / "report.html", context)
 
 
+def _kinds(results: Results) -> dict[str, dict[str, int]]:
+    """Labelled sources of each subclass, of the classes that have several."""
+    properties = results.recipe.properties
+    if not properties.subclasses:
+        return {}
+    index = results.labels.modelled[results.held_out.rows]
+    size = np.bincount(index, minlength=len(properties.subclasses)).tolist()
+    found: dict[str, dict[str, int]] = {name: {} for name in properties.classes}
+    for name, c, n in zip(properties.subclasses, properties.class_of, size, strict=True):
+        found[properties.classes[c]][name] = n
+    return {name: kinds for name, kinds in found.items() if len(kinds) > 1}
+
+
 def _sections(results: Results) -> tuple[list[Section], Points, dict[str, ReportFigure]]:
     """The sections in the order of `KNOWN_SECTIONS`, and every figure by the name of its file."""
     figures = held_out_figures(results)
     if results.config.model.weights not in ("none", "assignment"):  # one weight, or a temperature
         figures["weights"] = weights_figure(results)
-    terms = terms_figure(results)
-    if terms is not None:
-        figures["terms"] = terms
+    added = {"splines": splines_figure(results), "terms": terms_figure(results)}
+    added = {name: figure for name, figure in added.items() if figure is not None}
+    figures |= added
     drawn = posterior_figures(results)
     figures |= drawn
     made = {n: known_section(n, [figure]) for n, figure in figures.items() if n in KNOWN_SECTIONS}
     if "confusion_aggregated" in figures:
         both = [figures["confusion"], figures["confusion_aggregated"]]
         made["confusion"] = known_section("confusion", both)
+    if added:
+        made["terms"] = known_section("terms", list(added.values()))
     if drawn:
         made["posterior"] = known_section("posterior", list(drawn.values()))
     panels = property_figures(results)

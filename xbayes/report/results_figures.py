@@ -16,6 +16,7 @@ from xbayes.report.figures import (
     draw_outliers,
     draw_precision_recall,
     draw_reliability,
+    draw_splines,
     draw_terms,
     draw_weight_posterior,
     draw_weights,
@@ -73,6 +74,15 @@ def weights_figure(results: Results) -> ReportFigure:
         kind,
     )
     return rendered("Weights of the properties.", figure)
+
+
+def splines_figure(results: Results) -> ReportFigure | None:
+    """What the smooth curves of the classifier fitted on all labelled sources add, if there are."""
+    splines, modelled = results.classifier.splines, results.recipe.properties.modelled
+    if splines is None:
+        return None
+    figure = draw_splines(splines, labels_of(results), modelled)
+    return rendered("Smooth curves of one property.", figure, dpi=PANEL_DPI)
 
 
 def terms_figure(results: Results) -> ReportFigure | None:

@@ -84,6 +84,7 @@ def sentences(context: ReportContext) -> list[str]:
     )
     return [
         opening,
+        *_of_kinds(context.kinds),
         *(_of_class(name, held_out) for name in context.classes),
         log_loss,
         *_of_well_known(metrics),
@@ -94,6 +95,15 @@ def sentences(context: ReportContext) -> list[str]:
         _of_calibration(held_out["ece"]),
         *_of_alarms(metrics.get("outlier", {})),
     ]
+
+
+def _of_kinds(kinds: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """Which classes are sums of subclasses."""
+    each = [
+        f"{name} is the sum of {listed([f'{kind} ({n:,})' for kind, n in own.items()])}"
+        for name, own in kinds.items()
+    ]
+    return [f"{'; '.join(each)}: learned apart, their probabilities added."] if each else []
 
 
 def _of_class(name: str, block: Mapping) -> str:
