@@ -110,8 +110,8 @@ KNOWN_SECTIONS = {
         "Terms",
         "What smooth curves add to the weighted densities, or boosted trees as tables: of single "
         "properties, and of pairs beyond what each of the two tells alone. Scores of classes in "
-        "nats, with the share of these terms in the log-odds, before calibration. Each map is of the class that its "
-        "pair moves most: brown lowers its score, violet raises it.",
+        "nats, with the share of these terms in the log-odds, before calibration. Each "
+        "map is of the class that its pair moves most: brown lowers its score, violet raises it.",
     ),
     "posterior": (
         "Posterior",
