@@ -15,12 +15,17 @@ from xbayes.recipe import build_recipe
 from xbayes.run import cross_validate_training, load_training, use_precision
 
 CONFIGS = Path(__file__).parents[2] / "configs"
+NAMES = ("LM-STAR", "HM-STAR", "YSO", "LMXB", "HMXB")
+KINDS = "taxonomy.subclasses={" + ", ".join(f"{name}: [{name}]" for name in NAMES) + "}"
 SOURCES = (
     ("chandra_sources.yaml", ()),
+    ("chandra_sources.yaml", (KINDS,)),
     ("chandra_sources.yaml", ("model.terms=pairs",)),
+    ("chandra_sources_best.yaml", ("taxonomy.subclasses={}",)),
     ("chandra_sources_best.yaml", ("model.terms=none",)),
     ("chandra_sources_best.yaml", ("model.terms=single",)),
     ("chandra_sources_best.yaml", ()),
+    ("chandra_sources_best.yaml", ("model.splines=true",)),
 )
 NO_TERMS = ("model.terms=none", "model.terms_share=auto")
 SPLINES, TERMS = "model.splines=true", ("model.terms=pairs", "model.terms_share=0.3")

@@ -48,6 +48,7 @@ DEFAULT, PUBLISHED = "chandra_sources.yaml", "chandra_sources_published.yaml"
 UNSHRUNK, LAPLACE = "model.shrink_outliers=false", "posterior.method=laplace"
 VARIANTS = {
     "best": Variant(BEST),
+    "best, no subclasses": Variant(BEST, ("taxonomy.subclasses={}",)),
     "best, unshrunk": Variant(BEST, (UNSHRUNK,)),
     "best, relearned": Variant(BEST, without_unmeasured=True, shifts=LEARNED_ANEW),
     "best, importance 0.5": Variant(BEST, (), None, 0.5, True, ("faint", "earlier")),
