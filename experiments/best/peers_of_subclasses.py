@@ -12,8 +12,8 @@ from xbayes.config import catalog_path
 from xbayes.config_file import load_config
 from xbayes.evaluate.cross_validate import labelled_rows, nested_splits
 from xbayes.evaluate.cross_validate_peer import apply_peer, fit_peer
-from xbayes.evaluate.paired import log_losses
 from xbayes.evaluate.peers import PEERS, Sample
+from xbayes.evaluate.scores import log_losses
 from xbayes.run import load_training, use_precision
 from xbayes.subclasses import class_sums
 
