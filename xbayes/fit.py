@@ -112,8 +112,7 @@ def fit_classifier(
         terms, log_joint, told = _learn_terms(recipe, key, data, log_joint, learned, labels.group)
         report = report._replace(terms=told)
     calibration = _calibrate(recipe, data, log_joint, learned.single, labels.group)
-    of_classes = class_scores(calibration.log_joint[training], recipe.properties.class_of)
-    posterior = post.class_posterior(np.asarray(of_classes))
+    posterior = _of_classes(recipe, calibration.log_joint[training])
     factor = np.ones(len(recipe.properties.classes))
     if recipe.decision == "f1":
         factor = _learn_rule(recipe, keys[2], posterior, labels, training)
@@ -208,6 +207,11 @@ def _calibrate(recipe: Recipe, data: _Data, log_joint, single, group) -> Calibra
     return fit_calibration(
         log_joint, data.log_prior, np.asarray(measured), *rows, recipe.calibration
     )
+
+
+def _of_classes(recipe: Recipe, log_joint: Float[np.ndarray, "N T"]) -> Float[np.ndarray, "N C"]:
+    """Posteriors of the classes from scores of their subclasses."""
+    return post.class_posterior(np.asarray(class_scores(log_joint, recipe.properties.class_of)))
 
 
 def _training_data(
