@@ -99,6 +99,7 @@ def test_the_most_certain_and_the_strangest_are_chosen():
         outlier_p=np.array([0.1, 0.02, 0.5, 0.02]),
         n_missing=np.zeros(4, int),
         track=np.zeros((4, 1, 2)),
+        subclass=np.array([0, 1, 1, 0]),
         prediction_set=np.ones((4, 2), bool),
         posterior_interval=np.empty((4, 2, 0)),
         outlier_interval=np.empty((4, 0)),
