@@ -171,8 +171,9 @@ def columns_page() -> str:
     parts = [
         "# Output columns",
         "",
-        "Made from the code that writes the tables, for two classes A and B and one category of "
-        "evidence, `spectrum`. Descriptions and UCDs are in FITS and VOTable files too.",
+        "Made from the code that writes the tables, for two classes A and B, A of the "
+        "subclasses A1 and A2, and one category of evidence, `spectrum`. Descriptions and UCDs "
+        "are in FITS and VOTable files too.",
         "",
     ]
     for title, text, table in (
@@ -203,11 +204,12 @@ def _classified():
     half, one, none = np.full((1, 2), 0.5), np.zeros(1), np.zeros(1, int)
     interval = np.zeros((1, 2, 2))
     products = Products(
-        *(half, none, one, one, none, one, one, none, half[:, None]),
+        *(half, none, one, one, none, one, one, none, half[:, None], none),
         *(half > 0, interval, np.zeros((1, 2))),
     )
-    properties = Properties(("hardness",), ("spectrum",), (0,), ("A", "B"))
-    return output_table(Table(), products, properties, np.array([0.5, 0.5]), none)
+    kinds = (("A1", "A2", "B"), (0, 0, 1))
+    properties = Properties(("hardness",), ("spectrum",), (0,), ("A", "B"), *kinds)
+    return output_table(Table(), products, properties, np.array([0.5, 0.5, 0.5]), none)
 
 
 def _pooled():

@@ -15,6 +15,7 @@ ROOMS = [
     "models",
     "infer",
     "posterior",
+    "subclasses",
     "outlier",
     "calibrate",
     "conformal",
