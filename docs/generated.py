@@ -45,7 +45,7 @@ def listed(notebooks: Path) -> list[Path]:
 def config_keys(record: type[BaseModel] | None = None, prefix: str = "") -> Iterator[Key]:
     """Every key that a config may have, from the schema that reads it."""
     if record is None:
-        from xbayes.config import Config
+        from xbayes.config.schema import Config
 
         record = Config
     for name, field in record.model_fields.items():
@@ -133,7 +133,7 @@ def commands_page() -> str:
     """The help of every command, as `xbayes COMMAND --help` gives it."""
     import typer
 
-    from xbayes.cli import app
+    from xbayes.cli.app import app
 
     group: Any = typer.main.get_command(app)
     parts = ["# The command line", "", f"{group.help}", ""]
@@ -197,8 +197,8 @@ def columns_page() -> str:
 def _classified():
     from astropy.table import Table
 
-    from xbayes.classifier import Products
-    from xbayes.report.table import output_table
+    from xbayes.classifier.predict import Products
+    from xbayes.output.table import output_table
     from xbayes.types import Properties
 
     half, one, none = np.full((1, 2), 0.5), np.zeros(1), np.zeros(1, int)
@@ -215,8 +215,8 @@ def _classified():
 def _pooled():
     from astropy.table import Column
 
-    from xbayes.report.source_table import source_table
-    from xbayes.votes import vote
+    from xbayes.evaluate.votes import vote
+    from xbayes.output.source_table import source_table
 
     none = np.zeros(1, int)
     votes = vote(np.full((1, 2), 0.5), none, none, np.log([0.5, 0.5]), 1.0)

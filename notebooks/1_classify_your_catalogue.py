@@ -24,13 +24,14 @@
 # %%
 from pathlib import Path
 
-from xbayes import commands, commands_planning
 from xbayes.catalog.read import read_catalog
-from xbayes.catalog.simulate import simulate_catalog
 from xbayes.catalog.write import write_catalog
-from xbayes.config_file import load_config
-from xbayes.progress import Reporter
-from xbayes.report.notebook import show
+from xbayes.cli import commands
+from xbayes.cli import planning as commands_planning
+from xbayes.cli.progress import Reporter
+from xbayes.config.reader import load_config
+from xbayes.figures.notebook import show
+from xbayes.simulate.catalog import simulate_catalog
 from xbayes.types import InputError
 
 # %% tags=["parameters"]

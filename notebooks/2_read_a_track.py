@@ -23,13 +23,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from xbayes import commands
 from xbayes.catalog.read import read_catalog
-from xbayes.explain import explain_source
-from xbayes.progress import Reporter
-from xbayes.report.figures import draw_track
-from xbayes.report.notebook import show
+from xbayes.cli import commands
+from xbayes.cli.progress import Reporter
+from xbayes.figures.all_figures import draw_track
+from xbayes.figures.notebook import show
 from xbayes.report.track_table import print_track, track_table
+from xbayes.tasks.explain import explain_source
 
 # %% tags=["parameters"]
 run = Path("runs/demo")  # a fitted run; made if it is not there

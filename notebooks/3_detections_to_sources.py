@@ -24,14 +24,14 @@ from pathlib import Path
 import numpy as np
 from astropy.table import join
 
-from xbayes import commands
 from xbayes.catalog.read import read_catalog
-from xbayes.catalog.simulate import simulate_catalog, simulate_detections
 from xbayes.catalog.write import write_catalog
-from xbayes.progress import Reporter
-from xbayes.report.figure_compare import draw_compared_precision, draw_compared_reliability
-from xbayes.report.notebook import show
-from xbayes.sources import pool_detections
+from xbayes.cli import commands
+from xbayes.cli.progress import Reporter
+from xbayes.compare.figures import draw_compared_precision, draw_compared_reliability
+from xbayes.figures.notebook import show
+from xbayes.simulate.catalog import simulate_catalog, simulate_detections
+from xbayes.tasks.pool_detections import pool_detections
 
 # %% tags=["parameters"]
 folder = Path("runs/notebooks/detections")  # where everything is written

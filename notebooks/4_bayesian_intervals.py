@@ -23,16 +23,16 @@
 from pathlib import Path
 
 import xbayes
-from xbayes import commands
 from xbayes.catalog.read import read_catalog
-from xbayes.catalog.simulate import simulate_catalog
 from xbayes.catalog.write import write_catalog
-from xbayes.config_file import load_config
-from xbayes.progress import Reporter
-from xbayes.recipe import build_recipe
-from xbayes.report.figures import draw_interval_widths
-from xbayes.report.notebook import show
-from xbayes.run import cross_validate_training, load_training, use_precision
+from xbayes.classifier.recipe import build_recipe
+from xbayes.cli import commands
+from xbayes.cli.progress import Reporter
+from xbayes.config.reader import load_config
+from xbayes.figures.all_figures import draw_interval_widths
+from xbayes.figures.notebook import show
+from xbayes.simulate.catalog import simulate_catalog
+from xbayes.tasks.training import cross_validate_training, load_training, use_precision
 
 # %% tags=["parameters"]
 folder = Path("runs/notebooks/bayes")  # where everything is written

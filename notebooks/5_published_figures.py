@@ -30,19 +30,19 @@ from pathlib import Path
 import numpy as np
 
 import xbayes
-from xbayes import commands
 from xbayes.catalog.columns import masked_column
 from xbayes.catalog.read import read_catalog
-from xbayes.catalog.simulate import simulate_catalog
 from xbayes.catalog.write import write_catalog
-from xbayes.config import catalog_path
-from xbayes.config_file import load_config
-from xbayes.explain import explain_source
-from xbayes.progress import Reporter
-from xbayes.report.figures import draw_criterion, draw_sky, draw_track
-from xbayes.report.notebook import show
-from xbayes.report.sky import galactic
-from xbayes.select_k import reason, select_components
+from xbayes.cli import commands
+from xbayes.cli.progress import Reporter
+from xbayes.config.reader import load_config
+from xbayes.config.schema import catalog_path
+from xbayes.figures.all_figures import draw_criterion, draw_sky, draw_track
+from xbayes.figures.notebook import show
+from xbayes.figures.projection import galactic
+from xbayes.simulate.catalog import simulate_catalog
+from xbayes.tasks.explain import explain_source
+from xbayes.tasks.select_components import reason, select_components
 
 # %% tags=["parameters"]
 folder = Path("runs/notebooks/published")  # where everything is written

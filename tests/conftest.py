@@ -8,13 +8,15 @@ import jax
 import numpy as np
 import pytest
 
-from xbayes.classifier import classify
-from xbayes.cli import main
-from xbayes.explanation import explain
+from xbayes.classifier.explain import explain
+from xbayes.classifier.predict import classify
+from xbayes.cli.app import main
+from xbayes.figures.track_record import ln_odds
 from xbayes.report import source_sections
-from xbayes.report.track import ln_odds
 from xbayes.report.track_table import track_table
 from xbayes.types import Features
+
+pytest_plugins = ["tests.invented"]  # invented sources, scores and a whole report
 
 jax.config.update("jax_enable_x64", True)
 
@@ -86,7 +88,7 @@ def few_tracks():
 def few_rounds():
     """Boosted terms of few rounds."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("xbayes.infer.choose_terms.ROUNDS", (40, 80))
+        patch.setattr("xbayes.infer.select_terms.ROUNDS", (40, 80))
         yield
 
 
@@ -111,7 +113,7 @@ def numbers_only(exit_code):
 
     def call(*arguments):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("xbayes.report.report.write_figures_and_report", lambda *_: None)
+            patch.setattr("xbayes.tasks.run.write_figures_and_report", lambda *_: None)
             return exit_code(*arguments)
 
     return call

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from xbayes.catalog.read import read_catalog
-from xbayes.explain import explain_source
-from xbayes.stream import classify_catalog
+from xbayes.tasks.classify import classify_catalog
+from xbayes.tasks.explain import explain_source
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 

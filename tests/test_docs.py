@@ -12,9 +12,9 @@ from urllib.parse import unquote, urlsplit
 import pytest
 import typer
 
-from xbayes.cli import app
-from xbayes.config import Config
-from xbayes.config_file import load_config
+from xbayes.cli.app import app
+from xbayes.config.reader import load_config
+from xbayes.config.schema import Config
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from xbayes.catalog.splits import stratified_folds
-from xbayes.classifier import classify
+from xbayes.classifier.fit import fit_classifier
+from xbayes.classifier.predict import classify
+from xbayes.classifier.recipe import Recipe
 from xbayes.evaluate.cross_validate import cross_validate, inner_folds
-from xbayes.fit import fit_classifier
-from xbayes.models.density import smooth_density
 from xbayes.models.naive_bayes import naive_bayes
-from xbayes.recipe import Recipe
+from xbayes.models.smooth_density import smooth_density
 from xbayes.types import Features, Labels, Properties
 
 PROPERTIES = Properties(("a", "b", "c"), ("x", "y"), (0, 0, 1), ("A", "B", "C", "D"))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from xbayes.report.notebook import Picture, show
+from xbayes.figures.notebook import Picture, show
 from xbayes.types import InputError
 
 jupytext = pytest.importorskip("jupytext")

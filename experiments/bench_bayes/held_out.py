@@ -9,16 +9,16 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from set_splits import coverage_over_splits, table_of_coverage
 
-from xbayes.config import catalog_path
-from xbayes.config_file import load_config
+from xbayes.classifier.recipe import build_recipe
+from xbayes.cli.progress import Reporter
+from xbayes.config.reader import load_config
+from xbayes.config.schema import catalog_path
 from xbayes.evaluate.cross_validate import CrossValidation, cross_validate
 from xbayes.evaluate.paired import paired_differences
 from xbayes.evaluate.scores import Predictions, score
-from xbayes.evaluate.set_splits import coverage_over_splits, table_of_coverage
-from xbayes.progress import Reporter
-from xbayes.recipe import build_recipe
-from xbayes.run import load_training, use_precision
+from xbayes.tasks.training import load_training, use_precision
 from xbayes.types import Labels
 
 ROOT = Path(__file__).parents[2]

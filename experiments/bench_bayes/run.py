@@ -8,14 +8,14 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from xbayes.classifier import classify
-from xbayes.config import catalog_path
-from xbayes.config_file import load_config
+from xbayes.classifier.fit import fit_classifier
+from xbayes.classifier.predict import classify
+from xbayes.classifier.recipe import build_recipe
+from xbayes.config.reader import load_config
+from xbayes.config.schema import catalog_path
 from xbayes.evaluate.cross_validate import inner_folds
-from xbayes.fit import fit_classifier
-from xbayes.recipe import build_recipe
-from xbayes.report.posterior_file import diagnose, inference_data
-from xbayes.run import load_training, use_precision
+from xbayes.output.posterior_file import diagnose, inference_data
+from xbayes.tasks.training import load_training, use_precision
 from xbayes.types import Features
 
 ROOT = Path(__file__).parents[2]

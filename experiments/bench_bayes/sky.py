@@ -15,15 +15,15 @@ import jax
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from xbayes.catalog.simulate import simulate_catalog
 from xbayes.catalog.write import write_catalog
-from xbayes.classifier import classify
-from xbayes.config import Config
-from xbayes.config_file import load_config
+from xbayes.classifier.fit import fit_classifier
+from xbayes.classifier.predict import classify
+from xbayes.classifier.recipe import Recipe, build_recipe
+from xbayes.config.reader import load_config
+from xbayes.config.schema import Config
 from xbayes.evaluate.cross_validate import inner_folds
-from xbayes.fit import fit_classifier
-from xbayes.recipe import Recipe, build_recipe
-from xbayes.run import load_training, use_precision
+from xbayes.simulate.catalog import simulate_catalog
+from xbayes.tasks.training import load_training, use_precision
 from xbayes.types import Features, Labels
 
 SMALL, LARGE, NEW = 1000, 50_000, 4000

@@ -12,18 +12,18 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from xbayes.catalog.simulate import simulate_catalog
 from xbayes.catalog.taxonomy import class_indices
 from xbayes.catalog.write import write_catalog
-from xbayes.classifier import classify
-from xbayes.config_file import load_config
+from xbayes.classifier.fit import fit_classifier
+from xbayes.classifier.predict import classify
+from xbayes.classifier.recipe import build_recipe
+from xbayes.classifier.store import save_model
+from xbayes.config.reader import load_config
 from xbayes.evaluate.cross_validate import inner_folds
 from xbayes.features.build import build_features
-from xbayes.fit import fit_classifier
 from xbayes.models.naive_bayes import KINDS
-from xbayes.recipe import build_recipe
-from xbayes.report.model_store import save_model
-from xbayes.run import use_precision
+from xbayes.simulate.catalog import simulate_catalog
+from xbayes.tasks.training import use_precision
 from xbayes.types import Labels
 
 CONFIG = Path(__file__).with_name("config.yaml")

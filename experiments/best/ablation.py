@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from xbayes.config import catalog_path
-from xbayes.config_file import load_config
-from xbayes.recipe import build_recipe
-from xbayes.run import cross_validate_training, load_training, use_precision
+from xbayes.classifier.recipe import build_recipe
+from xbayes.config.reader import load_config
+from xbayes.config.schema import catalog_path
+from xbayes.tasks.training import cross_validate_training, load_training, use_precision
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 NAMES = ("LM-STAR", "HM-STAR", "YSO", "LMXB", "HMXB")

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from xbayes.config import catalog_path
-from xbayes.config_file import load_config
+from xbayes.classifier.subclasses import class_sums
+from xbayes.compare.cross_validate_peer import apply_peer, fit_peer
+from xbayes.compare.peers import PEERS, Sample
+from xbayes.config.reader import load_config
+from xbayes.config.schema import catalog_path
 from xbayes.evaluate.cross_validate import labelled_rows, nested_splits
-from xbayes.evaluate.cross_validate_peer import apply_peer, fit_peer
-from xbayes.evaluate.peers import PEERS, Sample
 from xbayes.evaluate.scores import log_losses
-from xbayes.run import load_training, use_precision
-from xbayes.subclasses import class_sums
+from xbayes.tasks.training import load_training, use_precision
 
 CONFIG = Path(__file__).parents[2] / "configs" / "chandra_sources_best.yaml"
 

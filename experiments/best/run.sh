@@ -3,7 +3,7 @@
 # the best. XBAYES_DATA names the folder of the catalogue; further arguments go to 'xbayes compare' (--resume).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-exec .venv/bin/python -c 'from xbayes.cli import main; main()' compare \
+exec .venv/bin/python -c 'from xbayes.cli.app import main; main()' compare \
   configs/chandra_sources_best.yaml \
   configs/chandra_sources.yaml \
   --peers-on configs/chandra_sources_best.yaml \

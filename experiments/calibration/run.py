@@ -5,18 +5,18 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from set_splits import coverage_over_splits, table_of_coverage
 
 from xbayes.catalog.splits import stratified_folds
-from xbayes.classifier import classify
-from xbayes.config import catalog_path
-from xbayes.config_file import load_config
+from xbayes.classifier.fit import fit_classifier
+from xbayes.classifier.predict import classify
+from xbayes.classifier.recipe import build_recipe
+from xbayes.config.reader import load_config
+from xbayes.config.schema import catalog_path
 from xbayes.evaluate.cross_validate import inner_folds
 from xbayes.evaluate.probabilities import brier_parts
 from xbayes.evaluate.scores import Predictions, score
-from xbayes.evaluate.set_splits import coverage_over_splits, table_of_coverage
-from xbayes.fit import fit_classifier
-from xbayes.recipe import build_recipe
-from xbayes.run import load_training, use_precision
+from xbayes.tasks.training import load_training, use_precision
 from xbayes.types import Labels
 
 CONFIG = Path(__file__).parents[2] / "configs/chandra_sources.yaml"

@@ -12,13 +12,13 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from xbayes.config import Config, catalog_path, given_log_prior
-from xbayes.config_file import load_config
+from xbayes.classifier.recipe import build_recipe
+from xbayes.config.reader import load_config
+from xbayes.config.schema import Config, catalog_path, given_log_prior
 from xbayes.evaluate.cross_validate import cross_validate
 from xbayes.evaluate.paired import paired_differences
 from xbayes.evaluate.scores import Predictions, score
-from xbayes.recipe import build_recipe
-from xbayes.run import load_training, use_precision
+from xbayes.tasks.training import load_training, use_precision
 from xbayes.types import Labels
 
 CONFIGS = Path(__file__).parents[2] / "configs"

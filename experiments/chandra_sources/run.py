@@ -4,9 +4,10 @@ import json
 import sys
 from pathlib import Path
 
-from xbayes.config_file import load_config
-from xbayes.progress import Reporter
-from xbayes.run import run_experiment, use_precision
+from xbayes.cli.progress import Reporter
+from xbayes.config.reader import load_config
+from xbayes.tasks.run import run_experiment
+from xbayes.tasks.training import use_precision
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 VARIANTS = {

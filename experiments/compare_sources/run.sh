@@ -3,7 +3,7 @@
 # XBAYES_DATA names the folder of the catalogue; further arguments go to 'xbayes compare' (--resume).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-exec .venv/bin/python -c 'from xbayes.cli import main; main()' compare \
+exec .venv/bin/python -c 'from xbayes.cli.app import main; main()' compare \
   experiments/compare_sources/published.yaml \
   configs/chandra_sources.yaml \
   experiments/compare_sources/property.yaml \

@@ -4,7 +4,7 @@ import json
 import sys
 from pathlib import Path
 
-from xbayes.report.compare_text import ALIKE_SIGN, number, seconds_of
+from xbayes.compare.text import ALIKE_SIGN, number, seconds_of
 
 SHOWN = ("f1", "f1_argmax", "precision", "recall", "macro_f1", "log_loss", "brier", "ece")
 WITH_INTERVAL = ("f1", "log_loss")

@@ -6,14 +6,16 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 
-from xbayes.catalog.simulate import simulate_catalog, simulate_detections
 from xbayes.catalog.write import write_catalog
-from xbayes.config_file import load_config
+from xbayes.config.reader import load_config
 from xbayes.evaluate.paired import paired_differences
 from xbayes.evaluate.scores import Predictions, score
-from xbayes.run import classify_catalog, run_experiment, use_precision
-from xbayes.sources import pool_detections
-from xbayes.votes import combine, effective_number, learn_rho, mean_log_odds, vote
+from xbayes.evaluate.votes import combine, effective_number, learn_rho, mean_log_odds, vote
+from xbayes.simulate.catalog import simulate_catalog, simulate_detections
+from xbayes.tasks.classify import classify_catalog
+from xbayes.tasks.pool_detections import pool_detections
+from xbayes.tasks.run import run_experiment
+from xbayes.tasks.training import use_precision
 
 HERE = Path(__file__).parent
 TRAINING, SKY = (4000, 31), (20_000, 32)  # sources and seed of the two simulated skies

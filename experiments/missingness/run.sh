@@ -2,7 +2,7 @@
 # The table of README.md. XBAYES_DATA names the folder of the catalogue.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-.venv/bin/python -c 'from xbayes.cli import main; main()' compare \
+.venv/bin/python -c 'from xbayes.cli.app import main; main()' compare \
   configs/chandra_sources.yaml experiments/missingness/{ignored,every_property}.yaml \
   experiments/missingness/{plain,plain_ignored,plain_every_property}.yaml \
   --out runs/missingness --set seed=53 "$@"

@@ -17,17 +17,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from xbayes.catalog.splits import stratified_folds
-from xbayes.config import catalog_path
-from xbayes.config_file import load_config
+from xbayes.classifier.recipe import build_recipe
+from xbayes.config.reader import load_config
+from xbayes.config.schema import catalog_path
 from xbayes.evaluate.cross_validate import inner_folds
-from xbayes.infer.evolution import evolve_f1, f1_of
+from xbayes.figures.style import styled
 from xbayes.infer.f1 import SHARPNESS, fit_f1
 from xbayes.infer.gradient import fit_log_loss
 from xbayes.infer.out_of_fold import out_of_fold
 from xbayes.models.naive_bayes import KINDS, naive_bayes
-from xbayes.recipe import build_recipe
-from xbayes.report.style import styled
-from xbayes.run import load_training, use_precision
+from xbayes.published.evolution import evolve_f1, f1_of
+from xbayes.tasks.training import load_training, use_precision
 
 ROOT = Path(__file__).parents[2]
 SEED, PENALTY = 21, 10.0

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from run import PLAIN, ROOT, SEED, simulated, study
 
-from xbayes.config import Config, catalog_path
-from xbayes.config_file import load_config
+from xbayes.config.reader import load_config
+from xbayes.config.schema import Config, catalog_path
 
 SHARED = ["model.clusters.mean_sources=1e9", "model.clusters.covariance_sources=1e9"]
 COMPLETE = ("abs_b", "hr_ms", "hr_hm", "flux", "var_intra")

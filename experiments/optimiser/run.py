@@ -11,18 +11,18 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from xbayes.catalog.simulate import simulate_catalog
 from xbayes.catalog.write import write_catalog
-from xbayes.config import Config, catalog_path
-from xbayes.config_file import load_config
-from xbayes.decision import decide
+from xbayes.classifier.decision import decide
+from xbayes.classifier.recipe import build_recipe
+from xbayes.cli.progress import Reporter
+from xbayes.config.reader import load_config
+from xbayes.config.schema import Config, catalog_path
 from xbayes.evaluate.cross_validate import cross_validate
 from xbayes.evaluate.paired import paired_differences
 from xbayes.evaluate.scores import Predictions, score
 from xbayes.models.naive_bayes import KINDS
-from xbayes.progress import Reporter
-from xbayes.recipe import build_recipe
-from xbayes.run import Training, load_training, use_precision
+from xbayes.simulate.catalog import simulate_catalog
+from xbayes.tasks.training import Training, load_training, use_precision
 
 ROOT = Path(__file__).parents[2]
 SEED = 21  # folds that no choice was made on

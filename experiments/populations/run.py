@@ -8,20 +8,21 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from agreement import Agreement, Sample, Superiority, agreement, superiority
 from astropy.table import Table
+from figure_agreement import draw_agreement
 
 from xbayes.catalog.read import read_catalog, table_chunks
 from xbayes.catalog.write import write_catalog
-from xbayes.config import catalog_path
-from xbayes.config_file import load_config
-from xbayes.evaluate.agreement import Agreement, Sample, Superiority, agreement, superiority
+from xbayes.config.reader import load_config
+from xbayes.config.schema import catalog_path
 from xbayes.features.build import build_features
-from xbayes.population import count_classes, population_table
-from xbayes.report.figure_agreement import draw_agreement
-from xbayes.report.labels import PropertyLabel
-from xbayes.report.style import png_bytes
-from xbayes.run import classify_catalog, load_training, run_experiment, use_precision
-from xbayes.stream import CHUNK, estimate_prior
+from xbayes.figures.labels import PropertyLabel
+from xbayes.figures.style import png_bytes
+from xbayes.tasks.classify import CHUNK, classify_catalog, estimate_prior
+from xbayes.tasks.count_classes import count_classes, population_table
+from xbayes.tasks.run import run_experiment
+from xbayes.tasks.training import load_training, use_precision
 
 HERE = Path(__file__).parent
 CONFIGS = {

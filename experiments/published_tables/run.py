@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from xbayes.catalog.simulate import PRESETS, simulate_catalog, simulate_detections
 from xbayes.catalog.write import write_catalog
-from xbayes.config_file import load_config
-from xbayes.run import run_experiment
+from xbayes.config.reader import load_config
+from xbayes.simulate.catalog import PRESETS, simulate_catalog, simulate_detections
+from xbayes.tasks.run import run_experiment
 
 HERE = Path(__file__).parent
 CONFIGS, RUNS = HERE.parents[1] / "configs", Path("runs/published_tables")

@@ -12,18 +12,18 @@ import numpy as np
 from shifts import SHIFTS, Part, Shift, copies, test_features
 from table import print_tables
 
-from xbayes.classifier import classify, trained_log_prior
-from xbayes.config import catalog_path, focus_class
-from xbayes.config_file import load_config
-from xbayes.decision import decide
+from xbayes.classifier.decision import decide
+from xbayes.classifier.fit import fit_classifier
+from xbayes.classifier.predict import classify, trained_log_prior
+from xbayes.classifier.recipe import build_recipe
+from xbayes.compare.cross_validate_peer import apply_peer, fit_peer
+from xbayes.compare.peers import PEERS, Sample
+from xbayes.config.reader import load_config
+from xbayes.config.schema import catalog_path, focus_class
 from xbayes.evaluate.cross_validate import Split, labelled_rows
-from xbayes.evaluate.cross_validate_peer import apply_peer, fit_peer
-from xbayes.evaluate.peers import PEERS, Sample
-from xbayes.fit import fit_classifier
-from xbayes.importance import importance_weights
-from xbayes.proportions import estimate_proportions
-from xbayes.recipe import build_recipe
-from xbayes.run import Training, load_training, use_precision
+from xbayes.evaluate.proportions import estimate_proportions
+from xbayes.tasks.target import importance_weights
+from xbayes.tasks.training import Training, load_training, use_precision
 from xbayes.types import Features
 
 CONFIGS, OUT = Path(__file__).parents[2] / "configs", Path("runs/shift")

@@ -8,7 +8,7 @@ import numpy as np
 from xbayes.catalog.columns import masked_column
 from xbayes.evaluate.cross_validate import inner_folds, nested_splits
 from xbayes.features.build import build_features, survey_blocks
-from xbayes.run import Training
+from xbayes.tasks.training import Training
 from xbayes.types import Features
 
 FLUX = ("Fcsc_s", "Fcsc_m", "Fcsc_h")

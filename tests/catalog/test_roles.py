@@ -4,7 +4,7 @@ from astropy.table import MaskedColumn, Table
 
 from xbayes.catalog.read import read_catalog, read_row
 from xbayes.catalog.roles import check_catalog
-from xbayes.config import CatalogConfig
+from xbayes.config.schema import CatalogConfig
 from xbayes.types import InputError
 
 CONFIG = CatalogConfig(

@@ -3,7 +3,7 @@ import pytest
 from astropy.table import Column, MaskedColumn, Table
 
 from xbayes.catalog.taxonomy import class_counts, class_indices, group_indices
-from xbayes.config import CatalogConfig, TaxonomyConfig
+from xbayes.config.schema import CatalogConfig, TaxonomyConfig
 from xbayes.types import UNLABELLED, InputError
 
 TAXONOMY = TaxonomyConfig(

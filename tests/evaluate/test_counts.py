@@ -20,7 +20,7 @@ from xbayes.evaluate.counts import (
     invert_confusion,
 )
 from xbayes.evaluate.posterior_counts import posterior_counts
-from xbayes.proportions import estimate_proportions
+from xbayes.evaluate.proportions import estimate_proportions
 
 RATE = np.array([[0.9, 0.08, 0.02], [0.1, 0.85, 0.05], [0.2, 0.2, 0.6]])
 TRAINING, SKY = np.array([0.5, 0.3, 0.2]), np.array([0.75, 0.2, 0.05])

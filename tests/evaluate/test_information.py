@@ -6,14 +6,14 @@ import jax
 import numpy as np
 import pytest
 
+from xbayes.classifier.fit import fit_classifier
+from xbayes.classifier.recipe import PosteriorOptions, Recipe
 from xbayes.evaluate.cross_validate import inner_folds
 from xbayes.evaluate.information import Batch, _channel, _gaussian, choose_batch, information
 from xbayes.evaluate.scores import log_losses
-from xbayes.fit import fit_classifier
-from xbayes.models.density import smooth_density
 from xbayes.models.naive_bayes import naive_bayes
-from xbayes.recipe import PosteriorOptions, Recipe
-from xbayes.suggest import draw_posteriors
+from xbayes.models.smooth_density import smooth_density
+from xbayes.tasks.suggest_labels import draw_posteriors
 from xbayes.types import Features, Labels, Properties
 
 

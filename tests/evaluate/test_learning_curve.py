@@ -4,13 +4,13 @@ import jax
 import numpy as np
 import pytest
 
+from xbayes.classifier.fit import fit_classifier
+from xbayes.classifier.recipe import Recipe
 from xbayes.evaluate.cross_validate import cross_validate, inner_folds
 from xbayes.evaluate.learning_curve import Design, _parts, learning_curve, usable_fractions
 from xbayes.evaluate.scores import log_losses
-from xbayes.fit import fit_classifier
-from xbayes.models.density import smooth_density
 from xbayes.models.naive_bayes import naive_bayes
-from xbayes.recipe import Recipe
+from xbayes.models.smooth_density import smooth_density
 from xbayes.types import Features, InputError, Labels, Properties
 
 SHARE = np.array([0.6, 0.25, 0.15])

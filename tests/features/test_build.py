@@ -6,7 +6,7 @@ from astropy.table import MaskedColumn, Table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xbayes.config import Config, FeatureConfig
+from xbayes.config.schema import Config, FeatureConfig
 from xbayes.features.blocks import MIN_BLOCK
 from xbayes.features.build import (
     FeatureCounts,

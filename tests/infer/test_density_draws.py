@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from xbayes.classifier.intervals import interval
 from xbayes.infer.density_draws import draw_densities
 from xbayes.infer.fit_clusters import ClusterOptions, cluster_density
-from xbayes.intervals import interval
-from xbayes.models.density import smooth_density
-from xbayes.models.joint_density import side_by_side
+from xbayes.models.product_density import side_by_side
+from xbayes.models.smooth_density import smooth_density
 from xbayes.types import Features
 
 BOUNDS = np.array([[-8.0, 8.0]])

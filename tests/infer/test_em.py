@@ -9,7 +9,8 @@ import pytest
 from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 
-from xbayes.infer import em, select_k
+from xbayes.infer import em
+from xbayes.infer import information_criteria as select_k
 from xbayes.infer.em import fit_chunks, fit_em, random_starts
 from xbayes.models.base import Model
 from xbayes.models.gaussian_mixture import MixtureParams, gaussian_mixture

@@ -12,12 +12,12 @@ from xbayes.infer.fit_clusters import (
     cluster_density,
     fit_clusters,
 )
-from xbayes.infer.fit_published_clusters import published_cluster_density
+from xbayes.infer.information_criteria import choose
 from xbayes.infer.out_of_fold import out_of_fold
-from xbayes.infer.select_k import choose
-from xbayes.models.density import smooth_density
-from xbayes.models.joint_density import side_by_side
 from xbayes.models.measured import Measured
+from xbayes.models.product_density import side_by_side
+from xbayes.models.smooth_density import smooth_density
+from xbayes.published.fit_clusters import published_cluster_density
 from xbayes.types import Features
 
 F, C = 3, 3

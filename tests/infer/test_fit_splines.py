@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from xbayes.infer.choose_splines import learn_splines
-from xbayes.infer.choose_terms import Held
 from xbayes.infer.fit_splines import _design, _penalty_root, fit_splines, lay_basis
-from xbayes.models.additive_terms import contributions, mixed, mixed_log_joint
-from xbayes.models.spline_terms import spline_contributions
+from xbayes.infer.select_splines import learn_splines
+from xbayes.infer.select_terms import Held
+from xbayes.models.additive_terms import contributions, mixed, mixed_log_joint, spline_contributions
 from xbayes.types import Features
 
 N = 400

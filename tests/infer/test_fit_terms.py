@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from xbayes.infer.choose_terms import Held, TermPlan, learn_terms
 from xbayes.infer.fit_terms import N_BINS, boost, lay_edges, staged_scores, tables_of
+from xbayes.infer.select_terms import Held, TermPlan, learn_terms
 from xbayes.models.additive_terms import mixed, mixed_log_joint
 from xbayes.models.term_tables import (
     MARGIN,

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from xbayes.infer.out_of_fold import out_of_fold
-from xbayes.infer.select import select_strength
-from xbayes.models.density import smooth_density
+from xbayes.infer.select_penalty import select_strength
 from xbayes.models.naive_bayes import naive_bayes
-from xbayes.models.published_density import published_density
+from xbayes.models.smooth_density import smooth_density
+from xbayes.published.density import published_density
 
 J = 3
 

@@ -23,8 +23,8 @@ from xbayes.models.cluster_label import (
 )
 from xbayes.models.gaussian_mixture import MixtureParams
 from xbayes.models.measured import Measured
-from xbayes.models.published_clusters import NOUGHT, PublishedClusterParams, class_moments
-from xbayes.models.published_clusters import log_terms as published_terms
+from xbayes.published.clusters import NOUGHT, PublishedClusterParams, class_moments
+from xbayes.published.clusters import log_terms as published_terms
 
 C, K, F, N = 3, 2, 4, 60
 

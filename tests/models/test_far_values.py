@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import integrate
 
-from xbayes.models.density import smooth_density
 from xbayes.models.far_values import far_below, log_far
+from xbayes.models.smooth_density import smooth_density
 from xbayes.types import Features
 
 N_NODES = 32

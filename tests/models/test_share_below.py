@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from xbayes.models.density import smooth_density
-from xbayes.models.published_density import published_density
+from xbayes.models.smooth_density import smooth_density
+from xbayes.published.density import published_density
 from xbayes.types import Features
 
 NAN = np.nan

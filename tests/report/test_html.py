@@ -5,9 +5,9 @@ from html.parser import HTMLParser
 import pytest
 from plotly.offline import get_plotlyjs
 
+from xbayes.figures.labels import PropertyLabel
 from xbayes.report.context import KNOWN_SECTIONS, PropertyCounts
 from xbayes.report.html import flattened, render_report, write_report
-from xbayes.report.labels import PropertyLabel
 from xbayes.report.summary import listed, number, score_tables, sentences
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}

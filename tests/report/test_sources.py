@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from sklearn.metrics import precision_recall_curve
 
-from xbayes.classifier import Products
-from xbayes.report.figure_precision import draw_precision_recall, precision_recall
-from xbayes.report.figures import draw_histograms, draw_outliers, draw_sky, draw_track
+from xbayes.classifier.predict import Products
+from xbayes.features.functions import galactic
+from xbayes.figures.all_figures import draw_histograms, draw_outliers, draw_sky, draw_track
+from xbayes.figures.labels import PropertyLabel
+from xbayes.figures.precision import draw_precision_recall, precision_recall
+from xbayes.figures.projection import mollweide
+from xbayes.report.build_tracks import most_certain, strangest
 from xbayes.report.interactive import MOST_POINTS, as_json, shown_rows
-from xbayes.report.labels import PropertyLabel
-from xbayes.report.sky import galactic, mollweide
-from xbayes.report.tracks import most_certain, strangest
 
 
 def texts(figure):

@@ -1,1 +1,1 @@
-"""A table comes in: read and write catalogues, roles of columns, taxonomy, splits, simulation."""
+"""A table comes in and goes out: formats, roles of columns, classes, units, splits."""

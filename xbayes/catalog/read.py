@@ -17,7 +17,7 @@ from xbayes.catalog.format_ecsv import read_ecsv
 from xbayes.catalog.format_fits import read_fits
 from xbayes.catalog.format_votable import read_votable
 from xbayes.catalog.formats import FORMATS, check_looks, format_of
-from xbayes.config_checks import did_you_mean
+from xbayes.config.checks import did_you_mean
 from xbayes.types import InputError
 
 Reader = Callable[[Path], tuple[list[FileColumn], dict[str, Any]]]

@@ -8,9 +8,9 @@ from astropy.table import MaskedColumn, Table
 from jaxtyping import Bool
 
 from xbayes.catalog.columns import masked_column
-from xbayes.catalog.whole import WholeCheck
-from xbayes.config import CatalogConfig
-from xbayes.config_checks import did_you_mean
+from xbayes.catalog.whole_check import WholeCheck
+from xbayes.config.checks import did_you_mean
+from xbayes.config.schema import CatalogConfig
 from xbayes.types import InputError
 
 Purpose = Literal["train", "classify"]

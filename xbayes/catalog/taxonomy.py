@@ -8,7 +8,7 @@ import numpy as np
 from astropy.table import Column, Table
 from jaxtyping import Bool, Int
 
-from xbayes.config import CatalogConfig, TaxonomyConfig
+from xbayes.config.schema import CatalogConfig, TaxonomyConfig
 from xbayes.types import UNLABELLED, InputError
 
 _LEFT_OUT = -2

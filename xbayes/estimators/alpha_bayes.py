@@ -14,13 +14,13 @@ from sklearn.utils import check_consistent_length, check_random_state, column_or
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from xbayes.classifier import Classifier, classify
+from xbayes.classifier.explain import explain
+from xbayes.classifier.fit import FitReport, fit_classifier
+from xbayes.classifier.predict import Classifier, classify
+from xbayes.classifier.recipe import Recipe
 from xbayes.estimators import alpha_plan as plans
-from xbayes.explanation import explain
-from xbayes.fit import FitReport, fit_classifier
-from xbayes.infer.select import STRENGTHS
+from xbayes.infer.select_penalty import STRENGTHS
 from xbayes.models.naive_bayes import KINDS
-from xbayes.recipe import Recipe
 from xbayes.types import Features, InputError, Labels
 
 CHOICES = {

@@ -8,12 +8,12 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from xbayes.catalog.splits import stratified_folds
-from xbayes.classifier import CHUNK, Classifier
+from xbayes.classifier.predict import CHUNK, Classifier
+from xbayes.classifier.recipe import Recipe
 from xbayes.models.base import Density
-from xbayes.models.density import smooth_density
 from xbayes.models.naive_bayes import naive_bayes
-from xbayes.models.published_density import published_density
-from xbayes.recipe import Recipe
+from xbayes.models.smooth_density import smooth_density
+from xbayes.published.density import published_density
 from xbayes.types import UNLABELLED, Features, InputError, Labels, Properties
 
 LEAST_ROWS = 256  # rows are padded to powers of two from here, so that few shapes are compiled

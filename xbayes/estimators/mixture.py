@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from xbayes.estimators import mixture_shapes as shapes
-from xbayes.infer import select_k
+from xbayes.infer import information_criteria as select_k
 from xbayes.infer.em import fit_em, pad_rows, random_starts
 from xbayes.models.gaussian_mixture import (
     COVARIANCE_TYPES,

@@ -1,1 +1,1 @@
-"""Scores, reliability, cross-validation."""
+"""Scores on held-out sources: cross-validation, metrics, votes, counts."""

@@ -15,7 +15,7 @@ catalogue*: with a perfect classifier nothing is uncertain.
 
 That M is the same there and here is label shift: the proportions differ, the sources of a class do
 not. Where they do (fainter, other counterparts), no method that sees M only can know; counts from
-the posteriors themselves (xbayes.proportions) then often disagree with these, which is a warning.
+the posteriors themselves (xbayes.evaluate.proportions) then often disagree with these, which is a warning.
 """
 
 from typing import NamedTuple
@@ -26,7 +26,7 @@ from jaxtyping import Float, Int
 DRAWS = 1000
 GIBBS_STEPS = 200
 EM_STEPS = 500
-PSEUDO_SOURCES = 0.5  # of each class in the catalogue, as in xbayes.proportions (Jeffreys)
+PSEUDO_SOURCES = 0.5  # of each class in the catalogue, as in xbayes.evaluate.proportions (Jeffreys)
 DOUBT = 2.0  # standard deviations between two estimates of one count
 _BLOCK = 20_000_000  # weights of groups held at once
 

@@ -15,9 +15,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, PRNGKeyArray
 
 from xbayes.catalog.splits import SPLITS
-from xbayes.classifier import Products, classify
-from xbayes.fit import FitReport, fit_classifier
-from xbayes.recipe import Recipe
+from xbayes.classifier.fit import FitReport, fit_classifier
+from xbayes.classifier.predict import Products, classify
+from xbayes.classifier.recipe import Recipe
 from xbayes.types import Features, InputError, Labels
 
 

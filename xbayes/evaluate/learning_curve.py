@@ -12,11 +12,11 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float, PRNGKeyArray
 
-from xbayes.classifier import classify
+from xbayes.classifier.fit import fit_classifier
+from xbayes.classifier.predict import classify
+from xbayes.classifier.recipe import Recipe
 from xbayes.evaluate.cross_validate import Split, inner_folds, labelled_rows, nested_splits
 from xbayes.evaluate.scores import Predictions, entries, log_losses, ratio
-from xbayes.fit import fit_classifier
-from xbayes.recipe import Recipe
 from xbayes.types import Features, InputError, Labels
 
 POINTS = 5  # of a curve whose sizes nobody gave

@@ -3,9 +3,10 @@
 import numpy as np
 from jaxtyping import Bool, Float
 
-from xbayes.calibrate import CalibrationReport
-from xbayes.classifier import Products
-from xbayes.config import Config, class_proportions, given_log_prior
+from xbayes.classifier.calibration import CalibrationReport
+from xbayes.classifier.predict import Products
+from xbayes.classifier.probabilities import with_prior
+from xbayes.config.schema import Config, class_proportions, given_log_prior
 from xbayes.evaluate.cross_validate import CrossValidation
 from xbayes.evaluate.probabilities import (
     brier_parts,
@@ -15,8 +16,7 @@ from xbayes.evaluate.probabilities import (
 )
 from xbayes.evaluate.scores import Predictions, class_weights, score
 from xbayes.evaluate.well_characterised import score_well_characterised
-from xbayes.infer.choose_terms import TermReport
-from xbayes.posterior import with_prior
+from xbayes.infer.select_terms import TermReport
 from xbayes.types import Labels
 
 MOST_PAIRS = 10  # of a fold, in the file

@@ -1,6 +1,6 @@
 """How many sources of each class a catalogue holds, from their posteriors.
 
-The proportions pi of greatest likelihood are those of Saerens et al. 2002 (xbayes.proportions).
+The proportions pi of greatest likelihood are those of Saerens et al. 2002 (xbayes.evaluate.proportions).
 They take the posteriors as exact; but these come from as few labelled sources as there are, and an
 error of their odds that is small for one source adds up over a catalogue. So the held-out
 posteriors tell that error first:
@@ -19,9 +19,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from xbayes.classifier.probabilities import clipped
 from xbayes.evaluate.counts import PSEUDO_SOURCES, Counts
-from xbayes.posterior import clipped
-from xbayes.proportions import drawn_counts, most_likely
+from xbayes.evaluate.proportions import drawn_counts, most_likely
 
 DRAWS = 200
 NEWTON_STEPS = 15

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from xbayes.classifier.probabilities import entropy
 from xbayes.evaluate.scores import N_BINS, Predictions, entries, ratio
-from xbayes.posterior import entropy
 
 PARTS = ("reliability", "resolution", "uncertainty", "within_bins")
 Combine = Callable[[Float[np.ndarray, "S T"]], dict[str, Float[np.ndarray, "S"]]]

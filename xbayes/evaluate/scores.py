@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from xbayes.posterior import clipped
+from xbayes.classifier.probabilities import clipped
 
 N_BINS = 10
 NUMBERS_PER_BLOCK = 50_000_000  # times a group is drawn, held at once in the bootstrap

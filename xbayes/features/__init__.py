@@ -1,1 +1,1 @@
-"""Table to arrays: expressions, scales, what is missing."""
+"""A table becomes arrays: expressions, conditions, the state of each value."""

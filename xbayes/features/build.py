@@ -12,7 +12,7 @@ from astropy.table import Table
 from jaxtyping import Bool, Float
 
 from xbayes.catalog.taxonomy import subclasses_of
-from xbayes.config import Config, FeatureConfig
+from xbayes.config.schema import Config, FeatureConfig
 from xbayes.features.blocks import BlockCounts, count_blocks, unmeasured_rows
 from xbayes.features.expression import Expression, parse
 from xbayes.features.values import Value, read_column

@@ -4,7 +4,7 @@ import numpy as np
 from astropy.table import Table
 from jaxtyping import Bool
 
-from xbayes.config_model import WellCharacterised
+from xbayes.config.model import WellCharacterised
 from xbayes.features.expression import parse
 from xbayes.types import InputError
 

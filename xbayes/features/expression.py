@@ -16,7 +16,7 @@ import numpy as np
 from astropy.table import Table
 from jaxtyping import Bool, Float
 
-from xbayes.config_checks import did_you_mean
+from xbayes.config.checks import did_you_mean
 from xbayes.features import functions
 from xbayes.features.functions import NAMED, Function, Wanted
 from xbayes.features.values import Value, constant, nothing, read_column

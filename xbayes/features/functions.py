@@ -145,6 +145,16 @@ def _galactic(axis: int) -> Callable[[Value, Value], Value]:
     return apply
 
 
+def galactic(
+    ra_deg: Float[np.ndarray, "N"], dec_deg: Float[np.ndarray, "N"]
+) -> tuple[Float[np.ndarray, "N"], Float[np.ndarray, "N"]]:
+    """Galactic longitude in [-180, 180) and latitude, degrees, of ICRS positions; NaN stays NaN."""
+    known = np.isfinite(ra_deg) & np.isfinite(dec_deg) & (np.abs(dec_deg) <= 90)
+    l_deg, b_deg = np.full(len(ra_deg), np.nan), np.full(len(ra_deg), np.nan)
+    l_deg[known], b_deg[known] = _to_galactic(ra_deg[known], dec_deg[known])
+    return (l_deg + 180) % 360 - 180, b_deg
+
+
 def _to_galactic(
     ra: Float[np.ndarray, "N"], dec: Float[np.ndarray, "N"]
 ) -> tuple[Float[np.ndarray, "N"], Float[np.ndarray, "N"]]:

@@ -6,7 +6,7 @@ import numpy as np
 from astropy.table import Table
 from jaxtyping import Bool, Shaped
 
-from xbayes.config_checks import did_you_mean
+from xbayes.config.checks import did_you_mean
 from xbayes.types import InputError
 
 # A column that is missing everywhere may have been anything, so it is "unknown" and fits all uses.

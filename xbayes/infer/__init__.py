@@ -1,1 +1,1 @@
-"""Drivers that know the contracts of models/base.py, never a model."""
+"""Fitting: EM, gradients, NumPyro. The drivers know contracts, never a config."""

@@ -8,6 +8,7 @@ the split, and few steps are part of the regularisation (chosen on held-out data
 experiment).
 """
 
+from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any, Literal, NamedTuple
 
@@ -20,8 +21,7 @@ from xbayes.infer.draw_clusters import ClusterSmoothing, draw, split
 from xbayes.infer.em import fit_em, random_starts
 from xbayes.infer.f1 import SHARPNESS, smooth_f1
 from xbayes.infer.gradient import log_loss_of_scores, minimise
-from xbayes.infer.members import count_members
-from xbayes.infer.select_k import mean_log_lik
+from xbayes.infer.information_criteria import mean_log_lik
 from xbayes.models.base import Density
 from xbayes.models.bayesian_mixture import bayesian_mixture, point
 from xbayes.models.cluster_label import (
@@ -317,3 +317,18 @@ def _refined(grid: ClusterGrid, membership, params: ClusterParams, options: Clus
         stages = jnp.asarray(SHARPNESS, size.dtype)
         free, _ = jax.lax.scan(stage, free, stages)
     return placed(free)
+
+
+def count_members(n_classes: int) -> Callable[..., Float[Array, "J N C"]]:
+    """`Density.count` where the counts of a fold are its rows, each with its class.
+
+    Sets of rows add and subtract as counts on a grid do.
+    """
+
+    def count(grid, features, class_index, fold, n_folds, row_weight=None):
+        del grid, features
+        mine = (fold[None] == jnp.arange(n_folds)[:, None]) & (class_index >= 0)
+        member = jax.nn.one_hot(class_index, n_classes)
+        return mine[..., None] * (member if row_weight is None else member * row_weight[:, None])
+
+    return count

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from xbayes.models.spline_terms import SplineTerms
+from xbayes.models.additive_terms import SplineTerms
 from xbayes.types import Features
 
 N_KNOTS = 10

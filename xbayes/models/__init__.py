@@ -1,1 +1,1 @@
-"""Densities and models, one file each, behind the two contracts of base.py."""
+"""Densities and weighting layers, as pure functions of arrays."""

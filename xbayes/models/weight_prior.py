@@ -26,7 +26,7 @@ import numpyro
 import numpyro.distributions as dist
 from jaxtyping import Array, Float
 
-from xbayes.models.assignment import AssignmentParams
+from xbayes.models.assignment_matrix import AssignmentParams
 from xbayes.models.naive_bayes import PLAIN, SOFTPLUS_ONE, NaiveBayesParams
 
 OFFSET = 1.5

@@ -1,1 +1,1 @@
-"""Run directory, output table, figures, the HTML report."""
+"""The HTML page of a run."""

@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
+from xbayes.figures.labels import PropertyLabel
+from xbayes.figures.style import DPI, png_bytes
 from xbayes.report.interactive import Points
-from xbayes.report.labels import PropertyLabel
-from xbayes.report.style import DPI, png_bytes
 
 
 class ReportFigure(NamedTuple):

@@ -8,10 +8,10 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from xbayes.figures.style import WIDTH, data_uri
+from xbayes.output.files import write_whole
 from xbayes.report.context import PropertyCounts, ReportContext
-from xbayes.report.files import write_whole
 from xbayes.report.interactive import as_json
-from xbayes.report.style import WIDTH, data_uri
 from xbayes.report.summary import score_tables, sentences, well_known
 
 

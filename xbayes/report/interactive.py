@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from xbayes.report.labels import PropertyLabel, axis_label
-from xbayes.report.sky import LONGITUDES, mollweide
-from xbayes.report.style import class_colours, class_markers
+from xbayes.figures.labels import PropertyLabel, axis_label
+from xbayes.figures.projection import LONGITUDES, mollweide
+from xbayes.figures.style import class_colours, class_markers
 
 MOST_POINTS = 20_000
 MOST_VALUES = 600_000  # numbers in the page, about 4 MB

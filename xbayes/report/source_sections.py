@@ -6,15 +6,15 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from xbayes.catalog.columns import masked_column
-from xbayes.config import focus_class, given_log_prior
+from xbayes.config.schema import focus_class, given_log_prior
+from xbayes.features.functions import galactic
+from xbayes.figures.all_figures import Track, draw_scatter, draw_sky, draw_track
+from xbayes.figures.track_record import percent_text
+from xbayes.output.results import Results
+from xbayes.report.build_tracks import most_certain, strangest, tracks_of
 from xbayes.report.context import ReportFigure, Section, known_section, rendered
-from xbayes.report.figures import Track, draw_scatter, draw_sky, draw_track
 from xbayes.report.interactive import Points, shown_rows
-from xbayes.report.results_figures import classes_of, labels_of
-from xbayes.report.run_directory import Results
-from xbayes.report.sky import galactic
-from xbayes.report.track import percent_text
-from xbayes.report.tracks import most_certain, strangest, tracks_of
+from xbayes.report.result_sections import classes_of, labels_of
 
 N_TRACKS = 10
 SMALL_DPI = 100

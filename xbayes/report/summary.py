@@ -4,8 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from xbayes.figures.style import class_colours
 from xbayes.report.context import ReportContext
-from xbayes.report.style import class_colours
 
 BLOCKS = ("in_sample", "cross_validated", "prior_weighted")
 CLASS_SCORES = ("precision", "recall", "f1")

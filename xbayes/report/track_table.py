@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from xbayes.report.track import (
+from xbayes.figures.track_record import (
     LnOdds,
     Track,
     is_absent,

@@ -1,0 +1,125 @@
+"""Joint densities as a user meets them: run, classify, one row, explain, select-k."""
+
+import re
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from astropy.table import Table
+
+from xbayes.catalog.read import read_catalog, read_row
+from xbayes.classifier.explain import explain
+from xbayes.classifier.predict import classify
+from xbayes.classifier.store import load_model
+from xbayes.features.build import build_features, needed_columns
+from xbayes.simulate.catalog import simulate_catalog
+from xbayes.tasks.classify import classify_catalog
+from xbayes.types import Features
+
+CONFIG = Path(__file__).parents[2] / "configs" / "demo.yaml"
+QUICK = (
+    "validation.bootstrap=20",
+    "validation.folds=2",
+    "validation.inner_folds=2",
+    "model.starts=1",
+)
+VARIANTS = {
+    "clusters": (
+        *("model.density=clusters", "model.clusters={components: 2, steps: 5}"),
+        "model.weights=assignment",
+    ),
+    "bayesian": (
+        "model.density=clusters",
+        "model.clusters={components: 5, steps: 5, mixture: stick_breaking, concentration: 0.5}",
+        "model.weights=none",
+    ),
+    "joint": (
+        "categories={spectrum: {likelihood: mixture}}",
+        "model.clusters={components: 2, steps: 5}",
+    ),
+    "published": ("model.density=published_clusters", "model.weights=none", "model.offsets=false"),
+}
+
+
+@pytest.fixture(scope="module")
+def sky(tmp_path_factory):
+    path = tmp_path_factory.mktemp("sky") / "sky.fits"
+    simulate_catalog(600, 4, preset=None).write(path)
+    return path
+
+
+@pytest.fixture(scope="module", params=VARIANTS)
+def run(exit_code, request, sky, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / request.param
+    settings = [a for s in (*QUICK, *VARIANTS[request.param]) for a in ("--set", s)]
+    assert exit_code("run", CONFIG, "--catalog", sky, "--out", out, *settings) == 0
+    return out
+
+
+def test_classifying_again_gives_the_same(xbayes, run, sky, tmp_path):
+    code, _, err = xbayes("classify", run, sky, "--out", tmp_path / "again.parquet")
+    assert code == 0, err
+    again, first = read_catalog(tmp_path / "again.parquet"), read_catalog(run / "catalog.parquet")
+    for name in ("p_AGN", "p_XRB", "outlier_p", "prediction"):
+        assert np.array_equal(np.asarray(again[name]), np.asarray(first[name]))
+    assert np.isfinite(np.asarray(first["p_XRB"])).all()
+
+
+def test_one_row_with_gaps_is_the_same_from_shell_and_python(xbayes, run):
+    given = ["ra=266.4", "dec=-29.0", "flux_hard=2e-13", "flux_soft=1e-14"]
+    code, out, err = xbayes("classify", run, "--row", *given)
+    assert code == 0, err
+    row, (config, *_) = read_row(given), load_model(run)
+    absent = frozenset(needed_columns(config)) - set(row.colnames)
+    table = classify_catalog(run, row, None, absent)
+    posterior = [float(table[f"p_{c}"][0]) for c in ("AGN", "Star", "XRB", "CV")]
+    shown = re.search(r"all[ │]+([\d. │]+)", out)
+    numbers = [float(text) for text in re.findall(r"\d\.\d+", shown[1])]
+    np.testing.assert_allclose(numbers, posterior, atol=6e-5)
+
+
+def test_the_track_of_a_joint_density_sums_to_the_log_odds(run, sky):
+    config, recipe, classifier, _ = load_model(run)
+    features, _ = build_features(read_catalog(sky)[:50], config)
+    terms = explain(recipe, classifier, Features(*map(jnp.asarray, features)))
+    score = terms.log_prior + terms.offset + terms.contribution.sum(1)
+    log_odds = np.log(np.maximum(classify(recipe, classifier, features).posterior, 1e-300))
+    sure = log_odds.min(1) > -500
+    got = (score - score[:, :1])[sure]
+    np.testing.assert_allclose(got, (log_odds - log_odds[:, :1])[sure], atol=1e-6)
+
+
+def test_the_report_shows_the_clusters(run):
+    page = (run / "report.html").read_text()
+    assert 'id="clusters"' in page
+    assert list((run / "figures").glob("assignment*.png"))
+    assert list((run / "figures").glob("cluster_sky*.png"))
+
+
+def test_select_k(xbayes, sky, tmp_path):
+    outs = ("--out", tmp_path / "bic.png", "--out", tmp_path / "bic.csv")
+    arguments = ("select-k", CONFIG, "--catalog", sky, "--largest", "4", "--runs", "2", *outs)
+    code, out, err = xbayes(*arguments)
+    assert code == 0, err
+    assert re.search(r"K = [234]: ", out)
+    table = Table.read(tmp_path / "bic.csv")
+    assert list(table["n_components"]) == [2, 3, 4]
+    assert (tmp_path / "bic.png").stat().st_size > 10_000
+
+
+def test_select_k_refuses_what_it_cannot_do(xbayes, sky, tmp_path):
+    few = tmp_path / "few.fits"
+    table = read_catalog(sky)
+    names = np.asarray(table["Class"]).astype(str)
+    rows = [i for c in np.unique(names) for i in np.flatnonzero(names == c)[:12]]
+    table[rows].write(few)
+    for settings, says in (
+        (("--largest", "2"), "must be at least 3; found 2"),
+        (("--runs", "0"), "number of runs must be at least 1; found 0"),
+        (("--catalog", few, "--largest", "60"), "60 components need more rows than that"),
+    ):
+        catalog = () if "--catalog" in settings else ("--catalog", sky)
+        code, _, err = xbayes("select-k", CONFIG, *catalog, *settings)
+        assert code == 2, err
+        assert says in err

@@ -1,0 +1,158 @@
+"""Prediction sets: the promise of each class, kept; and what breaks it."""
+
+import numpy as np
+import pytest
+from scipy.stats import binom, kstest
+
+from xbayes.classifier.conformal import (
+    ConformalReference,
+    fit_conformal,
+    p_values,
+    prediction_sets,
+    row_uniform,
+)
+from xbayes.output.table import set_names
+from xbayes.types import Features
+
+SHARE = np.array([0.8, 0.188, 0.012])
+SPLITS = 200
+
+
+def simulate(n, seed, rare=None):
+    """Posteriors of three classes, wrong on purpose: coverage must not need calibration."""
+    rng = np.random.default_rng(seed)
+    truth = rng.choice(3, n, p=SHARE)
+    if rare is not None:
+        truth = np.r_[truth[truth != 2], np.full(rare, 2)]
+    score = np.log(SHARE) + 2.5 * np.eye(3)[truth] + 1.5 * rng.normal(size=(len(truth), 3))
+    posterior = np.exp(score) / np.exp(score).sum(1, keepdims=True)
+    return posterior, truth
+
+
+def coverage(reference, posterior, truth, rng):
+    sets = prediction_sets(reference, posterior, rng.random(len(truth)))
+    return sets[np.arange(len(truth)), truth]
+
+
+@pytest.fixture(scope="module")
+def splits():
+    """Hits of each class over 200 splits of 1012 sources, 24 of them of the rare class."""
+    posterior, truth = simulate(1000, 1, rare=24)
+    rng = np.random.default_rng(2)
+    mondrian, pooled = np.zeros((2, SPLITS, 3))
+    for s in range(SPLITS):
+        half = np.zeros(len(truth), bool)
+        for c in range(3):
+            members = rng.permutation(np.flatnonzero(truth == c))
+            half[members[: len(members) // 2]] = True
+        reference = fit_conformal(posterior[half], truth[half])
+        # Not Mondrian: every class judged among the held-out sources of all classes.
+        own = np.sort(np.asarray(reference.score)[np.isfinite(reference.score)])
+        whole = ConformalReference(np.tile(own, (3, 1)), np.full(3, len(own)))
+        for found, kind in ((mondrian, reference), (pooled, whole)):
+            held = coverage(kind, posterior[~half], truth[~half], rng)
+            found[s] = [held[truth[~half] == c].mean() for c in range(3)]
+    return mondrian, pooled
+
+
+def test_every_class_is_covered_as_promised_even_one_of_twelve(splits):
+    mondrian, _ = splits
+    # Splits of one sample are no independent samples, so the error of the mean is bounded from
+    # below by the spread over splits and from above by that of a single split.
+    error = mondrian.std(0) / np.sqrt(SPLITS)
+    assert np.abs(mondrian.mean(0) - 0.9).max() < 0.02
+    assert (np.abs(mondrian.mean(0) - 0.9) < 4 * error + 0.002).all()
+
+
+def test_thresholds_of_all_classes_together_fail_the_rare_class(splits):
+    """The negative control."""
+    _, pooled = splits
+    assert pooled.mean(0)[2] < 0.6
+    assert pooled.mean(0)[0] > 0.9
+
+
+@pytest.mark.parametrize("members", [1, 3, 12])
+def test_the_promise_holds_exactly_for_tiny_classes(members):
+    """Fresh samples, so the count is binomial: outside these limits once in 1000 times."""
+    rng, hits = np.random.default_rng(5), 0
+    n = 2000
+    for _ in range(n):
+        scores = rng.exponential(size=members + 1)
+        posterior = np.column_stack([np.exp(-scores), 1 - np.exp(-scores)])
+        reference = fit_conformal(posterior[1:], np.zeros(members, int))
+        hits += coverage(reference, posterior[:1], np.zeros(1, int), rng).sum()
+    low, high = binom.ppf([0.0005, 0.9995], n, 0.9)
+    assert low <= hits <= high
+
+
+def test_p_values_of_the_true_class_are_uniform_with_ties():
+    """Coarse scores tie all the time; randomising them keeps the p-values uniform."""
+    rng, values = np.random.default_rng(7), []
+    for _ in range(1500):
+        level = rng.integers(1, 4, 21) / 4
+        posterior = np.column_stack([level, 1 - level])
+        reference = fit_conformal(posterior[1:], np.zeros(20, int))
+        values.append(p_values(reference, posterior[:1], rng.random(1))[0, 0])
+    assert kstest(values, "uniform").pvalue > 0.001
+
+
+def test_p_values_against_counting():
+    posterior, truth = simulate(60, 3)
+    posterior = posterior.round(1)
+    reference = fit_conformal(posterior[:40], truth[:40])
+    u = np.random.default_rng(0).random(20)
+    got = p_values(reference, posterior[40:], u)
+    for n in range(20):
+        for c in range(3):
+            own = posterior[:40][truth[:40] == c, c]
+            p = posterior[40 + n, c]
+            stranger, equal = (own < p).sum(), (own == p).sum()
+            expected = (stranger + u[n] * (equal + 1)) / (len(own) + 1)
+            assert got[n, c] == pytest.approx(expected)
+
+
+def test_a_class_nobody_held_out_is_kept_nine_times_of_ten():
+    posterior, _ = simulate(5000, 3)
+    reference = fit_conformal(posterior[:100], np.zeros(100, int))
+    sets = prediction_sets(reference, posterior, np.random.default_rng(0).random(5000))
+    assert abs(sets[:, 2].mean() - 0.9) < 0.02
+
+
+def features(n=2000, seed=0):
+    rng = np.random.default_rng(seed)
+    observed = rng.random((n, 4)) < 0.7
+    value = np.where(observed, rng.normal(size=(n, 4)), 0.0)
+    surveyed = observed | (rng.random((n, 4)) < 0.5)
+    return Features(value, observed, surveyed, np.ones((n, 4)), np.zeros((n, 4)))
+
+
+def test_the_random_number_belongs_to_the_row_alone():
+    rows = features()
+    u = row_uniform(rows)
+    order = np.random.default_rng(1).permutation(2000)[:77]
+    some = row_uniform(Features(*(a[order] for a in rows)))
+    np.testing.assert_array_equal(some, u[order])
+    filler = rows._replace(value=np.where(rows.observed, rows.value, np.nan))
+    np.testing.assert_array_equal(row_uniform(filler), u)
+    zeros = rows._replace(value=np.where(rows.observed, rows.value, -0.0))
+    np.testing.assert_array_equal(row_uniform(zeros), u)
+
+
+def test_the_random_number_is_uniform_and_sees_every_property():
+    rows = features()
+    u = row_uniform(rows)
+    measured = rows.observed.any(1)
+    assert len(np.unique(u[measured])) == measured.sum()
+    assert kstest(u[measured], "uniform").pvalue > 0.001
+    near = rows._replace(value=np.where(rows.observed, np.nextafter(rows.value, 9), 0.0))
+    moved = row_uniform(near)
+    assert abs(np.corrcoef(moved[measured], u[measured])[0, 1]) < 0.1
+    swapped = Features(*(a[:, ::-1] for a in rows))
+    assert (row_uniform(swapped)[measured] != u[measured]).mean() > 0.99
+
+
+def test_sets_have_names():
+    sets = np.array([[True, False, True], [False] * 3, [True] * 3, [False, True, False]])
+    names = set_names(sets, ("AGN", "Star", "XRB"))
+    assert names.tolist() == ["AGN or XRB", "", "AGN or Star or XRB", "Star"]
+    assert set_names(sets[:0], ("AGN", "Star", "XRB")).tolist() == []

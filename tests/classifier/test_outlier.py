@@ -1,0 +1,92 @@
+"""The outlier measure is the published one; its tail probability keeps its promise."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from xbayes.classifier.outlier import fit_reference, outlier_measure, strangeness, tail_probability
+
+F = 6
+
+
+def simulate(n, seed, share_missing=0.4, shift=0.0):
+    """Correlated Gaussian properties of two classes, and their log-likelihoods; some unseen."""
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(0, 2, n)
+    value = 0.8 * rng.normal(size=(n, 1)) + 0.6 * rng.normal(size=(n, F)) + truth[:, None] + shift
+    surveyed = rng.random((n, F)) > share_missing * rng.integers(0, 2, (n, 1))
+    log_lik = np.stack([stats.norm.logpdf(value - c) for c in (0, 1)], -1)
+    return np.where(surveyed[..., None], log_lik, 0.0), surveyed, truth
+
+
+ALPHA = np.array([[1.0, 0.5, 0.2, 2.0, 0.0, 1.0]]).T * np.ones((1, 2))
+
+
+def tails(reference, log_lik, surveyed, truth):
+    strange = np.asarray(strangeness(reference, jnp.asarray(log_lik), jnp.asarray(surveyed)))
+    return tail_probability(reference, strange, truth)
+
+
+def test_measure_is_the_published_formula():
+    log_lik, _, _ = simulate(20, 0)
+    alpha, prior = np.array([3.0, 3.0, 6.0, 6.0, 9.0, 9.0]), np.array([0.9, 0.1])
+    weights = np.repeat(alpha[:, None], 2, axis=1)
+    got = outlier_measure(jnp.asarray(log_lik), jnp.asarray(weights), jnp.log(jnp.asarray(prior)))
+    likelihood = np.exp(log_lik)
+    expected = -np.log(prior * np.prod(likelihood ** (alpha / alpha.sum())[:, None], axis=1))
+    np.testing.assert_allclose(got, expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("level", [0.05, 0.01])
+def test_false_alarms_stay_inside_their_binomial_interval(level):
+    reference = fit_reference(*simulate(4000, 1), ALPHA)
+    log_lik, surveyed, truth = simulate(8000, 2)
+    alarms = (tails(reference, log_lik, surveyed, truth) <= level).sum()
+    # The reference is a sample too: its own quantile adds its binomial spread.
+    spread = np.sqrt(level * (1 - level) * (8000 + 8000**2 / 4000))
+    assert abs(alarms - 8000 * level) < 3 * spread
+
+
+def test_alarms_are_even_over_what_is_missing():
+    """Not standardised for missingness, sources with fewer properties would alarm less often."""
+    reference = fit_reference(*simulate(6000, 3), ALPHA)
+    log_lik, surveyed, truth = simulate(12000, 4)
+    alarm = tails(reference, log_lik, surveyed, truth) <= 0.05
+    few = surveyed.sum(1) <= 4
+    assert few.sum() > 2000
+    assert abs(alarm[few].mean() - alarm[~few].mean()) < 0.025
+
+
+def test_strange_sources_are_found():
+    reference = fit_reference(*simulate(2000, 5), ALPHA)
+    log_lik, surveyed, truth = simulate(500, 6, shift=4.0)
+    truth[:] = 1  # whatever their class, given class 1
+    assert (tails(reference, log_lik, surveyed, truth) <= 0.05).mean() > 0.9
+
+
+def test_p_value_is_a_rank_with_its_resolution():
+    reference = fit_reference(*simulate(300, 7), ALPHA)
+    size = np.asarray(reference.size)
+    extreme = tail_probability(reference, np.full((1, 2), 1e9), np.array([0]))
+    plain = tail_probability(reference, np.full((1, 2), -1e9), np.array([0]))
+    assert extreme == pytest.approx(1 / (size[0] + 1))
+    assert plain == 1.0
+
+
+def test_nothing_surveyed_is_not_strange():
+    reference = fit_reference(*simulate(300, 8), ALPHA)
+    nothing = np.zeros((2, F, 2)), np.zeros((2, F), bool), np.array([0, 1])
+    got = tails(reference, *nothing)
+    assert np.isfinite(got).all()
+    assert (got > 0.05).all()
+
+
+@pytest.mark.parametrize("members", [0, 1, 3])
+def test_a_tiny_class_gives_a_coarse_finite_answer(members):
+    log_lik, surveyed, truth = simulate(200, 9)
+    keep = (truth == 0) | (np.cumsum(truth == 1) <= members)
+    reference = fit_reference(log_lik[keep], surveyed[keep], truth[keep], ALPHA)
+    got = tails(reference, log_lik, surveyed, np.ones(200, int))
+    assert np.isfinite(got).all()
+    assert got.min() >= 1 / (members + 1)

@@ -1,0 +1,270 @@
+"""The posterior of the whole classifier: intervals that mean what they say, in runs and Python."""
+
+from functools import lru_cache
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from xbayes.catalog.read import read_catalog
+from xbayes.classifier.fit import fit_classifier
+from xbayes.classifier.intervals import interval
+from xbayes.classifier.predict import classify
+from xbayes.classifier.probabilities import with_prior
+from xbayes.classifier.recipe import PosteriorOptions, Recipe
+from xbayes.classifier.store import load_model
+from xbayes.config.reader import load_config
+from xbayes.evaluate.cross_validate import inner_folds
+from xbayes.features.build import build_features
+from xbayes.models.naive_bayes import naive_bayes
+from xbayes.models.smooth_density import smooth_density
+from xbayes.simulate.catalog import simulate_catalog
+from xbayes.types import Features, InputError, Labels, Properties
+
+CONFIG = Path(__file__).parents[2] / "configs" / "demo.yaml"
+LAPLACE = PosteriorOptions("laplace", 2, 0, 200, 1, 60, True, "none", True)
+SHARE = np.array([0.7, 0.3])
+CENTRE = np.array([[-0.6, -0.4], [0.6, 0.4]])
+
+
+def features_of(value):
+    there = np.ones(value.shape, bool)
+    return Features(value, there, there, np.ones_like(value), np.zeros_like(value))
+
+
+def sources(n, seed):
+    """Two classes, two independent Gaussian properties: weights of one are right."""
+    rng = np.random.default_rng(seed)
+    truth = rng.choice(2, n, p=SHARE)
+    return features_of(CENTRE[truth] + rng.normal(size=(n, 2))), truth
+
+
+def true_posterior(value):
+    score = np.log(SHARE) + stats.norm.logpdf(value[:, None], CENTRE).sum(-1)
+    return np.asarray(jax.nn.softmax(score, axis=1))
+
+
+@lru_cache  # equal recipes are one, so that JAX compiles once
+def recipe_of(weights="none", **changes):
+    density = smooth_density(np.tile([-6.0, 6.0], (2, 1)), np.zeros(2, bool), 2)
+    names = Properties(("a", "b"), ("x", "y"), (0, 1), ("A", "B"))
+    options = LAPLACE._replace(weights=weights, **changes)
+    model = naive_bayes((0, 1), 2, weights)
+    return Recipe(density, model, names, (3.0,), 1, 2, posterior=options)
+
+
+def learned(recipe, features, truth):
+    n = len(truth)
+    fold = inner_folds(truth, np.arange(n), np.ones(n, bool), 2, 0)
+    return fit_classifier(recipe, features, Labels(truth, np.arange(n)), fold, jax.random.key(0))
+
+
+def width(products):
+    return products.posterior_interval[..., 1] - products.posterior_interval[..., 0]
+
+
+@pytest.fixture(scope="module")
+def recipe():
+    return recipe_of()
+
+
+@pytest.fixture(scope="module")
+def classifier(recipe):
+    return learned(recipe, *sources(300, 0))[0]
+
+
+def test_intervals_hold_the_mean_of_the_draws(recipe, classifier):
+    features, _ = sources(500, 1)
+    products = classify(recipe, classifier, features)
+    each = []
+    for d in range(LAPLACE.kept):
+        density, weights = jax.tree.map(lambda leaf, d=d: jnp.asarray(leaf)[d], classifier.draws)
+        log_lik = recipe.density.log_lik(density, features)
+        each.append(jax.nn.softmax(recipe.model.log_joint(weights, log_lik)))
+    np.testing.assert_allclose(products.posterior, np.mean(each, 0), atol=1e-6)
+    ends = np.quantile(np.array(each), [0.05, 0.95], axis=0)
+    np.testing.assert_allclose(products.posterior_interval, np.moveaxis(ends, 0, -1), atol=1e-6)
+    low, high = np.moveaxis(products.posterior_interval, -1, 0)
+    assert np.all(low <= high)
+    within = (low <= products.posterior) & (products.posterior <= high)
+    assert within.mean() > 0.98
+    assert products.outlier_interval.shape == (500, 2)
+
+
+def test_far_from_all_sources_intervals_are_wide(recipe, classifier):
+    """Both have log odds near zero; only one has training sources near it."""
+    near = np.linspace(0.2, 0.8, 20)[:, None] * np.array([[1.0, 0.5]])
+    far = np.tile([[4.5, -4.5]], (20, 1))
+    widths = width(classify(recipe, classifier, features_of(np.concatenate([near, far]))))
+    assert np.median(widths[20:]) > 2 * np.median(widths[:20])
+
+
+def test_intervals_shrink_with_the_sample(recipe, classifier):
+    more, _ = learned(recipe, *sources(2700, 3))
+    features, _ = sources(300, 4)
+    few, many = (width(classify(recipe, c, features)).mean() for c in (classifier, more))
+    assert 1.7 < few / many < 4.5  # about three
+
+
+def test_nothing_measured_is_the_prior_for_certain(recipe, classifier):
+    features, _ = sources(3, 5)
+    nothing = np.zeros((3, 2), bool)
+    blank = features._replace(observed=nothing, surveyed=nothing)
+    for given in (None, np.log([0.2, 0.8])):
+        products = classify(recipe, classifier, blank, given)
+        prior = np.exp(given) if given is not None else np.exp(classifier.weights.log_prior)
+        np.testing.assert_allclose(products.posterior, np.tile(prior, (3, 1)), rtol=1e-6)
+        np.testing.assert_allclose(width(products), 0.0, atol=1e-6)
+
+
+def test_another_prior_moves_the_intervals_with_it(recipe, classifier):
+    """Of two classes p is monotonic in the prior odds, so its quantiles move as p does."""
+    features, _ = sources(200, 6)
+    new = np.array([0.2, 0.8])
+    before, after = (classify(recipe, classifier, features, p) for p in (None, np.log(new)))
+    old = np.exp(np.asarray(classifier.weights.log_prior))
+    for end in (0, 1):
+        p = before.posterior_interval[:, 0, end]
+        moved = with_prior(np.stack([p, 1 - p], 1), old, new)[:, 0]
+        # Quantiles are interpolated between draws, which is not quite monotonic.
+        np.testing.assert_allclose(after.posterior_interval[:, 0, end], moved, atol=0.01)
+    np.testing.assert_array_equal(after.prediction_set, before.prediction_set)
+
+
+def test_interval_is_numpys_quantile():
+    draws = np.random.default_rng(0).normal(size=(37, 5, 3))
+    expected = np.moveaxis(np.quantile(draws, [0.05, 0.95], axis=0), 0, -1)
+    np.testing.assert_allclose(interval(draws), expected, rtol=1e-12)
+    one = interval(draws[:1])
+    np.testing.assert_array_equal(one[..., 0], one[..., 1])
+
+
+def sources_of(recipe, params, log_prior, n, rng):
+    """Sources of a fitted model whose weights are all one: values by inverse distribution."""
+    node, density = recipe.density.curves(params)  # [F, B], [F, B, C]
+    truth = rng.choice(2, n, p=np.exp(log_prior))
+    value = np.empty((n, len(node)))
+    for f, c in np.ndindex(len(node), 2):
+        below = np.concatenate([[0.0], np.cumsum(density[f, 1:, c] + density[f, :-1, c])])
+        rows = truth == c
+        value[rows, f] = np.interp(rng.random(rows.sum()), below / below[-1], node[f])
+    return features_of(value), truth
+
+
+def coverage(recipe, seeds, n=300):
+    """Share of 90 % intervals of p that hold p of the model the sources came from."""
+    plain, inside = recipe_of()._replace(posterior=None), []
+    for seed in seeds:
+        model, _ = learned(plain, *sources(n, 900 + seed))
+        rng, log_prior = np.random.default_rng(seed), np.asarray(model.weights.log_prior)
+        found, _ = learned(recipe, *sources_of(recipe, model.density, log_prior, n, rng))
+        features, _ = sources_of(recipe, model.density, log_prior, 400, rng)
+        score = log_prior + np.asarray(recipe.density.log_lik(model.density, features)).sum(1)
+        exact = np.asarray(jax.nn.softmax(score, axis=1))
+        low, high = np.moveaxis(classify(recipe, found, features).posterior_interval, -1, 0)
+        inside.append(((low <= exact) & (exact <= high)).mean())
+    return np.mean(inside)
+
+
+def test_intervals_cover_the_posterior_of_the_model_the_sources_came_from():
+    """Measured over twelve models: 0.88 (+- 0.015) with weights of one, 0.89 with learned ones.
+
+    With 1,200 sources 0.84: kernel densities have bends that the process smooths away.
+    """
+    found = coverage(recipe_of(), range(6))
+    learned_weights = coverage(recipe_of("property"), range(6))
+    weights_only = coverage(recipe_of(densities=False), range(3))
+    assert 0.82 < found < 0.97, (found, learned_weights, weights_only)
+    assert 0.82 < learned_weights < 0.97, (found, learned_weights, weights_only)
+    assert weights_only < found - 0.15, (found, weights_only)
+
+
+def test_intervals_cover_the_true_posterior():
+    """Normal densities, which no kernel density is."""
+    inside = []
+    recipe = recipe_of()
+    for seed in range(6):
+        found, _ = learned(recipe, *sources(300, 10 + seed))
+        features, _ = sources(400, 100 + seed)
+        low, high = np.moveaxis(classify(recipe, found, features).posterior_interval, -1, 0)
+        exact = true_posterior(features.value)
+        inside.append(((low <= exact) & (exact <= high)).mean())
+    assert 0.8 < np.mean(inside) < 0.97, np.mean(inside)
+
+
+@pytest.mark.parametrize("calibration", ["temperature", "auto"])
+def test_draws_are_calibrated_as_a_mixture(calibration):
+    recipe = recipe_of("property")._replace(calibration=calibration)
+    found, report = learned(recipe, *sources(300, 0))
+    assert report.posterior is not None
+    assert report.posterior.method == "laplace"
+    assert report.posterior.sites["alpha"].shape == (1, 400, 2)
+    assert not any(name.startswith("z_") for name in report.posterior.sites)
+    assert report.posterior.log_lik.shape == (1, 400, 300)
+    products = classify(recipe, found, sources(300, 7)[0])
+    truth = sources(300, 7)[1]
+    loss = -np.log(products.posterior[np.arange(300), truth]).mean()
+    exact = true_posterior(sources(300, 7)[0].value)[np.arange(300), truth]
+    assert loss < -np.log(exact).mean() + 0.1
+
+
+QUICK = (
+    "variant=bayes",
+    "posterior={method: laplace, chains: 1, draws: 100, kept: 20}",
+    "validation.bootstrap=20",
+    "validation.folds=2",
+    "validation.inner_folds=2",
+    "model.weights=property",
+)
+VARIANTS = {
+    "smooth": (),
+    "weights only": ("posterior.densities=false",),
+    "clusters": (
+        *("model.density=clusters", "model.clusters={components: 2, steps: 5}"),
+        "model.weights=assignment",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def sky(tmp_path_factory):
+    path = tmp_path_factory.mktemp("sky") / "sky.fits"
+    simulate_catalog(600, 4, preset=None).write(path)
+    return path
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_run_and_its_saved_model_agree(numbers_only, exit_code, variant, sky, tmp_path):
+    settings = [a for s in (*QUICK, *VARIANTS[variant]) for a in ("--set", s)]
+    out = tmp_path / "run"
+    # Reports of the other two are in test_bayes_commands.py.
+    call = exit_code if variant == "clusters" else numbers_only
+    assert call("run", CONFIG, "--catalog", sky, "--out", out, *settings) == 0
+    config, recipe, classifier, _ = load_model(out)
+    features, _ = build_features(read_catalog(sky), config)
+    products = classify(recipe, classifier, features)
+    table = read_catalog(out / "catalog.parquet")
+    for place, name in enumerate(("AGN", "Star", "XRB", "CV")):
+        columns = [np.asarray(table[f"p_{name}{end}"]) for end in ("", "_lo", "_hi")]
+        np.testing.assert_allclose(columns[0], products.posterior[:, place], atol=1e-6)
+        np.testing.assert_allclose(
+            np.stack(columns[1:], 1), products.posterior_interval[:, place], atol=1e-6
+        )
+        assert np.all(columns[1] <= columns[2])
+    assert (out / "posterior.nc").exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("model.objective=f1", "model.objective"),
+        ("model={weights: category, normalise: true}", "model.normalise"),
+        ("model.density=published", "posterior.densities"),
+    ],
+)
+def test_what_has_no_posterior_is_refused(setting, says):
+    with pytest.raises(InputError, match=says):
+        load_config(CONFIG, ["variant=bayes", setting])

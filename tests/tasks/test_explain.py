@@ -1,0 +1,117 @@
+"""`xbayes explain` as a user would type it, and the sums it promises."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from xbayes.catalog.read import read_catalog
+from xbayes.figures.track_record import ln_odds, state_of
+from xbayes.tasks.explain import explain_source
+
+CONFIG = Path(__file__).parents[2] / "configs" / "demo.yaml"
+CLASSES = ("AGN", "Star", "XRB", "CV")
+PRIOR = {"AGN": 0.1, "Star": 0.2, "XRB": 0.6, "CV": 0.1}
+NAME = "SIM 000007"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("explain")
+
+
+@pytest.fixture(scope="module")
+def sky(exit_code, folder):
+    assert exit_code("simulate", "--out", folder / "sky.fits", "-n", 600, "--seed", 3) == 0
+    return folder / "sky.fits"
+
+
+@pytest.fixture(scope="module")
+def run(numbers_only, folder, sky):
+    quick = ("validation.bootstrap=20", "validation.folds=2", "validation.inner_folds=2")
+    options = [word for key in quick for word in ("--set", key)]
+    out = folder / "run"
+    assert numbers_only("run", CONFIG, "--catalog", sky, "--out", out, *options) == 0
+    return out
+
+
+@pytest.mark.parametrize("prior", [None, PRIOR])
+def test_terms_sum_to_the_posterior_that_classify_gives(
+    prior, run, sky, folder, xbayes, check_sums
+):
+    option = ["--prior", ",".join(f"{c}={p}" for c, p in prior.items())] if prior else []
+    out = folder / f"classified-{bool(prior)}.parquet"
+    assert xbayes("classify", run, sky, "--out", out, *option)[0] == 0
+    classified, table = read_catalog(out), read_catalog(sky)
+    for row in (0, 6, 400, 599):
+        track = explain_source(run, table, str(table["name"][row]), prior)
+        assert track.posterior.tolist() == [classified[f"p_{c}"][row] for c in CLASSES]
+        assert track.classes[track.prediction] == classified["prediction"][row]
+        assert track.outlier_p == classified["outlier_p"][row]
+        check_sums(track)
+
+
+def test_missing_values_have_a_say_and_no_place(run, sky):
+    table = read_catalog(sky)
+    rows = np.flatnonzero(np.ma.getmaskarray(table["g_mag"]))
+    track = explain_source(run, table, str(table["name"][rows[0]]))
+    f = list(track.properties).index("fx_g")
+    assert state_of(track.values[f]) == "missing" and np.isnan(track.below[f]).all()
+    assert np.abs(ln_odds(track).property[f]).max() > 0  # its absence is evidence
+    seen = [state_of(value) == "observed" for value in track.values]
+    assert ((track.below[seen] >= 0) & (track.below[seen] <= 1)).all()
+
+
+def test_figure_and_table_are_written_and_the_ledger_printed(run, sky, folder, xbayes, refused):
+    outs = [folder / f"track.{ending}" for ending in ("png", "pdf", "svg", "csv", "fits")]
+    options = [word for out in outs for word in ("--out", out)]
+    code, shown, err = xbayes("explain", run, sky, NAME, *options)
+    assert code == 0, err
+    for word in (NAME, "posterior", "alternative", "outlier_p", "spectrum", "total", "below"):
+        assert word in shown
+    assert "…" not in "".join(line for line in shown.splitlines() if "total" in line)
+    heads = [out.read_bytes()[:8] for out in outs[:3]]
+    assert [heads[0][1:4], heads[1][:4], heads[2][:5]] == [b"PNG", b"%PDF", b"<?xml"]
+    for out in outs[3:]:
+        table = read_catalog(out)
+        assert {"category", "property", "value", "unit", "state"} < set(table.colnames)
+        assert all(
+            f"{part}_{c}" in table.colnames for part in ("ln_odds", "below") for c in CLASSES
+        )
+    refused("explain", run, sky, NAME, *options, says=["exists", "--overwrite"])
+    assert xbayes("explain", run, sky, NAME, *options, "--overwrite")[0] == 0
+
+
+def test_ids_may_be_numbers(run, sky, folder, xbayes, refused):
+    table = read_catalog(sky)
+    table["name"] = np.arange(600)
+    table.write(folder / "numbers.fits")
+    code, shown, err = xbayes("explain", run, folder / "numbers.fits", "7")
+    assert code == 0, err
+    assert shown.startswith("7: ") and "--out" in err
+    refused("explain", run, folder / "numbers.fits", "seven", says=["'seven'"])
+
+
+def test_names_that_are_not_there_or_twice(run, sky, folder, refused):
+    refused("explain", run, sky, "SIM-000007", says=["SIM-000007", "nearest", NAME])
+    table = read_catalog(sky)
+    table["name"][11] = NAME
+    table.write(folder / "twice.ecsv", format="ascii.ecsv")
+    first = int(np.flatnonzero(np.asarray(table["name"]) == NAME)[0]) + 1
+    says = [NAME, f"rows {first}, 12"]
+    refused("explain", run, folder / "twice.ecsv", NAME, says=says)
+
+
+def test_inputs_that_cannot_be_used(run, sky, folder, tmp_path, refused):
+    refused("explain", tmp_path, sky, NAME, says=["no finished run"])
+    refused("explain", tmp_path / "no", sky, NAME, says=["not exist"])
+    (tmp_path / "model").mkdir()
+    refused("explain", tmp_path, sky, NAME, says=["no finished run", "model.json"])
+    wrong = tmp_path / "t.jpg"
+    refused("explain", run, sky, NAME, "--out", wrong, says=[".jpg", ".pdf", ".csv"])
+    table = read_catalog(sky)
+    table.remove_column("g_mag")
+    table.write(tmp_path / "lacks.fits")
+    refused("explain", run, tmp_path / "lacks.fits", NAME, says=["g_mag"])
+    refused("explain", run, sky, NAME, "--prior", "AGN=2", says=["Star"])
+    assert not list(tmp_path.glob("t.*"))

@@ -1,0 +1,127 @@
+"""What must hold of the ids and coordinates of a whole catalogue, seen a chunk at a time.
+
+Of each id only a 64-bit hash is kept, so that a catalogue of any size can be checked. Two ids of
+one hash are looked up again before either is called repeated.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import numpy as np
+from astropy import units as u
+from astropy.table import MaskedColumn, Table
+from jaxtyping import Bool, UInt64
+
+from xbayes.catalog.columns import masked_column
+from xbayes.config.schema import CatalogConfig
+from xbayes.types import InputError
+
+
+class _Outside(NamedTuple):
+    """The first coordinate out of range, and how many there are."""
+
+    value: float
+    row: str
+    count: int
+
+
+class WholeCheck:
+    """Give it every chunk with `add`, then `close`: that raises what is wrong with the whole."""
+
+    def __init__(self, config: CatalogConfig) -> None:
+        self._id = config.id
+        self._limits = ((config.ra, 0, 360), (config.dec, -90, 90))
+        self._n_rows = self._n_nameless = self._first_nameless = 0
+        self._hashes: list[np.ndarray] = []
+        self._outside: dict[str, _Outside] = {}
+
+    def add(self, table: Table) -> None:
+        """Look at the next rows. Raises InputError for coordinates that are no degrees."""
+        ids = masked_column(table, self._id)
+        nameless = np.ma.getmaskarray(ids)
+        if nameless.any():
+            if not self._n_nameless:
+                self._first_nameless = self._n_rows + int(nameless.argmax()) + 1
+            self._n_nameless += int(nameless.sum())
+        self._hashes.append(hash_ids(np.ma.getdata(ids)))
+        self._n_rows += len(table)
+        for name, low, high in self._limits:
+            if name is not None and name in table.colnames:
+                self._add_coordinate(masked_column(table, name), ids, low, high)
+
+    def close(self, again: Callable[[], Iterable[Table]]) -> None:
+        """Raise InputError for a missing or repeated id or a coordinate out of range.
+
+        `again` gives the same chunks once more, for ids whose hashes are equal.
+        """
+        if self._n_nameless:
+            raise InputError(
+                f"{self._n_nameless} rows have no id in column {self._id!r}, the first is row "
+                f"{self._first_nameless}; every row needs one"
+            )
+        self._refuse_repeated(again)
+        for name, low, high in self._limits:
+            if name in self._outside:
+                value, row, count = self._outside[name]
+                raise InputError(
+                    f"column {name!r} must lie in [{low}, {high}] degrees; found {value:.10g} in "
+                    f"row {row} and {count - 1} more such rows; correct or empty them"
+                )
+
+    def _refuse_repeated(self, again: Callable[[], Iterable[Table]]) -> None:
+        hashes = np.sort(np.concatenate(self._hashes))
+        suspect = np.unique(hashes[1:][hashes[1:] == hashes[:-1]])
+        if not len(suspect):
+            return
+        times: Counter = Counter()
+        for table in again():
+            ids = np.ma.getdata(masked_column(table, self._id))
+            times.update(ids[np.isin(hash_ids(ids), suspect)].tolist())
+        repeated = sorted(name for name, count in times.items() if count > 1)
+        if repeated:
+            shown = ", ".join(repr(name) for name in repeated[:3])
+            more = f" and {len(repeated) - 3} more" if len(repeated) > 3 else ""
+            raise InputError(
+                f"ids must be unique, but column {self._id!r} repeats {shown}{more}; remove the "
+                "repeated rows or set catalog.id to a column that tells them apart"
+            )
+
+    def _add_coordinate(self, column: MaskedColumn, ids: MaskedColumn, low: int, high: int) -> None:
+        measured, values = ~np.ma.getmaskarray(column), np.ma.getdata(column)
+        if not measured.any():
+            return
+        _refuse_other_than_degrees(column, measured)
+        outside = np.flatnonzero(measured & ((values < low) | (values > high)))
+        if len(outside):
+            name, row = str(column.name), outside[0]
+            first = self._outside.get(name, _Outside(float(values[row]), str(ids[row]), 0))
+            self._outside[name] = first._replace(count=first.count + len(outside))
+
+
+def hash_ids(ids: np.ndarray) -> UInt64[np.ndarray, "N"]:
+    """A hash of each id that is the same however wide the text column is; of integers, unique."""
+    if ids.dtype.kind in "bi":
+        return ids.astype(np.int64).view(np.uint64)
+    if ids.dtype.kind == "u":
+        return ids.astype(np.uint64)
+    if ids.dtype.kind == "f":
+        return (ids.astype(np.float64) + 0.0).view(np.uint64)  # -0 is 0
+    letters = np.ascontiguousarray(ids.astype(str)).view(np.uint32).reshape(len(ids), -1)
+    factors = np.random.default_rng(0).integers(0, 2**64, letters.shape[1], dtype=np.uint64)
+    total = np.zeros(len(ids), np.uint64)
+    for place, factor in enumerate(factors):
+        total += letters[:, place] * (factor | np.uint64(1))
+    return total
+
+
+def _refuse_other_than_degrees(column: MaskedColumn, measured: Bool[np.ndarray, "..."]) -> None:
+    values = np.ma.getdata(column)
+    if values.dtype.kind not in "iuf" or values.ndim > 1:
+        found = values[measured][:1].tolist()[0]
+        raise InputError(
+            f"column {column.name!r} must hold decimal degrees; found {found!r}; convert it"
+        )
+    unit = column.unit
+    if unit is not None and unit != u.deg and unit.is_equivalent(u.deg):
+        raise InputError(f"column {column.name!r} must be in degrees; its unit is {unit}")

@@ -1,0 +1,1 @@
+"""The whole classifier: learned, applied, explained, stored."""

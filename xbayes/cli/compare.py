@@ -1,0 +1,94 @@
+"""What `xbayes compare` shows on the screen."""
+
+import shlex
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from xbayes.cli.progress import Reporter
+from xbayes.compare.plan import Request
+
+WIDE = 144  # characters, where nobody says how wide the screen is
+
+
+def compare(
+    request: Request, out: Path | None, overwrite: bool, resume: bool, reporter: Reporter
+) -> None:
+    """Compare, print the table and where the report is; exit as told to if it was stopped."""
+    from xbayes.compare import run as driver
+
+    with reporter:
+        done = driver.compare(request, out, overwrite, resume, reporter, command_of(request))
+    for warning in done.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    if done.reused:
+        print(f"done before: {', '.join(done.reused)}", file=sys.stderr)
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=WIDE)
+    print_comparison(done.numbers, console)
+    console.print(f"report: [bold]{done.folder / 'compare.html'}[/bold]", soft_wrap=True)
+    if done.stopped is not None:
+        print(
+            f"xbayes: stopped; not done: {', '.join(done.numbers['partial'])}. "
+            f"The same command with --out {done.folder} --resume does only these",
+            file=sys.stderr,
+        )
+        code = done.stopped.code if isinstance(done.stopped, SystemExit) else 130
+        raise SystemExit(code)
+
+
+def print_comparison(numbers: dict, console: Console) -> None:
+    """The table of `compare.json`: values, intervals, and which of them is really the best."""
+    from xbayes.compare.text import caption, headings, seconds_of, title
+
+    table = RichTable(title=Text(title(numbers)), title_justify="left")
+    table.caption, table.caption_justify = Text(caption(numbers)), "left"
+    table.add_column("variant", overflow="fold", min_width=20)
+    shown = headings(numbers["focus"])
+    for heading in [*shown.values(), "fit\n[s]", "predict\n[s]"]:
+        table.add_column(Text(heading), justify="right")
+    for name, one in numbers["variants"].items():
+        cells = [_cell(one["scores"][score], score) for score in shown]
+        times = [seconds_of(one["fit_seconds"]), seconds_of(one["predict_seconds"])]
+        table.add_row(Text(name), *cells, *times)
+    console.print(table)
+    if numbers["psis_loo"]:
+        print_loo(numbers["psis_loo"], console)
+
+
+def print_loo(rows: list[dict], console: Console) -> None:
+    """The posteriors of runs, the best first."""
+    table = RichTable("posterior", "elpd (PSIS-LOO)", "difference", "Pareto k > 0.7")
+    table.title, table.title_justify = Text("posteriors of the weights"), "left"
+    for row in rows:
+        change = f"{row['difference']:.1f} ± {row['difference_se']:.1f}"
+        elpd = f"{row['elpd']:.1f} ± {row['se']:.1f}"
+        table.add_row(Text(row["name"]), elpd, change, str(row["troubled"]))
+    console.print(table)
+
+
+def _cell(entry: dict, score: str) -> Text:
+    from xbayes.compare.text import ALIKE_SIGN, limit, number, short_interval
+
+    sign = ALIKE_SIGN if entry["standing"] == "alike" else ""
+    style = "bold" if entry["standing"] == "best" else ""
+    text = Text(f"{sign}{number(entry['value'], score)}{limit(entry)}", style=style)
+    return text.append(f"\n{short_interval(entry, score)}", style="dim")
+
+
+def command_of(request: Request) -> str:
+    """The command that makes the comparison again; paths as they were given."""
+    words = ["xbayes", "compare", *map(str, request.items)]
+    for option, value in (
+        ("--catalog", request.catalog and request.catalog.name),
+        ("--peers-on", request.peers_on),
+        ("--peer-calibration", request.peer_calibration),
+    ):
+        words += [option, str(value)] if value else []
+    words += [word for name in request.peers for word in ("--peer", name)]
+    words += [word for setting in request.settings for word in ("--set", setting)]
+    return shlex.join(words)

@@ -1,0 +1,1 @@
+"""Variants and third-party classifiers on the same folds, in one table."""

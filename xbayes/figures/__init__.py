@@ -1,0 +1,1 @@
+"""One figure per file: functions from arrays to matplotlib figures."""

@@ -1,0 +1,71 @@
+"""How each class spreads over each property."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from xbayes.figures.labels import PropertyLabel
+from xbayes.figures.panels import COLUMNS, class_legend, panel_grid, panel_label
+from xbayes.figures.style import MUTED, class_colours, class_lines, styled
+
+HISTOGRAM_BINS = 25
+SPIKE = 8.0  # times the 90 % quantile: a peak that would flatten all else on a linear scale
+
+
+@styled
+def draw_densities(
+    node: Float[np.ndarray, "F B"],
+    density: Float[np.ndarray, "F B C"],
+    labels: Sequence[PropertyLabel],
+    classes: Sequence[str],
+    values: Sequence[Sequence[np.ndarray]] | None = None,
+) -> Figure:
+    """Class densities, one panel a property; behind them the histogram of each class's own values.
+
+    `node` and `density` are in the scaled property and per unit of it; `values[f][c]` are the
+    observed scaled values of the training sources of class c. Histograms are normalised as the
+    densities are; what reaches above the panel is cut, for it is the density that is shown. A
+    property with a spike gets a square-root scale, and says so.
+    """
+    figure, axes = panel_grid(len(labels), classes)
+    for f, panel in enumerate(axes):
+        _panel(panel, node[f], density[f], classes, values[f] if values is not None else None)
+        panel_label(panel, labels[f])
+        if f % COLUMNS == 0:
+            panel.set_ylabel("density")
+    class_legend(figure, classes)
+    return figure
+
+
+def _panel(
+    axes: Axes,
+    node: np.ndarray,
+    density: np.ndarray,
+    classes: Sequence[str],
+    values: Sequence[np.ndarray] | None,
+) -> None:
+    colours, lines = class_colours(classes), class_lines(classes)
+    edges = np.linspace(node[0], node[-1], HISTOGRAM_BINS + 1)
+    for c, name in enumerate(classes):
+        axes.plot(node, density[:, c], color=colours[name], linestyle=lines[name], linewidth=1.5)
+        if values is not None and len(values[c]):
+            height, _ = np.histogram(values[c], edges)
+            height = height / (len(values[c]) * np.diff(edges))
+            axes.stairs(height, edges, fill=True, color=colours[name], alpha=0.13, linewidth=0)
+    highest = float(density.max())
+    axes.set_xlim(node[0], node[-1])
+    if highest > SPIKE * np.quantile(density.max(-1), 0.9):
+        axes.set_yscale("function", functions=(_root, np.square))
+        axes.set_title("square-root scale", loc="right", fontsize=7.5, color=MUTED)
+    axes.set_ylim(0, 1.08 * highest if highest > 0 else 1.0)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.yaxis.set_major_locator(MaxNLocator(3))
+    axes.tick_params(labelsize=8)
+
+
+def _root(value):
+    return np.sqrt(np.maximum(value, 0.0))

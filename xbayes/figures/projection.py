@@ -1,0 +1,24 @@
+"""The Mollweide projection of Galactic coordinates."""
+
+import numpy as np
+from jaxtyping import Float
+
+LONGITUDES = tuple(range(150, -151, -30))  # degrees, marked on maps
+MAX_STEPS = 60
+
+
+def mollweide(
+    l_deg: Float[np.ndarray, "N"], b_deg: Float[np.ndarray, "N"]
+) -> tuple[Float[np.ndarray, "N"], Float[np.ndarray, "N"]]:
+    """Equal-area x in [-2, 2] and y in [-1, 1]; x grows to the right, so l to the left (Snyder)."""
+    b = np.radians(b_deg)
+    # 2 t + sin 2t = pi sin b; Newton's steps are slow near the poles, where the slope vanishes.
+    t = b.copy()
+    for _ in range(MAX_STEPS):
+        slope = np.maximum(4 * np.cos(t) ** 2, 1e-9)
+        step = (2 * t + np.sin(2 * t) - np.pi * np.sin(b)) / slope
+        t -= step
+        if np.nanmax(np.abs(step), initial=0.0) < 1e-9:
+            break
+    t = np.clip(t, -np.pi / 2, np.pi / 2)
+    return -l_deg / 90 * np.cos(t), np.sin(t)

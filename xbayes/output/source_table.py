@@ -1,0 +1,46 @@
+"""The table of sources: what each gets from the votes of its detections."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from astropy.table import Column, Table
+
+from xbayes.evaluate.votes import Votes
+from xbayes.output.table import UCD_CLASS, UCD_PROBABILITY, class_names
+from xbayes.types import InputError
+
+UNIQUE, AMBIGUOUS = "uniquely classified", "ambiguous"
+
+
+def source_table(name: Column, votes: Votes, classes: Sequence[str]) -> Table:
+    """One row a source, its name first. Raises `InputError` where two columns had one name."""
+    columns: dict[str, Any] = {str(name.name): name}
+
+    def add(title: str, values: np.ndarray, description: str, ucd: str) -> None:
+        if title.lower() in {known.lower() for known in columns}:
+            raise InputError(
+                f"the table of sources would have two columns {title!r}; rename the column that "
+                f"names the source, {name.name!r}, or the class"
+            )
+        columns[title] = Column(values, description=description, meta={"ucd": ucd})
+
+    add("n_detections", votes.number, "number of detections", "meta.number;obs")
+    for c, label in enumerate(classes):
+        text = f"mean probability of {label} over the detections"
+        add(f"p_{label}", votes.mean[:, c], text, UCD_PROBABILITY)
+    for c, label in enumerate(classes):
+        text = f"standard deviation of p_{label} over the detections"
+        add(f"sd_{label}", votes.sd[:, c], text, "stat.stdev;stat.probability")
+    add("soft_class", class_names(votes.soft, classes), "class of the largest mean", UCD_CLASS)
+    text = "most frequent class of the detections"
+    add("hard_class", class_names(votes.hard, classes), text, UCD_CLASS)
+    add("hard_share", votes.hard_share, "share of the detections in hard_class", "stat.value")
+    verdict = np.where(votes.unique, UNIQUE, AMBIGUOUS)
+    add("vote", verdict, f"{UNIQUE} if soft_class is hard_class", "meta.code.qual")
+    for c, label in enumerate(classes):
+        text = f"posterior probability of {label} from all detections, as correlated as they are"
+        add(f"combined_{label}", votes.combined[:, c], text, UCD_PROBABILITY)
+    best = class_names(votes.combined.argmax(-1), classes)
+    add("combined_class", best, "class of the largest combined posterior", UCD_CLASS)
+    return Table(list(columns.values()), names=list(columns))

@@ -1,0 +1,1 @@
+"""The recipes of the two published systems, kept as baselines."""

@@ -1,0 +1,121 @@
+"""Which sources to explain, and their probability tracks."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from xbayes.classifier.explain import explain
+from xbayes.classifier.predict import Classifier, Products
+from xbayes.classifier.recipe import Recipe
+from xbayes.config.schema import Config
+from xbayes.figures.track_record import MISSING, NOT_SURVEYED, Track
+from xbayes.types import Features
+
+MOST_PAIRS = 5  # terms of two properties told of a source
+
+
+def most_certain(products: Products, c: int, n: int) -> Int[np.ndarray, "M"]:
+    """The rows given class c with the highest probability of it, at most n, the surest first."""
+    rows = np.flatnonzero(products.prediction == c)
+    return rows[np.argsort(-products.posterior[rows, c], kind="stable")][:n]
+
+
+def strangest(products: Products, n: int) -> Int[np.ndarray, "M"]:
+    """The rows of smallest `outlier_p`, at most n; of equal ones the largest `outlier` first."""
+    return np.lexsort((-products.outlier, products.outlier_p))[:n]
+
+
+def tracks_of(
+    config: Config,
+    recipe: Recipe,
+    classifier: Classifier,
+    names: Sequence[str],
+    features: Features,
+    products: Products,
+    log_prior: Float[np.ndarray, "C"] | None,
+) -> list[Track]:
+    """The probability tracks of a few sources; `features` and `products` hold theirs, no others.
+
+    `log_prior` is the one they were classified with.
+    """
+    properties = recipe.properties
+    explained = explain(recipe, classifier, features, log_prior)
+    value = _values(config, features)
+    unit = [feature.unit for feature in config.features.values()]
+    return [
+        Track(
+            name=str(name),
+            classes=properties.classes,
+            categories=properties.categories,
+            category=properties.category,
+            properties=properties.features,
+            values=_value_texts(features, n, value[n], unit),
+            contribution=explained.contribution[n],
+            offset=explained.offset[n] - explained.apart[n],
+            log_prior=explained.log_prior,
+            category_posterior=products.track[n],
+            posterior=products.posterior[n],
+            prediction=int(products.prediction[n]),
+            outlier_p=float(products.outlier_p[n]),
+            alternative=properties.classes[products.alternative[n]]
+            if products.alternative[n] >= 0
+            else "",
+            outlier=float(products.outlier[n]),
+            value=value[n],
+            unit=unit,
+            below=explained.below[n],
+            apart=explained.apart[n],
+            subclasses=properties.subclasses,
+            responsibility=explained.responsibility[n],
+            subclass_of=properties.subclass_of,
+            **_largest_pairs(explained.pairs[n], classifier, properties.features),
+        )
+        for n, name in enumerate(names)
+    ]
+
+
+def _largest_pairs(
+    term: Float[np.ndarray, "P C"], classifier: Classifier, names: Sequence[str]
+) -> dict[str, Any]:
+    """The terms of two properties that move the scores of this source most, by name."""
+    if not len(term):
+        return {}
+    assert classifier.terms is not None  # or there were no pairs
+    spread = term.max(1) - term.min(1)
+    order = np.argsort(-spread, kind="stable")[:MOST_PAIRS]
+    order = order[spread[order] > 0]
+    pair = np.asarray(classifier.terms.pair)[order]
+    return {"pairs": [pair_name(names, p) for p in pair], "pair_contribution": term[order]}
+
+
+def pair_name(names: Sequence[str], pair: Sequence[int] | Int[np.ndarray, "2"]) -> str:
+    """Such as 'abs_g x bp_rp', with the sign of multiplication."""
+    return f"{names[pair[0]]} × {names[pair[1]]}"
+
+
+def _values(config: Config, features: Features) -> Float[np.ndarray, "N F"]:
+    """The values in the units of their expressions, the scale undone; NaN where there is none."""
+    value = np.where(features.observed, features.value, np.nan).astype(np.float64)
+    for f, feature in enumerate(config.features.values()):
+        if feature.scale == "log10":
+            value[:, f] = 10.0 ** value[:, f]
+        elif feature.scale == "squash":
+            value[:, f] /= 1 - np.abs(value[:, f])
+    return value
+
+
+def _value_texts(
+    features: Features, row: int, value: Float[np.ndarray, "F"], unit: Sequence[str]
+) -> list[str]:
+    """Values of one row with their units, or why there is none."""
+    texts = []
+    for f, number in enumerate(value):
+        if not features.surveyed[row, f]:
+            texts.append(NOT_SURVEYED)
+        elif not features.observed[row, f]:
+            texts.append(MISSING)
+        else:
+            texts.append(f"{number:.4g} {unit[f]}".strip())
+    return texts

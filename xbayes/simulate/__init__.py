@@ -1,0 +1,1 @@
+"""A simulated X-ray sky with known classes."""

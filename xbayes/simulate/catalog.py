@@ -1,0 +1,172 @@
+"""A simulated sky of four classes with known truth, and the detections of its sources.
+
+Parts: `population` (who), `spectra` (X-rays), `sky` (where), `counterparts` (optical and infrared),
+`variability`. Class shapes follow published facts and fits to real sources of known class, so that
+what is easy and what is hard to tell apart is as in the real sky.
+"""
+
+from difflib import get_close_matches
+
+import numpy as np
+from astropy.table import MaskedColumn, Table
+from jaxtyping import Int
+
+from xbayes.simulate.counterparts import draw_counterparts
+from xbayes.simulate.detections import draw_detections
+from xbayes.simulate.kinds import CLASSES, draw_kinds, stream
+from xbayes.simulate.sky import draw_places, equatorial, extinction
+from xbayes.simulate.spectra import BANDS, draw_brightness, draw_spectra
+from xbayes.simulate.variability import draw_variability
+from xbayes.types import InputError
+
+__all__ = [
+    "CLASSES",
+    "MAX_SOURCES",
+    "PRESETS",
+    "PROPORTIONS",
+    "simulate_catalog",
+    "simulate_detections",
+]
+
+PROPORTIONS = (0.62, 0.28, 0.07, 0.03)
+MAX_SOURCES = 100_000_000
+# Sources of each class: those scored for 4XMM-DR10 and 2SXPS by Tranin et al. 2022, and Chandra
+# sources of known class.
+PRESETS = {
+    "4xmm": (18380, 6295, 535, 250),
+    "2sxps": (20115, 5078, 347, 319),
+    "csc": (1197, 965, 74, 34),
+}
+_FLUX = "erg / (s cm2)"
+_MAG = {
+    "g": ("G", "em.opt"), "j": ("J", "em.IR.J"), "h": ("H", "em.IR.H"), "k": ("K", "em.IR.K"),
+    "w1": ("W1", "em.IR.3-4um"), "w2": ("W2", "em.IR.4-8um"), "w3": ("W3", "em.IR.8-15um"),
+}  # fmt: skip
+# Unit, description and UCD of each column, in the order of the table.
+_COLUMNS: dict[str, tuple[str | None, str, str]] = {
+    "name": (None, "source name", "meta.id;meta.main"),
+    "ra": ("deg", "right ascension, ICRS", "pos.eq.ra;meta.main"),
+    "dec": ("deg", "declination, ICRS", "pos.eq.dec;meta.main"),
+    "e_pos": ("arcsec", "1 sigma error of the position", "stat.error;pos.eq"),
+    "Class": (None, "true class", "src.class"),
+    "release": (None, "release the row comes from", "meta.version"),
+    "n_detections": (None, "number of detections", "meta.number;obs"),
+    "significance": (None, "signal to noise ratio of the detection", "stat.snr"),
+}
+for _band, (_low, _high) in BANDS.items():
+    _text = f"energy flux, {_low}-{_high} keV"
+    _COLUMNS[f"flux_{_band}"] = (_FLUX, _text, f"phot.flux;em.X-ray.{_band}")
+    _COLUMNS[f"e_flux_{_band}"] = (_FLUX, f"1 sigma error of flux_{_band}", "stat.error;phot.flux")
+_COLUMNS["gamma"] = (None, "photon index of a power law", "spect.index;em.X-ray")
+_COLUMNS["e_gamma"] = (None, "1 sigma error of gamma", "stat.error;spect.index")
+for _band, (_text, _ucd) in _MAG.items():
+    _COLUMNS[f"{_band}_mag"] = ("mag", f"{_text} magnitude, Vega", f"phot.mag;{_ucd}")
+_COLUMNS |= {
+    "bp_rp": ("mag", "colour BP - RP", "phot.color;em.opt"),
+    "parallax_snr": (None, "parallax over its error", "stat.snr;pos.parallax"),
+    "pm": ("mas / yr", "proper motion", "pos.pm"),
+    "distance": ("pc", "geometric distance", "pos.distance"),
+    "p_any": (None, "probability of any counterpart, 0 without", "stat.probability"),
+}
+for _name, _where in (("intra", "within"), ("inter", "between")):
+    _text = f"probability of variability {_where} observations"
+    _COLUMNS[f"var_{_name}_prob"] = (None, _text, "stat.probability;src.var")
+_DETECTION_COLUMNS: dict[str, tuple[str | None, str, str]] = {
+    "detection_id": (None, "number of the detection", "meta.id;meta.main"),
+    "name": _COLUMNS["name"],
+    "Class": _COLUMNS["Class"],
+    "flux": (_FLUX, "energy flux, 0.5-7 keV", "phot.flux;em.X-ray"),
+    "e_flux": (_FLUX, "1 sigma error of flux", "stat.error;phot.flux"),
+    "hard_ms": (None, "hardness ratio (M - S) / (M + S)", "phot.color;em.X-ray"),
+    "hard_hm": (None, "hardness ratio (H - M) / (H + M)", "phot.color;em.X-ray"),
+    "hard_hs": (None, "hardness ratio (H - S) / (H + S)", "phot.color;em.X-ray"),
+    "var_prob": (None, "probability of variability in the observation", "stat.probability;src.var"),
+}
+
+
+def simulate_catalog(n: int | None = None, seed: int = 1, preset: str | None = None) -> Table:
+    """Labelled sources, one row each: n of them, or the class counts of a preset.
+
+    A magnitude is missing beyond the limit of its survey and where there is no counterpart, the
+    photon index of faint sources, and the variability between observations of sources observed
+    once. Release 1 never measured that last one. The same seed gives the same table.
+    Raises InputError unless n is from 1 to 100 million, for an unknown preset, for both or neither
+    of n and preset, and for a negative seed.
+    """
+    _check_seed(seed)
+    label = _draw_labels(n, seed) if preset is None else _preset_labels(n, seed, preset)
+    size = len(label)
+    release = stream(seed, "release").integers(1, 3, size=size)
+    kind = draw_kinds(label, seed)
+    brightness = draw_brightness(kind, seed)
+    place = draw_places(kind, brightness.log_flux, seed)
+    dust = extinction(place)
+    columns: dict[str, np.ndarray] = {
+        "name": _names(size),
+        "Class": np.array(CLASSES)[label],
+        "release": release,
+    }
+    columns["ra"], columns["dec"] = equatorial(place)
+    columns |= draw_spectra(kind, brightness, dust, seed)
+    columns |= draw_counterparts(kind, brightness.log_flux, place, dust, seed)
+    columns |= draw_variability(kind, columns["significance"], release, seed)
+    return _table(columns, _COLUMNS)
+
+
+def simulate_detections(catalog: Table, seed: int) -> Table:
+    """The detections of simulated sources, one row each, `n_detections` of a source.
+
+    Hardness ratios (hard - soft) / (hard + soft), flux and variability scatter around the source's
+    own; each source scatters and is displaced by an amount of its own.
+    Raises InputError for a negative seed.
+    """
+    _check_seed(seed)
+    return _table(draw_detections(catalog, seed), _DETECTION_COLUMNS)
+
+
+def _check_seed(seed: int) -> None:
+    if seed < 0:
+        raise InputError(f"the seed must not be negative; found {seed}")
+
+
+def _draw_labels(n: int | None, seed: int) -> Int[np.ndarray, "N"]:
+    if n is None:
+        raise InputError("nothing to simulate; give a number of sources or a preset")
+    if not 1 <= n <= MAX_SOURCES:
+        raise InputError(f"the number of sources must be from 1 to {MAX_SOURCES}; found {n}")
+    return stream(seed, "class").choice(len(CLASSES), size=n, p=PROPORTIONS)
+
+
+def _preset_labels(n: int | None, seed: int, preset: str) -> Int[np.ndarray, "N"]:
+    if preset not in PRESETS:
+        close = get_close_matches(preset.lower(), PRESETS, n=1, cutoff=0.3)
+        hint = f"did you mean '{close[0]}'? " if close else ""
+        raise InputError(f"unknown preset '{preset}'; {hint}there are {', '.join(PRESETS)}")
+    if n is not None:
+        total = sum(PRESETS[preset])
+        raise InputError(
+            f"preset '{preset}' has its own number of sources, {total}; "
+            f"found a number of {n} as well: give one of the two"
+        )
+    label = np.repeat(np.arange(len(CLASSES)), PRESETS[preset])
+    return stream(seed, "class").permutation(label)
+
+
+def _names(size: int) -> np.ndarray:
+    width = max(6, len(str(size)))
+    return np.array([f"SIM {number:0{width}d}" for number in range(1, size + 1)])
+
+
+def _table(
+    columns: dict[str, np.ndarray], described: dict[str, tuple[str | None, str, str]]
+) -> Table:
+    masked = []
+    for name, (unit, description, ucd) in described.items():
+        values = columns[name]
+        missing = np.isnan(values) if values.dtype.kind == "f" else False
+        masked.append(
+            MaskedColumn(
+                values, name, mask=missing, unit=unit, description=description, meta={"ucd": ucd}
+            )
+        )
+    return Table(masked, masked=True, copy=False)

@@ -1,0 +1,96 @@
+"""Why one source of a catalogue got its class: its probability track under a fitted run."""
+
+import difflib
+from bisect import bisect
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from astropy.table import MaskedColumn, Table
+
+from xbayes.catalog.columns import masked_column
+from xbayes.catalog.roles import check_catalog
+from xbayes.catalog.units import convert_units
+from xbayes.classifier.predict import classify
+from xbayes.features.build import build_features, needed_columns
+from xbayes.figures.track_record import Track
+from xbayes.report.build_tracks import tracks_of
+from xbayes.tasks.classify import load_applied
+from xbayes.types import InputError
+
+COMPARED = 4000  # names compared letter by letter; of more only the neighbours in the alphabet
+
+
+def explain_source(
+    run: Path,
+    table: Table,
+    name: str,
+    prior: dict[str, float] | None = None,
+    tell: Callable[[str], None] = lambda warning: None,
+) -> Track:
+    """The track of the source called `name`; arguments as in `classify_catalog`.
+
+    The whole catalogue is classified, not the one row: which columns count as measured is seen in
+    all rows, and the numbers are then those of `xbayes classify` to the last digit.
+    Raises `InputError`.
+    """
+    applied = load_applied(run, prior)
+    config, recipe, classifier = applied.config, applied.recipe, applied.classifier
+    id_column = config.catalog.id
+    if id_column in table.colnames:
+        find_row(masked_column(table, id_column), name)  # known before the long work
+    checked = check_catalog(table, config.catalog, list(needed_columns(config)), "classify")
+    features, report = build_features(convert_units(checked, applied.units), config)
+    for warning in report.warnings:
+        tell(warning)
+    products = classify(recipe, classifier, features, applied.log_prior)
+    row = find_row(masked_column(checked, id_column), name)
+    only = slice(row, row + 1)
+    return tracks_of(
+        config,
+        recipe,
+        classifier,
+        [str(checked[id_column][row])],
+        features.rows(only),
+        products._replace(**{k: v[only] for k, v in products._asdict().items()}),
+        applied.log_prior,
+    )[0]
+
+
+def find_row(ids: MaskedColumn, name: str) -> int:
+    """The row of a source, by the text of its id; "7" and "007" are both the number 7.
+
+    Raises `InputError` if there is none, which names the nearest, or more than one.
+    """
+    values = np.ma.getdata(ids)
+    texts = np.char.strip(values.astype(str))
+    rows = np.flatnonzero((texts == name.strip()) & ~np.ma.getmaskarray(ids))
+    if not len(rows) and values.dtype.kind in "iuf":
+        rows = np.flatnonzero(_equal_numbers(values, name))
+    if len(rows) > 1:
+        shown = ", ".join(str(row + 1) for row in rows[:5]) + (", ..." if len(rows) > 5 else "")
+        raise InputError(
+            f"{name!r} is in rows {shown} of the catalogue (column {ids.name!r}); ids must be "
+            "unique: remove the repeated rows"
+        )
+    if not len(rows):
+        near = ", ".join(repr(text) for text in _nearest(name.strip(), texts.tolist()))
+        raise InputError(
+            f"no source {name!r} in column {ids.name!r} of the catalogue; the nearest are {near}"
+        )
+    return int(rows[0])
+
+
+def _equal_numbers(values: np.ndarray, name: str) -> np.ndarray:
+    try:
+        # As an integer where it can be: long ids lose digits as floats.
+        return values == (float(name) if values.dtype.kind == "f" else int(name))
+    except ValueError:
+        return np.zeros(len(values), bool)
+
+
+def _nearest(name: str, texts: list[str]) -> list[str]:
+    texts = sorted(set(texts) - {""})
+    at = bisect(texts, name)
+    nearby = texts[max(0, at - COMPARED // 2) : at + COMPARED // 2]
+    return difflib.get_close_matches(name, nearby, n=3, cutoff=0.0)
