@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 split=$1
 shift
-exec .venv/bin/python -c 'from xbayes.cli import main; main()' compare \
+exec .venv/bin/python -c 'from xbayes.cli.app import main; main()' compare \
   configs/chandra_detections_best.yaml \
   --peers-on configs/chandra_detections_best.yaml --peer all \
   --set seed=81 --set validation.split="$split" --out "runs/best_detections_$split" "$@"
