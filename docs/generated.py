@@ -199,7 +199,7 @@ def _classified():
 
     from xbayes.classifier.predict import Products
     from xbayes.output.table import output_table
-    from xbayes.types import Properties
+    from xbayes.types import Names
 
     half, one, none = np.full((1, 2), 0.5), np.zeros(1), np.zeros(1, int)
     interval = np.zeros((1, 2, 2))
@@ -208,7 +208,7 @@ def _classified():
         *(half > 0, interval, np.zeros((1, 2))),
     )
     kinds = (("A1", "A2", "B"), (0, 0, 1))
-    properties = Properties(("hardness",), ("spectrum",), (0,), ("A", "B"), *kinds)
+    properties = Names(("hardness",), ("spectrum",), (0,), ("A", "B"), *kinds)
     return output_table(Table(), products, properties, np.array([0.5, 0.5, 0.5]), none)
 
 

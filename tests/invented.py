@@ -23,14 +23,14 @@ from xbayes.figures.all_figures import (
     draw_track,
     draw_weights,
 )
-from xbayes.figures.labels import PropertyLabel
+from xbayes.figures.labels import FeatureLabel
 from xbayes.figures.posterior import draw_interval_widths, draw_weight_posterior
 from xbayes.figures.track_record import Track
 from xbayes.models.term_tables import TermTables
 from xbayes.report.context import (
     KNOWN_SECTIONS,
+    FeatureRow,
     Penalty,
-    PropertyCounts,
     ReportContext,
     known_section,
     rendered,
@@ -41,38 +41,38 @@ from xbayes.report.result_sections import panel_dpi
 CLASSES = ("AGN", "Star", "XRB", "CV")
 CATEGORIES = ("location", "spectrum", "counterparts", "variability")
 PROPERTIES = (
-    *(PropertyLabel("abs_b", "location", "galactic latitude, absolute", "deg"),),
-    *(PropertyLabel("abs_l", "location", "longitude from the galactic centre", "deg"),),
-    *(PropertyLabel("hr_ms", "spectrum", "hardness ratio (M - S) / (M + S)"),),
-    *(PropertyLabel("hr_hm", "spectrum", "hardness ratio (H - M) / (H + M)"),),
-    *(PropertyLabel("gamma", "spectrum", "photon index"),),
-    *(PropertyLabel("flux", "spectrum", "X-ray flux, 0.5-7 keV", "erg/s/cm2", "log10"),),
-    *(PropertyLabel("fx_g", "counterparts", "X-ray to G-band flux", "dex"),),
-    *(PropertyLabel("bp_rp", "counterparts", "colour BP - RP", "mag"),),
-    *(PropertyLabel("w1_w2", "counterparts", "colour W1 - W2", "mag"),),
-    *(PropertyLabel("distance", "counterparts", "geometric distance", "pc", "log10"),),
-    *(PropertyLabel("parallax_snr", "counterparts", "parallax over its error", "", "squash"),),
-    *(PropertyLabel("p_any", "counterparts", "probability of any counterpart"),),
-    *(PropertyLabel("var_intra", "variability", "probability of variability within"),),
-    *(PropertyLabel("var_inter", "variability", "probability of variability between"),),
+    *(FeatureLabel("abs_b", "location", "galactic latitude, absolute", "deg"),),
+    *(FeatureLabel("abs_l", "location", "longitude from the galactic centre", "deg"),),
+    *(FeatureLabel("hr_ms", "spectrum", "hardness ratio (M - S) / (M + S)"),),
+    *(FeatureLabel("hr_hm", "spectrum", "hardness ratio (H - M) / (H + M)"),),
+    *(FeatureLabel("gamma", "spectrum", "photon index"),),
+    *(FeatureLabel("flux", "spectrum", "X-ray flux, 0.5-7 keV", "erg/s/cm2", "log10"),),
+    *(FeatureLabel("fx_g", "counterparts", "X-ray to G-band flux", "dex"),),
+    *(FeatureLabel("bp_rp", "counterparts", "colour BP - RP", "mag"),),
+    *(FeatureLabel("w1_w2", "counterparts", "colour W1 - W2", "mag"),),
+    *(FeatureLabel("distance", "counterparts", "geometric distance", "pc", "log10"),),
+    *(FeatureLabel("parallax_snr", "counterparts", "parallax over its error", "", "squash"),),
+    *(FeatureLabel("p_any", "counterparts", "probability of any counterpart"),),
+    *(FeatureLabel("var_intra", "variability", "probability of variability within"),),
+    *(FeatureLabel("var_inter", "variability", "probability of variability between"),),
 )
 VALUES = (
     *("2.1 deg", "7.3 deg", "0.42", "0.31", "1.62", "3.4e-13 erg/s/cm2", "1.9 dex", "1.84 mag"),
-    *("missing", "8,100 pc", "missing", "0.71", "0.997", "not surveyed"),
+    *("missing", "8,100 pc", "missing", "0.71", "0.997", "not available"),
 )
 CATEGORY = tuple(CATEGORIES.index(p.category) for p in PROPERTIES)
 
 
-def invented_track(n_properties: int = len(PROPERTIES), n_classes: int = 4, seed: int = 3) -> Track:
+def invented_track(n_features: int = len(PROPERTIES), n_classes: int = 4, seed: int = 3) -> Track:
     """A source whose bars add up; at the default size a likely X-ray binary."""
     rng = np.random.default_rng(seed)
     classes = invented_classes(n_classes)
-    take = [f % len(PROPERTIES) for f in range(n_properties)]
+    take = [f % len(PROPERTIES) for f in range(n_features)]
     values = tuple(VALUES[f] for f in take)
     category = tuple(CATEGORY[f] for f in take)
-    contribution = rng.normal(0, 0.75, (n_properties, n_classes))
+    contribution = rng.normal(0, 0.75, (n_features, n_classes))
     contribution[:, min(2, n_classes - 1)] += 0.45
-    contribution[[v == "not surveyed" for v in values]] = 0.0
+    contribution[[v == "not available" for v in values]] = 0.0
     contribution -= contribution.mean(-1, keepdims=True)
     log_prior = np.log(np.linspace(2, 0.2, n_classes) / np.linspace(2, 0.2, n_classes).sum())
     offset = rng.normal(0, 0.3, n_classes)
@@ -88,7 +88,7 @@ def invented_track(n_properties: int = len(PROPERTIES), n_classes: int = 4, seed
 
 def _invented_values(values, n_classes: int, rng):
     """Number, unit and place among the classes, of each text of a value."""
-    absent = np.array([value in ("missing", "not surveyed") for value in values])
+    absent = np.array([value in ("missing", "not available") for value in values])
     texts = [value.replace(",", "").split() for value in values]
     number = np.array([np.nan if no else float(t[0]) for no, t in zip(absent, texts, strict=True)])
     unit = ["" if no else " ".join(t[1:]) for no, t in zip(absent, texts, strict=True)]
@@ -96,9 +96,9 @@ def _invented_values(values, n_classes: int, rng):
     return number, unit, below
 
 
-def invented_labels(n_properties: int) -> list[PropertyLabel]:
+def invented_labels(n_features: int) -> list[FeatureLabel]:
     """As many properties as asked for; the invented ones over and over, with names of their own."""
-    times = [PROPERTIES[f % len(PROPERTIES)] for f in range(n_properties)]
+    times = [PROPERTIES[f % len(PROPERTIES)] for f in range(n_features)]
     return [p._replace(name=f"{p.name}_{f}") if f >= 14 else p for f, p in enumerate(times)]
 
 
@@ -116,23 +116,23 @@ def invented_predictions(n_sources: int = 2300, n_classes: int = 4, seed: int = 
     return _softmax(1.3 * score), truth
 
 
-def invented_weights(n_properties: int = len(PROPERTIES), n_classes: int = 4, seed: int = 2):
+def invented_weights(n_features: int = len(PROPERTIES), n_classes: int = 4, seed: int = 2):
     """alpha `[F, C]`, the same for all classes, and mixing `[F, C, C]`."""
     rng = np.random.default_rng(seed)
-    alpha = np.tile(rng.gamma(3.0, 0.25, (n_properties, 1)), (1, n_classes))
-    return alpha, rng.normal(0, 0.3, (n_properties, n_classes, n_classes))
+    alpha = np.tile(rng.gamma(3.0, 0.25, (n_features, 1)), (1, n_classes))
+    return alpha, rng.normal(0, 0.3, (n_features, n_classes, n_classes))
 
 
-def invented_densities(n_properties: int = len(PROPERTIES), n_classes: int = 4, seed: int = 4):
+def invented_densities(n_features: int = len(PROPERTIES), n_classes: int = 4, seed: int = 4):
     """Nodes `[F, B]`, densities `[F, B, C]` and values by property and class."""
     rng = np.random.default_rng(seed)
-    node = np.linspace(-4, 5, 128) * np.ones((n_properties, 1))
-    centre = rng.normal(0, 1.2, (n_properties, 1, n_classes))
-    width = rng.uniform(0.3, 1.2, (n_properties, 1, n_classes))
+    node = np.linspace(-4, 5, 128) * np.ones((n_features, 1))
+    centre = rng.normal(0, 1.2, (n_features, 1, n_classes))
+    width = rng.uniform(0.3, 1.2, (n_features, 1, n_classes))
     density = np.exp(-0.5 * ((node[..., None] - centre) / width) ** 2) / width / np.sqrt(2 * np.pi)
     values = [
         [rng.normal(centre[f, 0, c], width[f, 0, c], 300 // (c + 1)) for c in range(n_classes)]
-        for f in range(n_properties)
+        for f in range(n_features)
     ]
     return node, density, values
 
@@ -211,7 +211,7 @@ def invented_sections(labels, classes, posterior, truth, metrics, points) -> lis
         named, own = [labels[f] for f in members], [values[f] for f in members]
         figure = draw_densities(node[members], density[members], named, classes, own)
         dpi = panel_dpi(len(members))
-        panels.append(rendered(f"Properties of the category {name}.", figure, dpi=dpi))
+        panels.append(rendered(f"Names of the category {name}.", figure, dpi=dpi))
         figure = draw_histograms(own, absent[members], named, classes)
         histograms.append(rendered(f"Values of the category {name}.", figure, dpi=dpi))
     prediction, first = points.prediction, list(points.first)
@@ -256,14 +256,14 @@ def invented_terms(labels, classes):
     )
 
 
-def invented_context(n_properties: int = len(PROPERTIES), n_classes: int = 4) -> ReportContext:
+def invented_context(n_features: int = len(PROPERTIES), n_classes: int = 4) -> ReportContext:
     """A report's content, random but realistic."""
     rng = np.random.default_rng(8)
-    classes, labels = invented_classes(n_classes), invented_labels(n_properties)
+    classes, labels = invented_classes(n_classes), invented_labels(n_features)
     posterior, truth = invented_predictions(2300, n_classes)
     metrics = invented_metrics(posterior, truth, classes)
     tried = (0.3, 1.0, 3.0, 10.0)
-    missing = rng.integers(0, 900, n_properties)
+    missing = rng.integers(0, 900, n_features)
     points = invented_points(labels, classes, posterior)
     return ReportContext(
         name="chandra_sources",
@@ -277,8 +277,8 @@ def invented_context(n_properties: int = len(PROPERTIES), n_classes: int = 4) ->
             Penalty(f"outer fold {k + 1}", tried[k % 2 + 1], tried, (0.095, 0.0871, 0.0869, 0.091))
             for k in range(5)
         ],
-        properties=[
-            PropertyCounts(label, 2345 - int(count), int(count), 0, int(count) // 9)
+        features=[
+            FeatureRow(label, 2345 - int(count), int(count), 0, int(count) // 9)
             for label, count in zip(labels, missing, strict=True)
         ],
         provenance={"xbayes": "0.1.0", "seed": 1, "git_commit": None, "data": {"rows": 2345}},

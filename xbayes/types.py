@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from xbayes.errors import InputError
 
-__all__ = ["UNLABELLED", "Features", "InputError", "Labels", "Properties"]
+__all__ = ["UNLABELLED", "Features", "InputError", "Labels", "Names"]
 
 UNLABELLED = -1
 
@@ -21,13 +21,13 @@ UNLABELLED = -1
 class Features(NamedTuple):
     """The properties of N sources, dimensionless, as the models read them.
 
-    Three states a value can be in: observed; missing although a survey looked (its absence may be
-    evidence); or not surveyed, which contributes exactly zero.
+    Each value is measured, not detected (a survey covers the source and found nothing), or not
+    available (nobody looked, or nobody says). The third adds exactly zero to every class.
     """
 
-    value: Float[Array | np.ndarray, "N F"]  # after expression and scale; 0 where not observed
-    observed: Bool[Array | np.ndarray, "N F"]
-    surveyed: Bool[Array | np.ndarray, "N F"]  # observed implies surveyed
+    value: Float[Array | np.ndarray, "N F"]  # after expression and scale; 0 where not measured
+    measured: Bool[Array | np.ndarray, "N F"]
+    available: Bool[Array | np.ndarray, "N F"]  # measured or not detected
     weight: Float[Array | np.ndarray, "N F"]  # weight as a training point (inverse error), about 1
     error: Float[Array | np.ndarray, "N F"]  # standard error of the value; 0: exact, inf: unknown
 
@@ -36,7 +36,7 @@ class Features(NamedTuple):
         return Features(*(np.asarray(a)[chosen] for a in self))
 
     def padded(self, n_rows: int) -> "Features":
-        """Filled up to so many rows, with rows in which nothing was surveyed."""
+        """Filled up to so many rows, with rows in which nothing is available."""
         more = n_rows - len(self.value)
         return Features(*(np.pad(np.asarray(a), ((0, more), (0, 0))) for a in self))
 
@@ -60,7 +60,7 @@ class Labels(NamedTuple):
         return Labels(self.class_index[chosen], self.group[chosen], subclass)
 
 
-class Properties(NamedTuple):
+class Names(NamedTuple):
     """Names on the axes F, G and C."""
 
     features: tuple[str, ...]  # F

@@ -40,7 +40,7 @@ def chains() -> None:
         took[name] = time.perf_counter() - began
     sampled = report.posterior
     assert sampled is not None
-    record = diagnose(inference_data(sampled, recipe.properties), sampled).record
+    record = diagnose(inference_data(sampled, recipe.names), sampled).record
     cold, warm = (took[name] - took["point"] for name in ("cold", "warm"))
     shape = "4 chains, 500 + 500, 2,270 sources, 32 properties, weights: matrix"
     print(f"| NUTS, {shape} | {cold:.0f} s cold, {warm:.0f} s warm | under 180 s |")
@@ -74,7 +74,7 @@ def intervals() -> None:
         began = time.perf_counter()
         products = classify(recipe, classifier, many)
         took.append(time.perf_counter() - began)
-    n_features, n_classes = len(recipe.properties.features), len(recipe.properties.classes)
+    n_features, n_classes = len(recipe.names.features), len(recipe.names.classes)
     width = np.ptp(products.posterior_interval, axis=-1).max(1)
     shape = f"{CLASSIFIED:,} sources x {KEPT} draws x {n_features} properties x {n_classes} classes"
     print(f"| {shape} | {took[0]:.0f} s, with compilation; {took[1]:.0f} s again | under 60 s |")

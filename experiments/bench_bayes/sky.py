@@ -57,7 +57,7 @@ def log_loss(posterior: np.ndarray, truth: np.ndarray) -> float:
 
 def raw(features: Features) -> np.ndarray:
     """What trees read: values, NaN where there is none."""
-    return np.where(np.asarray(features.observed), np.asarray(features.value), np.nan)
+    return np.where(np.asarray(features.measured), np.asarray(features.value), np.nan)
 
 
 def main() -> None:

@@ -88,7 +88,7 @@ def one_by_one(recipe, classifier, table, config):
     def all_sources():
         for n in range(LOOPED):
             score = log_prior.copy()
-            for f in np.flatnonzero(features.observed[n]):
+            for f in np.flatnonzero(features.measured[n]):
                 place = (features.value[n, f] - density["origin"][f]) / density["step"][f]
                 for c in range(len(score)):
                     score[c] += alpha[f, c] * np.interp(

@@ -37,7 +37,7 @@ def main(seed: int, peers: list[str]) -> None:
     use_precision(config)
     training = load_training(config, catalog_path(config))
     _, features, labels = labelled_rows(training.features, training.labels)
-    x = np.where(features.observed, features.value, np.nan).astype(np.float64)
+    x = np.where(features.measured, features.value, np.nan).astype(np.float64)
     names, truth = tuple(training.config.features), labels.class_index
     subclass_of = np.array(
         [truth[labels.modelled == t][0] for t in range(labels.modelled.max() + 1)]

@@ -33,7 +33,7 @@ def held_out(config, kinds) -> tuple[Labels, dict[str, np.ndarray], dict[str, li
     labels = training.labels.rows(rows)
     recipe = build_recipe(training.config)
     outer = stratified_folds(*labels[:2], recipe.n_folds, config.seed)
-    shape = len(outer), len(recipe.properties.classes)
+    shape = len(outer), len(recipe.names.classes)
     posterior = {kind: np.zeros(shape) for kind in kinds}
     chosen: dict[str, list[str]] = {kind: [] for kind in kinds}
     for k in range(recipe.n_folds):

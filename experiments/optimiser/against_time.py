@@ -78,7 +78,7 @@ def prepare() -> tuple[list[Fold], tuple[int, ...], int]:
         prior = jnp.log(jnp.bincount(truth[kept], length=4) / kept.sum())
         here = jnp.asarray(kept, single.dtype)
         folds.append(Fold(single, arrays.observed, jnp.asarray(truth), here, whole, prior))
-    return folds, recipe.properties.category, recipe.focus
+    return folds, recipe.names.category, recipe.focus
 
 
 def by_gradient(model, folds: list[Fold], focus: int) -> list[list[Point]]:

@@ -23,14 +23,14 @@ LEVELS = (0.05, 0.01)
 Injection = Callable[[Features, Features, np.random.Generator], Features]
 
 
-def shifted(n_properties: int, by: float) -> Injection:
+def shifted(n_features: int, by: float) -> Injection:
     """Some measured properties of each source moved by `by` standard deviations, up or down."""
 
     def inject(test: Features, training: Features, rng: np.random.Generator) -> Features:
-        seen = np.where(training.observed, training.value, np.nan)
+        seen = np.where(training.measured, training.value, np.nan)
         spread = np.nan_to_num(np.nanstd(seen, axis=0))
         order = np.argsort(np.where(test.observed, rng.random(test.value.shape), 2.0), axis=1)
-        chosen = (order.argsort(axis=1) < n_properties) & test.observed
+        chosen = (order.argsort(axis=1) < n_features) & test.observed
         sign = rng.choice([-1.0, 1.0], test.value.shape)
         return test._replace(value=test.value + chosen * sign * by * spread)
 
@@ -41,7 +41,7 @@ def chimera(test: Features, training: Features, rng: np.random.Generator) -> Fea
     """Every measured value taken from another source, each property from another one."""
     value = test.value.copy()
     for f in range(value.shape[1]):
-        own, pool = test.observed[:, f], training.value[training.observed[:, f], f]
+        own, pool = test.observed[:, f], training.value[training.measured[:, f], f]
         value[own, f] = rng.choice(pool, own.sum())
     return test._replace(value=value)
 

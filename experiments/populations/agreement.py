@@ -20,7 +20,7 @@ FALSE_DISCOVERIES = 0.05
 
 
 class Sample(NamedTuple):
-    """Properties of sources that belong to the classes with some weight each."""
+    """Names of sources that belong to the classes with some weight each."""
 
     value: Float[np.ndarray, "N F"]
     observed: Bool[np.ndarray, "N F"]

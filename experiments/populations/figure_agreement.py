@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from xbayes.figures.labels import PropertyLabel
+from xbayes.figures.labels import FeatureLabel
 from xbayes.figures.panels import class_legend, panel_grid, panel_label
 from xbayes.figures.style import MUTED, class_colours, class_lines, lighter, styled
 
@@ -21,7 +21,7 @@ def draw_agreement(
     known: Sample,
     new: Sample,
     found: Agreement,
-    labels: Sequence[PropertyLabel],
+    labels: Sequence[FeatureLabel],
     classes: Sequence[str],
 ) -> Figure:
     """One panel a property; wide and pale the known sources of a class, thin the new ones.

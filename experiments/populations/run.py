@@ -17,7 +17,7 @@ from xbayes.catalog.write import write_catalog
 from xbayes.config.reader import load_config
 from xbayes.config.schema import catalog_path
 from xbayes.features.build import build_features
-from xbayes.figures.labels import PropertyLabel
+from xbayes.figures.labels import FeatureLabel
 from xbayes.figures.style import png_bytes
 from xbayes.tasks.classify import CHUNK, classify_catalog, estimate_prior
 from xbayes.tasks.count_classes import count_classes, population_table
@@ -76,15 +76,15 @@ def compared(run: Path, table: Table, out: Path) -> None:
     classes, posterior = posteriors(run, table)
     features, _ = build_features(table, training.config)
     truth = np.eye(len(classes))[training.labels.class_index[labelled]]
-    rows = (training.features.value[labelled], training.features.observed[labelled])
+    rows = (training.features.value[labelled], training.features.measured[labelled])
     group = training.labels.group[labelled]
     known = Sample(*map(np.asarray, rows), truth, group)
     own = np.column_stack([np.asarray(held_out[f"p_{c}"]) for c in classes])
     new = Sample(
-        np.asarray(features.value), np.asarray(features.observed), posterior, np.arange(len(table))
+        np.asarray(features.value), np.asarray(features.measured), posterior, np.arange(len(table))
     )
     labels = [
-        PropertyLabel(n, f.category, f.description, f.unit, f.scale)
+        FeatureLabel(n, f.category, f.description, f.unit, f.scale)
         for n, f in training.config.features.items()
     ]
     found = agreement(known, new)

@@ -76,9 +76,9 @@ class Fitted(NamedTuple):
 
 def without(features: Features, lacking: Features) -> Features:
     """Features as if nobody had measured what `lacking` never has."""
-    never = ~np.asarray(lacking.surveyed).any(0)
-    observed, surveyed = (np.asarray(a) & ~never for a in (features.observed, features.surveyed))
-    return features._replace(value=features.value * ~never, observed=observed, surveyed=surveyed)
+    never = ~np.asarray(lacking.available).any(0)
+    observed, available = (np.asarray(a) & ~never for a in (features.measured, features.available))
+    return features._replace(value=features.value * ~never, observed=observed, available=available)
 
 
 def fit(variant: Variant, training: Training, part: Part, shifted: Features, times) -> Fitted:
@@ -103,12 +103,12 @@ def fit(variant: Variant, training: Training, part: Part, shifted: Features, tim
     def apply(rows: Features) -> np.ndarray:
         return classify(recipe, classifier, rows, None, 512).posterior
 
-    return Fitted(apply, np.asarray(classifier.factor), prior)
+    return Fitted(apply, np.asarray(classifier.class_weight), prior)
 
 
 def _fit_peer(name: str, training: Training, features: Features, part: Part) -> Fitted:
     inner, test, seed = part
-    x = np.where(features.observed, features.value, np.nan)
+    x = np.where(features.measured, features.value, np.nan)
     classes = list(training.config.taxonomy.classes)
     sample = Sample(x, training.labels.class_index, len(classes), tuple(training.config.features))
     split = Split(0, 0, 0, test, inner, seed)
@@ -119,7 +119,7 @@ def _fit_peer(name: str, training: Training, features: Features, part: Part) -> 
         values = np.where(rows.observed, rows.value, np.nan)
         return apply_peer(PEERS[name], fitted, values, None)
 
-    return Fitted(apply, np.asarray(fitted.factor), np.asarray(fitted.log_prior))
+    return Fitted(apply, np.asarray(fitted.class_weight), np.asarray(fitted.log_prior))
 
 
 def predict(variant: Variant, training: Training, shift: Shift, fits: dict) -> dict:
@@ -135,7 +135,11 @@ def predict(variant: Variant, training: Training, shift: Shift, fits: dict) -> d
         fitted = fits.get(name) or fit(variant, training, part, shifted, times)
         fits[name], test = fitted, part[1]
         posterior[test] = fitted.apply(shifted.rows(test))
-        factor[test], trained[test], part_of[test] = fitted.factor, np.exp(fitted.log_prior), k
+        factor[test], trained[test], part_of[test] = (
+            fitted.class_weight,
+            np.exp(fitted.log_prior),
+            k,
+        )
     found = {"truth": training.labels.class_index, "times": times, "posterior": posterior}
     found["prediction"] = decide(posterior, factor)
     # Random folds are parts of one catalogue; blocks of the sky are catalogues of their own.

@@ -15,7 +15,7 @@ from xbayes.config.reader import load_config
 from xbayes.infer.fit_clusters import ClusterOptions, cluster_density
 from xbayes.models.assignment_matrix import AssignmentParams, assignment_model
 from xbayes.models.naive_bayes import naive_bayes
-from xbayes.types import InputError, Labels, Properties
+from xbayes.types import InputError, Labels, Names
 
 CONFIG = Path(__file__).parents[2] / "configs/demo.yaml"
 K, C = 2, 4
@@ -27,8 +27,8 @@ def recipe():
     return Recipe(
         density=cluster_density(np.array([False, False, True]), C, options),
         model=naive_bayes((0, 0, 1), C, "property"),
-        properties=Properties(("x", "y", "z"), ("a", "b"), (0, 0, 1), ("A", "B", "D", "E")),
-        strengths=(1.0, 30.0),
+        properties=Names(("x", "y", "z"), ("a", "b"), (0, 0, 1), ("A", "B", "D", "E")),
+        penalties=(1.0, 30.0),
         n_starts=1,
         n_folds=2,
         focus=2,

@@ -16,7 +16,7 @@ from xbayes.infer.select_terms import TermPlan
 from xbayes.models.naive_bayes import naive_bayes
 from xbayes.models.smooth_density import smooth_density
 from xbayes.models.term_tables import contributions
-from xbayes.types import Features, InputError, Labels, Properties
+from xbayes.types import Features, InputError, Labels, Names
 
 pytestmark = pytest.mark.usefixtures("few_rounds")
 
@@ -26,7 +26,7 @@ LAPLACE = PosteriorOptions("laplace", 1, 50, 50, 1, 20, True, "property", True, 
 RECIPE = Recipe(
     smooth_density(np.full((3, 2), np.nan), np.array([False, False, True]), 3),
     naive_bayes((0, 1, 1), 3, "property"),
-    Properties(("a", "b", "c"), ("x", "y"), (0, 1, 1), ("A", "B", "C")),
+    Names(("a", "b", "c"), ("x", "y"), (0, 1, 1), ("A", "B", "C")),
     (10.0,),
     2,
     3,
@@ -43,10 +43,10 @@ def fitted():
     value = rng.normal(size=(N, 3)) + 1.5 * np.eye(3)[truth]
     observed = np.ones((N, 3), bool)
     observed[:, 2] = rng.random(N) < np.array([0.9, 0.9, 0.5])[truth]
-    surveyed = np.ones((N, 3), bool)
-    observed[0] = surveyed[0] = False  # nothing measured at all
+    available = np.ones((N, 3), bool)
+    observed[0] = available[0] = False  # nothing measured at all
     value = np.where(observed, value, 0.0)
-    features = Features(value, observed, surveyed, np.ones_like(value), 0 * value)
+    features = Features(value, observed, available, np.ones_like(value), 0 * value)
     inner = inner_folds(truth, np.arange(N), np.ones(N, bool), 3, 0)
     labels = Labels(truth, np.arange(N))
     classifier, _ = fit_classifier(RECIPE, features, labels, inner, jax.random.key(0))
@@ -61,7 +61,7 @@ def mean_scores(features, classifier):
         params, own = (jax.tree.map(lambda leaf, d=d: leaf[d], tree) for tree in (density, weights))
         total += np.asarray(RECIPE.model.log_joint(own, RECIPE.density.log_lik(params, features)))
     terms = classifier.terms.base + contributions(classifier.terms, features).sum(1)
-    measured = features.surveyed.any(1)
+    measured = features.available.any(1)
     score = total / LAPLACE.kept
     score = np.where(measured[:, None], (1 - SHARE) * score + SHARE * np.asarray(terms), score)
     trained = classifier.weights.log_prior

@@ -20,7 +20,7 @@ from xbayes.classifier.recipe import Recipe
 from xbayes.evaluate.cross_validate import inner_folds
 from xbayes.models.naive_bayes import naive_bayes
 from xbayes.models.smooth_density import smooth_density
-from xbayes.types import Features, Labels, Properties
+from xbayes.types import Features, Labels, Names
 
 SHARE = np.array([0.5, 0.3, 0.2])
 LOG_PRIOR = np.log(SHARE)
@@ -198,7 +198,7 @@ def test_of_one_class_nothing_is_learned():
     np.testing.assert_array_equal(found.calibrator.matrix, np.eye(3))
 
 
-PROPERTIES = Properties(("a", "b", "c"), ("x", "y"), (0, 0, 1), ("A", "B", "C", "D"))
+PROPERTIES = Names(("a", "b", "c"), ("x", "y"), (0, 0, 1), ("A", "B", "C", "D"))
 
 
 @pytest.fixture(scope="module")
@@ -226,7 +226,7 @@ def test_the_terms_of_a_calibrated_score_sum_to_the_log_odds(recipe, distorted, 
     classifier, features = distorted
     nothing = np.zeros((1, 3), bool)
     features = Features(*(np.concatenate([a, a[:1]]) for a in features))
-    features.observed[-1:], features.surveyed[-1:] = nothing, nothing
+    features.measured[-1:], features.available[-1:] = nothing, nothing
     products = classify(recipe, classifier, features, given)
     terms = explain(recipe, classifier, features, given)
     total = terms.log_prior + terms.offset + terms.contribution.sum(1)
@@ -248,13 +248,13 @@ def test_another_prior_replaces_only_the_prior(recipe, distorted):
 
 
 def test_the_track_is_what_each_category_alone_would_give(recipe, distorted):
-    """Against the same source with the other category not surveyed."""
+    """Against the same source with the other category not available."""
     classifier, features = distorted
     products = classify(recipe, classifier, features)
     for g in range(2):
         own = np.array(PROPERTIES.category) == g
         alone = Features(
-            features.value, features.observed & own, features.surveyed & own, *features[3:]
+            features.value, features.measured & own, features.available & own, *features[3:]
         )
         np.testing.assert_allclose(
             products.track[:, g], classify(recipe, classifier, alone).posterior, atol=1e-12
@@ -275,7 +275,7 @@ def test_a_calibrated_track_starts_from_unchanged_offsets(recipe, distorted):
 def test_calibration_is_learned_with_the_classifier(recipe, four_classes):
     """Shrunk to nearly nothing, weights are too timid; the temperature makes up for it."""
     features, truth = four_classes
-    timid = recipe._replace(calibration="auto", strengths=(3000.0,))
+    timid = recipe._replace(calibration="auto", penalties=(3000.0,))
     inner = inner_folds(truth, np.arange(600), np.ones(600, bool), 3, 0)
     labels = Labels(truth, np.arange(600))
     classifier, report = fit_classifier(timid, features, labels, inner, jax.random.key(0))

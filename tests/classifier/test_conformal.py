@@ -122,8 +122,8 @@ def features(n=2000, seed=0):
     rng = np.random.default_rng(seed)
     observed = rng.random((n, 4)) < 0.7
     value = np.where(observed, rng.normal(size=(n, 4)), 0.0)
-    surveyed = observed | (rng.random((n, 4)) < 0.5)
-    return Features(value, observed, surveyed, np.ones((n, 4)), np.zeros((n, 4)))
+    available = observed | (rng.random((n, 4)) < 0.5)
+    return Features(value, observed, available, np.ones((n, 4)), np.zeros((n, 4)))
 
 
 def test_the_random_number_belongs_to_the_row_alone():

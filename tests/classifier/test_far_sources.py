@@ -11,13 +11,13 @@ from xbayes.evaluate.cross_validate import inner_folds
 from xbayes.infer.select_terms import TermPlan
 from xbayes.models.naive_bayes import naive_bayes
 from xbayes.models.smooth_density import TAILS, smooth_density
-from xbayes.types import Features, Labels, Properties
+from xbayes.types import Features, Labels, Names
 
 pytestmark = pytest.mark.usefixtures("few_rounds")
 
 N, F = 500, 6
 PRIOR = np.array([0.5, 0.3, 0.2])
-PROPERTIES = Properties(tuple("abcdef"), ("x", "y"), (0, 0, 0, 1, 1, 1), ("A", "B", "C"))
+PROPERTIES = Names(tuple("abcdef"), ("x", "y"), (0, 0, 0, 1, 1, 1), ("A", "B", "C"))
 DRAWS = PosteriorOptions("laplace", 1, 50, 50, 1, 20, True, "matrix", True)
 
 
@@ -61,20 +61,20 @@ def learned(request, sources):
     return recipe, fitted(recipe, sources)
 
 
-def far_from(sources, n_properties, distance):
+def far_from(sources, n_features, distance):
     """Some properties of each source moved out by so many standard deviations, up or down."""
     value = sources[0].value
     rng = np.random.default_rng(2)
-    moved = rng.random(value.shape).argsort(1) < n_properties
+    moved = rng.random(value.shape).argsort(1) < n_features
     sign = rng.choice([-1.0, 1.0], value.shape)
     return features_of(value + moved * sign * distance * value.std(0))
 
 
 @pytest.mark.parametrize("distance", [10, 100, 1e4])
-@pytest.mark.parametrize("n_properties", [4, F])
-def test_no_sure_class(learned, sources, n_properties, distance):
+@pytest.mark.parametrize("n_features", [4, F])
+def test_no_sure_class(learned, sources, n_features, distance):
     recipe, classifier = learned
-    found = classify(recipe, classifier, far_from(sources, n_properties, distance))
+    found = classify(recipe, classifier, far_from(sources, n_features, distance))
     surest = found.posterior.max(1)
     assert np.median(surest) < 0.65 and np.quantile(surest, 0.95) < 0.85  # the prior's is 0.5
     assert np.median(found.outlier_p) < 0.02 and np.quantile(found.outlier_p, 0.95) < 0.05

@@ -5,7 +5,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from xbayes.classifier.outlier import fit_reference, outlier_measure, strangeness, tail_probability
+from xbayes.classifier.outlier import (
+    fit_reference,
+    outlier_measure,
+    outlier_score,
+    tail_probability,
+)
 
 F = 6
 
@@ -15,16 +20,16 @@ def simulate(n, seed, share_missing=0.4, shift=0.0):
     rng = np.random.default_rng(seed)
     truth = rng.integers(0, 2, n)
     value = 0.8 * rng.normal(size=(n, 1)) + 0.6 * rng.normal(size=(n, F)) + truth[:, None] + shift
-    surveyed = rng.random((n, F)) > share_missing * rng.integers(0, 2, (n, 1))
+    available = rng.random((n, F)) > share_missing * rng.integers(0, 2, (n, 1))
     log_lik = np.stack([stats.norm.logpdf(value - c) for c in (0, 1)], -1)
-    return np.where(surveyed[..., None], log_lik, 0.0), surveyed, truth
+    return np.where(available[..., None], log_lik, 0.0), available, truth
 
 
 ALPHA = np.array([[1.0, 0.5, 0.2, 2.0, 0.0, 1.0]]).T * np.ones((1, 2))
 
 
-def tails(reference, log_lik, surveyed, truth):
-    strange = np.asarray(strangeness(reference, jnp.asarray(log_lik), jnp.asarray(surveyed)))
+def tails(reference, log_lik, available, truth):
+    strange = np.asarray(outlier_score(reference, jnp.asarray(log_lik), jnp.asarray(available)))
     return tail_probability(reference, strange, truth)
 
 
@@ -41,8 +46,8 @@ def test_measure_is_the_published_formula():
 @pytest.mark.parametrize("level", [0.05, 0.01])
 def test_false_alarms_stay_inside_their_binomial_interval(level):
     reference = fit_reference(*simulate(4000, 1), ALPHA)
-    log_lik, surveyed, truth = simulate(8000, 2)
-    alarms = (tails(reference, log_lik, surveyed, truth) <= level).sum()
+    log_lik, available, truth = simulate(8000, 2)
+    alarms = (tails(reference, log_lik, available, truth) <= level).sum()
     # The reference is a sample too: its own quantile adds its binomial spread.
     spread = np.sqrt(level * (1 - level) * (8000 + 8000**2 / 4000))
     assert abs(alarms - 8000 * level) < 3 * spread
@@ -51,18 +56,18 @@ def test_false_alarms_stay_inside_their_binomial_interval(level):
 def test_alarms_are_even_over_what_is_missing():
     """Not standardised for missingness, sources with fewer properties would alarm less often."""
     reference = fit_reference(*simulate(6000, 3), ALPHA)
-    log_lik, surveyed, truth = simulate(12000, 4)
-    alarm = tails(reference, log_lik, surveyed, truth) <= 0.05
-    few = surveyed.sum(1) <= 4
+    log_lik, available, truth = simulate(12000, 4)
+    alarm = tails(reference, log_lik, available, truth) <= 0.05
+    few = available.sum(1) <= 4
     assert few.sum() > 2000
     assert abs(alarm[few].mean() - alarm[~few].mean()) < 0.025
 
 
 def test_strange_sources_are_found():
     reference = fit_reference(*simulate(2000, 5), ALPHA)
-    log_lik, surveyed, truth = simulate(500, 6, shift=4.0)
+    log_lik, available, truth = simulate(500, 6, shift=4.0)
     truth[:] = 1  # whatever their class, given class 1
-    assert (tails(reference, log_lik, surveyed, truth) <= 0.05).mean() > 0.9
+    assert (tails(reference, log_lik, available, truth) <= 0.05).mean() > 0.9
 
 
 def test_p_value_is_a_rank_with_its_resolution():
@@ -84,9 +89,9 @@ def test_nothing_surveyed_is_not_strange():
 
 @pytest.mark.parametrize("members", [0, 1, 3])
 def test_a_tiny_class_gives_a_coarse_finite_answer(members):
-    log_lik, surveyed, truth = simulate(200, 9)
+    log_lik, available, truth = simulate(200, 9)
     keep = (truth == 0) | (np.cumsum(truth == 1) <= members)
-    reference = fit_reference(log_lik[keep], surveyed[keep], truth[keep], ALPHA)
-    got = tails(reference, log_lik, surveyed, np.ones(200, int))
+    reference = fit_reference(log_lik[keep], available[keep], truth[keep], ALPHA)
+    got = tails(reference, log_lik, available, np.ones(200, int))
     assert np.isfinite(got).all()
     assert got.min() >= 1 / (members + 1)

@@ -22,7 +22,7 @@ from xbayes.features.build import build_features
 from xbayes.models.naive_bayes import naive_bayes
 from xbayes.models.smooth_density import smooth_density
 from xbayes.simulate.catalog import simulate_catalog
-from xbayes.types import Features, InputError, Labels, Properties
+from xbayes.types import Features, InputError, Labels, Names
 
 CONFIG = Path(__file__).parents[2] / "configs" / "demo.yaml"
 LAPLACE = PosteriorOptions("laplace", 2, 0, 200, 1, 60, True, "none", True)
@@ -50,7 +50,7 @@ def true_posterior(value):
 @lru_cache  # equal recipes are one, so that JAX compiles once
 def recipe_of(weights="none", **changes):
     density = smooth_density(np.tile([-6.0, 6.0], (2, 1)), np.zeros(2, bool), 2)
-    names = Properties(("a", "b"), ("x", "y"), (0, 1), ("A", "B"))
+    names = Names(("a", "b"), ("x", "y"), (0, 1), ("A", "B"))
     options = LAPLACE._replace(weights=weights, **changes)
     model = naive_bayes((0, 1), 2, weights)
     return Recipe(density, model, names, (3.0,), 1, 2, posterior=options)
@@ -112,7 +112,7 @@ def test_intervals_shrink_with_the_sample(recipe, classifier):
 def test_nothing_measured_is_the_prior_for_certain(recipe, classifier):
     features, _ = sources(3, 5)
     nothing = np.zeros((3, 2), bool)
-    blank = features._replace(observed=nothing, surveyed=nothing)
+    blank = features._replace(observed=nothing, available=nothing)
     for given in (None, np.log([0.2, 0.8])):
         products = classify(recipe, classifier, blank, given)
         prior = np.exp(given) if given is not None else np.exp(classifier.weights.log_prior)

@@ -40,7 +40,7 @@ def test_the_order_of_classes_counts():
     turned = dict(reversed(config.taxonomy.classes.items()))
     taxonomy = config.taxonomy.model_copy(update={"classes": turned})
     other = build_recipe(config.model_copy(update={"taxonomy": taxonomy}))
-    assert other.properties.classes == recipe().properties.classes[::-1]
+    assert other.names.classes == recipe().names.classes[::-1]
 
 
 def test_recipes_of_equal_parts_share_them():

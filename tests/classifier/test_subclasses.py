@@ -24,13 +24,13 @@ from xbayes.evaluate.cross_validate import inner_folds
 from xbayes.infer.select_terms import TermPlan
 from xbayes.models.naive_bayes import naive_bayes
 from xbayes.models.smooth_density import smooth_density
-from xbayes.types import Features, InputError, Labels, Properties
+from xbayes.types import Features, InputError, Labels, Names
 
 pytestmark = pytest.mark.usefixtures("few_rounds")
 
 N = 800
 CLASS_OF = (0, 0, 1)
-PROPERTIES = Properties(("a", "b"), ("x", "y"), (0, 1), ("A", "B"), ("low", "high", "B"), CLASS_OF)
+PROPERTIES = Names(("a", "b"), ("x", "y"), (0, 1), ("A", "B"), ("low", "high", "B"), CLASS_OF)
 PLAIN = PROPERTIES._replace(subclasses=(), subclass_of=())
 DRAWS = PosteriorOptions("laplace", 1, 50, 50, 1, 20, True, "property", True)
 

@@ -20,13 +20,13 @@ from xbayes.infer.select_terms import TermPlan
 from xbayes.models.naive_bayes import naive_bayes
 from xbayes.models.smooth_density import smooth_density
 from xbayes.tasks.explain import explain_source
-from xbayes.types import Features, InputError, Labels, Properties
+from xbayes.types import Features, InputError, Labels, Names
 
 pytestmark = pytest.mark.usefixtures("few_rounds")
 
 CONFIG = Path(__file__).parents[2] / "configs" / "demo.yaml"
 N = 600
-PROPERTIES = Properties(("a", "b", "c"), ("x", "y"), (0, 1, 1), ("A", "B", "C"))
+PROPERTIES = Names(("a", "b", "c"), ("x", "y"), (0, 1, 1), ("A", "B", "C"))
 
 
 def recipe_of(terms, splines=False):
@@ -51,10 +51,10 @@ def simulate(seed):
     observed = np.ones((N, 3), bool)
     observed[:, 2] = rng.random(N) < np.array([0.9, 0.9, 0.5])[truth]
     observed[:3] = False
-    surveyed = np.ones((N, 3), bool)
-    surveyed[:2] = False  # nothing measured at all
+    available = np.ones((N, 3), bool)
+    available[:2] = False  # nothing measured at all
     value = np.where(observed, value, 0.0)
-    return Features(value, observed, surveyed, np.ones_like(value), 0 * value), truth
+    return Features(value, observed, available, np.ones_like(value), 0 * value), truth
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +169,7 @@ def test_a_run_is_stored_explained_and_applied_alike(run, xbayes):
     assert config.model.terms == "pairs" and classifier.terms is not None
     assert np.asarray(classifier.terms.pair_table).shape[0] > 0
     table, written = read_catalog(run / "sky.fits"), read_catalog(run / "run" / "catalog.fits")
-    classes = recipe.properties.classes
+    classes = recipe.names.classes
     rows = [0, 7, int(np.flatnonzero(np.ma.getmaskarray(table["g_mag"]))[0])]
     for row in rows:
         track = explain_source(run / "run", table, str(table["name"][row]))

@@ -18,7 +18,7 @@ from xbayes.compare.peers import PEERS
 from xbayes.compare.plan import Request
 from xbayes.compare.store import stored_variant
 from xbayes.output.posterior_file import inference_data, write_posterior
-from xbayes.types import InputError, Properties
+from xbayes.types import InputError, Names
 
 GRID = "sweep: {model.weights: [category, property]}\n"
 N = 300
@@ -227,7 +227,7 @@ def test_posteriors_of_runs_are_compared(runs, folder, sky, xbayes):
         sites = {"offset": rng.normal(size=(2, 200, 3))}
         truth = np.arange(30) % 3
         sampled = PosteriorReport(sites, {}, log_lik - less, truth, 1.0, "laplace")
-        names = Properties(("a", "b", "c"), ("all",), (0, 0, 0), ("AGN", "Star", "XRB"))
+        names = Names(("a", "b", "c"), ("all",), (0, 0, 0), ("AGN", "Star", "XRB"))
         write_posterior(inference_data(sampled, names), runs / name / "posterior.nc")
     out = folder / "posteriors"
     items = (runs / "plain", runs / "by_rule")

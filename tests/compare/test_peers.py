@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from xbayes.classifier.decision import fit_factor
+from xbayes.classifier.decision import fit_class_weight
 from xbayes.classifier.recipe import Recipe
 from xbayes.compare import cross_validate_peer, hard_rules
 from xbayes.compare.cross_validate_peer import Folds
@@ -16,7 +16,7 @@ from xbayes.evaluate.cross_validate import nested_splits
 from xbayes.evaluate.scores import log_losses
 from xbayes.models.naive_bayes import naive_bayes
 from xbayes.models.smooth_density import smooth_density
-from xbayes.types import InputError, Labels, Properties
+from xbayes.types import InputError, Labels, Names
 
 NAMES = ("fx_g", "abs_b", "gamma")
 FOLDS = Folds(3, 1, 2, 5)
@@ -44,7 +44,7 @@ def physical(four_classes):
     """The fixture's numbers moved to where the rules ask."""
     features, truth = four_classes
     value = features.value * [1.0, 15.0, 0.5] + [-6.5, 25.0, 1.9]
-    return features._replace(value=np.where(features.observed, value, 0.0)), truth
+    return features._replace(value=np.where(features.measured, value, 0.0)), truth
 
 
 @pytest.mark.parametrize("name", list(PEERS))
@@ -75,7 +75,7 @@ def test_peers_have_the_folds_of_configs(four_classes, monkeypatch):
     monkeypatch.setattr(cross_validate_peer, "nested_splits", spy)
     peer = held_out("hard_rules", *physical(four_classes))
     density = smooth_density(np.full((3, 2), np.nan), np.array([False, False, True]), 4)
-    properties = Properties(NAMES, ("x", "y"), (0, 0, 1), ("A", "B", "C", "D"))
+    properties = Names(NAMES, ("x", "y"), (0, 0, 1), ("A", "B", "C", "D"))
     recipe = Recipe(density, naive_bayes((0, 0, 1), 4, "property"), properties, (30.0,), 1, 2)
     labels = Labels(truth, np.arange(len(truth)))
     ours = cross_validate.cross_validate(recipe, features, labels, jax.random.key(0), 3, 1, 5)
@@ -92,7 +92,7 @@ def test_a_peer_never_sees_the_test_fold(name, four_classes):
     features, truth = physical(four_classes)
     labels = Labels(truth, np.arange(len(truth)))
     split = next(nested_splits(labels, *FOLDS))
-    x = np.where(features.observed, features.value, np.nan)
+    x = np.where(features.measured, features.value, np.nan)
     wild, other = x.copy(), truth.copy()
     wild[split.test] = 1e3 * np.random.default_rng(0).normal(size=wild[split.test].shape)
     other[split.test] = 3 - truth[split.test]
@@ -114,9 +114,9 @@ def test_the_rule_is_tuned_on_held_out_calibrated_probabilities(four_classes, mo
 
     def spy(posterior, classes, group, focus, seed):
         seen.append((posterior, classes, focus))
-        return fit_factor(posterior, classes, group, focus, seed)
+        return fit_class_weight(posterior, classes, group, focus, seed)
 
-    monkeypatch.setattr(cross_validate_peer, "fit_factor", spy)
+    monkeypatch.setattr(cross_validate_peer, "fit_class_weight", spy)
     found = held_out("random_forest", features, truth, calibration="temperature")
     assert all("calibration temperature" in text for text in found.chosen)
     for k, (posterior, classes, focus) in enumerate(seen):

@@ -16,10 +16,10 @@ from xbayes.classifier.predict import CHUNK, classify
 from xbayes.classifier.recipe import Recipe
 from xbayes.estimators import AlphaBayesClassifier
 from xbayes.estimators.alpha_plan import inner_folds
-from xbayes.infer.select_penalty import STRENGTHS
+from xbayes.infer.select_penalty import PENALTIES
 from xbayes.models.naive_bayes import naive_bayes
 from xbayes.models.smooth_density import smooth_density
-from xbayes.types import Features, Labels, Properties
+from xbayes.types import Features, Labels, Names
 
 CLASSES = np.array(["AGN", "CV", "star", "XRB"])
 
@@ -51,8 +51,8 @@ def direct(X, y):
     recipe = Recipe(
         smooth_density(bounds, np.ones(n_features, bool), len(classes)),
         naive_bayes(range(n_features), len(classes), "matrix"),
-        Properties(names, names, tuple(range(n_features)), tuple(classes)),
-        STRENGTHS,
+        Names(names, names, tuple(range(n_features)), tuple(classes)),
+        PENALTIES,
         n_starts=4,
         n_folds=n_folds,
     )
@@ -77,7 +77,7 @@ def test_the_numbers_of_the_package_which_padding_does_not_change(rows):
     np.testing.assert_allclose(fitted.outlier_probability(rows[0]), products.outlier_p, **given)
     np.testing.assert_array_equal(fitted.predict(rows[0]), fitted.classes_[products.prediction])
     np.testing.assert_allclose(fitted.weights_.mixing, classifier.weights.mixing, atol=1e-8)
-    assert fitted.penalty_ == report.strength
+    assert fitted.penalty_ == report.penalty
     assert fitted.alpha_.shape == (3, 4)
 
 

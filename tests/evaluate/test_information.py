@@ -14,7 +14,7 @@ from xbayes.evaluate.scores import log_losses
 from xbayes.models.naive_bayes import naive_bayes
 from xbayes.models.smooth_density import smooth_density
 from xbayes.tasks.suggest_labels import draw_posteriors
-from xbayes.types import Features, Labels, Properties
+from xbayes.types import Features, Labels, Names
 
 
 def brute(posterior):
@@ -118,7 +118,7 @@ def sky(n, seed):
 def test_suggested_labels_help_more_than_random_ones():
     """Held-out log loss after 25 more labels, on 8 skies: suggested less the mean of 4 random."""
     density = smooth_density(np.tile([-5.0, 7.0], (2, 1)), np.zeros(2, bool), 3)
-    names = Properties(("a", "b"), ("x", "y"), (0, 1), ("A", "B", "C"))
+    names = Names(("a", "b"), ("x", "y"), (0, 1), ("A", "B", "C"))
     point = Recipe(density, naive_bayes((0, 1), 3, "property"), names, (3.0,), 1, 2)
     options = PosteriorOptions("laplace", 2, 0, 200, 1, 60, True, "property", True)
     test, test_truth = sky(3000, 999)

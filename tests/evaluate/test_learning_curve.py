@@ -11,7 +11,7 @@ from xbayes.evaluate.learning_curve import Design, _parts, learning_curve, usabl
 from xbayes.evaluate.scores import log_losses
 from xbayes.models.naive_bayes import naive_bayes
 from xbayes.models.smooth_density import smooth_density
-from xbayes.types import Features, InputError, Labels, Properties
+from xbayes.types import Features, InputError, Labels, Names
 
 SHARE = np.array([0.6, 0.25, 0.15])
 CENTRE = np.array([[0, 0], [1.5, 0.5], [0.5, 1.8]])
@@ -21,7 +21,7 @@ DESIGN = Design((0.15, 1.0), 3, 1, 0, 50)
 @pytest.fixture(scope="module")
 def recipe():
     density = smooth_density(np.tile([-6.0, 6.0], (2, 1)), np.zeros(2, bool), 3)
-    names = Properties(("a", "b"), ("x", "y"), (0, 1), ("A", "B", "C"))
+    names = Names(("a", "b"), ("x", "y"), (0, 1), ("A", "B", "C"))
     return Recipe(density, naive_bayes((0, 1), 3, "property"), names, (3.0,), 1, 2)
 
 

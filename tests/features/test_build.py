@@ -11,8 +11,8 @@ from xbayes.features.blocks import MIN_BLOCK
 from xbayes.features.build import (
     FeatureCounts,
     build_features,
+    names_of,
     needed_columns,
-    properties_of,
     scale_bounds,
     useful_features,
 )
@@ -59,10 +59,10 @@ def test_scales_and_states() -> None:
             [-3, 0, -0.75, 0, 0],
         ],
     )
-    assert features.observed[:, 0].tolist() == [True, True, False, True]
-    assert features.observed[:, 1].tolist() == [True, False, False, False]
-    assert features.surveyed[:, 3].tolist() == [True, True, True, False]
-    assert not (features.observed & ~features.surveyed).any()
+    assert features.measured[:, 0].tolist() == [True, True, False, True]
+    assert features.measured[:, 1].tolist() == [True, False, False, False]
+    assert features.available[:, 3].tolist() == [True, True, True, False]
+    assert not (features.measured & ~features.available).any()
     assert features.value.dtype == np.float64 and (features.weight == 1).all()
     assert report.counts[1] == FeatureCounts("log", 1, 3, 0, 2, 0)
     assert report.counts[3] == FeatureCounts("partly", 2, 1, 1, 0, 0)
@@ -73,7 +73,7 @@ def test_scales_and_states() -> None:
 def test_a_missing_measured_is_not_surveyed_and_a_number_is_refused() -> None:
     table = Table({"x": [1.0, 2.0], "dec": [-40.0, NAN]})
     features, _ = build_features(table, configured(x={"expression": "x", "measured": "dec < 0"}))
-    assert features.surveyed[:, 0].tolist() == [True, False]
+    assert features.available[:, 0].tolist() == [True, False]
     with pytest.raises(InputError, match=r"features\.x\.measured: must be a condition, such as"):
         build_features(table, configured(x={"expression": "x", "measured": "x"}))
 
@@ -102,27 +102,27 @@ def test_a_whole_empty_block_is_not_surveyed(old: int, block: str | None) -> Non
     )
     empty = block is not None and old == MIN_BLOCK
     for f in (0, 1):
-        assert features.surveyed[:old, f].all() == (not empty)
-        assert features.surveyed[old:, f].all() and not features.observed[old, f]
-    assert features.surveyed[:, 2:].all() and features.observed[:, 2:].all()
+        assert features.available[:old, f].all() == (not empty)
+        assert features.available[old:, f].all() and not features.measured[old, f]
+    assert features.available[:, 2:].all() and features.measured[:, 2:].all()
 
 
 def test_blocks_need_a_column_that_says_so_only_in_training() -> None:
     table = two_releases(MIN_BLOCK, 30)
     table.remove_column("release")
     features, _ = build_features(table, configured("release", a="x"))
-    assert features.surveyed.all()
+    assert features.available.all()
     features, _ = build_features(table[:MIN_BLOCK], configured("release", a="x"))
-    assert not features.surveyed.any()
+    assert not features.available.any()
     features, _ = build_features(table[: MIN_BLOCK - 1], configured("release", a="x"))
-    assert features.surveyed.all() and not features.observed.any()
+    assert features.available.all() and not features.measured.any()
 
 
 def test_rows_without_a_block_are_a_block_of_their_own() -> None:
     table = two_releases(MIN_BLOCK, 30)
     table["release"] = MaskedColumn(table["release"], mask=table["release"] == "old")
     features, _ = build_features(table, configured("release", a="x"))
-    assert features.surveyed[:, 0].tolist() == [False] * MIN_BLOCK + [True] * 30
+    assert features.available[:, 0].tolist() == [False] * MIN_BLOCK + [True] * 30
 
 
 def test_an_absent_column_is_never_surveyed() -> None:
@@ -130,14 +130,14 @@ def test_an_absent_column_is_never_surveyed() -> None:
     table["x"] = MaskedColumn([NAN, NAN], mask=True, meta={"absent": True})
     config = configured(a="x", b="x + y", c="coalesce(x, y)", d="observed(x)", e="y", f="x == 'no'")
     features, _ = build_features(table, config)
-    assert features.surveyed.tolist() == [[False, False, True, False, True, False]] * 2
+    assert features.available.tolist() == [[False, False, True, False, True, False]] * 2
 
 
 def test_a_text_column_may_be_compared() -> None:
     table = Table({"kind": MaskedColumn(["gcat", "none", ""], mask=[False, False, True])})
     features, _ = build_features(table, configured(a="kind == 'gcat'"))
     assert features.value[:, 0].tolist() == [1, 0, 0]
-    assert features.observed[:, 0].tolist() == [True, True, False]
+    assert features.measured[:, 0].tolist() == [True, True, False]
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_properties_are_in_the_order_of_the_config() -> None:
         b={"expression": "x", "category": "location"},
         c={"expression": "x", "category": "spectrum"},
     )
-    properties = properties_of(config)
+    properties = names_of(config)
     assert properties.features == ("a", "b", "c")
     assert properties.categories == ("spectrum", "location")
     assert tuple(properties.category) == (0, 1, 0)
@@ -209,7 +209,7 @@ def test_bounds_after_the_scale(scale: str, bounds: list | None, expected: tuple
 def test_values_outside_their_bounds_are_told() -> None:
     config = configured(b={"expression": "x", "bounds": [0, 90]})
     features, report = build_features(Table({"x": [45.0, 90.0, 91.0, NAN]}), config)
-    assert report.counts[0].outside_bounds == 1 and features.observed.sum() == 3
+    assert report.counts[0].outside_bounds == 1 and features.measured.sum() == 3
     assert "1 values lie outside its bounds [0.0, 90.0]" in report.warnings[0]
 
 
@@ -229,7 +229,7 @@ def test_features_that_tell_nothing_are_named() -> None:
     evidence = np.ones(5, bool)
     useful, _ = useful_features(features, np.ones(3, bool), names, evidence)
     assert useful.tolist() == [True, False, True, False, True]
-    unsurveyed = features._replace(surveyed=observed)
+    unsurveyed = features._replace(available=observed)
     useful, _ = useful_features(unsurveyed, np.ones(3, bool), names, evidence)
     assert useful.tolist() == [True, False, False, False, True]
 

@@ -22,7 +22,7 @@ from xbayes.figures.all_figures import (
     draw_track,
     draw_weights,
 )
-from xbayes.figures.labels import PropertyLabel, axis_label
+from xbayes.figures.labels import FeatureLabel, axis_label
 from xbayes.figures.learning import draw_learning
 from xbayes.figures.reliability import reliability
 from xbayes.figures.style import png_bytes
@@ -36,8 +36,8 @@ FIGURES = [
 KINDS = ["category", "property", "property_class", "matrix"]
 
 
-def draw(invented, kind, n_properties, n_classes):
-    classes, labels = invented.classes(n_classes), invented.labels(n_properties)
+def draw(invented, kind, n_features, n_classes):
+    classes, labels = invented.classes(n_classes), invented.labels(n_features)
     posterior, truth = invented.predictions(1500, n_classes)
     if kind == "confusion":
         counts = np.zeros((n_classes, n_classes))
@@ -46,11 +46,11 @@ def draw(invented, kind, n_properties, n_classes):
     if kind == "reliability":
         return draw_reliability(posterior, truth, classes)
     if kind == "densities":
-        node, density, values = invented.densities(n_properties, n_classes)
+        node, density, values = invented.densities(n_features, n_classes)
         return draw_densities(node, density, labels, classes, values)
     if kind == "histograms":
-        _, _, values = invented.densities(n_properties, n_classes)
-        absent = np.linspace(0, 1, n_properties * n_classes).reshape(n_properties, n_classes)
+        _, _, values = invented.densities(n_features, n_classes)
+        absent = np.linspace(0, 1, n_features * n_classes).reshape(n_features, n_classes)
         return draw_histograms(values, absent, labels, classes)
     if kind == "precision":
         return draw_precision_recall(posterior, truth, posterior.argmax(-1), classes)
@@ -60,22 +60,22 @@ def draw(invented, kind, n_properties, n_classes):
     if kind == "sky":
         return draw_sky(*points.galactic.T, points.prediction, classes)
     if kind == "scatter":
-        pair = [0, n_properties - 1]
+        pair = [0, n_features - 1]
         axes = [labels[f] for f in pair]
         return draw_scatter(points.value[:, pair], points.prediction, axes, classes)
     if kind.startswith("track"):
         most = 1 if kind == "track, brief" else None
-        return draw_track(invented.track(n_properties, n_classes), most)
-    alpha, mixing = invented.weights(n_properties, n_classes)
+        return draw_track(invented.track(n_features, n_classes), most)
+    alpha, mixing = invented.weights(n_features, n_classes)
     category = [invented.categories.index(label.category) for label in labels]
     names = [label.name for label in labels]
     return draw_weights(alpha, mixing, names, invented.categories, category, classes, kind)
 
 
-@pytest.mark.parametrize(("n_properties", "n_classes"), SIZES)
+@pytest.mark.parametrize(("n_features", "n_classes"), SIZES)
 @pytest.mark.parametrize("kind", [*FIGURES, *KINDS])
-def test_figures_are_whole_at_every_size(invented, kind, n_properties, n_classes, assert_whole):
-    assert_whole(draw(invented, kind, n_properties, n_classes))
+def test_figures_are_whole_at_every_size(invented, kind, n_features, n_classes, assert_whole):
+    assert_whole(draw(invented, kind, n_features, n_classes))
 
 
 def test_densities_need_no_values_and_bear_a_class_without_any(invented, assert_whole):
@@ -97,7 +97,7 @@ def test_a_spike_gets_a_square_root_scale_and_no_other_property_does(invented, a
 
 def test_long_names_are_not_cut_off_by_the_page(invented, assert_whole):
     long = "_the quick $brown$ fox jumps over the $lazy dog " * 3
-    labels = [PropertyLabel(long, "spectrum", long, "erg/s/cm2", "squash") for _ in range(5)]
+    labels = [FeatureLabel(long, "spectrum", long, "erg/s/cm2", "squash") for _ in range(5)]
     node, density, values = invented.densities(5, 3)
     classes = [f"{long}{c}" for c in range(3)]
     assert_whole(draw_densities(node, density, labels, classes, values))
@@ -131,7 +131,7 @@ def texts(figure):
 def test_no_two_texts_of_a_track_overlap(invented, seed):
     track = invented.track(20 + 5 * seed, 2 + seed, seed)
     long = [f"{label.description} {label.name}" for label in invented.labels(len(track.values))]
-    figure = draw_track(track._replace(properties=long))
+    figure = draw_track(track._replace(features=long))
     FigureCanvasAgg(figure).draw()
     shown = [text for axes in figure.axes for text in axes.texts if text.get_text()]
     boxes = [(text.get_text(), text.get_window_extent().padded(-1)) for text in shown]
@@ -149,7 +149,7 @@ def test_a_source_without_any_measurement_is_drawn(invented, assert_whole):
     track = invented.track(14, 4)
     prior = np.exp(track.log_prior)
     nothing = track._replace(
-        values=["missing"] * 7 + ["not surveyed"] * 7,
+        values=["missing"] * 7 + ["not available"] * 7,
         contribution=np.zeros((14, 4)),
         offset=np.zeros(4),
         posterior=prior,
@@ -189,9 +189,9 @@ def test_no_posterior_is_certain(share, text):
 
 
 def test_axis_labels_say_unit_and_scale():
-    label = PropertyLabel("flux", "spectrum", "X-ray flux", "erg/s/cm2", "log10")
+    label = FeatureLabel("flux", "spectrum", "X-ray flux", "erg/s/cm2", "log10")
     assert axis_label(label) == "log10 of X-ray flux [erg/s/cm2]"
-    assert axis_label(PropertyLabel("v", "variability", scale="squash")) == "x / (1 + |x|), x = v"
+    assert axis_label(FeatureLabel("v", "variability", scale="squash")) == "x / (1 + |x|), x = v"
 
 
 def test_reliability_bins_against_a_loop():
@@ -249,7 +249,7 @@ def test_agreement_names_the_class_that_differs_most():
     weight = np.eye(2)[np.arange(60) % 2]
     known = Sample(value, there, weight, np.arange(60))
     new = Sample(value + 2.0 * weight[:, [1]], there, weight, np.arange(60))
-    labels = [PropertyLabel("a", "one")]
+    labels = [FeatureLabel("a", "one")]
     figure = draw_agreement(known, new, agreement(known, new), labels, ("A", "B"))
     assert figure.axes[0].texts[0].get_text().startswith("largest distance: B")
     png_bytes(figure)

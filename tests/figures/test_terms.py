@@ -5,12 +5,12 @@ import pytest
 from matplotlib.collections import QuadMesh
 from matplotlib.patches import StepPatch
 
-from xbayes.figures.all_figures import PropertyLabel, draw_splines, draw_terms
+from xbayes.figures.all_figures import FeatureLabel, draw_splines, draw_terms
 from xbayes.models.additive_terms import SplineTerms
 from xbayes.models.term_tables import TermTables
 
 CLASSES = ("AGN", "Star", "XRB")
-LABELS = [PropertyLabel(name, "spectrum", f"property {name}", "mag") for name in "abc"]
+LABELS = [FeatureLabel(name, "spectrum", f"property {name}", "mag") for name in "abc"]
 SHARE, BINS = 0.5, 6
 
 

@@ -151,7 +151,7 @@ def test_folds_of_sets_of_rows_are_those_learned_directly():
 
 def test_what_was_not_found_tells_the_class_where_it_is_evidence():
     features, truth = sky(600, 6)
-    observed = features.observed & ~((truth == 1)[:, None] & np.array([False, False, True]))
+    observed = features.measured & ~((truth == 1)[:, None] & np.array([False, False, True]))
     features = features._replace(observed=observed, value=np.where(observed, features.value, 0.0))
     rows, terms = np.ones(600, bool), {}
     for evidence in (False, True):
@@ -216,7 +216,7 @@ def test_the_gradient_raises_the_f1_of_the_class_it_is_for():
     rows, best = np.ones(900, bool), {}
     prior = np.log(np.bincount(truth) / len(truth))
     for focus in (-1, C - 1):
-        options = ClusterOptions(components=2, strength=1.0, focus=focus)
+        options = ClusterOptions(components=2, penalty=1.0, focus=focus)
         density = cluster_density(EVIDENCE, C, options)
         score = prior + np.asarray(
             density.log_lik(learned(density, features, truth, rows), features)

@@ -93,8 +93,8 @@ def test_curves_are_constant_beyond_the_nodes_and_gaps_have_their_own_height(fit
     splines, _, _ = fitted
     value = np.array([[-1e9, 0, 0], [splines.node[0, 0], 0, np.nan], [1e9, 0, np.nan]])
     observed = np.isfinite(value)
-    surveyed = np.array([[1, 1, 1], [1, 1, 1], [1, 1, 0]], bool)
-    rows = Features(value, observed, surveyed, np.ones_like(value), 0 * value)
+    available = np.array([[1, 1, 1], [1, 1, 1], [1, 1, 0]], bool)
+    rows = Features(value, observed, available, np.ones_like(value), 0 * value)
     found = np.asarray(spline_contributions(splines, rows))
     np.testing.assert_array_equal(found[0, 0], found[1, 0])
     np.testing.assert_allclose(found[2, 0], splines.height[0, -1])
@@ -120,7 +120,7 @@ def test_rows_left_out_teach_nothing():
 def test_properties_that_do_not_vary_and_classes_without_rows_are_harmless():
     truth = np.random.default_rng(1).integers(0, 2, N)
     features = sources(truth)
-    value, observed = features.value.copy(), features.observed.copy()
+    value, observed = features.value.copy(), features.measured.copy()
     value[:, 1] = 4.0
     observed[:, 2] = False
     flat = features._replace(value=value, observed=observed)

@@ -76,16 +76,16 @@ def test_beyond_the_training_values_terms_fade(boosted):
     each = np.asarray(contributions(tables, rows._replace(value=edge)))
     np.testing.assert_allclose(each[1, 0], each[0, 0] / 2, atol=1e-12)
     assert np.abs(each[0, 0]).max() > 0.01 and not each[2:, 0].any()
-    without = np.asarray(rows.surveyed).copy()
+    without = np.asarray(rows.available).copy()
     without[:, 0] = False
-    alone = np.asarray(contributions(tables, rows._replace(surveyed=without)))
+    alone = np.asarray(contributions(tables, rows._replace(available=without)))
     np.testing.assert_allclose(each[3], alone[3], atol=1e-12)  # as if nobody had looked
 
 
 def test_a_property_without_any_value_tells_nothing():
     truth = np.random.default_rng(1).integers(0, 3, N)
     features = sources(truth)
-    features.observed[:, 2] = False
+    features.measured[:, 2] = False
     tables = tables_of(boost(features, truth, EVERY, 3, 2, 20, 0), features, EVERY, 20, 1.0)
     assert not np.asarray(contributions(tables, features))[:, 2].any()
     np.testing.assert_array_equal(tables.reach[2], 0.0)
@@ -113,10 +113,10 @@ def test_contributions_are_the_shapley_values_of_the_terms(boosted):
     totals = {}
 
     def total(known):
-        surveyed = np.isin(np.arange(3), known)[None] & few.surveyed
+        available = np.isin(np.arange(3), known)[None] & few.available
         key = tuple(sorted(known))
         if key not in totals:
-            totals[key] = np.asarray(looked_up(tables, few._replace(surveyed=surveyed))).sum(1)
+            totals[key] = np.asarray(looked_up(tables, few._replace(available=available))).sum(1)
         return totals[key]
 
     shapley = np.zeros((20, 3, len(tables.base)))
@@ -130,9 +130,9 @@ def test_contributions_are_the_shapley_values_of_the_terms(boosted):
 def test_what_was_not_surveyed_adds_nothing_and_its_filler_changes_nothing(boosted):
     model, features = boosted
     tables = tables_of(model, features, EVERY, 60, 1.0)
-    surveyed = features.surveyed.copy()
-    surveyed[:, 1] = False
-    dark = features._replace(surveyed=surveyed, observed=features.observed & surveyed)
+    available = features.available.copy()
+    available[:, 1] = False
+    dark = features._replace(available=available, observed=features.measured & available)
     found = np.asarray(contributions(tables, dark))
     assert not found[:, 1].any()
     assert not np.asarray(pair_terms(tables, dark))[:, (tables.pair == 1).any(1)].any()

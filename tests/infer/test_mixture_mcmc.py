@@ -100,14 +100,14 @@ def test_ranks_tell_a_wrong_prior(wrong, which):
 
 def one_by_one(x, component):
     """log p(x) of one component, and the posterior: each row given those before it."""
-    strength, m, nu, s = (float(np.ravel(leaf)[0]) for leaf in component)
+    penalty, m, nu, s = (float(np.ravel(leaf)[0]) for leaf in component)
     total = 0.0
     for value in x:
-        wide = np.sqrt(s * (1 + strength) / (strength * nu))
+        wide = np.sqrt(s * (1 + penalty) / (penalty * nu))
         total += t(nu, m, wide).logpdf(value)
-        s += strength / (strength + 1) * (value - m) ** 2
-        m, strength, nu = m + (value - m) / (strength + 1), strength + 1, nu + 1
-    return total, t(nu, m, np.sqrt(s * (1 + strength) / (strength * nu)))
+        s += penalty / (penalty + 1) * (value - m) ** 2
+        m, penalty, nu = m + (value - m) / (penalty + 1), penalty + 1, nu + 1
+    return total, t(nu, m, np.sqrt(s * (1 + penalty) / (penalty * nu)))
 
 
 def test_the_predictive_density_is_that_of_all_ways_to_divide_the_rows():
@@ -157,8 +157,8 @@ def test_one_component_is_the_conjugate_posterior():
         assert (np.abs(by_chain.mean(0) - true) < 4.5 * error).all()
     new = np.array([[0.0, 0.0], [1.0, -1.0]])
     draws = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), found.params)
-    strength = float(exact.mean_precision[0])
-    student = multivariate_t(m, s * (1 + strength) / (strength * (nu - 1)), nu - 1)
+    penalty = float(exact.mean_precision[0])
+    student = multivariate_t(m, s * (1 + penalty) / (penalty * (nu - 1)), nu - 1)
     average = np.exp(log_density(draws, jnp.asarray(new))).mean(0)
     np.testing.assert_allclose(average, student.pdf(new), rtol=0.05)
 

@@ -64,7 +64,7 @@ def test_selection_never_sees_the_fold_it_scores(density, folded):
     _, _, truth, fold, held_out = folded
     model = naive_bayes((0, 0, 1), 4, "property")
     prior = jnp.log(jnp.bincount(jnp.asarray(truth), length=4) / len(truth))
-    strength = (10.0,)
+    penalty = (10.0,)
 
     def held_out_scores(labels):
         return select_strength(
@@ -74,7 +74,7 @@ def test_selection_never_sees_the_fold_it_scores(density, folded):
             held_out.nested,
             jnp.asarray(labels),
             jnp.asarray(fold),
-            strength,
+            penalty,
         ).log_joint
 
     other = np.where(fold == 0, np.random.default_rng(3).permutation(truth), truth)
@@ -87,7 +87,7 @@ def test_selection_takes_the_least_held_out_loss(density, folded):
     _, _, truth, fold, held_out = folded
     model = naive_bayes((0, 0, 1), 4, "matrix")
     prior = jnp.log(jnp.bincount(jnp.asarray(truth), length=4) / len(truth))
-    strengths = (0.01, 10.0, 1e5)
+    penalties = (0.01, 10.0, 1e5)
     got = select_strength(
         model,
         jax.random.key(0),
@@ -95,8 +95,8 @@ def test_selection_takes_the_least_held_out_loss(density, folded):
         held_out.nested,
         jnp.asarray(truth),
         jnp.asarray(fold),
-        strengths,
+        penalties,
     )
-    assert got.strength == strengths[np.argmin(got.held_out_loss)]
+    assert got.penalty == penalties[np.argmin(got.held_out_loss)]
     log_posterior = jax.nn.log_softmax(got.log_joint)[jnp.arange(len(truth)), truth]
     np.testing.assert_allclose(-log_posterior.mean(), got.held_out_loss.min(), rtol=1e-9)

@@ -110,9 +110,9 @@ def test_every_iteration_is_scikit_learns(kind):
         np.testing.assert_allclose(ours.mean, theirs.means_, rtol=1e-6, atol=1e-8)
         np.testing.assert_allclose(ours.covariance, theirs.covariances_, rtol=1e-6, atol=1e-8)
         np.testing.assert_allclose(np.exp(ours.log_weight), theirs.weights_, rtol=1e-6)
-        nu, strength = params.component.degrees, params.component.mean_precision
+        nu, penalty = params.component.degrees, params.component.mean_precision
         np.testing.assert_allclose(nu, theirs.degrees_of_freedom_, rtol=1e-9)
-        np.testing.assert_allclose(strength, theirs.mean_precision_, rtol=1e-9)
+        np.testing.assert_allclose(penalty, theirs.mean_precision_, rtol=1e-9)
         bound = theirs._compute_lower_bound(log_resp, log_norm) + constant
         np.testing.assert_allclose(bound_given(params, x, np.maximum(resp, 1e-300)), bound)
 
@@ -164,9 +164,9 @@ def drawn_by_scipy(params, n_draws, rng):
         back = np.linalg.solve(half.swapaxes(1, 2), step[..., None])[..., 0]
         mean[:, k] = c.mean[k] + back / np.sqrt(c.mean_precision[k])
         off = np.einsum("sfg,sf->sg", half, mean[:, k] - prior.mean)
-        strength, strength_0 = c.mean_precision[k], float(prior.mean_precision)
+        penalty, strength_0 = c.mean_precision[k], float(prior.mean_precision)
         ratio += (step**2).sum(1) / 2 - strength_0 * (off**2).sum(1) / 2
-        ratio += F / 2 * np.log(strength_0 / strength)
+        ratio += F / 2 * np.log(strength_0 / penalty)
     return weight, mean, precision, ratio
 
 

@@ -15,11 +15,11 @@ from xbayes.types import Features
 NO_BOUNDS = np.array([[np.nan, np.nan]])
 
 
-def features_of(value, observed=None, surveyed=None):
+def features_of(value, observed=None, available=None):
     value = np.asarray(value, float).reshape(len(value), -1)
     observed = np.ones(value.shape, bool) if observed is None else observed
-    surveyed = np.ones(value.shape, bool) if surveyed is None else surveyed
-    return Features(value, observed, surveyed, np.ones_like(value), np.zeros_like(value))
+    available = np.ones(value.shape, bool) if available is None else available
+    return Features(value, observed, available, np.ones_like(value), np.zeros_like(value))
 
 
 def fit(density, features, truth):
@@ -67,7 +67,7 @@ def test_shape_jit_and_permutation(precision, fitted):
 @pytest.mark.parametrize("filler", [np.nan, np.inf, -99.0, 1e30])
 def test_filler_of_a_missing_value_changes_nothing_gradient_included(fitted, filler):
     density, params, features = fitted
-    filled = features._replace(value=np.where(features.observed, features.value, filler))
+    filled = features._replace(value=np.where(features.measured, features.value, filler))
     np.testing.assert_array_equal(
         density.log_lik(params, filled), density.log_lik(params, features)
     )
@@ -77,13 +77,13 @@ def test_filler_of_a_missing_value_changes_nothing_gradient_included(fitted, fil
 
     gradient = jax.grad(total)(jnp.asarray(filled.value))
     assert np.isfinite(gradient).all()
-    assert (np.asarray(gradient)[~features.observed] == 0).all()
+    assert (np.asarray(gradient)[~features.measured] == 0).all()
 
 
 @pytest.mark.parametrize("filler", [np.nan, 1e30])
 def test_filler_changes_no_fit(filler, four_classes):
     features, truth = four_classes
-    filled = features._replace(value=np.where(features.observed, features.value, filler))
+    filled = features._replace(value=np.where(features.measured, features.value, filler))
     for make in DENSITIES.values():
         density = make(3, 4)
         for a, b in zip(fit(density, features, truth), fit(density, filled, truth), strict=True):
@@ -92,8 +92,8 @@ def test_filler_changes_no_fit(filler, four_classes):
 
 def test_not_surveyed_is_exactly_zero_and_missing_is_evidence(fitted):
     density, params, features = fitted
-    nothing = np.zeros_like(features.observed)
-    unseen = features._replace(observed=nothing, surveyed=nothing)
+    nothing = np.zeros_like(features.measured)
+    unseen = features._replace(observed=nothing, available=nothing)
     assert (np.asarray(density.log_lik(params, unseen)) == 0).all()
     missed = np.asarray(density.log_lik(params, features._replace(observed=nothing)))[0, 2]
     assert missed.argmax() == 2  # the class that most often lacks the third property
@@ -105,7 +105,7 @@ def test_presence_terms_are_the_shrunk_rates(four_classes):
     params = fit(
         smooth(4, np.full((3, 2), np.nan), np.array([False, False, True])), features, truth
     )
-    rate = np.array([features.observed[truth == c, 2].mean() for c in range(4)])
+    rate = np.array([features.measured[truth == c, 2].mean() for c in range(4)])
     size = np.bincount(truth)
     expected = (rate * size + 2 * rate.mean()) / (size + 2)
     np.testing.assert_allclose(np.exp(params.log_present[2]), expected, rtol=1e-9)
@@ -230,7 +230,7 @@ def test_half_cosine_of_latitude():
 
 def test_change_of_units_changes_no_ratio(four_classes):
     features, truth = four_classes
-    scaled = features._replace(value=np.where(features.observed, features.value * 1000 - 7, 0))
+    scaled = features._replace(value=np.where(features.measured, features.value * 1000 - 7, 0))
     for make in DENSITIES.values():
         density = make(3, 4)
         ratios = []

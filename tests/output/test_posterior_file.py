@@ -12,9 +12,9 @@ from xbayes.output.posterior_file import (
     inference_data,
     write_posterior,
 )
-from xbayes.types import Properties
+from xbayes.types import Names
 
-PROPERTIES = Properties(("a", "b", "c"), ("one", "two"), (0, 0, 1), ("AGN", "XRB"))
+PROPERTIES = Names(("a", "b", "c"), ("one", "two"), (0, 0, 1), ("AGN", "XRB"))
 N_CHAINS, N_DRAWS, N_ROWS = 4, 400, 12
 
 

@@ -5,8 +5,8 @@ from html.parser import HTMLParser
 import pytest
 from plotly.offline import get_plotlyjs
 
-from xbayes.figures.labels import PropertyLabel
-from xbayes.report.context import KNOWN_SECTIONS, PropertyCounts
+from xbayes.figures.labels import FeatureLabel
+from xbayes.report.context import KNOWN_SECTIONS, FeatureRow
 from xbayes.report.html import flattened, render_report, write_report
 from xbayes.report.summary import listed, number, score_tables, sentences
 
@@ -58,7 +58,7 @@ def page(context):
 def test_the_sections_come_in_order_and_every_link_leads_to_one(page):
     sections = [anchor for anchor in page.ids if not anchor.startswith(("live-", "scatter-"))]
     sections.remove("points")
-    first, last = ["warnings", "summary", "results"], ["penalty", "properties", "provenance"]
+    first, last = ["warnings", "summary", "results"], ["penalty", "features", "provenance"]
     assert sections == [*first, *KNOWN_SECTIONS, *last]
     assert page.links == [f"#{anchor}" for anchor in sections]
 
@@ -88,7 +88,7 @@ def test_without_interactive_sections_no_script(context):
 
 def test_interactive_sections_hold_what_is_printed_too(page, context):
     assert page.ids.count("live-sky") == page.ids.count("live-scatter") == 1
-    assert page.tags.count("option") == 2 * len(context.properties)
+    assert page.tags.count("option") == 2 * len(context.names)
     assert page.tags.count("script") == 3
     assert "are shown here" not in page.words
     points = context.points._replace(n_sources=10_000_000)
@@ -202,14 +202,14 @@ def test_no_warnings_no_section(context):
 
 def test_everything_is_escaped(context):
     evil = "<script>alert(1)</script>\"'&"
-    label = PropertyLabel(evil, evil, evil, evil)
+    label = FeatureLabel(evil, evil, evil, evil)
     text = render_report(
         context._replace(
             name=evil,
             warnings=[evil],
             command=evil,
             provenance={evil: evil},
-            properties=[PropertyCounts(label, 1, 2, 3, 4)],
+            features=[FeatureRow(label, 1, 2, 3, 4)],
             sections=[section._replace(title=evil, text=evil) for section in context.sections[:1]],
             penalties=[context.penalties[0]._replace(fold=evil)],
         )
@@ -232,7 +232,7 @@ def test_provenance_is_flat():
 
 def test_the_command_and_the_counts_are_there(page, context):
     assert context.command in page.words
-    for counts in context.properties:
+    for counts in context.names:
         assert counts.label.name in page.words
         assert f"{counts.observed:,}" in page.words
 

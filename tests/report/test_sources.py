@@ -9,7 +9,7 @@ from sklearn.metrics import precision_recall_curve
 from xbayes.classifier.predict import Products
 from xbayes.features.functions import galactic
 from xbayes.figures.all_figures import draw_histograms, draw_outliers, draw_sky, draw_track
-from xbayes.figures.labels import PropertyLabel
+from xbayes.figures.labels import FeatureLabel
 from xbayes.figures.precision import draw_precision_recall, precision_recall
 from xbayes.figures.projection import mollweide
 from xbayes.report.build_tracks import most_certain, strangest
@@ -72,7 +72,7 @@ def test_outliers_at_or_below_the_level_are_counted():
 def test_histograms_say_what_is_absent_and_bear_an_empty_property():
     values = [[np.array([]), np.array([])], [np.array([1.0, 1.0]), np.array([])]]
     absent = np.array([[1.0, np.nan], [0.004, 0.5]])
-    labels = [PropertyLabel(name, "spectrum") for name in ("a", "b")]
+    labels = [FeatureLabel(name, "spectrum") for name in ("a", "b")]
     shown = [t for t in texts(draw_histograms(values, absent, labels, ["A", "B"])) if t != "■"]
     assert shown == ["no value, %:", "100", "–", "no value, %:", "<1", "50"]
 

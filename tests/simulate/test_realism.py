@@ -142,7 +142,7 @@ def unlike(f1, rates, real_rates):
 
 
 def misshapen(found, label, real_found, real_label):
-    """Properties whose median, spread or missing share differs from the real, per class."""
+    """Names whose median, spread or missing share differs from the real, per class."""
     wrong = []
     for index, name in enumerate(CLASSES):
         for key in real_found:

@@ -55,7 +55,7 @@ def test_missing_values_have_a_say_and_no_place(run, sky):
     table = read_catalog(sky)
     rows = np.flatnonzero(np.ma.getmaskarray(table["g_mag"]))
     track = explain_source(run, table, str(table["name"][rows[0]]))
-    f = list(track.properties).index("fx_g")
+    f = list(track.features).index("fx_g")
     assert state_of(track.values[f]) == "missing" and np.isnan(track.below[f]).all()
     assert np.abs(ln_odds(track).property[f]).max() > 0  # its absence is evidence
     seen = [state_of(value) == "observed" for value in track.values]

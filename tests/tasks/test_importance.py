@@ -7,9 +7,9 @@ from xbayes.tasks.target import effective_sources, importance_weights
 from xbayes.types import Features
 
 
-def features_of(value, surveyed=None):
-    surveyed = np.ones(value.shape, bool) if surveyed is None else surveyed
-    return Features(value * surveyed, surveyed, surveyed, np.ones_like(value), 0 * value)
+def features_of(value, available=None):
+    available = np.ones(value.shape, bool) if available is None else available
+    return Features(value * available, available, available, np.ones_like(value), 0 * value)
 
 
 def sample(mean, n, seed):

@@ -32,7 +32,7 @@ def assigned(recipe: Recipe, density: Any, learned: AssignmentParams) -> tuple[A
     density, total = recipe.density.tilted(density, learned.tilt)
     temperature = jnp.exp(learned.log_temperature)
     offset = learned.offset + temperature * (total - total.mean())
-    n_features = len(recipe.properties.features)
+    n_features = len(recipe.names.features)
     vector = jnp.concatenate([jnp.full(n_features, temperature, offset.dtype), offset])
     like = recipe.model.init(jax.random.key(0), vector)
     like = like._replace(log_prior=learned.log_prior)

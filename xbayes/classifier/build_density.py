@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from xbayes.config.schema import Config, focus_class
-from xbayes.features.build import properties_of, scale_bounds
+from xbayes.features.build import names_of, scale_bounds
 from xbayes.infer.check_clusters import refusing
 from xbayes.infer.fit_clusters import ClusterOptions, cluster_density
 from xbayes.models.base import Density
@@ -26,8 +26,8 @@ def build_density(config: Config) -> Density:
 
 
 def groups_of(config: Config) -> Groups:
-    """Properties that share a density: the joint categories, and all the others."""
-    properties = properties_of(config)
+    """Names that share a density: the joint categories, and all the others."""
+    properties = names_of(config)
     everything = range(len(properties.features))
     joint = [name for name, c in config.categories.items() if c.likelihood == "mixture"]
     of_category = {
@@ -54,7 +54,7 @@ def params_of(config: Config) -> list[type]:
 def _density(config: Config, kind: str, members: tuple[int, ...]) -> Density:
     names = [list(config.features)[f] for f in members]
     features = [config.features[name] for name in names]
-    properties, model = properties_of(config), config.model
+    properties, model = names_of(config), config.model
     n_modelled = len(properties.modelled)
     missing_weight = 1.0 if model.missing_weight == "auto" else model.missing_weight
     evidence = np.array([feature.missing == "evidence" for feature in features])
@@ -87,7 +87,7 @@ def _published_clusters(config: Config, names: list[str]) -> Density:
     components = 6 if given.components == "auto" else given.components
     density = published_cluster_density(
         tuple(config.features[name].rescale for name in names),
-        len(properties_of(config).modelled),
+        len(names_of(config).modelled),
         components,
         given.starts,
         given.fit_on == "everything",

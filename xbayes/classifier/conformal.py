@@ -86,9 +86,9 @@ def row_uniform(features: Features) -> Float[np.ndarray, "N"]:
     that are the same in every property get the same number. (Mixing: splitmix64, Steele et al.
     2014.)
     """
-    observed, surveyed = np.asarray(features.observed), np.asarray(features.surveyed)
+    observed, available = np.asarray(features.measured), np.asarray(features.available)
     value = np.where(observed, np.asarray(features.value, np.float64), 0.0) + 0.0  # no -0.0
-    state = observed.astype(np.uint64) + np.uint64(2) * surveyed
+    state = observed.astype(np.uint64) + np.uint64(2) * available
     bits = np.ascontiguousarray(value).view(np.uint64) + state * np.uint64(0xD1B54A32D192ED03)
     bits += np.arange(1, value.shape[1] + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     whole = _mixed(bits).sum(1, dtype=np.uint64)

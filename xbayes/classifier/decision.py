@@ -1,6 +1,6 @@
 """From posterior to prediction: the most probable class, or the rule that serves one class's F1.
 
-The rule multiplies the posterior of that class by one factor before the largest is taken. It is
+The rule multiplies the posterior of that class by one class_weight before the largest is taken. It is
 learned on predictions whose densities and weights never saw the source; the probabilities stay.
 """
 
@@ -11,13 +11,13 @@ N_DRAWS = 200
 
 
 def decide(
-    posterior: Float[Array | np.ndarray, "N C"], factor: Float[Array | np.ndarray, "C"]
+    posterior: Float[Array | np.ndarray, "N C"], class_weight: Float[Array | np.ndarray, "C"]
 ) -> Int[Array | np.ndarray, "N"]:
-    """The class of largest factor times posterior; factors of one give the most probable class."""
-    return (posterior * factor).argmax(-1)
+    """The class of largest class_weight times posterior; class weights of one give the most probable class."""
+    return (posterior * class_weight).argmax(-1)
 
 
-def fit_factor(
+def fit_class_weight(
     posterior: Float[np.ndarray, "N C"],
     truth: Int[np.ndarray, "N"],
     group: Int[np.ndarray, "N"],
@@ -38,13 +38,13 @@ def fit_factor(
         times = rng.multinomial(n_groups, np.full(n_groups, 1 / n_groups))[member]
         if (times * is_focus).any():
             best.append(_best_factor(needed[order], is_focus[order], times[order]))
-    factor = np.ones(posterior.shape[1])
-    factor[focus] = np.exp(np.median(np.log(best))) if best else 1.0
-    return factor
+    class_weight = np.ones(posterior.shape[1])
+    class_weight[focus] = np.exp(np.median(np.log(best))) if best else 1.0
+    return class_weight
 
 
 def _needed_factor(posterior: Float[np.ndarray, "N C"], focus: int) -> Float[np.ndarray, "N"]:
-    """The factor from which on a source is given to the class."""
+    """The class_weight from which on a source is given to the class."""
     others = np.delete(posterior, focus, axis=1).max(1)
     return np.clip(others / np.maximum(posterior[:, focus], 1e-300), 1e-6, 1e6)
 

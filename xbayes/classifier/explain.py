@@ -66,7 +66,7 @@ def explain(
     contribution, offset = kept[:, None, None] * contribution, kept[:, None] * offset
     prior = np.asarray(prior_of(recipe, classifier, log_prior), np.float64)
     below = np.asarray(recipe.density.share_below(classifier.density, features), np.float64)
-    class_of = recipe.properties.class_of
+    class_of = recipe.names.class_of
     own = responsibilities(prior + offset + contribution.sum(1), class_of)
     apart = told_apart(own, log_shares(prior, class_of), class_of)
     terms = (

@@ -19,7 +19,7 @@ from xbayes.classifier import probabilities as post
 from xbayes.classifier.assignment import assigned, assigned_likelihoods, learner_of
 from xbayes.classifier.calibration import NONE, Calibration, CalibrationReport, fit_calibration
 from xbayes.classifier.conformal import fit_conformal
-from xbayes.classifier.decision import fit_factor
+from xbayes.classifier.decision import fit_class_weight
 from xbayes.classifier.outlier import fit_reference
 from xbayes.classifier.posterior_draws import Fitted, PosteriorReport, fit_posterior
 from xbayes.classifier.predict import Classifier
@@ -38,9 +38,9 @@ from xbayes.types import Features, Labels
 class FitReport(NamedTuple):
     """How the fit went."""
 
-    strength: float
-    strengths: tuple[float, ...]
-    held_out_loss: tuple[float, ...]  # log loss by strength
+    penalty: float
+    penalties: tuple[float, ...]
+    held_out_loss: tuple[float, ...]  # log loss by penalty
     weights: GradientInfo
     missing_weight: float = 1.0  # that evolution found, if it searched
     calibration: CalibrationReport = CalibrationReport()
@@ -91,8 +91,8 @@ def fit_classifier(
     learner = learner_of(recipe)
     learned = _learn(recipe, learner, grid, data, keys)
     modelled, alpha = np.asarray(data.truth), np.asarray(recipe.model.alpha(learned.weights))
-    surveyed = np.asarray(features.surveyed)
-    outlier = fit_reference(np.asarray(learned.single), surveyed, modelled, alpha)
+    available = np.asarray(features.available)
+    outlier = fit_reference(np.asarray(learned.single), available, modelled, alpha)
     draws, report = None, learned.report
     if recipe.posterior is not None:
         rows = (learner, grid, data.features, data.truth, data.fold, data.log_prior)
@@ -113,11 +113,11 @@ def fit_classifier(
         report = report._replace(terms=told)
     calibration = _calibrate(recipe, data, log_joint, learned.single, labels.group)
     posterior = _of_classes(recipe, calibration.log_joint[training])
-    factor = np.ones(len(recipe.properties.classes))
+    class_weight = np.ones(len(recipe.names.classes))
     if recipe.decision == "f1":
-        factor = _learn_rule(recipe, keys[2], posterior, labels, training)
+        class_weight = _learn_rule(recipe, keys[2], posterior, labels, training)
     conformal = fit_conformal(posterior, labels.class_index[training])
-    fixed = (learned.density, learned.weights, outlier, jnp.asarray(factor))
+    fixed = (learned.density, learned.weights, outlier, jnp.asarray(class_weight))
     beside = {"splines": splines, "terms": terms}
     classifier = Classifier(*fixed, calibration.calibrator, conformal, draws, **beside)
     return classifier, report._replace(calibration=calibration.report)
@@ -131,10 +131,10 @@ def _learn(recipe: Recipe, learner: Recipe, grid, data: _Data, keys) -> _Learned
     density = counted = recipe.density.fit(grid, jax.tree.map(lambda c: c.sum(0), counts))
     held_out = out_of_fold(learner.density, grid, counts, data.features, data.fold)
     rows = (held_out.nested, data.truth, data.fold)
-    given = (data.log_prior, *rows, recipe.strengths, data.row_weight)
+    given = (data.log_prior, *rows, recipe.penalties, data.row_weight)
     selection = select_strength(learner.model, keys[0], *given)
     weights, missing_weight, info = _learn_weights(
-        learner, keys[1], data, held_out.single, selection.strength
+        learner, keys[1], data, held_out.single, selection.penalty
     )
     if recipe.assignment is not None:
         rows = (grid, counts, data.features, data.fold, weights.tilt)
@@ -142,11 +142,11 @@ def _learn(recipe: Recipe, learner: Recipe, grid, data: _Data, keys) -> _Learned
         density, weights = assigned(recipe, density, weights)
     else:
         # Evolution may have weighed what is missing; densities are scored with that weight.
-        single = _with_missing_weight(held_out.single, data.features.observed, missing_weight)
+        single = _with_missing_weight(held_out.single, data.features.measured, missing_weight)
         if recipe.search_missing:
             density = density._replace(log_missing=density.log_missing * missing_weight)
     loss, info = tuple(map(float, selection.held_out_loss)), jax.tree.map(np.asarray, info)
-    report = FitReport(float(selection.strength), recipe.strengths, loss, info, missing_weight)
+    report = FitReport(float(selection.penalty), recipe.penalties, loss, info, missing_weight)
     return _Learned(counted, density, weights, held_out, single, selection, report)
 
 
@@ -211,7 +211,7 @@ def _calibrate(recipe: Recipe, data: _Data, log_joint, single, group) -> Calibra
 
 def _of_classes(recipe: Recipe, log_joint: Float[np.ndarray, "N T"]) -> Float[np.ndarray, "N C"]:
     """Posteriors of the classes from scores of their subclasses."""
-    return post.class_posterior(np.asarray(class_scores(log_joint, recipe.properties.class_of)))
+    return post.class_posterior(np.asarray(class_scores(log_joint, recipe.names.class_of)))
 
 
 def _training_data(
@@ -228,24 +228,24 @@ def _training_data(
 
 
 def _training_log_prior(recipe: Recipe, truth: np.ndarray, dtype):
-    members = np.bincount(truth, minlength=len(recipe.properties.modelled))
+    members = np.bincount(truth, minlength=len(recipe.names.modelled))
     return jnp.log(jnp.asarray(np.maximum(members, 1e-3) / members.sum(), dtype))
 
 
-def _learn_weights(recipe: Recipe, key, data: _Data, log_lik, strength):
+def _learn_weights(recipe: Recipe, key, data: _Data, log_lik, penalty):
     """Weights, the exponent of P(missing | class), and how the search went."""
     training = data.fold >= 0
     if recipe.optimiser == "evolution":
         return _evolve(recipe, key, data, log_lik, training)
-    weights, info = _descend(recipe, key, data, log_lik, training, strength)
+    weights, info = _descend(recipe, key, data, log_lik, training, penalty)
     return weights, 1.0, info
 
 
-def _descend(recipe: Recipe, key, data: _Data, log_lik, training, strength):
+def _descend(recipe: Recipe, key, data: _Data, log_lik, training, penalty):
     row_weight = training.astype(log_lik.dtype)
     if data.row_weight is not None:
         row_weight = row_weight * data.row_weight
-    rows = (log_lik, data.truth, row_weight, strength)
+    rows = (log_lik, data.truth, row_weight, penalty)
     weights, info = fit_from_starts(recipe.model, key, data.log_prior, *rows, recipe.n_starts)
     if recipe.objective == "f1":
         weights, info = _towards_f1(recipe, weights, *rows)
@@ -253,14 +253,14 @@ def _descend(recipe: Recipe, key, data: _Data, log_lik, training, strength):
 
 
 @partial(jax.jit, static_argnums=0)
-def _towards_f1(recipe: Recipe, weights, log_lik, truth, row_weight, strength):
-    return fit_f1(recipe.model, weights, log_lik, truth, row_weight, strength, recipe.focus)
+def _towards_f1(recipe: Recipe, weights, log_lik, truth, row_weight, penalty):
+    return fit_f1(recipe.model, weights, log_lik, truth, row_weight, penalty, recipe.focus)
 
 
 def _evolve(recipe: Recipe, key, data: _Data, log_lik, training):
     like = recipe.model.init(key, log_lik)._replace(log_prior=data.log_prior)
     seed = int(jax.random.randint(key, (), 0, 2**31 - 1))
-    observed, row_weight = data.features.observed, training.astype(log_lik.dtype)
+    observed, row_weight = data.features.measured, training.astype(log_lik.dtype)
     rows = (log_lik, observed, data.truth, row_weight)
     found = evolve_f1(recipe.model, like, *rows, recipe.focus, seed, recipe.search_missing)
     x = _with_missing_weight(log_lik, observed, found.missing_weight)
@@ -285,24 +285,24 @@ def _held_out_scores(recipe: Recipe, key, data: _Data, nested, selection) -> Flo
     if recipe.objective == "log_loss":
         return selection.log_joint
     if recipe.optimiser == "gradient":
-        return _held_out_f1(recipe, key, data, nested, selection.strength)
+        return _held_out_f1(recipe, key, data, nested, selection.penalty)
     rows, parts = jnp.maximum(data.fold, 0), []
     for j in range(recipe.n_folds):
         others = (data.fold >= 0) & (data.fold != j)
         weights, missing_weight, _ = _evolve(recipe, key, data, nested[j], others)
-        x = _with_missing_weight(nested[j], data.features.observed, missing_weight)
+        x = _with_missing_weight(nested[j], data.features.measured, missing_weight)
         parts.append(recipe.model.log_joint(weights, x))
     return jnp.stack(parts)[rows, jnp.arange(len(rows))]
 
 
 @partial(jax.jit, static_argnums=0)
-def _held_out_f1(recipe: Recipe, key, data: _Data, nested, strength):
+def _held_out_f1(recipe: Recipe, key, data: _Data, nested, penalty):
     start = recipe.model.init(key, nested[0])._replace(log_prior=data.log_prior)
 
     def one_fold(args):
         j, x = args
         row_weight = ((data.fold >= 0) & (data.fold != j)).astype(x.dtype)
-        rows = (x, data.truth, row_weight, strength)
+        rows = (x, data.truth, row_weight, penalty)
         weights, _ = fit_log_loss(recipe.model, start, *rows)
         weights, _ = fit_f1(recipe.model, weights, *rows, recipe.focus)
         return recipe.model.log_joint(weights, x)
@@ -315,4 +315,4 @@ def _learn_rule(recipe: Recipe, key, posterior, labels: Labels, training) -> np.
     """Factors of the decision rule from held-out calibrated posteriors of the training rows."""
     seed = int(jax.random.randint(key, (), 0, 2**31 - 1))
     truth, group = labels.class_index[training], labels.group[training]
-    return fit_factor(posterior, truth, group, recipe.focus, seed)
+    return fit_class_weight(posterior, truth, group, recipe.focus, seed)

@@ -109,7 +109,7 @@ def _program(recipe: Recipe):
 
     if recipe.assignment is not None:
         return assignment_prior
-    properties = recipe.properties
+    properties = recipe.names
     assert recipe.posterior is not None
     category = tuple(int(g) for g in properties.category)
     n_classes = len(properties.modelled)
@@ -119,7 +119,7 @@ def _program(recipe: Recipe):
 def _given(recipe: Recipe, fitted: Fitted):
     from xbayes.models.weight_prior import Given
 
-    n_classes = len(recipe.properties.modelled)
+    n_classes = len(recipe.names.modelled)
     counted = jnp.zeros((0, n_classes), fitted.single.dtype)
     if recipe.assignment is not None:
         counted = jax.nn.softmax(fitted.density.log_share.T + fitted.log_prior)  # [K, C]

@@ -20,9 +20,9 @@ from xbayes.classifier.decision import decide
 from xbayes.classifier.intervals import JointDraws, Spread, averaged, interval, over_draws
 from xbayes.classifier.outlier import (
     OutlierReference,
-    likeness,
     outlier_measure,
-    strangeness,
+    outlier_score,
+    shrinkage_factor,
     tail_probability,
 )
 from xbayes.classifier.recipe import Recipe, Scoring, scoring
@@ -53,7 +53,7 @@ class Classifier(NamedTuple):
     density: Any
     weights: Any
     outlier: OutlierReference
-    factor: Float[Array, "C"]  # of the decision rule; ones for the most probable class
+    class_weight: Float[Array, "C"]  # of the decision rule; ones for the most probable class
     calibrator: Calibrator
     conformal: ConformalReference
     draws: JointDraws | None = None  # of density and weights, where the posterior was asked for
@@ -122,13 +122,13 @@ def prior_of(
     recipe: Recipe, classifier: Classifier, log_prior: Float[np.ndarray, "C"] | None
 ) -> Float[Array, "T"]:
     """The prior to apply to subclasses, in the precision of the model; None: the trained one."""
-    trained, class_of = classifier.weights.log_prior, recipe.properties.class_of
+    trained, class_of = classifier.weights.log_prior, recipe.names.class_of
     return trained if log_prior is None else prior_of_subclasses(log_prior, trained, class_of)
 
 
 def trained_log_prior(recipe: Recipe, classifier: Classifier) -> Float[np.ndarray, "C"]:
     """The class proportions of the training part."""
-    trained = class_scores(classifier.weights.log_prior, recipe.properties.class_of)
+    trained = class_scores(classifier.weights.log_prior, recipe.names.class_of)
     return np.asarray(trained, np.float64)
 
 
@@ -136,7 +136,7 @@ def densities_of_classes(
     recipe: Recipe, classifier: Classifier, of_subclass: Float[np.ndarray, "*F T"]
 ) -> Float[np.ndarray, "*F C"]:
     """Densities of classes, or shares of them, from those of their subclasses."""
-    class_of = recipe.properties.class_of
+    class_of = recipe.names.class_of
     share = np.exp(np.asarray(log_shares(classifier.weights.log_prior, class_of), np.float64))
     return np.asarray(class_sums(np.asarray(of_subclass) * share, class_of))
 
@@ -156,7 +156,7 @@ def _classify_rows(
         np.asarray(a)[:n_rows]
         for a in (
             *(scored.prediction, scored.alternative, scored.subclass),
-            *(scored.outlier, scored.strangeness),
+            *(scored.outlier, scored.outlier_score),
         )
     )
     probability, trained = (
@@ -170,7 +170,7 @@ def _classify_rows(
         alternative,
         measure.astype(np.float64),
         tail_probability(classifier.outlier, strange, subclass),
-        (~np.asarray(rows.observed)).sum(1),
+        (~np.asarray(rows.measured)).sum(1),
         post.exact(scored.track)[:n_rows],
         subclass,
         prediction_sets(classifier.conformal, trained, row_uniform(rows)),
@@ -198,7 +198,7 @@ class _Scored(NamedTuple):
     alternative: Int[Array, "N"]
     subclass: Int[Array, "N"]  # of the predicted class
     outlier: Float[Array, "N"]  # of that subclass
-    strangeness: Float[Array, "N T"]
+    outlier_score: Float[Array, "N T"]
     track: Float[Array, "N G C"]
     posteriors: Float[Array, "D N C"] | None  # by draw, in single precision
     measures: Float[Array, "D N T"] | None
@@ -229,7 +229,7 @@ def _score(
         spread = spread_of(how, classifier, classifier.draws, features, log_prior, kept)
         if not how.averages_log_odds:
             posterior, training_posterior = spread.posterior.mean(0), spread.training_posterior
-    prediction = jnp.asarray(decide(posterior, classifier.factor))
+    prediction = jnp.asarray(decide(posterior, classifier.class_weight))
     subclass = likeliest(score, prediction, how.class_of)
     measure = outlier_measure(log_lik, how.model.alpha(classifier.weights), log_prior)
     return _Scored(
@@ -255,7 +255,7 @@ class OwnScores(NamedTuple):
     log_joint: Float[Array, "N T"]
     part: Float[Array, "N _ T"]
     measured: Bool[Array, "N"]  # whether anything was; otherwise all parts are exactly zero
-    strangeness: Float[Array, "N T"]
+    outlier_score: Float[Array, "N T"]
     kept: Float[Array, "N"]  # share of the log-odds beside the prior that is believed
 
 
@@ -282,13 +282,13 @@ def own_scores(
         each = jnp.where(measured[:, None, None], contributions(terms, features), 0.0)
         part = mixed(terms, part, gather(each))
         log_joint = mixed_log_joint(terms, log_joint, each.sum(1), measured)
-    strange = strangeness(classifier.outlier, log_lik, jnp.asarray(features.surveyed))
+    strange = outlier_score(classifier.outlier, log_lik, jnp.asarray(features.available))
     kept = jnp.ones_like(strange[:, 0])
     if how.shrinks:
         # Under the prior of the training part, so that another prior changes only its own term.
         trained = classifier.weights.log_prior
         score = calibrated(classifier.calibrator, log_joint, trained, measured)
-        kept = likeness(classifier.outlier, strange, jax.nn.softmax(score))
+        kept = shrinkage_factor(classifier.outlier, strange, jax.nn.softmax(score))
     return OwnScores(log_joint, part, measured, strange, kept)
 
 

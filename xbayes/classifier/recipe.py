@@ -6,13 +6,13 @@ from typing import Literal, NamedTuple
 
 from xbayes.classifier.build_density import build_density
 from xbayes.config.schema import Config, focus_class
-from xbayes.features.build import properties_of
-from xbayes.infer.select_penalty import STRENGTHS
+from xbayes.features.build import names_of
+from xbayes.infer.select_penalty import PENALTIES
 from xbayes.infer.select_terms import TermPlan
 from xbayes.models.assignment_matrix import assignment_model
 from xbayes.models.base import ClassModel, Density, ScoreModel
 from xbayes.models.naive_bayes import naive_bayes
-from xbayes.types import Properties
+from xbayes.types import Names
 
 
 class PosteriorOptions(NamedTuple):
@@ -35,8 +35,8 @@ class Recipe(NamedTuple):
 
     density: Density
     model: ClassModel
-    properties: Properties
-    strengths: tuple[float, ...]  # penalties to choose from
+    names: Names
+    penalties: tuple[float, ...]  # penalties to choose from
     n_starts: int
     n_folds: int  # inner folds
     objective: str = "log_loss"  # or f1
@@ -72,7 +72,7 @@ def build_recipe(config: Config) -> Recipe:
 @lru_cache(maxsize=16)
 def _recipe(asked: _Asked) -> Recipe:
     config = asked.config
-    properties = properties_of(config)
+    properties = names_of(config)
     model, n_modelled = config.model, len(properties.modelled)
     density = build_density(config)
     assignment, weights = None, model.weights
@@ -82,13 +82,13 @@ def _recipe(asked: _Asked) -> Recipe:
     weighting = naive_bayes(
         properties.category, n_modelled, weights, model.normalise, model.offsets
     )
-    strengths = STRENGTHS if model.penalty == "auto" else (float(model.penalty),)
+    penalties = PENALTIES if model.penalty == "auto" else (float(model.penalty),)
     focus = focus_class(config)
     return Recipe(
         density,
         weighting,
         properties,
-        strengths,
+        penalties,
         model.starts,
         config.validation.inner_folds,
         model.objective,
@@ -140,5 +140,5 @@ class Scoring(NamedTuple):
 def scoring(recipe: Recipe) -> Scoring:
     """How rows are scored by what the recipe has learned."""
     averages = recipe.posterior is not None and recipe.posterior.average == "log_odds"
-    category, class_of = tuple(recipe.properties.category), recipe.properties.class_of
+    category, class_of = tuple(recipe.names.category), recipe.names.class_of
     return Scoring(recipe.density, recipe.model, category, class_of, averages, recipe.shrinks)

@@ -29,7 +29,9 @@ from xbayes.models.naive_bayes import NaiveBayesParams
 from xbayes.models.term_tables import TermTables
 from xbayes.types import InputError
 
-FORMAT = 2  # 2: with calibrator and reference of the prediction sets
+FORMAT = (
+    3  # 3: the decision rule has class weights; 2: calibrator, reference of the prediction sets
+)
 
 
 def save_model(
@@ -41,7 +43,7 @@ def save_model(
         f"{part}.{name}": _stored(part, value)
         for part, params in _parts(config, classifier).items()
         for name, value in params._asdict().items()
-    } | {"factor": np.asarray(classifier.factor)}
+    } | {"class_weight": np.asarray(classifier.class_weight)}
     np.savez_compressed(folder / "arrays.npz", allow_pickle=False, **arrays)
     record = {
         "format": FORMAT,
@@ -142,7 +144,7 @@ def _density_name(i: int, n: int) -> str:
 
 
 def _rebuild(config: Config, arrays: dict[str, np.ndarray]) -> Classifier:
-    exact = arrays["factor"].dtype
+    exact = arrays["class_weight"].dtype
 
     def one(array):
         return jnp.asarray(array.astype(exact) if array.dtype == np.float32 else array)
@@ -169,7 +171,7 @@ def _rebuild(config: Config, arrays: dict[str, np.ndarray]) -> Classifier:
     return Classifier(
         density=densities(""),
         draws=draws,
-        factor=jnp.asarray(arrays["factor"]),
+        class_weight=jnp.asarray(arrays["class_weight"]),
         splines=beside("splines", SplineTerms),
         terms=beside("terms", TermTables),
         **{name: record(name, kind) for name, kind in _RECORDS.items()},

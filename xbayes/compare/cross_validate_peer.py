@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from xbayes.classifier.calibration import AUTO, Calibration, calibrated, fit_calibration
-from xbayes.classifier.decision import decide, fit_factor
+from xbayes.classifier.decision import decide, fit_class_weight
 from xbayes.classifier.probabilities import class_posterior, clipped
 from xbayes.compare.peers import Peer, Sample
 from xbayes.evaluate.cross_validate import CrossValidation, Split, labelled_rows, nested_splits
@@ -44,7 +44,7 @@ class Folds(NamedTuple):
 def held_out_of(found: CrossValidation) -> HeldOut:
     """What comparing needs of a cross-validated config (decision: f1)."""
     chosen = tuple(
-        f"penalty {fit.strength:.3g}, calibration {fit.calibration.chosen}" for fit in found.fits
+        f"penalty {fit.penalty:.3g}, calibration {fit.calibration.chosen}" for fit in found.fits
     )
     return HeldOut(
         found.outer_fold,
@@ -75,7 +75,7 @@ def cross_validate_peer(
     proportions, as in `cross_validate`.
     """
     rows, features, labels = labelled_rows(features, labels)
-    x = np.where(features.observed, features.value, np.nan).astype(np.float64)
+    x = np.where(features.measured, features.value, np.nan).astype(np.float64)
     whole, shape = Sample(x, labels.class_index, n_classes, names), (folds.repeats, len(rows))
     outer, prediction = np.full(shape, -1), np.full(shape, -1)
     posterior = np.full((*shape, n_classes), np.nan)
@@ -89,7 +89,7 @@ def cross_validate_peer(
         p = apply_peer(peer, fitted, x[split.test], log_prior)
         outer[split.repeat, split.test] = split.fold
         posterior[split.repeat, split.test] = p
-        prediction[split.repeat, split.test] = decide(p, fitted.factor)
+        prediction[split.repeat, split.test] = decide(p, fitted.class_weight)
         fitting, predicting = fitting + told - began, predicting + time.monotonic() - told
         chosen.append(fitted.chosen)
     return HeldOut(outer, posterior, prediction, fitting, predicting, tuple(chosen))
@@ -102,7 +102,7 @@ class FittedPeer(NamedTuple):
     stage: int | None
     calibration: Calibration
     log_prior: Float[np.ndarray, "C"]
-    factor: Float[np.ndarray, "C"]
+    class_weight: Float[np.ndarray, "C"]
     chosen: str
 
 
@@ -120,12 +120,14 @@ def fit_peer(
     rows = (measured, truth, split.inner, group)
     calibration = fit_calibration(score, jnp.asarray(log_prior, score.dtype), *rows, kind)
     posterior = class_posterior(calibration.log_joint[training])
-    factor = fit_factor(posterior, whole.truth[training], group[training], focus, split.seed)
+    class_weight = fit_class_weight(
+        posterior, whole.truth[training], group[training], focus, split.seed
+    )
     (model,) = _fit_each(peer, whole, [training], split.seed, settings)
     told = [f"{name} {value}" for name, value in settings.items()]
     told += [f"trees {stage}"] if stage is not None else []
     chosen = ", ".join([*told, f"calibration {calibration.report.chosen}"])
-    return FittedPeer(model, stage, calibration, log_prior, factor, chosen)
+    return FittedPeer(model, stage, calibration, log_prior, class_weight, chosen)
 
 
 def apply_peer(

@@ -24,7 +24,7 @@ from jaxtyping import Float, Int
 
 from xbayes.types import InputError
 
-# Properties are found by these names, in the scale of the configs of this repository.
+# Names are found by these names, in the scale of the configs of this repository.
 OTHER_NAMES = {
     "powlaw_gamma": "gamma",
     "hard_hs": "hr_hs",

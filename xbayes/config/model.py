@@ -45,7 +45,7 @@ class ClusterConfig(Record):
         "that with the means and covariances of the classes; objective: f1 goes on to F1",
     )
     steps: Whole = Field(default=15, ge=1, description="steps of the gradient; few regularise")
-    strength: Number = Field(
+    penalty: Number = Field(
         default=10.0, ge=0, description="pull back to where the gradient began, in sources"
     )
     mean_sources: Number = Field(
@@ -132,7 +132,7 @@ class ModelConfig(Record):
         description="class proportions: those of the training rows, all alike, or given",
     )
     penalty: Literal["auto"] | Number = Field(
-        default="auto", description="strength of the shrinkage; auto: chosen on inner folds"
+        default="auto", description="penalty of the shrinkage; auto: chosen on inner folds"
     )
     starts: Whole = Field(default=4, ge=1, description="random starts of the weights")
     splines: Switch = Field(

@@ -19,7 +19,7 @@ from xbayes.classifier.fit import FitReport, fit_classifier
 from xbayes.classifier.predict import Classifier, classify
 from xbayes.classifier.recipe import Recipe
 from xbayes.estimators import alpha_plan as plans
-from xbayes.infer.select_penalty import STRENGTHS
+from xbayes.infer.select_penalty import PENALTIES
 from xbayes.models.naive_bayes import KINDS
 from xbayes.types import Features, InputError, Labels
 
@@ -194,7 +194,7 @@ class AlphaBayesClassifier(ClassifierMixin, BaseEstimator):
             given = getattr(self, name)
             if not _is(numbers.Integral, given) or given < least:
                 raise InputError(f"{name} is a whole number, at least {least}; got {given!r}")
-        _strengths(self.penalty)
+        _penalties(self.penalty)
         if self.normalise and self.weights != "category":
             raise InputError(f'normalise=True needs weights="category"; got {self.weights!r}')
         if self.focus_class is None and "f1" in (self.objective, self.decision):
@@ -227,7 +227,7 @@ class AlphaBayesClassifier(ClassifierMixin, BaseEstimator):
             offsets=bool(self.offsets),
             density=self.density,
             evidence=self.missing == "evidence",
-            strengths=_strengths(self.penalty),
+            penalties=_penalties(self.penalty),
             n_starts=int(self.n_starts),
             n_folds=self.n_folds_,
             objective=self.objective,
@@ -266,10 +266,10 @@ class AlphaBayesClassifier(ClassifierMixin, BaseEstimator):
             weights = weights._replace(log_prior=jnp.asarray(log_prior))
         self.alpha_ = np.asarray(recipe.model.alpha(weights))
         self._classifier = plans.storable(classifier._replace(weights=weights))
-        self.weights_, self.factor_ = self._classifier.weights, self._classifier.factor
+        self.weights_, self.factor_ = self._classifier.weights, self._classifier.class_weight
         self.class_prior_ = np.exp(self.weights_.log_prior)
         self.offset_ = self.weights_.offset if self._plan.offsets else np.zeros_like(self.factor_)
-        self.penalty_ = report.strength
+        self.penalty_ = report.penalty
 
     def _log_joint(self, X) -> np.ndarray:
         def one(recipe: Recipe, classifier: Classifier, features: Features) -> np.ndarray:
@@ -296,9 +296,9 @@ class AlphaBayesClassifier(ClassifierMixin, BaseEstimator):
         return np.concatenate(parts)
 
 
-def _strengths(penalty: Any) -> tuple[float, ...]:
+def _penalties(penalty: Any) -> tuple[float, ...]:
     if isinstance(penalty, str) and penalty == "auto":
-        return STRENGTHS
+        return PENALTIES
     if not _is(numbers.Real, penalty) or not 0 < float(penalty) < np.inf:
         raise InputError(f'penalty is "auto" or a number above 0; got {penalty!r}')
     return (float(penalty),)

@@ -14,7 +14,7 @@ from xbayes.models.base import Density
 from xbayes.models.naive_bayes import naive_bayes
 from xbayes.models.smooth_density import smooth_density
 from xbayes.published.density import published_density
-from xbayes.types import UNLABELLED, Features, InputError, Labels, Properties
+from xbayes.types import UNLABELLED, Features, InputError, Labels, Names
 
 LEAST_ROWS = 256  # rows are padded to powers of two from here, so that few shapes are compiled
 HOLDING = 1e6  # a penalty that leaves every alpha at 1, to some 1e-6
@@ -30,7 +30,7 @@ class Plan(NamedTuple):
     offsets: bool
     density: str
     evidence: bool
-    strengths: tuple[float, ...]
+    penalties: tuple[float, ...]
     n_starts: int
     n_folds: int
     objective: str
@@ -49,8 +49,8 @@ def recipe_of(plan: Plan) -> Recipe:
     return Recipe(
         _density(plan.density, len(plan.category), plan.n_classes, plan.evidence),
         _weighting(*weighting),
-        Properties(features, categories, plan.category, classes),
-        plan.strengths,
+        Names(features, categories, plan.category, classes),
+        plan.penalties,
         plan.n_starts,
         plan.n_folds,
         plan.objective,
@@ -73,9 +73,9 @@ def _density(kind: str, n_features: int, n_classes: int, evidence: bool) -> Dens
 def features_of(X: Float[np.ndarray, "N F"], evidence: bool) -> Features:
     """NaN is a value that was looked for and not found, or (not evidence) not looked for."""
     observed = ~np.isnan(X)
-    surveyed = np.ones_like(observed) if evidence else observed
+    available = np.ones_like(observed) if evidence else observed
     return Features(
-        np.where(observed, X, 0.0), observed, surveyed, np.ones_like(X), np.zeros_like(X)
+        np.where(observed, X, 0.0), observed, available, np.ones_like(X), np.zeros_like(X)
     )
 
 
@@ -107,7 +107,7 @@ def storable(classifier: Classifier) -> Classifier:
     classifier = jax.tree.map(np.asarray, classifier)
     outlier, conformal = classifier.outlier, classifier.conformal
     return classifier._replace(
-        outlier=outlier._replace(strangeness=_filled(outlier.strangeness)),
+        outlier=outlier._replace(outlier_score=_filled(outlier.outlier_score)),
         conformal=conformal._replace(score=_filled(conformal.score)),
     )
 
@@ -145,7 +145,7 @@ def learnable(truth: Int[np.ndarray, "N"], group: Int[np.ndarray, "N"]) -> bool:
 
 def plain(plan: Plan) -> Plan:
     """The same plan with weights held at 1 and nothing else learned: the plain naive Bayes."""
-    held = {"strengths": (HOLDING,), "offsets": False}
+    held = {"penalties": (HOLDING,), "offsets": False}
     return plan._replace(**held, objective="log_loss", decision="argmax")
 
 

@@ -28,7 +28,7 @@ class CrossValidation(NamedTuple):
     outer_fold: Int[np.ndarray, "R N"]
     products: tuple[Products, ...]  # one a repeat, in the order of `rows`
     fits: tuple[FitReport, ...]  # one a repeat and outer fold
-    factor: Float[np.ndarray, "R N C"]  # of the decision rule that made each prediction
+    class_weight: Float[np.ndarray, "R N C"]  # of the decision rule that made each prediction
     fit_seconds: float = float("nan")  # of all folds, JAX's compilation included
     classify_seconds: float = float("nan")
 
@@ -55,7 +55,7 @@ def cross_validate(
     rows, features, labels = labelled_rows(features, labels)
     row_weight = None if row_weight is None else row_weight[rows]
     shape = (n_repeats, len(rows))
-    outer, factor = np.full(shape, -1), np.ones((*shape, len(recipe.properties.classes)))
+    outer, class_weight = np.full(shape, -1), np.ones((*shape, len(recipe.names.classes)))
     parts, fits, fitting, classifying = [], [], 0.0, 0.0
     for split in nested_splits(labels, n_folds, n_repeats, recipe.n_folds, seed, kind):
         progress(f"outer fold {split.number + 1} of {n_repeats * n_folds}")
@@ -69,11 +69,11 @@ def cross_validate(
         fitting, classifying = fitting + fitted - began, classifying + time.monotonic() - fitted
         fits.append(report)
         outer[split.repeat, split.test] = split.fold
-        factor[split.repeat, split.test] = classifier.factor
+        class_weight[split.repeat, split.test] = classifier.class_weight
     products = tuple(
         _in_row_order(parts[r * n_folds : (r + 1) * n_folds], outer[r]) for r in range(n_repeats)
     )
-    return CrossValidation(rows, outer, products, tuple(fits), factor, fitting, classifying)
+    return CrossValidation(rows, outer, products, tuple(fits), class_weight, fitting, classifying)
 
 
 class Split(NamedTuple):

@@ -60,7 +60,7 @@ def learning_curve(
     that leaves a class fewer groups than inner folds.
     """
     rows, features, known = labelled_rows(features, labels)
-    n_classes, parts = len(recipe.properties.classes), _parts(recipe, known, design)
+    n_classes, parts = len(recipe.names.classes), _parts(recipe, known, design)
     shape = (len(design.fractions), design.n_repeats, len(rows))
     posterior, prediction = np.empty((*shape, n_classes)), np.empty(shape, int)
     for split, chosen in parts:
@@ -88,7 +88,7 @@ def usable_fractions(recipe: Recipe, labels: Labels, design: Design) -> tuple[fl
     rows = labels.class_index >= 0
     known = labels.rows(rows)
     fewest = min(
-        _members(known, ~split.test, len(recipe.properties.classes))[1].min()
+        _members(known, ~split.test, len(recipe.names.classes))[1].min()
         for split in _splits(recipe, known, design._replace(n_repeats=1))
     )
     # Rounding up a share of each stratum, at least so many groups are in every part.
@@ -143,7 +143,7 @@ def _members(known: Labels, part: Bool[np.ndarray, "N"], n_classes: int) -> np.n
 
 
 def _check(recipe: Recipe, known: Labels, part: np.ndarray, fraction: float) -> None:
-    classes = recipe.properties.classes
+    classes = recipe.names.classes
     groups = _members(known, part, len(classes))[1]
     if groups.min() < recipe.n_folds:
         name = classes[int(groups.argmin())]

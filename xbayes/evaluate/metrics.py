@@ -64,7 +64,7 @@ def measure(
         **apart,
         "prior_weighted": score(_under_proportions(config, pooled, held_out), classes, **options),
         "proportions": dict(zip(classes, _proportions(config, truth).tolist(), strict=True)),
-        "penalty": [fit.strength for fit in held_out.fits],
+        "penalty": [fit.penalty for fit in held_out.fits],
         "calibration": [_calibration(fit.calibration) for fit in held_out.fits],
         "outlier": false_alarms(held_out.products[0].outlier_p),
         **_of_terms(config, held_out),
@@ -156,7 +156,7 @@ def _under_proportions(
     """Told the sky's proportions as its prior, and scored on a sample re-weighted to them."""
     target = _proportions(config, pooled.truth)
     posterior = with_prior(pooled.posterior, _prior_of_predictions(config, pooled.truth), target)
-    prediction = (posterior * np.concatenate(held_out.factor)).argmax(-1)
+    prediction = (posterior * np.concatenate(held_out.class_weight)).argmax(-1)
     weight = pooled.weight * class_weights(pooled.truth, target)
     return pooled._replace(posterior=posterior, prediction=prediction, weight=weight)
 

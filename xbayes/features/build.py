@@ -16,20 +16,20 @@ from xbayes.config.schema import Config, FeatureConfig
 from xbayes.features.blocks import BlockCounts, count_blocks, unmeasured_rows
 from xbayes.features.expression import Expression, parse
 from xbayes.features.values import Value, read_column
-from xbayes.types import Features, InputError, Properties
+from xbayes.types import Features, InputError, Names
 
 T = TypeVar("T")
 
 
 class FeatureCounts(NamedTuple):
-    """Rows of one feature in each state; observed, missing and not surveyed are all rows."""
+    """Rows of one feature in each state; their sum is all rows."""
 
     name: str
-    observed: int
-    missing: int  # although surveyed
-    not_surveyed: int
-    non_positive: int  # of the missing: a log, root or division of present numbers has no result
-    outside_bounds: int  # of the observed
+    measured: int
+    not_detected: int
+    not_available: int
+    non_positive: int  # without a value: a log, root or division of measured numbers has no result
+    outside_bounds: int  # of the measured
 
 
 class FeatureReport(NamedTuple):
@@ -52,8 +52,8 @@ class _Built(NamedTuple):
     """One feature in N rows, as in Features, and its counts."""
 
     value: Float[np.ndarray, "N"]
-    observed: Bool[np.ndarray, "N"]
-    surveyed: Bool[np.ndarray, "N"]
+    measured: Bool[np.ndarray, "N"]
+    available: Bool[np.ndarray, "N"]
     weight: Float[np.ndarray, "N"]
     error: Float[np.ndarray, "N"]
     counts: FeatureCounts
@@ -64,7 +64,7 @@ def build_features(
 ) -> tuple[Features, FeatureReport]:
     """The features of every row, in the order of the config.
 
-    A value is not surveyed where `measured` is not true, and where a column of its expression is
+    A value is not available where `measured` is not true, and where a column of its expression is
     unmeasured: absent from the file, or missing in all of a block of at least MIN_BLOCK rows (all
     columns of a coalesce).
     The weight is 1 without an error; with one it is 1 / error in the unit of the expression, to be
@@ -125,11 +125,11 @@ def scale_bounds(feature: FeatureConfig) -> tuple[float, float]:
     return float(limits[0]), float(limits[1])
 
 
-def properties_of(config: Config) -> Properties:
+def names_of(config: Config) -> Names:
     """The names on the axes F, G, C and T; categories in the order they first appear."""
     categories = tuple(dict.fromkeys(f.category for f in config.features.values()))
     subclasses = subclasses_of(config.taxonomy)
-    return Properties(
+    return Names(
         tuple(config.features),
         categories,
         tuple(categories.index(f.category) for f in config.features.values()),
@@ -153,9 +153,9 @@ def useful_features(
     useful = np.ones(len(names), bool)
     warnings = []
     for f, name in enumerate(names):
-        observed = np.asarray(features.observed)[rows, f]
-        values = np.asarray(features.value)[rows, f][observed]
-        gaps = bool((np.asarray(features.surveyed)[rows, f] & ~observed).any())
+        measured = np.asarray(features.measured)[rows, f]
+        values = np.asarray(features.value)[rows, f][measured]
+        gaps = bool((np.asarray(features.available)[rows, f] & ~measured).any())
         if not values.size:
             state = "is missing in every labelled row"
         elif values.min() < values.max() or (gaps and evidence is not None and evidence[f]):
@@ -245,21 +245,21 @@ def _build(
         value = _scaled(raw.value, config.scale)
     missing = ~np.isfinite(value)
     non_positive = raw.nonpositive | ((config.scale == "log10") & (raw.value <= 0))
-    surveyed = _surveyed(place, feature, values, n_rows)
-    surveyed &= ~feature.expression.unmeasured(unmeasured, n_rows)
-    observed = surveyed & ~missing
+    available = _surveyed(place, feature, values, n_rows)
+    available &= ~feature.expression.unmeasured(unmeasured, n_rows)
+    measured = available & ~missing
     low, high = scale_bounds(config)
     counts = FeatureCounts(
         name,
-        observed=int(observed.sum()),
-        missing=int((surveyed & missing).sum()),
-        not_surveyed=int((~surveyed).sum()),
-        non_positive=int((surveyed & missing & non_positive).sum()),
-        outside_bounds=int((observed & ((value < low) | (value > high))).sum()),
+        measured=int(measured.sum()),
+        not_detected=int((available & missing).sum()),
+        not_available=int((~available).sum()),
+        non_positive=int((available & missing & non_positive).sum()),
+        outside_bounds=int((measured & ((value < low) | (value > high))).sum()),
     )
     weight = _weight(place, feature.error, values, n_rows)
-    error = _scaled_error(weight, raw.value, config.scale, observed, feature.error is None)
-    return _Built(np.where(observed, value, 0.0), observed, surveyed, weight, error, counts)
+    error = _scaled_error(weight, raw.value, config.scale, measured, feature.error is None)
+    return _Built(np.where(measured, value, 0.0), measured, available, weight, error, counts)
 
 
 def _scaled(value: Float[np.ndarray, "N"], scale: str) -> Float[np.ndarray, "N"]:
@@ -296,7 +296,7 @@ def _scaled_error(
     weight: Float[np.ndarray, "N"],
     raw: Float[np.ndarray, "N"],
     scale: str,
-    observed: Bool[np.ndarray, "N"],
+    measured: Bool[np.ndarray, "N"],
     exact: bool,
 ) -> Float[np.ndarray, "N"]:
     """Standard error times the slope of the scale; inf where it is unknown, 0 without a value."""
@@ -305,7 +305,7 @@ def _scaled_error(
     with np.errstate(all="ignore"):
         slope = {"log10": 1 / (np.log(10) * raw), "squash": 1 / (1 + np.abs(raw)) ** 2}
         error = np.abs(slope.get(scale, np.ones_like(raw))) / weight
-    return np.where(observed, error, 0.0)
+    return np.where(measured, error, 0.0)
 
 
 def _warnings(counts: Iterable[FeatureCounts], config: Config) -> Iterable[str]:
@@ -315,9 +315,9 @@ def _warnings(counts: Iterable[FeatureCounts], config: Config) -> Iterable[str]:
                 f"feature {count.name!r}: {count.non_positive} values are logs of non-positive "
                 "numbers, or ratios or powers without a value, and count as missing"
             )
-        if count.not_surveyed and config.features[count.name].measured is None:
+        if count.not_available and config.features[count.name].measured is None:
             yield (
-                f"feature {count.name!r}: not surveyed in {count.not_surveyed} rows, for a column "
+                f"feature {count.name!r}: not available in {count.not_available} rows, for a column "
                 "it needs is absent or empty throughout; there it tells nothing"
             )
         if count.outside_bounds:

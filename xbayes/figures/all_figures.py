@@ -4,7 +4,7 @@ from xbayes.figures.clusters import draw_assignment, draw_criterion, draw_member
 from xbayes.figures.confusion import draw_confusion
 from xbayes.figures.densities import draw_densities
 from xbayes.figures.histograms import draw_histograms
-from xbayes.figures.labels import PropertyLabel
+from xbayes.figures.labels import FeatureLabel
 from xbayes.figures.outliers import draw_outliers
 from xbayes.figures.posterior import draw_interval_widths, draw_weight_posterior
 from xbayes.figures.precision import draw_precision_recall
@@ -17,7 +17,7 @@ from xbayes.figures.track_record import Track
 from xbayes.figures.weights import draw_weights
 
 __all__ = [
-    "PropertyLabel",
+    "FeatureLabel",
     "Track",
     "draw_assignment",
     "draw_confusion",

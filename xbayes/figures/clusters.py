@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from xbayes.figures.labels import PropertyLabel
+from xbayes.figures.labels import FeatureLabel
 from xbayes.figures.style import INK, WIDTH, readable_on, shortened, styled
 
 POINTS = 3000  # drawn in a panel at most
@@ -51,7 +51,7 @@ def draw_members(
     value: Float[np.ndarray, "N 2"],
     colour: Float[np.ndarray, "N"],
     cluster: Int[np.ndarray, "N"],
-    labels: Sequence[PropertyLabel],
+    labels: Sequence[FeatureLabel],
     n_clusters: int,
 ) -> Figure:
     """Two properties, a panel a cluster, coloured by a third; `labels` are of all three."""
@@ -114,6 +114,6 @@ def _widened(low: float, high: float) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def _axis(label: PropertyLabel) -> str:
+def _axis(label: FeatureLabel) -> str:
     text = label.description or label.name
     return f"{shortened(text, 60)}" + (f" [{label.unit}]" if label.unit else "")

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from xbayes.figures.labels import PropertyLabel
+from xbayes.figures.labels import FeatureLabel
 from xbayes.figures.panels import COLUMNS, class_legend, panel_grid, panel_label
 from xbayes.figures.style import MUTED, class_colours, class_lines, styled
 
@@ -20,7 +20,7 @@ SPIKE = 8.0  # times the 90 % quantile: a peak that would flatten all else on a 
 def draw_densities(
     node: Float[np.ndarray, "F B"],
     density: Float[np.ndarray, "F B C"],
-    labels: Sequence[PropertyLabel],
+    labels: Sequence[FeatureLabel],
     classes: Sequence[str],
     values: Sequence[Sequence[np.ndarray]] | None = None,
 ) -> Figure:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from xbayes.figures.labels import PropertyLabel
+from xbayes.figures.labels import FeatureLabel
 from xbayes.figures.panels import class_legend, panel_grid, panel_label
 from xbayes.figures.style import INK, MUTED, class_colours, class_lines, styled
 
@@ -24,7 +24,7 @@ LINE = 10.5  # points
 def draw_histograms(
     values: Sequence[Sequence[np.ndarray]],
     absent: Float[np.ndarray, "F C"],
-    labels: Sequence[PropertyLabel],
+    labels: Sequence[FeatureLabel],
     classes: Sequence[str],
 ) -> Figure:
     """Histogram of the observed scaled values, one panel a property, one line a class.

@@ -4,7 +4,7 @@ import textwrap
 from typing import NamedTuple
 
 
-class PropertyLabel(NamedTuple):
+class FeatureLabel(NamedTuple):
     """A property as the reader of the report knows it."""
 
     name: str
@@ -14,7 +14,7 @@ class PropertyLabel(NamedTuple):
     scale: str = "linear"  # linear, log10 or squash
 
 
-def axis_label(label: PropertyLabel, width: int = 10_000) -> str:
+def axis_label(label: FeatureLabel, width: int = 10_000) -> str:
     """'<description> [unit]', the scale said, in lines of at most `width` characters."""
     text = label.description or label.name
     if label.unit:

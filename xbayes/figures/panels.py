@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
-from xbayes.figures.labels import PropertyLabel, axis_label
+from xbayes.figures.labels import FeatureLabel, axis_label
 from xbayes.figures.style import WIDTH, class_colours, class_lines, shortened
 
 COLUMNS = 4
@@ -46,7 +46,7 @@ def class_legend(figure: Figure, classes: Sequence[str]) -> None:
     )
 
 
-def panel_label(axes: Axes, label: PropertyLabel, pad: float | None = None) -> None:
+def panel_label(axes: Axes, label: FeatureLabel, pad: float | None = None) -> None:
     """The name of the property above, what it is below."""
     axes.set_title(shortened(label.name, 26), fontweight="bold", fontsize=9.5, pad=pad)
     axes.set_xlabel(_few_lines(axis_label(label, LABEL_WIDTH)), fontsize=8.5)

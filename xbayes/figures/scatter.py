@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from xbayes.figures.class_points import plot_classes
-from xbayes.figures.labels import PropertyLabel, axis_label
+from xbayes.figures.labels import FeatureLabel, axis_label
 from xbayes.figures.style import FAINT, shortened, styled
 
 TAIL = 0.002  # share of the values at either end that may lie outside the frame
@@ -19,7 +19,7 @@ LABEL_WIDTH = 70
 def draw_scatter(
     value: Float[np.ndarray, "N 2"],
     prediction: Int[np.ndarray, "N"],
-    labels: Sequence[PropertyLabel],
+    labels: Sequence[FeatureLabel],
     classes: Sequence[str],
 ) -> Figure:
     """The sources by predicted class, the rarest on top; NaN where a value is missing."""

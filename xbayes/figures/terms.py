@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
-from xbayes.figures.labels import PropertyLabel, axis_label
+from xbayes.figures.labels import FeatureLabel, axis_label
 from xbayes.figures.style import FAINT, MUTED, WIDTH, class_colours, class_lines, styled
 from xbayes.models.additive_terms import SplineTerms
 from xbayes.models.term_tables import TermTables
@@ -26,7 +26,7 @@ LABEL = 34  # characters of a line below an axis
 def draw_terms(
     tables: TermTables,
     order: Sequence[int],
-    labels: Sequence[PropertyLabel],
+    labels: Sequence[FeatureLabel],
     classes: Sequence[str],
 ) -> Figure:
     """The leading terms of a fitted classifier, with their share, before calibration.
@@ -61,7 +61,7 @@ def draw_terms(
 
 @styled
 def draw_splines(
-    splines: SplineTerms, labels: Sequence[PropertyLabel], classes: Sequence[str]
+    splines: SplineTerms, labels: Sequence[FeatureLabel], classes: Sequence[str]
 ) -> Figure:
     """The smooth curves that reach furthest, with their share, before calibration; in nats."""
     node = np.asarray(splines.node, np.float64)

@@ -114,7 +114,7 @@ def _bands(track: Track, against: int, most: int | None) -> list[_Band]:
         members.sort(key=lambda f: (not added[f] and is_absent(track.values[f]), -added[f]))
         lines = [("sum", "", total, "bold")]
         lines += [
-            (track.properties[f], track.values[f], float(added[f]), "normal", track.below[f])
+            (track.features[f], track.values[f], float(added[f]), "normal", track.below[f])
             for f in members
         ]
         bands.append(_band(name, bands[-1].bottom, track.category_posterior[g], lines))

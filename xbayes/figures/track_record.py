@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from xbayes.figures.style import shortened
 
-MISSING, NOT_SURVEYED = "missing", "not surveyed"
+MISSING, NOT_SURVEYED = "missing", "not available"
 
 
 class Track(NamedTuple):
@@ -18,8 +18,8 @@ class Track(NamedTuple):
     classes: Sequence[str]
     categories: Sequence[str]
     category: Sequence[int]  # of each property
-    properties: Sequence[str]
-    values: Sequence[str]  # with unit, or 'missing', or 'not surveyed'
+    features: Sequence[str]
+    values: Sequence[str]  # with unit, or 'missing', or 'not available'
     contribution: Float[np.ndarray, "F C"]  # to the class scores
     offset: Float[np.ndarray, "C"]  # learned; `apart` is beside it
     log_prior: Float[np.ndarray, "C"]
@@ -107,7 +107,7 @@ def standing_text(track: Track) -> str:
 
 
 def state_of(value: str) -> str:
-    """observed, missing or not surveyed, from the text of a value."""
+    """observed, missing or not available, from the text of a value."""
     return value if is_absent(value) else "observed"
 
 

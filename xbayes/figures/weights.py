@@ -42,7 +42,7 @@ def draw_weights(
 
     category, property: bars of alpha. property_class: a heat map of alpha. matrix: bars of alpha
     beside the whole W = alpha times the identity + mixing, a block per scored class c, in it a
-    column per class c' whose log-likelihood is read. Properties stand in the order of their
+    column per class c' whose log-likelihood is read. Names stand in the order of their
     categories.
     """
     order = np.argsort(np.asarray(category), kind="stable")

@@ -41,7 +41,7 @@ def refuse_rows(
     fills_gaps: bool,
 ) -> None:
     """Raise `InputError` for fewer training rows than clusters, values too large, or none."""
-    value, observed = np.asarray(features.value), np.asarray(features.observed)
+    value, observed = np.asarray(features.value), np.asarray(features.measured)
     n_rows = int(np.sum(training))
     if n_rows < n_components:
         raise InputError(

@@ -23,7 +23,7 @@ def log_loss_curvature(
     params: Params,
     design: Float[Array, "N D"],
     row_weight: Float[Array, "N"],
-    strength: Float[Array, ""] | float,
+    penalty: Float[Array, ""] | float,
 ) -> Float[Array, "P P"]:
     """Gauss-Newton matrix of `fit_log_loss` over the P numbers of the parameters.
 
@@ -38,7 +38,7 @@ def log_loss_curvature(
     of_scores = _softmax_curvature(rows, posterior, weight / jnp.maximum(weight.sum(), 1.0))
     slope = jax.jacfwd(lambda vector: coefficient(unflatten(vector)).reshape(-1))(flat)
     pull = jax.jacfwd(lambda vector: model.deviations(unflatten(vector)))(flat)
-    shrinkage = 2 * strength / jnp.maximum(row_weight.sum(), 1.0)
+    shrinkage = 2 * penalty / jnp.maximum(row_weight.sum(), 1.0)
     return slope.T @ of_scores @ slope + shrinkage * pull.T @ pull
 
 

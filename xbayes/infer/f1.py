@@ -39,7 +39,7 @@ def fit_f1(
     x: Float[Array, "N F C"],
     class_index: Int[Array, "N"],
     row_weight: Float[Array, "N"],
-    strength: Float[Array, ""] | float,
+    penalty: Float[Array, ""] | float,
     focus: int,
     stages: tuple[float, ...] = SHARPNESS,
 ) -> tuple[Params, GradientInfo]:
@@ -50,7 +50,7 @@ def fit_f1(
     def stage(params, sharpness):
         def loss(params):
             gained = smooth_f1(model.log_joint(params, x), is_focus, row_weight, focus, sharpness)
-            return 1.0 - gained + strength / total * model.penalty(params)
+            return 1.0 - gained + penalty / total * model.penalty(params)
 
         return minimise(loss, params, STEPS)[0], None
 

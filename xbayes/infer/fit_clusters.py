@@ -58,7 +58,7 @@ class ClusterOptions(NamedTuple):
     mean_sources: float = 5.0  # what the cluster counts for in a class's mean there,
     covariance_sources: float = 20.0  # and in its covariance
     steps: int = 15  # of the gradient
-    strength: float = 10.0  # of the pull back to the split
+    penalty: float = 10.0  # of the pull back to the split
     starts: int = 4  # of EM
     focus: int = -1  # the class whose F1 the gradient goes on to raise; -1: none
     mixture: str = "em"  # or the weights of a Bayesian mixture: dirichlet, stick_breaking
@@ -71,7 +71,7 @@ class ClusterGrid(NamedTuple):
     rows: Measured  # standardised
     patterns: Patterns | None  # of what is missing in them, if they are exact
     observed: Bool[Array, "N F"]
-    surveyed: Bool[Array, "N F"]
+    available: Bool[Array, "N F"]
     shift: Float[Array, "F"]
     scale: Float[Array, "F"]
     clusters: Any  # MixtureParams
@@ -142,8 +142,8 @@ def _lay_grid(features: Features, training: np.ndarray, options: ClusterOptions)
     return ClusterGrid(
         x,
         _patterns(x),
-        jnp.asarray(features.observed),
-        jnp.asarray(features.surveyed),
+        jnp.asarray(features.measured),
+        jnp.asarray(features.available),
         jnp.asarray(shift),
         jnp.asarray(scale),
         clusters,
@@ -164,7 +164,7 @@ def measured_rows(features: Features) -> Measured:
     """Values, holes and error variances; a value whose error is unknown counts as missing."""
     error = jnp.asarray(features.error)
     known = jnp.isfinite(error)
-    observed = jnp.asarray(features.observed) & known
+    observed = jnp.asarray(features.measured) & known
     return Measured(jnp.asarray(features.value), observed, jnp.where(known, error, 0.0) ** 2)
 
 
@@ -263,9 +263,9 @@ def _draw(key, grid: ClusterGrid, smoothing, membership, evidence, options: Clus
 
 
 def _presence(grid: ClusterGrid, membership, evidence):
-    """log P(found | surveyed, c) and its complement, a pseudo-source each way."""
+    """log P(found | available, c) and its complement, a pseudo-source each way."""
     found = grid.observed.T.astype(membership.dtype) @ membership
-    sought = grid.surveyed.T.astype(membership.dtype) @ membership
+    sought = grid.available.T.astype(membership.dtype) @ membership
     present = (found + PRESENCE_SOURCES) / (sought + 2 * PRESENCE_SOURCES)
     return tuple(jnp.where(evidence, jnp.log(p), 0.0) for p in (present, 1 - present))
 
@@ -297,7 +297,7 @@ def _refined(grid: ClusterGrid, membership, params: ClusterParams, options: Clus
         turned = now.whiten @ unwhiten - jnp.eye(now.mean.shape[-1])
         shared = now.log_share - params.log_share
         pull = (moved**2).sum() + (turned**2).sum() + 0.1 * (shared**2).sum()
-        return score, options.strength / total * pull
+        return score, options.penalty / total * pull
 
     def loss(free: _Free):
         score, pull = scored(free)

@@ -31,7 +31,7 @@ class Basis(NamedTuple):
 
 def lay_basis(features: Features, rows: Bool[np.ndarray, "N"]) -> tuple[Basis, ...]:
     """Knots of each property at quantiles of the rows; fewer where values repeat."""
-    value, observed = np.asarray(features.value, np.float64), np.asarray(features.observed)
+    value, observed = np.asarray(features.value, np.float64), np.asarray(features.measured)
     at = np.linspace(OUTERMOST, 1 - OUTERMOST, N_KNOTS)
     return tuple(
         Basis(np.unique(np.quantile(value[seen, f], at)) if seen.any() else np.zeros(0))
@@ -73,10 +73,10 @@ def fit_splines(
 def _design(basis: Basis, features: Features, f: int) -> Float[np.ndarray, "N B"]:
     """A row's B-splines, and last whether a survey looked and found nothing; zero if none did."""
     value, knot = np.asarray(features.value, np.float64)[:, f], basis.knot
-    observed, surveyed = (np.asarray(a)[:, f] for a in (features.observed, features.surveyed))
+    observed, available = (np.asarray(a)[:, f] for a in (features.measured, features.available))
     # One value says only that there is one: a column of its own keeps rows summing to one.
     each = _b_splines(knot, value) if len(knot) > 1 else np.ones((len(value), 1))
-    gap = (surveyed & ~observed)[:, None]
+    gap = (available & ~observed)[:, None]
     return np.hstack([np.where(observed[:, None], each, 0.0), gap])
 
 

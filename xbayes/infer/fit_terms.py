@@ -30,7 +30,7 @@ class Boosted(NamedTuple):
 
 def lay_edges(features: Features, rows: Bool[np.ndarray, "N"]) -> Float[np.ndarray, "F E"]:
     """Upper ends of bins that hold equal numbers of the rows; inf where values repeat too much."""
-    value, observed = np.asarray(features.value, np.float64), np.asarray(features.observed)
+    value, observed = np.asarray(features.value, np.float64), np.asarray(features.measured)
     edge = np.full((value.shape[1], N_BINS - 1), np.inf)
     for f in range(value.shape[1]):
         seen = value[rows & observed[:, f], f]
@@ -119,7 +119,7 @@ def tables_of(
 
 def _reach(features: Features, rows: Bool[np.ndarray, "N"]) -> Float[np.ndarray, "F 2"]:
     """The least and the largest value among the rows; zeros where there is none."""
-    value, seen = np.asarray(features.value, np.float64), np.asarray(features.observed)
+    value, seen = np.asarray(features.value, np.float64), np.asarray(features.measured)
     seen = seen & rows[:, None]
     low, high = (
         pick(np.where(seen, value, other), axis=0)

@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from xbayes.infer.curvature import log_loss_curvature, whitening
 from xbayes.models.base import Model, Params, ScoreModel
 
-NEAR_TOL = 1e-3  # a loss within 1e-6 of the minimum: enough to compare strengths and starts
+NEAR_TOL = 1e-3  # a loss within 1e-6 of the minimum: enough to compare penalties and starts
 MAX_STEPS = 300
 ROUND = 5  # steps with one curvature
 MANY_ROWS = 8192  # from so many on, a curvature costs less than the steps it saves
@@ -117,29 +117,29 @@ def fit_log_loss(
     x: Float[Array, "N ..."],
     class_index: Int[Array, "N"],
     row_weight: Float[Array, "N"],
-    strength: Float[Array, ""] | float,
+    penalty: Float[Array, ""] | float,
     max_steps: int = MAX_STEPS,
     tol: float | Float[Array, ""] | None = None,
 ) -> tuple[Params, GradientInfo]:
-    """Parameters of least penalised log loss; `strength` counts sources, as the penalty does."""
+    """Parameters of least penalised log loss; `penalty` counts sources, as the penalty does."""
     design = model.design(x)  # once, not at every step
-    return _fit_design(model, start, design, class_index, row_weight, strength, max_steps, tol)
+    return _fit_design(model, start, design, class_index, row_weight, penalty, max_steps, tol)
 
 
-def _fit_design(model, start, design, class_index, row_weight, strength, max_steps, tol):
+def _fit_design(model, start, design, class_index, row_weight, penalty, max_steps, tol):
     total = jnp.maximum(row_weight.sum(), 1.0)
 
     def loss(params):
         score = jax.lax.stop_gradient(start.log_prior) + model.scores(params, design)
         fit = log_loss_of_scores(score, class_index, row_weight)
-        return fit + strength / total * model.penalty(params)
+        return fit + penalty / total * model.penalty(params)
 
     if len(design) < MANY_ROWS or model.coefficient is None:
         return minimise(loss, start, max_steps, tol)
 
     def step(carry):
         params, info = carry
-        curvature = log_loss_curvature(model, params, design, row_weight, strength)
+        curvature = log_loss_curvature(model, params, design, row_weight, penalty)
         params, last = minimise(loss, params, ROUND, tol, curvature)
         return params, last._replace(n_steps=info.n_steps + last.n_steps)
 
@@ -158,11 +158,11 @@ def fit_design(
     design: Float[Array, "N D"],
     class_index: Int[Array, "N"],
     row_weight: Float[Array, "N"],
-    strength: Float[Array, ""] | float,
+    penalty: Float[Array, ""] | float,
     tol: Float[Array, ""] | float,
 ) -> tuple[Params, GradientInfo]:
-    """`fit_log_loss` of a design, compiled once for every start, fold, strength and tolerance."""
-    return _fit_design(model, start, design, class_index, row_weight, strength, MAX_STEPS, tol)
+    """`fit_log_loss` of a design, compiled once for every start, fold, penalty and tolerance."""
+    return _fit_design(model, start, design, class_index, row_weight, penalty, MAX_STEPS, tol)
 
 
 def fit_from_starts(
@@ -172,12 +172,12 @@ def fit_from_starts(
     x: Float[Array, "N ..."],
     class_index: Int[Array, "N"],
     row_weight: Float[Array, "N"],
-    strength: Float[Array, ""] | float,
+    penalty: Float[Array, ""] | float,
     n_starts: int,
 ) -> tuple[Params, GradientInfo]:
     """The best of several random starts, each taken near its minimum, the best all the way."""
     design = jax.jit(model.design)(x)
-    rows = (design, class_index, row_weight, jnp.asarray(strength, x.dtype))
+    rows = (design, class_index, row_weight, jnp.asarray(penalty, x.dtype))
     near, info, init = [], [], jax.jit(model.init)
     for each in jax.random.split(key, n_starts):
         start = init(each, x)._replace(log_prior=log_prior)

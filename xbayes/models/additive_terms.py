@@ -9,7 +9,7 @@ Smooth curves, one per feature:
 
 A generalised additive model (Hastie & Tibshirani 1990). A curve is a table of heights at nodes,
 with straight lines between them, and constant beyond the last node on either side. Its mean over
-the training rows is zero. A property that was not surveyed adds nothing; one that a survey looked
+the training rows is zero. A property that was not available adds nothing; one that a survey looked
 for and did not find has a height of its own.
 """
 
@@ -65,9 +65,9 @@ def spline_contributions(splines: SplineTerms, features: Features) -> Float[Arra
     found = jax.vmap(_read_off, in_axes=(0, 0, 1), out_axes=1)(
         jnp.asarray(splines.node), jnp.asarray(splines.height), jnp.asarray(features.value)
     )
-    observed = jnp.asarray(features.observed)[..., None]
-    surveyed = jnp.asarray(features.surveyed)[..., None]
-    return jnp.where(surveyed, jnp.where(observed, found, splines.missing), 0.0)
+    observed = jnp.asarray(features.measured)[..., None]
+    available = jnp.asarray(features.available)[..., None]
+    return jnp.where(available, jnp.where(observed, found, splines.missing), 0.0)
 
 
 def _read_off(

@@ -33,7 +33,7 @@ class Counts(NamedTuple):
 
     value: Float[Array, "*J F C B"]  # linear binning: a value is shared by its two nodes
     present: Float[Array, "*J F C"]
-    surveyed: Float[Array, "*J F C"]
+    available: Float[Array, "*J F C"]
 
 
 def lay_grid(
@@ -52,7 +52,7 @@ def lay_grid(
     low, high = np.zeros(n_features), np.ones(n_features)
     discrete, weight_scale = np.zeros(n_features, bool), np.ones(n_features)
     for f in range(n_features):
-        rows = training & np.asarray(features.observed[:, f])
+        rows = training & np.asarray(features.measured[:, f])
         values = np.asarray(features.value)[rows, f]
         if values.size:
             low[f], high[f] = values.min(), values.max()
@@ -96,7 +96,7 @@ def count(
     node, share = node_of(
         jnp.asarray(grid.origin), jnp.asarray(grid.step), observed_value(features), n_nodes
     )
-    weight = relative_weight(grid, features) * features.observed * row_weight[:, None]
+    weight = relative_weight(grid, features) * features.measured * row_weight[:, None]
     size = n_folds * n_classes * n_nodes
 
     def histogram(node, share, weight):  # of one property
@@ -106,12 +106,12 @@ def count(
 
     value = jax.vmap(histogram, in_axes=1)(node, share, weight)  # [F, J C B]
     value = value.reshape(-1, n_folds, n_classes, n_nodes).transpose(1, 0, 2, 3)
-    return Counts(value, tally(features.observed), tally(features.surveyed))
+    return Counts(value, tally(features.measured), tally(features.available))
 
 
 def observed_value(features: Features) -> Float[Array, "N F"]:
     """The values, with whatever stands in for a missing one replaced by 0 (NaN would spread)."""
-    return jnp.where(features.observed, features.value, 0.0)
+    return jnp.where(features.measured, features.value, 0.0)
 
 
 def relative_weight(grid: Grid, features: Features) -> Float[Array, "N F"]:
@@ -144,5 +144,5 @@ def presence_log_lik(
 ) -> Float[Array, "N F C"]:
     """Value and presence terms together; exactly zero where no survey looked."""
     found = value_log_lik + log_present
-    sought = jnp.where(features.observed[..., None], found, log_missing)
-    return jnp.where(features.surveyed[..., None], sought, 0.0)
+    sought = jnp.where(features.measured[..., None], found, log_missing)
+    return jnp.where(features.available[..., None], sought, 0.0)

@@ -129,7 +129,7 @@ def _smooth_density(
 def log_lik(
     params: DensityParams, features: Features, limited: Bool[np.ndarray, "F 2"], tails: float
 ) -> Float[Array, "N F C"]:
-    """Log density of each value for each class, with its presence term; zero if not surveyed.
+    """Log density of each value for each class, with its presence term; zero if not available.
 
     `limited` says where a natural limit ends the density at the first, the last node.
     """
@@ -176,7 +176,7 @@ def share_below(
     found = jnp.where(position < 0, first, jnp.where(share < 1, inside, total - last))
     below = jnp.clip(found / total, 0.0, 1.0)
     below = (1 - tails) * below + tails * far_below(place, limited, n_nodes)[..., None]
-    return jnp.where(jnp.asarray(features.observed)[..., None], below, jnp.nan)
+    return jnp.where(jnp.asarray(features.measured)[..., None], below, jnp.nan)
 
 
 def _kernels(n_nodes: int) -> Float[np.ndarray, "3 H B B"]:
@@ -345,11 +345,11 @@ def _presence(grid, counts: grids.Counts, missing_weight: float, sources):
 
     `sources` is how many that mean counts for.
     """
-    rate = counts.present / jnp.maximum(counts.surveyed, 1.0)
-    seen = (counts.surveyed > 0).astype(rate.dtype)
+    rate = counts.present / jnp.maximum(counts.available, 1.0)
+    seen = (counts.available > 0).astype(rate.dtype)
     mean = (rate * seen).sum(1, keepdims=True) / jnp.maximum(seen.sum(1, keepdims=True), 1.0)
     mean = jnp.clip(mean, 0.005, 0.995)
-    present = (counts.present + sources * mean) / (counts.surveyed + sources)
+    present = (counts.present + sources * mean) / (counts.available + sources)
     evidence = jnp.asarray(grid.evidence)[:, None]
     log_present = jnp.where(evidence, jnp.log(present), 0.0)
     return log_present, jnp.where(evidence, missing_weight * jnp.log1p(-present), 0.0)

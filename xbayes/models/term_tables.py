@@ -5,7 +5,7 @@ score(c | x) = base[c] + sum over f of main[f, x_f, c] + sum over pairs of pair_
 with each value as its bin. This is a generalised additive model with pairwise interactions (Lou et
 al. 2013, GA2M). The tables are pure: an average over either property of a pair, over the training
 rows, is zero, so that what one property tells alone is in its own term and nowhere else (Lengerich
-et al. 2020). A property that was not surveyed adds nothing; one that a survey looked for and did
+et al. 2020). A property that was not available adds nothing; one that a survey looked for and did
 not find has a bin of its own. Beyond the training values a term fades to zero within a margin of
 their range, for nothing was learned there.
 """
@@ -38,19 +38,19 @@ class TermTables(NamedTuple):
 def bins(edge: Float[Any, "F E"], features: Features) -> Int[Any, "N F"]:
     """The bin of each value: the first whose upper end is not below it; E + 1 where missing."""
     over = (jnp.asarray(features.value)[:, :, None] > edge).sum(-1)
-    return jnp.where(jnp.asarray(features.observed), over, edge.shape[1] + 1)
+    return jnp.where(jnp.asarray(features.measured), over, edge.shape[1] + 1)
 
 
 def known_share(tables: TermTables, features: Features) -> Float[Any, "N F"]:
     """How much of its terms a value has: 1 among the training values, and where missing.
 
-    Beyond them it falls to 0 within MARGIN of their range. 0 where not surveyed.
+    Beyond them it falls to 0 within MARGIN of their range. 0 where not available.
     """
     low, high = jnp.asarray(tables.reach).T
-    value = jnp.where(jnp.asarray(features.observed), jnp.asarray(features.value), low)
+    value = jnp.where(jnp.asarray(features.measured), jnp.asarray(features.value), low)
     beyond = jnp.maximum(low - value, 0.0) + jnp.maximum(value - high, 0.0)
     margin = jnp.where(high > low, MARGIN * (high - low), 1.0)
-    return jnp.where(jnp.asarray(features.surveyed), jnp.clip(1 - beyond / margin, 0.0, 1.0), 0.0)
+    return jnp.where(jnp.asarray(features.available), jnp.clip(1 - beyond / margin, 0.0, 1.0), 0.0)
 
 
 def contributions(tables: TermTables, features: Features) -> Float[Array, "N F C"]:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from xbayes.classifier.posterior_draws import PosteriorReport
-from xbayes.types import Properties
+from xbayes.types import Names
 
 MOST_RHAT = 1.01  # Vehtari et al. 2021, Bayesian Analysis 16, 667
 LEAST_ESS = 400.0
@@ -26,7 +26,7 @@ class Diagnostics(NamedTuple):
     doubts: tuple[str, ...]
 
 
-def inference_data(sampled: PosteriorReport, properties: Properties) -> Any:
+def inference_data(sampled: PosteriorReport, properties: Names) -> Any:
     """An ArviZ InferenceData: posterior (identified parameters only), sample stats, and labels."""
     az = _arviz()
     return az.from_dict(
@@ -133,7 +133,7 @@ def _loo(az, data) -> dict[str, float]:
     return {"elpd": float(found.elpd_loo), "se": float(found.se), "troubled": troubled}
 
 
-def _coordinates(sampled: PosteriorReport, properties: Properties) -> dict[str, Any]:
+def _coordinates(sampled: PosteriorReport, properties: Names) -> dict[str, Any]:
     known = {
         "property": list(properties.features),
         "category": list(properties.categories),

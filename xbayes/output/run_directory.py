@@ -58,7 +58,7 @@ def catalog_table(results: Results) -> Table:
     table = output_table(
         _passed(results, slice(None)),
         results.products,
-        results.recipe.properties,
+        results.recipe.names,
         resolution(results.classifier),
         results.labels.class_index,
     )
@@ -72,7 +72,7 @@ def predictions_table(results: Results) -> Table:
     table = output_table(
         _passed(results, rows),
         results.held_out.products[0],
-        results.recipe.properties,
+        results.recipe.names,
         resolution(results.classifier),
         results.labels.class_index[rows],
     )

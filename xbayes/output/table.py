@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from xbayes.classifier.conformal import LEVEL
 from xbayes.classifier.predict import Products
 from xbayes.config.schema import CatalogConfig
-from xbayes.types import InputError, Properties
+from xbayes.types import InputError, Names
 
 UCD_CLASS = "meta.code.class;src.class"
 ENDS = ("lo", "hi")
@@ -24,7 +24,7 @@ UCD_PROBABILITY = "stat.probability;src.class"
 def output_table(
     passed: Table,
     products: Products,
-    properties: Properties,
+    properties: Names,
     resolution: Float[np.ndarray, "C"],
     true_class: Int[np.ndarray, "N"] | None = None,
 ) -> Table:
@@ -67,7 +67,7 @@ def add_pooling_meta(table: Table, roles: CatalogConfig, log_prior: Float[np.nda
     table.meta = {**(table.meta or {}), **pooling_meta(roles, log_prior)}
 
 
-def refuse_clashes(names: Sequence[str], properties: Properties) -> None:
+def refuse_clashes(names: Sequence[str], properties: Names) -> None:
     """Raise `InputError` where a column would be there twice; case tells none apart in FITS."""
     made = {"true_class", "prediction", "margin", "entropy", "alternative", "outlier"}
     made |= {"outlier_p", "n_missing", "fold", GROUP, "prediction_set"}

@@ -69,7 +69,7 @@ def _published_density(
         cos_b = cos_b / jnp.maximum(cos_b.sum(-1, keepdims=True), 1e-9)
         height = jnp.where(jnp.asarray(cosine)[..., None], 0.5 * height + 0.5 * cos_b, height)
         log_density = jnp.log(_floored(height, size)).transpose(0, 2, 1)
-        seen = jnp.maximum(counts.surveyed, 1.0)
+        seen = jnp.maximum(counts.available, 1.0)
         present = _floored(counts.present / seen, seen)
         missing = _floored(1 - counts.present / seen, seen)
         kept = jnp.asarray(grid.evidence)[:, None]
@@ -111,7 +111,7 @@ def share_below(params: PublishedDensityParams, features: Features) -> Float[Arr
     bin_ = jnp.minimum(position.astype(jnp.int32), n_nodes - 1)
     f, share = jnp.arange(len(probability)), (position - bin_)[..., None]
     below = jnp.clip(before[f, bin_] + share * probability[f, bin_], 0.0, 1.0)
-    return jnp.where(jnp.asarray(features.observed)[..., None], below, jnp.nan)
+    return jnp.where(jnp.asarray(features.measured)[..., None], below, jnp.nan)
 
 
 def _kernel_density(grid, count: Float[Array, "F C B"]) -> Float[Array, "F C B"]:

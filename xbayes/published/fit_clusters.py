@@ -48,7 +48,7 @@ def published_cluster_density(
         return _lay_grid(features, rows, rescale, n_classes, components, starts)
 
     def apply(function, params, f):
-        return function(params, jnp.asarray(f.value), jnp.asarray(f.observed))
+        return function(params, jnp.asarray(f.value), jnp.asarray(f.measured))
 
     return Density(
         lay_grid,
@@ -62,7 +62,7 @@ def published_cluster_density(
 
 def published_rows(features: Features, rows: np.ndarray, rescale: tuple[str, ...]):
     """The scaler (log offset, shift, scale) learned on `rows`, and all rows scaled by it."""
-    value, observed = np.asarray(features.value), np.asarray(features.observed)
+    value, observed = np.asarray(features.value), np.asarray(features.measured)
     n_features = value.shape[1]
     offset, shift, scale = -np.ones(n_features), np.zeros(n_features), np.ones(n_features)
     for f, how in enumerate(rescale):

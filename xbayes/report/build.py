@@ -13,8 +13,8 @@ from xbayes.output.results import Results
 from xbayes.report.cluster_sections import cluster_figures
 from xbayes.report.context import (
     KNOWN_SECTIONS,
+    FeatureRow,
     Penalty,
-    PropertyCounts,
     ReportContext,
     ReportFigure,
     Section,
@@ -24,10 +24,10 @@ from xbayes.report.html import write_report
 from xbayes.report.interactive import Points
 from xbayes.report.result_sections import (
     classes_of,
+    feature_figures,
     held_out_figures,
     labels_of,
     posterior_figures,
-    property_figures,
     splines_figure,
     terms_figure,
     weights_figure,
@@ -51,13 +51,13 @@ def write_figures_and_report(folder: Path, results: Results, provenance: dict, f
         name=results.config.name,
         classes=classes,
         labelled=dict(zip(classes, counts.tolist(), strict=True)),
-        kinds=_kinds(results),
+        subclasses=_subclasses(results),
         n_sources=len(results.table),
         metrics=results.metrics,
         warnings=results.warnings,
         sections=sections,
         penalties=_penalties(results),
-        properties=_property_counts(results),
+        features=_feature_rows(results),
         provenance=provenance,
         command=_command(results, final),
         points=points,
@@ -65,16 +65,16 @@ def write_figures_and_report(folder: Path, results: Results, provenance: dict, f
     write_report(folder / "report.html", context)
 
 
-def _kinds(results: Results) -> dict[str, dict[str, int]]:
+def _subclasses(results: Results) -> dict[str, dict[str, int]]:
     """Labelled sources of each subclass, of the classes that have several."""
-    properties = results.recipe.properties
-    if not properties.subclasses:
+    names = results.recipe.names
+    if not names.subclasses:
         return {}
     index = results.labels.modelled[results.held_out.rows]
-    size = np.bincount(index, minlength=len(properties.subclasses)).tolist()
-    found: dict[str, dict[str, int]] = {name: {} for name in properties.classes}
-    for name, c, n in zip(properties.subclasses, properties.class_of, size, strict=True):
-        found[properties.classes[c]][name] = n
+    size = np.bincount(index, minlength=len(names.subclasses)).tolist()
+    found: dict[str, dict[str, int]] = {name: {} for name in names.classes}
+    for name, c, n in zip(names.subclasses, names.class_of, size, strict=True):
+        found[names.classes[c]][name] = n
     return {name: kinds for name, kinds in found.items() if len(kinds) > 1}
 
 
@@ -96,7 +96,7 @@ def _sections(results: Results) -> tuple[list[Section], Points, dict[str, Report
         made["terms"] = known_section("terms", list(added.values()))
     if drawn:
         made["posterior"] = known_section("posterior", list(drawn.values()))
-    panels = property_figures(results)
+    panels = feature_figures(results)
     for name in ("densities", "histograms"):
         own = [figure for key, figure in panels.items() if key.startswith(name)]
         made[name] = known_section(name, own)
@@ -116,19 +116,19 @@ def _penalties(results: Results) -> list[Penalty]:
     held_out: CrossValidation = results.held_out
     named = [(f"outer fold {k + 1}", fit) for k, fit in enumerate(held_out.fits)]
     return [
-        Penalty(name, fit.strength, fit.strengths, fit.held_out_loss)
+        Penalty(name, fit.penalty, fit.penalties, fit.held_out_loss)
         for name, fit in [*named, ("all labelled sources", results.fit)]
     ]
 
 
-def _property_counts(results: Results) -> list[PropertyCounts]:
+def _feature_rows(results: Results) -> list[FeatureRow]:
     by_name = {counts.name: counts for counts in results.feature_report.counts}
     return [
-        PropertyCounts(
+        FeatureRow(
             label,
-            by_name[label.name].observed,
-            by_name[label.name].missing,
-            by_name[label.name].not_surveyed,
+            by_name[label.name].measured,
+            by_name[label.name].not_detected,
+            by_name[label.name].not_available,
             by_name[label.name].non_positive,
         )
         for label in labels_of(results)

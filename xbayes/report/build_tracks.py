@@ -31,26 +31,26 @@ def tracks_of(
     config: Config,
     recipe: Recipe,
     classifier: Classifier,
-    names: Sequence[str],
+    ids: Sequence[str],
     features: Features,
     products: Products,
     log_prior: Float[np.ndarray, "C"] | None,
 ) -> list[Track]:
-    """The probability tracks of a few sources; `features` and `products` hold theirs, no others.
+    """The probability tracks of a few sources; `features` and `products` hold their rows only.
 
     `log_prior` is the one they were classified with.
     """
-    properties = recipe.properties
+    names = recipe.names
     explained = explain(recipe, classifier, features, log_prior)
     value = _values(config, features)
     unit = [feature.unit for feature in config.features.values()]
     return [
         Track(
             name=str(name),
-            classes=properties.classes,
-            categories=properties.categories,
-            category=properties.category,
-            properties=properties.features,
+            classes=names.classes,
+            categories=names.categories,
+            category=names.category,
+            features=names.features,
             values=_value_texts(features, n, value[n], unit),
             contribution=explained.contribution[n],
             offset=explained.offset[n] - explained.apart[n],
@@ -59,7 +59,7 @@ def tracks_of(
             posterior=products.posterior[n],
             prediction=int(products.prediction[n]),
             outlier_p=float(products.outlier_p[n]),
-            alternative=properties.classes[products.alternative[n]]
+            alternative=names.classes[products.alternative[n]]
             if products.alternative[n] >= 0
             else "",
             outlier=float(products.outlier[n]),
@@ -67,12 +67,12 @@ def tracks_of(
             unit=unit,
             below=explained.below[n],
             apart=explained.apart[n],
-            subclasses=properties.subclasses,
+            subclasses=names.subclasses,
             responsibility=explained.responsibility[n],
-            subclass_of=properties.subclass_of,
-            **_largest_pairs(explained.pairs[n], classifier, properties.features),
+            subclass_of=names.subclass_of,
+            **_largest_pairs(explained.pairs[n], classifier, names.features),
         )
-        for n, name in enumerate(names)
+        for n, name in enumerate(ids)
     ]
 
 
@@ -97,7 +97,7 @@ def pair_name(names: Sequence[str], pair: Sequence[int] | Int[np.ndarray, "2"]) 
 
 def _values(config: Config, features: Features) -> Float[np.ndarray, "N F"]:
     """The values in the units of their expressions, the scale undone; NaN where there is none."""
-    value = np.where(features.observed, features.value, np.nan).astype(np.float64)
+    value = np.where(features.measured, features.value, np.nan).astype(np.float64)
     for f, feature in enumerate(config.features.values()):
         if feature.scale == "log10":
             value[:, f] = 10.0 ** value[:, f]
@@ -112,9 +112,9 @@ def _value_texts(
     """Values of one row with their units, or why there is none."""
     texts = []
     for f, number in enumerate(value):
-        if not features.surveyed[row, f]:
+        if not features.available[row, f]:
             texts.append(NOT_SURVEYED)
-        elif not features.observed[row, f]:
+        elif not features.measured[row, f]:
             texts.append(MISSING)
         else:
             texts.append(f"{number:.4g} {unit[f]}".strip())

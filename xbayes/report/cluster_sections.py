@@ -23,7 +23,7 @@ def cluster_figures(results: Results) -> dict[str, ReportFigure]:
     figures = {}
     for (kind, members), params in zip(groups, several, strict=True):
         if kind in ("clusters", "published_clusters"):
-            category = results.config.features[results.recipe.properties.features[members[0]]]
+            category = results.config.features[results.recipe.names.features[members[0]]]
             end = "" if len(groups) == 1 else f"_{category.category}"
             figures |= _figures_of(results, list(members), params, end)
     return figures
@@ -31,9 +31,9 @@ def cluster_figures(results: Results) -> dict[str, ReportFigure]:
 
 def _figures_of(results: Results, members: list[int], params, end: str) -> dict[str, ReportFigure]:
     features = Features(*(np.asarray(a)[:, members] for a in results.features))
-    value, observed = np.asarray(features.value), np.asarray(features.observed)
+    value, observed = np.asarray(features.value), np.asarray(features.measured)
     truth, labels = results.labels.modelled, [labels_of(results)[f] for f in members]
-    modelled = results.recipe.properties.modelled
+    modelled = results.recipe.names.modelled
     n_classes = len(modelled)
     proportions = np.bincount(truth[truth >= 0], minlength=n_classes) / (truth >= 0).sum()
     share = _responsibility(params, features, proportions)
@@ -80,7 +80,7 @@ def _figures_of(results: Results, members: list[int], params, end: str) -> dict[
 
 def _responsibility(params, features: Features, proportions) -> Float[np.ndarray, "N K"]:
     if isinstance(params, PublishedClusterParams):
-        rows = scaled_rows(params, jnp.asarray(features.value), jnp.asarray(features.observed))
+        rows = scaled_rows(params, jnp.asarray(features.value), jnp.asarray(features.measured))
         hard = hard_cluster(params, rows)
         return np.eye(len(params.log_weight))[np.asarray(hard)]
     return np.asarray(responsibility(params, measured_rows(features), jnp.asarray(proportions)))
@@ -92,7 +92,7 @@ def _axes(results: Results, members: list[int]) -> list[int]:
     The published figure is hard_hs against hard_hm coloured by the variability in the hard band;
     where they are not there, the two that part the classes best and the next in another category.
     """
-    names = [results.recipe.properties.features[f] for f in members]
+    names = [results.recipe.names.features[f] for f in members]
     published = ("hard_hs", "hard_hm", "var_prob_h")
     if set(published) <= set(names):
         return [names.index(name) for name in published]

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
-from xbayes.figures.labels import PropertyLabel
+from xbayes.figures.labels import FeatureLabel
 from xbayes.figures.style import DPI, png_bytes
 from xbayes.report.interactive import Points
 
@@ -43,14 +43,14 @@ class Penalty(NamedTuple):
     loss: Sequence[float] = ()  # held out on the inner folds, of each tried; NaN if not computed
 
 
-class PropertyCounts(NamedTuple):
+class FeatureRow(NamedTuple):
     """How often a property was there; the counts are of all sources of the catalogue."""
 
-    label: PropertyLabel
-    observed: int
-    missing: int  # looked for, not found
-    not_surveyed: int
-    non_positive: int  # of the missing, those whose logarithm was asked for
+    label: FeatureLabel
+    measured: int
+    not_detected: int
+    not_available: int
+    non_positive: int  # of these, those whose logarithm was asked for
 
 
 class ReportContext(NamedTuple):
@@ -64,10 +64,10 @@ class ReportContext(NamedTuple):
     warnings: Sequence[str]
     sections: Sequence[Section]
     penalties: Sequence[Penalty]
-    properties: Sequence[PropertyCounts]
+    features: Sequence[FeatureRow]
     provenance: Mapping
     command: str  # that regenerates the run
-    kinds: Mapping[str, Mapping[str, int]] = {}  # sources of each subclass, by class
+    subclasses: Mapping[str, Mapping[str, int]] = {}  # sources of each subclass, by class
     points: Points | None = None  # of the interactive figures; None if no section has one
 
 
@@ -129,7 +129,7 @@ KNOWN_SECTIONS = {
         "Property histograms",
         "The values themselves: of the labelled sources of each class that have one, the share in "
         "each bin. The numbers above a panel say which share of a class has no value, missing or "
-        "not surveyed.",
+        "not available.",
     ),
     "scatter": (
         "Two properties",

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from xbayes.figures.style import WIDTH, data_uri
 from xbayes.output.files import write_whole
-from xbayes.report.context import PropertyCounts, ReportContext
+from xbayes.report.context import FeatureRow, ReportContext
 from xbayes.report.interactive import as_json
 from xbayes.report.summary import score_tables, sentences, well_known
 
@@ -30,7 +30,7 @@ def render_report(context: ReportContext) -> str:
         sections=_sections(context),
         contents=_contents(context),
         penalties=_penalties(context),
-        properties=[_property_row(counts) for counts in context.properties],
+        features=[_feature_row(counts) for counts in context.features],
         provenance=flattened(context.provenance),
         interactive=_interactive(context),
     )
@@ -105,7 +105,7 @@ def _contents(context: ReportContext) -> list[tuple[str, str]]:
     first = [("warnings", "Warnings")] if context.warnings else []
     first += [("summary", "Summary"), ("results", "Results")]
     last = [("chains", "Chains")] if context.metrics.get("posterior") else []
-    last += [("penalty", "Penalty"), ("properties", "Properties"), ("provenance", "Provenance")]
+    last += [("penalty", "Penalty"), ("features", "Features"), ("provenance", "Provenance")]
     return [*first, *((section.anchor, section.title) for section in context.sections), *last]
 
 
@@ -129,8 +129,8 @@ def _penalties(context: ReportContext) -> dict:
     }
 
 
-def _property_row(counts: PropertyCounts) -> dict:
-    total = max(counts.observed + counts.missing + counts.not_surveyed, 1)
+def _feature_row(counts: FeatureRow) -> dict:
+    total = max(counts.measured + counts.not_detected + counts.not_available, 1)
     label = counts.label
     return {
         "name": label.name,
@@ -141,11 +141,11 @@ def _property_row(counts: PropertyCounts) -> dict:
         "counts": [
             f"{count:,}"
             for count in (
-                counts.observed,
-                counts.missing,
-                counts.not_surveyed,
+                counts.measured,
+                counts.not_detected,
+                counts.not_available,
                 counts.non_positive,
             )
         ],
-        "share": f"{100 * counts.observed / total:.1f}%",
+        "share": f"{100 * counts.measured / total:.1f}%",
     }

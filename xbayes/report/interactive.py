@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from xbayes.figures.labels import PropertyLabel, axis_label
+from xbayes.figures.labels import FeatureLabel, axis_label
 from xbayes.figures.projection import LONGITUDES, mollweide
 from xbayes.figures.style import class_colours, class_markers
 
@@ -29,7 +29,7 @@ class Points(NamedTuple):
     outlier_p: Float[np.ndarray, "N"]
     galactic: Float[np.ndarray, "N 2"] | None  # l, b in degrees; NaN without a position
     value: Float[np.ndarray, "N F"]  # scaled; NaN where not observed
-    labels: Sequence[PropertyLabel]
+    labels: Sequence[FeatureLabel]
     first: tuple[int, int]  # the properties shown at first
     n_sources: int  # of the catalogue
 

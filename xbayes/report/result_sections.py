@@ -6,7 +6,7 @@ from jaxtyping import Float
 from xbayes.classifier.predict import densities_of_classes
 from xbayes.evaluate.metrics import pool_repeats
 from xbayes.figures.all_figures import (
-    PropertyLabel,
+    FeatureLabel,
     draw_confusion,
     draw_densities,
     draw_histograms,
@@ -63,7 +63,7 @@ def held_out_figures(results: Results) -> dict[str, ReportFigure]:
 def weights_figure(results: Results) -> ReportFigure:
     """The weights of the classifier fitted on all labelled sources."""
     weights: NaiveBayesParams = results.classifier.weights
-    properties, kind = results.recipe.properties, results.config.model.weights
+    properties, kind = results.recipe.names, results.config.model.weights
     figure = draw_weights(
         np.asarray(results.recipe.model.alpha(weights)),
         np.asarray(weights.mixing) if kind == "matrix" else None,
@@ -78,7 +78,7 @@ def weights_figure(results: Results) -> ReportFigure:
 
 def splines_figure(results: Results) -> ReportFigure | None:
     """What the smooth curves of the classifier fitted on all labelled sources add, if there are."""
-    splines, modelled = results.classifier.splines, results.recipe.properties.modelled
+    splines, modelled = results.classifier.splines, results.recipe.names.modelled
     if splines is None:
         return None
     figure = draw_splines(splines, labels_of(results), modelled)
@@ -92,13 +92,13 @@ def terms_figure(results: Results) -> ReportFigure | None:
         return None
     place = {tuple(pair): p for p, pair in enumerate(np.asarray(tables.pair).tolist())}
     order = [place[pair] for pair in report.pair]
-    figure = draw_terms(tables, order, labels_of(results), results.recipe.properties.modelled)
+    figure = draw_terms(tables, order, labels_of(results), results.recipe.names.modelled)
     return rendered("Terms of one property, and of two.", figure, dpi=PANEL_DPI)
 
 
 def posterior_figures(results: Results) -> dict[str, ReportFigure]:
     """The posterior of the weights, and how wide the intervals are; none without draws."""
-    sampled, properties = results.fit.posterior, results.recipe.properties
+    sampled, properties = results.fit.posterior, results.recipe.names
     if sampled is None:
         return {}
     figures = {}
@@ -135,9 +135,9 @@ def panel_dpi(n_panels: int) -> int:
     return MANY_DPI if n_panels > MANY_PANELS else PANEL_DPI
 
 
-def property_figures(results: Results) -> dict[str, ReportFigure]:
+def feature_figures(results: Results) -> dict[str, ReportFigure]:
     """Densities and histograms, one figure a category each."""
-    properties, labels = results.recipe.properties, labels_of(results)
+    properties, labels = results.recipe.names, labels_of(results)
     values, absent = _training_values(results)
     node, of_subclass = results.recipe.density.curves(results.classifier.density)
     height = densities_of_classes(results.recipe, results.classifier, of_subclass)
@@ -153,17 +153,17 @@ def property_figures(results: Results) -> dict[str, ReportFigure]:
     return figures
 
 
-def labels_of(results: Results) -> list[PropertyLabel]:
+def labels_of(results: Results) -> list[FeatureLabel]:
     """What the properties are called, in the order of the features."""
     return [
-        PropertyLabel(name, feature.category, feature.description, feature.unit, feature.scale)
+        FeatureLabel(name, feature.category, feature.description, feature.unit, feature.scale)
         for name, feature in results.config.features.items()
     ]
 
 
 def classes_of(results: Results) -> tuple[str, ...]:
     """The names on the class axis."""
-    return results.recipe.properties.classes
+    return results.recipe.names.classes
 
 
 def _of(category: str, what: str) -> str:
@@ -174,7 +174,7 @@ def _training_values(
     results: Results,
 ) -> tuple[list[list[np.ndarray]], Float[np.ndarray, "F C"]]:
     """The observed values by property and class, and the share of each class without one."""
-    value, observed = np.asarray(results.features.value), np.asarray(results.features.observed)
+    value, observed = np.asarray(results.features.value), np.asarray(results.features.measured)
     members = [results.labels.class_index == c for c in range(len(classes_of(results)))]
     values = [[value[own & observed[:, f], f] for own in members] for f in range(value.shape[1])]
     size = np.array([own.sum() for own in members], float)

@@ -23,7 +23,7 @@ SMALL_DPI = 100
 def point_sections(results: Results) -> tuple[dict[str, Section], Points]:
     """The sky, if there are positions, and two properties; with the points of both."""
     products, classes, labels = results.products, classes_of(results), labels_of(results)
-    value = np.where(results.features.observed, results.features.value, np.nan)
+    value = np.where(results.features.measured, results.features.value, np.nan)
     first, place = first_properties(results), positions(results)
     rows = shown_rows(len(value), len(labels), results.config.seed)
     points = Points(
@@ -124,12 +124,12 @@ def first_properties(results: Results) -> tuple[int, int]:
 
     Measured by the share of the variance that lies between the classes, each counted alike.
     """
-    value = np.where(results.features.observed, results.features.value, np.nan)
+    value = np.where(results.features.measured, results.features.value, np.nan)
     members = [results.labels.class_index == c for c in range(len(classes_of(results)))]
     parted = [_between([column[own] for own in members]) for column in value.T]
-    often = np.asarray(results.features.observed).mean(0)
+    often = np.asarray(results.features.measured).mean(0)
     order = np.argsort(-np.array(parted) * often).tolist()
-    category: Sequence[int] = results.recipe.properties.category
+    category: Sequence[int] = results.recipe.names.category
     others = [f for f in order if category[f] != category[order[0]]] or order[1:] or order
     return order[0], others[0]
 

@@ -84,7 +84,7 @@ def sentences(context: ReportContext) -> list[str]:
     )
     return [
         opening,
-        *_of_kinds(context.kinds),
+        *_of_kinds(context.subclasses),
         *(_of_class(name, held_out) for name in context.classes),
         log_loss,
         *_of_well_known(metrics),

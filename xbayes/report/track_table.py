@@ -37,7 +37,7 @@ def track_table(track: Track) -> Table:
     category = [track.categories[g] for g in track.category]
     table = Table()
     table["category"] = [*["prior"] * len(first), *category]
-    table["property"] = [*first, *track.properties]
+    table["property"] = [*first, *track.features]
     table["value"] = [*[np.nan] * len(first), *track.value]
     table["unit"] = [*[""] * len(first), *track.unit]
     table["state"] = [*[""] * len(first), *map(state_of, track.values)]
@@ -130,7 +130,7 @@ def _ledger(track: Track, odds: LnOdds, shares: bool) -> RichTable:
         for f in (f for f, of in enumerate(track.category) if of == g):
             value = track.values[f]
             style = "dim" if is_absent(value) else ""
-            add(f"  {track.properties[f]}", value, odds.property[f], f, style)
+            add(f"  {track.features[f]}", value, odds.property[f], f, style)
     table.add_section()
     add("total", "", odds.total, style="bold")
     return table
@@ -153,7 +153,7 @@ def _shares(track: Track) -> RichTable:
     table = _empty("% of each class below the value")
     for name in track.classes:
         table.add_column(Text(name), **NUMBER, min_width=3)
-    for f, name in enumerate(track.properties):
+    for f, name in enumerate(track.features):
         if not is_absent(track.values[f]):
             table.add_row(Text(name), Text(track.values[f]), *_percents(track.below[f]))
     return table

@@ -79,7 +79,7 @@ def classify_chunks(
     whole before the first chunk.
     """
     applied = load_applied(run, prior, not_measured)
-    refuse_clashes(chunks.colnames, applied.recipe.properties)
+    refuse_clashes(chunks.colnames, applied.recipe.names)
     _check_columns(applied, chunks)
     blocks = _survey(applied, chunks)
     resolution = 1.0 / (np.asarray(applied.classifier.outlier.size) + 1.0)
@@ -96,7 +96,7 @@ def classify_chunks(
         products = classify(applied.recipe, applied.classifier, features, applied.log_prior, size)
         kept = [n for n in chunk.colnames if n in raw.colnames or n == applied.config.catalog.id]
         passed = subset(chunk, kept)
-        classified = output_table(passed, products, applied.recipe.properties, resolution)
+        classified = output_table(passed, products, applied.recipe.names, resolution)
         add_pooling_meta(classified, applied.config.catalog, applied_prior(applied))
         yield classified
     report = merged_report(reports, applied.config)
@@ -106,7 +106,7 @@ def classify_chunks(
 
 def _better_learned_anew(report: FeatureReport, not_measured: frozenset[str]) -> list[str]:
     """Advice where a catalogue never measured what the run has learned to lean on."""
-    never = [c.name for c in report.counts if not (c.observed or c.missing)]
+    never = [c.name for c in report.counts if not (c.measured or c.not_detected)]
     if not never or not_measured:  # one source given by hand is no catalogue to learn for
         return []
     return [
@@ -122,7 +122,7 @@ def estimate_prior(run: Path, chunks: Chunks) -> tuple[tuple[str, ...], Estimate
     The sources are spread evenly over the file. Raises `InputError` as `classify_chunks` does.
     """
     applied = load_applied(run, None)
-    classes, every = applied.recipe.properties.classes, -(-chunks.n_rows // ENOUGH)
+    classes, every = applied.recipe.names.classes, -(-chunks.n_rows // ENOUGH)
     parts, first = [], 0
     for table in classify_chunks(run, chunks):
         posterior = np.stack([np.asarray(table[f"p_{name}"]) for name in classes], axis=1)
@@ -140,7 +140,7 @@ def load_applied(
     optional = tuple({*config.catalog.optional, *not_measured})
     roles = config.catalog.model_copy(update={"optional": optional})
     config = config.model_copy(update={"catalog": roles})
-    classes = recipe.properties.classes
+    classes = recipe.names.classes
     log_prior = np.log(class_proportions(prior, classes)) if prior else given_log_prior(config)
     return Applied(config, recipe, classifier, units, log_prior)
 

@@ -65,7 +65,7 @@ def count_classes(
     known = (held_out.posterior, held_out.truth, held_out.group)
     by_posterior = posterior_counts(*known, posterior, seed)
     difference = disagreement(by_confusion, by_posterior)
-    classes = applied.recipe.properties.classes
+    classes = applied.recipe.names.classes
     doubts = [*_disagreements(classes, difference), *_ungrouped(held_out)]
     return Population(classes, predicted, by_confusion, by_posterior, difference, tuple(doubts))
 
@@ -92,7 +92,7 @@ def _counted(
     run: Path, chunks: Chunks, applied: Applied, everything: bool, tell
 ) -> tuple[Float[np.ndarray, "N C"], Int[np.ndarray, "C"]]:
     """Posteriors of the rows that count, and how many are given each class."""
-    classes, label = applied.recipe.properties.classes, applied.config.catalog.label
+    classes, label = applied.recipe.names.classes, applied.config.catalog.label
     posteriors, given = [], np.zeros(len(classes), np.int64)
     for table in classify_chunks(run, chunks, tell=tell):
         counted = np.ones(len(table), bool)
@@ -118,9 +118,9 @@ def _held_out(run: Path, applied: Applied) -> _HeldOut:
             f"{run} has no predictions.parquet, so how often its classifier errs is not known; "
             "make the run again with 'xbayes run'"
         )
-    table, classes = read_catalog(path), applied.recipe.properties.classes
+    table, classes = read_catalog(path), applied.recipe.names.classes
     posterior = np.stack([np.asarray(table[f"p_{name}"]) for name in classes], axis=1)
-    prediction = decide(posterior, np.asarray(applied.classifier.factor))
+    prediction = decide(posterior, np.asarray(applied.classifier.class_weight))
     truth = np.array([classes.index(name) for name in np.asarray(table["true_class"]).astype(str)])
     roles = applied.config.catalog
     member = GROUP if GROUP in table.colnames else roles.source

@@ -49,7 +49,7 @@ def measure_learning(
     key = jax.random.fold_in(jax.random.key(config.seed), 0)
     rows = (recipe, training.features, training.labels, key, design)
     points = learning_curve(*rows, given_log_prior(config), progress)
-    return points, recipe.properties.classes
+    return points, recipe.names.classes
 
 
 def learning_table(points: tuple[Point, ...], classes: tuple[str, ...]) -> Table:

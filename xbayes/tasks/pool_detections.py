@@ -97,7 +97,7 @@ def _known(table: Table, run: Path | None, prior: dict[str, float] | None) -> _K
     """From the metadata of the catalogue; from the run where a format keeps none."""
     meta: dict[str, Any] = dict(table.meta or {})
     applied = load_applied(run, None) if run is not None else None
-    own = applied.recipe.properties.classes if applied is not None else None
+    own = applied.recipe.names.classes if applied is not None else None
     told = str(meta.get("CLASSES") or "")
     classes = tuple(told.split(",")) if told else own
     if classes is None:

@@ -123,7 +123,7 @@ def _diagnosed(fit: FitReport, recipe: Recipe, metrics: dict) -> tuple[Any, tupl
     """The posterior for its file, and doubts about its chains; these go into the metrics too."""
     if fit.posterior is None:
         return None, ()
-    data = inference_data(fit.posterior, recipe.properties)
+    data = inference_data(fit.posterior, recipe.names)
     found = diagnose(data, fit.posterior)
     metrics["posterior"] = {**found.record, "warnings": list(found.doubts)}
     return data, found.doubts

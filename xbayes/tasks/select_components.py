@@ -43,7 +43,7 @@ def select_components(
         tell(warning)
     features = training.features
     everything = np.ones(len(features.value), bool)
-    observed = np.asarray(features.observed)
+    observed = np.asarray(features.measured)
     published = config.model.density == "published_clusters"
     refuse_rows(features, everything, list(training.config.features), 1, published)
     if published:

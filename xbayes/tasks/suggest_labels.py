@@ -125,7 +125,7 @@ def _candidates(applied: Applied, features: Features, n: int) -> np.ndarray:
 def _table(
     passed: Table, applied: Applied, features: Features, drawn: np.ndarray, batch: Batch
 ) -> Table:
-    classes, mean = np.array(applied.recipe.properties.classes), drawn.mean(0)
+    classes, mean = np.array(applied.recipe.names.classes), drawn.mean(0)
     first, second = np.argsort(-mean, axis=1)[:, :2].T
     shares = _shares(applied.recipe, applied.classifier, features, first, second)
     prop, category, share = _why(applied.recipe, shares)
@@ -166,7 +166,7 @@ def _shares(
     is these sum to 1. Zero
     where the draws all say the same.
     """
-    at, class_of = np.arange(len(first)), recipe.properties.class_of
+    at, class_of = np.arange(len(first)), recipe.names.class_of
 
     def one(draw: JointDraws):
         params = classifier.density if draw.density is None else draw.density
@@ -191,7 +191,7 @@ def _shares(
 
 def _why(recipe: Recipe, shares: Float[np.ndarray, "N F"]):
     """Name, category and share of the property with the largest share; none if none has any."""
-    names = recipe.properties
+    names = recipe.names
     largest = shares.argmax(1)
     share = shares[np.arange(len(shares)), largest]
     told = share > 0

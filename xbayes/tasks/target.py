@@ -47,7 +47,7 @@ def for_target(
     if config.target.file is None:
         return None
     target, n_rows = _target_features(config, table)
-    measured = np.asarray(np.any(target.surveyed, axis=0))
+    measured = np.asarray(np.any(target.available, axis=0))
     names = np.array(list(config.features))
     if not measured.any():
         raise InputError(
@@ -88,15 +88,15 @@ def importance_weights(
 ) -> Float[np.ndarray, "N"]:
     """Weights of the training rows, about 1; each from a classifier that never saw the row.
 
-    Only what was surveyed in both is looked at: that a column was never measured in one of them
+    Only what was available in both is looked at: that a column was never measured in one of them
     says nothing of its sources.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.model_selection import StratifiedKFold
 
-    shared = [np.asarray(f.surveyed).any(0) for f in (training, target)]
+    shared = [np.asarray(f.available).any(0) for f in (training, target)]
     here, there = (
-        np.where(f.observed, f.value, np.nan)[:, shared[0] & shared[1]] for f in (training, target)
+        np.where(f.measured, f.value, np.nan)[:, shared[0] & shared[1]] for f in (training, target)
     )
     n_rows = len(here)
     if not here.shape[1]:

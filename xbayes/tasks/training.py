@@ -23,8 +23,8 @@ from xbayes.evaluate.cross_validate import CrossValidation, cross_validate, requ
 from xbayes.features.build import (
     FeatureReport,
     build_features,
+    names_of,
     needed_columns,
-    properties_of,
     useful_features,
 )
 from xbayes.features.conditions import well_characterised
@@ -66,7 +66,7 @@ def load_training(config: Config, path: Path) -> Training:
     needed += [column for column in (roles.source, roles.group, roles.block) if column]
     table = check_catalog(read_catalog(path, text=[roles.id]), roles, needed, "train")
     _refuse_what_fits_cannot_hold(subset(table, passed_columns(roles)))
-    refuse_clashes(passed_columns(roles), properties_of(config))
+    refuse_clashes(passed_columns(roles), names_of(config))
     class_index, kept = class_indices(masked_column(table, label), config.taxonomy)
     table, class_index = subset(table, rows=kept), class_index[kept]
     subclass = subclass_indices(masked_column(table, label), config.taxonomy)

@@ -1,0 +1,110 @@
+"""Habits of the code that a reader relies on: keywords, few parameters, typed contracts."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import xbayes
+
+ROOT = Path(xbayes.__file__).parent
+MOST_POSITIONAL = 6
+TYPED = ("classifier", "models/base.py", "output/results.py")  # signatures without Any
+
+
+def trees():
+    return {p.relative_to(ROOT).as_posix(): ast.parse(p.read_text()) for p in ROOT.rglob("*.py")}
+
+
+def name_of(function: ast.expr) -> str:
+    while isinstance(function, ast.Attribute | ast.Subscript):
+        if isinstance(function, ast.Attribute):
+            return function.attr
+        function = function.value
+    return function.id if isinstance(function, ast.Name) else ""
+
+
+def starred_records(tree: ast.AST) -> list[int]:
+    """Lines that make a record (a capitalised name) from a starred sequence."""
+    return [
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and name_of(node.func).lstrip("_")[:1].isupper()
+        and any(isinstance(argument, ast.Starred) for argument in node.args)
+    ]
+
+
+def crowded_functions(tree: ast.AST) -> list[str]:
+    """Public functions with more than six parameters that can be given by position."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+            names = [a.arg for a in (*node.args.posonlyargs, *node.args.args)]
+            if len([n for n in names if n not in ("self", "cls")]) > MOST_POSITIONAL:
+                found.append(f"{node.name}:{node.lineno}")
+    return found
+
+
+def untyped_signatures(tree: ast.AST) -> list[str]:
+    """Functions and fields whose annotation holds `Any`, or `Callable[..., ...]`."""
+    found = []
+    for node in ast.walk(tree):
+        annotations: list[ast.expr | None] = []
+        if isinstance(node, ast.FunctionDef):
+            arguments = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
+            annotations = [a.annotation for a in arguments] + [node.returns]
+        elif isinstance(node, ast.AnnAssign):
+            annotations = [node.annotation]
+        for annotation in filter(None, annotations):
+            inside = list(ast.walk(annotation))
+            if any(isinstance(n, ast.Name) and n.id == "Any" for n in inside) or any(
+                isinstance(n, ast.Constant) and n.value is ...
+                for n in inside
+                if _is_callable(inside)
+            ):
+                found.append(f"line {annotation.lineno}")
+    return found
+
+
+def _is_callable(inside: list[ast.AST]) -> bool:
+    return any(isinstance(n, ast.Name) and n.id == "Callable" for n in inside)
+
+
+def test_records_are_made_with_keywords():
+    found = {path: lines for path, tree in trees().items() if (lines := starred_records(tree))}
+    assert found == {}
+
+
+def test_no_public_function_takes_more_than_six_positions():
+    found = {path: names for path, tree in trees().items() if (names := crowded_functions(tree))}
+    assert found == {}
+
+
+def test_contracts_are_typed():
+    found = {
+        path: lines
+        for path, tree in trees().items()
+        if path.startswith(TYPED) and (lines := untyped_signatures(tree))
+    }
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    ("check", "wrong", "right"),
+    [
+        (starred_records, "Results(*(a, b), c)", "Results(a=a, b=b, c=c)"),
+        (starred_records, "base.Results(*a)", "measure(*a)"),
+        (
+            crowded_functions,
+            "def f(a, b, c, d, e, f, g): ...",
+            "def f(a, b, c, d, e, f, *, g, h): ...",
+        ),
+        (untyped_signatures, "def f(a: dict[str, Any]): ...", "def f(a: dict[str, int]): ..."),
+        (untyped_signatures, "x: Callable[..., int]", "x: Callable[[int], int]"),
+        (untyped_signatures, "def f() -> Any: ...", "def f(): x = Any"),
+    ],
+)
+def test_a_bad_habit_is_seen(check, wrong, right):
+    assert check(ast.parse(wrong))
+    assert not check(ast.parse(right))
