@@ -13,7 +13,10 @@ HERE = Path(__file__).parent
 project, author = "xbayes", "The xbayes developers"
 copyright = author
 version = release = xbayes.__version__
-extensions = ["myst_parser", "sphinx.ext.autodoc"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+napoleon_google_docstring = False
+napoleon_use_rtype = False
+autodoc_typehints = "signature"
 myst_enable_extensions = ["dollarmath", "deflist"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build", "_generated/parts"]
@@ -43,11 +46,7 @@ def _block_math(translator, node):
 def setup(app):
     """Formulas as MathML, which browsers draw themselves; pages made from the code."""
     sys.path.insert(0, str(HERE))
-    import docstrings
     import generated
 
     app.add_html_math_renderer("mathml", (_inline_math, None), (_block_math, None))
-    app.connect("autodoc-process-docstring", docstrings.as_restructured_text)
-    app.connect("autodoc-process-signature", docstrings.readable_signature)
-    app.connect("autodoc-skip-member", docstrings.without_bare_fields)
     generated.write_all(HERE / "_generated", HERE.parent / "notebooks")

@@ -14,55 +14,54 @@
 # %% [markdown]
 # # Classify your own catalogue
 #
-# A survey gave a table of X-ray sources with optical and infrared counterparts. The class of some
-# is known from the literature. What are the others, and how far may each answer be trusted?
+# You have a table of X-ray sources with optical and infrared counterparts. The class of some of
+# them is known from the literature. What are the others, and how far can each answer be trusted?
 #
-# Everything below is a command as well (`xbayes simulate`, `run`, `classify`, `counts`); the
-# notebook calls the functions behind them. For your own catalogue change the two files and the
-# config.
+# This notebook fits a classifier to the sources of known class, looks at its held-out scores, and
+# classifies the others. To use your own data, replace the two tables and the config. The commands
+# `xbayes run`, `classify` and `counts` do the same in a terminal.
 
 # %%
 from pathlib import Path
 
-from xbayes.catalog.read import read_catalog
-from xbayes.catalog.write import write_catalog
-from xbayes.cli import commands
-from xbayes.cli import planning as commands_planning
-from xbayes.cli.progress import Reporter
-from xbayes.config.reader import load_config
+import numpy as np
+import pandas as pd
+from astropy.coordinates import SkyCoord
+
+import xbayes
+from xbayes.figures.confusion import draw_confusion
 from xbayes.figures.notebook import show
-from xbayes.simulate.catalog import simulate_catalog
-from xbayes.types import InputError
+from xbayes.figures.precision import draw_precision_recall
+from xbayes.figures.reliability import draw_reliability
+from xbayes.figures.sky import draw_sky
 
 # %% tags=["parameters"]
 folder = Path("runs/notebooks/classify")  # where everything is written
-n_known, n_new = 3000, 2000  # sources
+n_known, n_new = 3000, 2000  # sources of known and of unknown class
 settings = []  # changes of the config, such as "model.weights=property"
 
 # %% [markdown]
 # ## The catalogue
 #
-# Two simulated skies stand in for yours: one of known class, one to classify. They have what real
-# catalogues have: counterparts below the limit of the survey, a release that never measured a
-# column.
+# Two simulated catalogues stand in for yours: one with classes, one without. Like real catalogues
+# they contain sources without a counterpart, and a data release without one of the columns.
 
 # %%
-folder.mkdir(parents=True, exist_ok=True)
-known, new = folder / "known.fits", folder / "new.fits"
-write_catalog(simulate_catalog(n_known, seed=1), known, overwrite=True)
-unlabelled = simulate_catalog(n_new, seed=2)
-unlabelled.remove_column("Class")
-write_catalog(unlabelled, new, overwrite=True)
-read_catalog(known)[:5]
+known = xbayes.simulate(n_known, seed=1)
+new = xbayes.simulate(n_new, seed=2)
+new.remove_column("Class")
+known[:5]
 
 # %% [markdown]
 # ## The config
 #
-# It says which column is what, which labels make which class, and what to look at. A property is
-# an expression over columns, in a category; `missing: evidence` says that a survey looked, so that
-# finding nothing is a finding.
+# The config says which column is which, which labels belong to which class, and which features to
+# use. A feature is an expression over columns and belongs to a category. If a value is missing, the
+# feature is by default *not available*, which is no evidence for any class. With `missing:
+# evidence` it is *not detected*: a survey covered the source and found nothing, which is evidence.
 
 # %%
+folder.mkdir(parents=True, exist_ok=True)
 config = folder / "my_sources.yaml"
 config.write_text("""\
 name: my_sources
@@ -71,7 +70,7 @@ catalog:
   ra: ra
   dec: dec
   label: Class          # empty where the class is unknown
-  block: release        # a release that never measured a column says nothing by it
+  block: release        # a column that is empty throughout a release is not available there
 taxonomy:
   classes: {AGN: [AGN], Star: [Star], XRB: [XRB], CV: [CV]}
 features:
@@ -89,85 +88,110 @@ features:
   parallax_snr: {expression: parallax_snr, category: counterparts}
   var_intra: {expression: var_intra_prob, category: variability, bounds: [0, 1]}
   var_inter: {expression: var_inter_prob, category: variability, bounds: [0, 1]}
-model: {penalty: 10, starts: 1}   # fixed, to be quick; leave both out and they are chosen
+model: {penalty: 10, starts: 1}   # fixed here to save time; leave both out in a real config
 validation: {folds: 3, inner_folds: 3, bootstrap: 200}
 """)
 
 # %% [markdown]
-# A mistake is told before any work, with its place in the file:
+# A mistake is reported before any work is done, with its place in the file:
 
 # %%
 try:
-    load_config(config, ["model.wieghts=property"])
-except InputError as error:
+    xbayes.run(config, catalog=known, set=["model.wieghts=property"])
+except xbayes.InputError as error:
     print(error)
 
 # %% [markdown]
-# ## Learn, and look at what is held out
+# ## Fit, and look at the held-out scores
 #
-# Each source is scored by a classifier that never saw it. "In sample" is how well the labels are
-# learned by heart; only the held-out column says how well new sources are classified.
+# `run` cross-validates, fits the classifier to all sources of known class, and writes a report.
+# "In sample" scores are too good, because the classifier was fitted to the same sources. Quote the
+# held-out scores: they come from sources that were left out of the fit.
 
 # %%
-run = folder / "run"
-commands.run(config, known, run, settings, True, False, Reporter())
+fit = xbayes.run(config, catalog=known, out=folder / "run", overwrite=True, set=settings)
+scores = {"in sample": fit.metrics["in_sample"], "held out": fit.metrics["cross_validated"]}
+pd.DataFrame({name: pd.DataFrame(score["f1"]).loc["value"] for name, score in scores.items()})
 
 # %% [markdown]
-# Which class is taken for which? Left: where the sources of each class go (recall). Right: what
-# the sources given a class truly are (precision).
+# The held-out F1 of each class, with its 90 % interval:
 
 # %%
-show(run / "figures" / "confusion.png")
+pd.DataFrame(scores["held out"]["f1"]).T
 
 # %% [markdown]
-# Does a probability of 0.8 mean right 8 times in 10? Points should lie on the diagonal, or within
-# the grey steps, which hold nine in ten of what a calibrated classifier would show.
+# Which classes are confused? On the left, each row is divided by the number of sources of the true
+# class (recall on the diagonal). On the right, each column is divided by the number of sources of
+# the predicted class (precision on the diagonal).
 
 # %%
-show(run / "figures" / "reliability.png")
+show(draw_confusion(np.array(scores["held out"]["confusion"]), fit.classes))
 
 # %% [markdown]
-# Rare classes are a choice between purity and completeness. The curve shows all choices, the point
-# the one made.
+# Is a probability of 0.8 right 8 times in 10? The points should lie on the diagonal, or within the
+# grey band, which holds 90 % of the points of a perfectly calibrated classifier.
 
 # %%
-show(run / "figures" / "precision.png")
+held_out = fit.predictions
+posterior = np.column_stack([held_out[f"p_{name}"] for name in fit.classes])
+truth = np.array([fit.classes.index(name) for name in held_out["true_class"]])
+show(draw_reliability(posterior, truth, fit.classes))
+
+# %% [markdown]
+# For a rare class you choose between purity and completeness. The curve shows every threshold on
+# the probability of the class; the point is the most probable class.
+
+# %%
+prediction = np.array([fit.classes.index(name) for name in held_out["prediction"]])
+show(draw_precision_recall(posterior, truth, prediction, fit.classes))
 
 # %% [markdown]
 # ## Classify the new sources
 #
-# The new sky may have other proportions of the classes than the labelled sample: those that people
-# looked at. `estimate` asks the new sources themselves.
+# The class proportions of the new catalogue may differ from those of the labelled sample. With
+# `prior="estimate"` they are estimated from the new sources themselves. This assumes that the
+# sources of each class look like the labelled ones.
 
 # %%
-classified = folder / "classified.fits"
-commands.classify(run, [str(new)], classified, [], "estimate", True)
-table = read_catalog(classified)
-table["name", "prediction", "p_XRB", "prediction_set", "alternative", "outlier_p"][:8]
-
-# %% [markdown]
-# `prediction_set` holds every class that is not excluded at 10 %; `alternative` is the class that
-# would win without one category of evidence; a small `outlier_p` says that the source is unlike
-# the class it was given. These are the columns, with what they mean:
+estimates = []
+classified = fit.classify(new, prior="estimate", estimated=estimates.append)
+pd.DataFrame(
+    [estimates[0].proportions, *estimates[0].interval()],
+    index=["estimate", "5 %", "95 %"],
+    columns=list(fit.classes),
+)
 
 # %%
-for name in table.colnames[-24:]:
-    print(f"{name:24} {table[name].description or ''}")
+columns = ["name", "prediction", "p_XRB", "prediction_set", "alternative", "outlier_p"]
+classified[columns][:8]
 
 # %% [markdown]
-# ## How many of each class?
+# `prediction_set` holds every class that is not excluded at 10 %. `alternative` is the class that
+# would win without one category of features. A small `outlier_p` says that the source is unlike
+# the sources of its predicted class. The table describes its columns:
+
+# %%
+for name in classified.colnames[-24:]:
+    print(f"{name:24} {classified[name].description or ''}")
+
+# %% [markdown]
+# ## How many sources of each class?
 #
-# The number of sources *given* a class is not the number *of* the class. Two corrections that know
-# the errors of the classifier; where they disagree, a warning says so.
+# The number of sources that are *assigned* to a class is not the number of sources *of* the class,
+# because of misclassification. `counts` gives two corrected counts with 90 % intervals, and warns
+# if they disagree.
 
 # %%
-commands_planning.counts(run, new, None, False, True)
+fit.counts(new)
 
 # %% [markdown]
-# ## Where to go from here
+# ## Next
 #
-# The report, `run/report.html`, has all of this and the tracks of single sources, which the next
-# notebook reads.
+# The report, `report.html` in the folder of the run, holds these figures and more, and explains
+# single sources. The next notebook explains a source in detail. Last, the classified sources in the
+# sky:
 
 # %%
-show(run / "figures" / "sky.png")
+places = SkyCoord(classified["ra"], classified["dec"], unit="deg").galactic
+predicted = np.array([fit.classes.index(name) for name in classified["prediction"]])
+show(draw_sky(places.l.wrap_at("180d").deg, places.b.deg, predicted, fit.classes))

@@ -12,88 +12,93 @@
 # ---
 
 # %% [markdown]
-# # Read one source's track
+# # Why did this source get its class?
 #
-# "X-ray binary, 97 %" is worth little without the reason. Every posterior of xbayes is a sum: a
-# prior, and one term for each property that was looked at. The terms are the track of the source,
-# and they add up to the reported odds exactly.
+# "X-ray binary, 97 %" is worth little without the reason. In xbayes the log-odds of two classes
+# are a sum: the prior, and one contribution per feature. The list of these contributions is the
+# *probability track* of the source, and it adds up to the reported log-odds exactly.
 
 # %%
 from pathlib import Path
 
-from rich.console import Console
-
-from xbayes.catalog.read import read_catalog
-from xbayes.cli import commands
-from xbayes.cli.progress import Reporter
-from xbayes.figures.all_figures import draw_track
+import xbayes
 from xbayes.figures.notebook import show
-from xbayes.report.track_table import print_track, track_table
-from xbayes.tasks.explain import explain_source
 
 # %% tags=["parameters"]
-run = Path("runs/demo")  # a fitted run; made if it is not there
-catalog = Path("runs/demo-catalog.fits")  # and its catalogue
+run = Path("runs/demo")  # a fitted run; `make demo` makes it, or the next cell does
+catalog = Path("runs/demo-catalog.fits")  # the catalogue to explain
 
 # %%
 if not run.exists():
-    commands.demo(run, 1, False, Reporter())
-table = read_catalog(run / "catalog.fits")
-binaries = table[table["prediction"] == "XRB"]
+    run.parent.mkdir(exist_ok=True)
+    xbayes.simulate(3000, seed=1).write(catalog, overwrite=True)
+    xbayes.run(Path(xbayes.__file__).with_name("demo.yaml"), catalog=catalog, out=run)
+fit = xbayes.load(run)
+classified = fit.classify(catalog)
+binaries = classified[classified["prediction"] == "XRB"]
 binaries.sort("p_XRB", reverse=True)
-binaries["name", "true_class", "p_XRB", "prediction_set", "alternative", "outlier_p"][:5]
+binaries["name", "Class", "p_XRB", "prediction_set", "alternative", "outlier_p"][:5]
 
 # %% [markdown]
-# ## The surest X-ray binary
+# ## The most probable X-ray binary
 #
-# Left, what each category of evidence alone would say. Right, what each property adds to the
-# log-odds of the class against the runner-up: a bar to the right speaks for it. The small strips
-# show where the value sits among the sources of each class.
+# On the left: the posterior that each category of features alone would give. On the right: the
+# contribution of each feature to the log-odds of the class against the runner-up. A bar to the
+# right favours the class. The small strips show where the value lies among the sources of each
+# class.
 
 # %%
-sky = read_catalog(catalog)
-surest = explain_source(run, sky, str(binaries["name"][0]))
-show(draw_track(surest))
+surest = fit.explain(catalog, str(binaries["name"][0]))
+show(surest.plot())
 
 # %% [markdown]
-# The same as a ledger. Each column is ln p(class) / p(predicted): its lines sum to the total, and
-# the total is what the posterior says.
+# The same as a table. `ln_odds_AGN` holds the terms of ln p(AGN) / p(XRB), and so on.
 
 # %%
-print_track(surest, Console(width=130))
-track_table(surest)[:6]
+surest.table
+
+# %% [markdown]
+# The terms sum to the log-odds of the posterior:
+
+# %%
+surest.table["ln_odds_AGN"].sum()
 
 # %% [markdown]
 # ## A doubtful one
 #
-# The last of those called an X-ray binary. Which evidence is against it? The `alternative` says
-# which class would win if one category were left out: there the classification hangs on one piece
-# of evidence, such as a counterpart that may be a chance match.
+# This is the least probable of the sources that were classified as X-ray binaries. Which features
+# are against it? `alternative` is the class that would win if one category were left out. Such a
+# classification depends on one category, for example on a counterpart that may be a chance
+# alignment.
 
 # %%
-doubtful = explain_source(run, sky, str(binaries["name"][-1]))
-show(draw_track(doubtful))
+doubtful = str(binaries["name"][-1])
+here = fit.explain(catalog, doubtful)
+show(here.plot())
 
 # %% [markdown]
 # ## The prior is one of the terms
 #
-# In a field at high galactic latitude X-ray binaries are rarer than in the training sample.
-# Another prior changes the line "prior" and nothing else: the evidence stays what it is.
+# In a field at high galactic latitude, X-ray binaries are rarer than in the training sample.
+# Another prior changes the term "prior" and nothing else: the contributions of the features stay
+# the same.
 
 # %%
-elsewhere = explain_source(
-    run, sky, doubtful.name, {"AGN": 0.9, "Star": 0.085, "XRB": 0.01, "CV": 0.005}
-)
-print_track(elsewhere, Console(width=130))
+proportions = {"AGN": 0.9, "Star": 0.085, "XRB": 0.01, "CV": 0.005}
+elsewhere = fit.explain(catalog, doubtful, prior=proportions)
+elsewhere
+
+# %%
+elsewhere.table
 
 # %% [markdown]
-# ## The strangest
+# ## The strongest outlier
 #
-# A posterior compares the classes with each other. It cannot say that a source is like none of
-# them: the outlier probability does. Of the sources of the predicted class, how many are at least
-# as strange?
+# A posterior compares the classes with each other. It cannot say that a source is unlike all of
+# them; the outlier p-value does. It is the share of the held-out sources of the predicted class
+# that have at least as large an outlier score.
 
 # %%
-table.sort("outlier_p")
-strange = explain_source(run, sky, str(table["name"][0]))
-show(draw_track(strange))
+classified.sort("outlier_p")
+strange = fit.explain(catalog, str(classified["name"][0]))
+show(strange.plot())

@@ -14,123 +14,128 @@
 # %% [markdown]
 # # From detections to sources
 #
-# A source seen in ten observations is ten rows. Each is classified by itself; what is the source?
-# Ten detections tell more than one, but less than ten independent ones: they share the spectrum,
-# the absorption and the neighbours of one source.
+# A source that was observed ten times is ten rows of a detection catalogue. Each row is classified
+# by itself; what is the class of the source? Ten detections carry more information than one, but
+# less than ten independent ones, because they share the spectrum, the absorption and the
+# neighbours of one source.
 
 # %%
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 from astropy.table import join
 
-from xbayes.catalog.read import read_catalog
-from xbayes.catalog.write import write_catalog
-from xbayes.cli import commands
-from xbayes.cli.progress import Reporter
-from xbayes.compare.figures import draw_compared_precision, draw_compared_reliability
+import xbayes
 from xbayes.figures.notebook import show
-from xbayes.simulate.catalog import simulate_catalog, simulate_detections
-from xbayes.tasks.pool_detections import pool_detections
+from xbayes.figures.precision import precision_recall
+from xbayes.figures.reliability import draw_reliability_diagram, reliability
 
 # %% tags=["parameters"]
-folder = Path("runs/notebooks/detections")  # where everything is written
-n_known, n_new = 2000, 2000  # sources, of about three detections each
+folder = Path("runs/notebooks/detections")  # where the run is written
+n_known, n_new = 2000, 2000  # sources, with about three detections each
 
 # %% [markdown]
-# ## Detections, and whose they are
+# ## Two simulated detection catalogues
 #
-# A source scatters around its own spectrum, and is displaced by an amount of its own. The labels
-# of the second sky are kept aside: they will judge the votes.
+# The detections of a source scatter around its spectrum, and each source has its own systematic
+# offset. The second catalogue has no labels; the true classes of its sources are used only to
+# judge the result.
 
 # %%
-folder.mkdir(parents=True, exist_ok=True)
-known, new = folder / "known.fits", folder / "new.fits"
-write_catalog(simulate_detections(simulate_catalog(n_known, 31), 31), known, overwrite=True)
-truth = simulate_catalog(n_new, 32)
-rows = simulate_detections(truth, 32)
-rows.remove_column("Class")
-write_catalog(rows, new, overwrite=True)
-read_catalog(known)[:6]
+known = xbayes.simulate(n_known, seed=31, detections=True)
+new = xbayes.simulate(n_new, seed=32, detections=True)
+new.remove_column("Class")
+true_sources = xbayes.simulate(n_new, seed=32)["name", "Class"]
+known[:6]
 
 # %% [markdown]
-# `catalog.source` names the column that says whose detection a row is. Folds then never split a
-# source: a classifier that saw three detections of a source knows the fourth, and would be scored
-# too well.
+# `catalog.source` names the column that says which source a detection belongs to. All detections
+# of a source are then in the same fold. Otherwise the classifier would be fitted to some detections
+# of a source and scored on the others, and the scores would be too good.
 
 # %%
-config = folder / "detections.yaml"
-config.write_text("""\
-name: detections
-catalog: {id: detection_id, label: Class, source: name}
-taxonomy:
-  classes: {AGN: [AGN], Star: [Star], XRB: [XRB], CV: [CV]}
-features:
-  hard_ms: {expression: hard_ms, category: spectrum, bounds: [-1, 1]}
-  hard_hm: {expression: hard_hm, category: spectrum, bounds: [-1, 1]}
-  hard_hs: {expression: hard_hs, category: spectrum, bounds: [-1, 1]}
-  flux: {expression: flux, category: spectrum, scale: log10, unit: erg/s/cm2}
-  var_prob: {expression: var_prob, category: variability, bounds: [0, 1]}
-model: {penalty: 10, starts: 1}   # fixed, to be quick
-validation: {folds: 3, inner_folds: 3, bootstrap: 200}
-""")
-run = folder / "run"
-commands.run(config, known, run, [], True, False, Reporter())
+config = {
+    "name": "detections",
+    "catalog": {"id": "detection_id", "label": "Class", "source": "name"},
+    "taxonomy": {"classes": {"AGN": ["AGN"], "Star": ["Star"], "XRB": ["XRB"], "CV": ["CV"]}},
+    "features": {
+        "hard_ms": {"expression": "hard_ms", "category": "spectrum", "bounds": [-1, 1]},
+        "hard_hm": {"expression": "hard_hm", "category": "spectrum", "bounds": [-1, 1]},
+        "hard_hs": {"expression": "hard_hs", "category": "spectrum", "bounds": [-1, 1]},
+        "flux": {"expression": "flux", "category": "spectrum", "scale": "log10"},
+        "var_prob": {"expression": "var_prob", "category": "variability", "bounds": [0, 1]},
+    },
+    "model": {"penalty": 10, "starts": 1},  # fixed here to save time
+    "validation": {"folds": 3, "inner_folds": 3, "bootstrap": 200},
+}
+fit = xbayes.run(config, catalog=known, out=folder / "run", overwrite=True)
 
 # %% [markdown]
-# ## Classify each detection, then pool
+# ## Classify each detection, then pool the detections of each source
 #
-# Three ways to pool. The *soft vote* is the mean of the probabilities, the *hard vote* the most
-# frequent class; where they agree a source is "uniquely classified", else "ambiguous" (Perez-Diaz
-# et al. 2024). The *combined* posterior multiplies the evidence of n detections, counted as n / (1
-# + (n - 1) rho) independent ones. Rho, how much the detections of a source are alike, is learned
-# on held-out sources.
+# There are three ways to pool. The *soft vote* is the mean of the probabilities; the *hard vote* is
+# the most frequent class. If the two agree, the source is "uniquely classified", otherwise it is
+# "ambiguous" (Perez-Diaz et al. 2024). The *combined* posterior multiplies the evidence of the n
+# detections, which count as n / (1 + (n - 1) rho) independent ones. The correlation rho of the
+# detections of a source is learned from the held-out sources of the run.
 
 # %%
-detections = folder / "classified.fits"
-commands.classify(run, [str(new)], detections, [], None, True)
-pooled = pool_detections(read_catalog(detections), "name", run)
-print(f"rho = {pooled.rho:.2f}, {pooled.origin}")
-sources = join(pooled.table, truth["name", "Class"], keys="name")
-sources["name", "n_detections", "soft_class", "hard_class", "vote", "combined_class", "Class"][:8]
+detections = fit.classify(new)
+pooled = xbayes.sources(detections, "name", run=fit)
+pooled.meta["RHO"], pooled.meta["RHO_FROM"]
+
+# %%
+sources = join(pooled, true_sources, keys="name")
+votes = ["soft_class", "hard_class", "vote", "combined_class"]
+sources["name", "n_detections", *votes, "Class"][:8]
 
 # %% [markdown]
-# One source with many detections: the probabilities of its observations, and what becomes of them.
+# One source with many detections: the probabilities of each detection, and of the source.
 
 # %%
 sources.sort("n_detections", reverse=True)
 often = sources["name"][0]
-each = read_catalog(detections)
-each[each["name"] == often]["detection_id", "prediction", "p_AGN", "p_Star", "p_XRB", "p_CV"]
+of_source = detections["name"] == often
+detections[of_source]["detection_id", "prediction", "p_AGN", "p_Star", "p_XRB", "p_CV"]
 
 # %%
 sources[:1]["name", "p_AGN", "sd_AGN", "p_XRB", "sd_XRB", "combined_AGN", "combined_XRB"]
 
 # %% [markdown]
-# ## Which vote may be believed?
+# ## Which vote is calibrated?
 #
-# All sources of the second sky, judged by their true class. A soft vote never grows surer with
-# more detections, so it says too little where there are many: its points lie above the diagonal.
-# The combined posterior should lie on it.
+# All sources of the second catalogue, compared with their true class. A soft vote does not become
+# more certain with more detections, so it is underconfident: its points lie above the diagonal.
+# The combined posterior should lie on the diagonal.
 
 # %%
-classes = pooled.table.meta["CLASSES"].split(",")
-true_class = np.array([classes.index(name) for name in sources["Class"]])
-votes = {
-    "soft vote": np.column_stack([sources[f"p_{name}"] for name in classes]),
-    "combined": np.column_stack([sources[f"combined_{name}"] for name in classes]),
+truth = np.array([fit.classes.index(name) for name in sources["Class"]])
+posteriors = {
+    "soft vote": np.column_stack([sources[f"p_{name}"] for name in fit.classes]),
+    "combined": np.column_stack([sources[f"combined_{name}"] for name in fit.classes]),
 }
-show(draw_compared_reliability(votes, true_class))
+figure, axes = plt.subplots(1, 2, figsize=(9, 4.6), layout="constrained")
+for ax, (name, posterior) in zip(axes, posteriors.items(), strict=True):
+    bins = reliability(posterior.max(1), posterior.argmax(1) == truth)
+    draw_reliability_diagram(bins, ax)
+    ax.set_title(name)
+show(figure)
 
 # %% [markdown]
-# And which finds the X-ray binaries? Precision against recall, a panel a class; the point is the
-# most probable class.
+# And which vote finds the X-ray binaries?
 
 # %%
-chosen = {name: posterior.argmax(1) for name, posterior in votes.items()}
-show(draw_compared_precision(votes, true_class, chosen, classes))
+binary = fit.classes.index("XRB")
+figure, ax = plt.subplots(figsize=(5, 4), layout="constrained")
+for name, posterior in posteriors.items():
+    precision, recall = precision_recall(posterior[:, binary], truth == binary)
+    ax.step(recall, precision, where="post", label=name)
+ax.set(xlabel="recall", ylabel="precision", title="X-ray binaries")
+ax.legend()
+show(figure)
 
 # %% [markdown]
-# A label of a source is worth as much as its source, not as much as its detections: all intervals
-# of this run come from a bootstrap over sources. `xbayes sources classified.fits --by name --run
-# RUN --out sources.fits` writes the table above.
+# The label of a source counts once, however many detections it has: all intervals of this run come
+# from a bootstrap over sources. In a terminal, `xbayes sources classified.fits --by name --run RUN
+# --out sources.fits` writes the pooled table.

@@ -3,10 +3,12 @@
 import gc
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from xbayes.classifier.explain import explain
 from xbayes.classifier.predict import classify
@@ -74,6 +76,20 @@ def exit_code():
         return stop.value.code or 0
 
     return call
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory, exit_code):
+    """`xbayes demo`, run once for all workers; nobody writes into it."""
+    root = tmp_path_factory.getbasetemp()
+    root = root.parent if os.environ.get("PYTEST_XDIST_WORKER") else root
+    folder = root / "runs" / "demo"
+    with FileLock(root / "demo.lock"):
+        if not (folder / "report.html").is_file():
+            assert exit_code("demo", "--out", folder) == 0
+    catalog = folder.with_name("demo-catalog.fits")
+    configs = Path(__file__).parents[1] / "configs"
+    return SimpleNamespace(folder=folder, catalog=catalog, configs=configs)
 
 
 @pytest.fixture(scope="session", autouse=True)

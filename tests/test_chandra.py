@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from xbayes.catalog.read import read_catalog
-from xbayes.tasks.classify import classify_catalog
-from xbayes.tasks.explain import explain_source
+from xbayes.tasks.fitted_run import load
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -50,7 +49,7 @@ def test_default_config_reaches_its_targets(default):
 def test_the_terms_of_real_sources_sum_to_their_log_odds(data_folder, default, check_sums):
     table = read_catalog(data_folder / "chandra_sources.csv", text=["name"])
     for row in (0, 700, 2000):
-        check_sums(explain_source(default, table, str(table["name"][row])))
+        check_sums(load(default).explain(table, str(table["name"][row])).track)
 
 
 def test_published_form_is_reported_beside_it(data_folder, metrics_of, runs):
@@ -71,9 +70,9 @@ def test_detections_reach_their_targets(data_folder, metrics_of, runs, check_sum
     assert held_out["f1"]["XRB"]["value"] >= 0.57
     table = read_catalog(data_folder / "chandra_detections.csv", text=["detection_id"])
     for row in (0, 700, 2000):
-        check_sums(explain_source(out, table, str(table["detection_id"][row])))
+        check_sums(load(out).explain(table, str(table["detection_id"][row])).track)
     table.remove_column("group_id")  # made from labels: no posterior may know it
-    again = classify_catalog(out, table[:500])
+    again = load(out).classify(table[:500])
     first = read_catalog(out / "catalog.parquet")[:500]
     for name in ("p_AGN", "p_XRB", "p_YSO"):
         np.testing.assert_allclose(again[name], first[name], atol=1e-12)

@@ -31,7 +31,7 @@ def module(name: str):
     return made
 
 
-generated, docstrings = module("generated"), module("docstrings")
+generated, architecture = module("generated"), module("architecture")
 
 
 def snippets(language: str) -> list[tuple[str, str]]:
@@ -222,19 +222,9 @@ def test_python_of_the_pages_runs(page, text):
     exec(compile(text, page, "exec"), {})
 
 
-def test_docstrings_become_restructured_text():
-    plain = ["A sum of `x` over *all rows", "", "    s = a*b", "", "name_ | other", "", "a   first"]
-    made = docstrings.converted(plain)
-    assert made[0] == "A sum of ``x`` over \\*all rows"
-    assert "::" in made and "        s = a*b" in made
-    assert "name\\_ \\| other" in made
-    assert made[-1] == "    a   first"
-
-
-def test_signatures_are_as_written():
-    long = "(x: Float[jaxlib._jax.Array, 'N F'], y: numpy.ndarray)"
-    short = docstrings.readable_signature(*[None] * 5, long, None)
-    assert short == ("(x: Float[Array, 'N F'], y: ndarray)", None)
+def test_the_picture_of_the_rooms_is_that_of_todays_imports():
+    assert (DOCS / "architecture.dot").read_text() == architecture.dot_text(), "run make picture"
+    assert (DOCS / "architecture.svg").is_file()
 
 
 def test_every_page_is_plain_and_short():

@@ -30,10 +30,10 @@ def singles(class_index):
 def garbled(features, rows, seed=0):
     """The same catalogue with the given rows replaced by something wild."""
     rng = np.random.default_rng(seed)
-    value, observed = features.value.copy(), features.measured.copy()
+    value, measured = features.value.copy(), features.measured.copy()
     value[rows] = 1e3 * rng.normal(size=value[rows].shape)
-    observed[rows] = rng.random(observed[rows].shape) < 0.5
-    return features._replace(value=value, observed=observed)
+    measured[rows] = rng.random(measured[rows].shape) < 0.5
+    return features._replace(value=value, measured=measured)
 
 
 def test_test_rows_leave_every_fitted_array_bit_identical(recipe, four_classes):
@@ -115,7 +115,7 @@ def test_no_value_makes_a_posterior_other_than_a_probability(recipe, four_classe
     classifier, _ = fit_classifier(recipe, features, singles(truth), inner, jax.random.key(0))
     wild = features._replace(value=np.full_like(features.value, value))
     if not np.isfinite(value):  # the reader masks what is not finite; fillers must not matter
-        wild = wild._replace(observed=np.zeros_like(features.measured))
+        wild = wild._replace(measured=np.zeros_like(features.measured))
     posterior = classify(recipe, classifier, wild).posterior
     assert np.isfinite(posterior).all()
     np.testing.assert_allclose(posterior.sum(1), 1.0, rtol=1e-12)

@@ -33,12 +33,16 @@ class Features(NamedTuple):
 
     def rows(self, chosen: Any) -> "Features":
         """Some of the sources: a slice, a mask or their indices."""
-        return Features(*(np.asarray(a)[chosen] for a in self))
+        return self._make(np.asarray(a)[chosen] for a in self)
+
+    def columns(self, chosen: Any) -> "Features":
+        """Some of the features: a slice, a mask or their indices."""
+        return self._make(np.asarray(a)[:, chosen] for a in self)
 
     def padded(self, n_rows: int) -> "Features":
         """Filled up to so many rows, with rows in which nothing is available."""
         more = n_rows - len(self.value)
-        return Features(*(np.pad(np.asarray(a), ((0, more), (0, 0))) for a in self))
+        return self._make(np.pad(np.asarray(a), ((0, more), (0, 0))) for a in self)
 
 
 class Labels(NamedTuple):

@@ -1,6 +1,6 @@
-"""What the posterior is worth, held out: experiments/bench_bayes/held_out.py [CATALOGUE ...].
+"""Held-out scores of the Bayesian posterior: experiments/bench_bayes/held_out.py [CATALOGUE ...].
 
-Point estimate and posterior on the same outer folds; nothing was chosen on these.
+Point estimate and posterior use the same outer folds, on which no choice was made.
 """
 
 import sys
@@ -11,14 +11,14 @@ import jax
 import numpy as np
 from set_splits import coverage_over_splits, table_of_coverage
 
+from xbayes.classifier.predict import Products
 from xbayes.classifier.recipe import build_recipe
 from xbayes.cli.progress import Reporter
 from xbayes.config.reader import load_config
 from xbayes.config.schema import catalog_path
-from xbayes.evaluate.cross_validate import CrossValidation, cross_validate
 from xbayes.evaluate.paired import paired_differences
 from xbayes.evaluate.scores import Predictions, score
-from xbayes.tasks.training import load_training, use_precision
+from xbayes.tasks.training import cross_validate_training, load_training, use_precision
 from xbayes.types import Labels
 
 ROOT = Path(__file__).parents[2]
@@ -42,20 +42,18 @@ RUNS = {
 }
 
 
-def held_out(name: str, settings: list[str]) -> tuple[Labels, CrossValidation, tuple[str, ...]]:
-    """Out-of-fold products of every labelled source."""
+def held_out(name: str, settings: list[str]) -> tuple[Labels, Products, tuple[str, ...]]:
+    """Labels and out-of-fold products of every labelled source, and the classes."""
     config = load_config(ROOT / f"configs/{name}.yaml", [f"seed={SEED}", *settings])
     use_precision(config)
     training = load_training(config, catalog_path(config))
-    key = jax.random.fold_in(jax.random.key(config.seed), 0)
-    rows = (build_recipe(training.config), training.features, training.labels, key)
-    result = cross_validate(*rows, config.validation.folds, seed=config.seed)
+    result = cross_validate_training(training, build_recipe(training.config))
     labels = training.labels.rows(result.rows)
-    return labels, result, tuple(config.taxonomy.classes)
+    return labels, result.products[0], tuple(config.taxonomy.classes)
 
 
 def table(catalogue: str) -> None:
-    """A line a variant; differences are against the first, on the same sources."""
+    """Print one row per variant; differences are against the first, on the same sources."""
     print("| variant | log loss | difference | ECE (95 % if calibrated) | 90 % interval of p | s |")
     print("|---|---|---|---|---|---|", flush=True)
     first, last = None, None
@@ -64,16 +62,20 @@ def table(catalogue: str) -> None:
         for n, (variant, (name, settings)) in enumerate(runs.items()):
             progress(n / len(runs), f"{catalogue}, {variant}")
             began = time.monotonic()
-            labels, result, classes = held_out(name, settings)
-            p, product = result.products[0].posterior, result.products[0]
-            weight = np.ones(len(p))
-            found = Predictions(labels.class_index, p, p.argmax(1), labels.group, weight)
-            own = score(found, classes, BOOTSTRAP, 0)
-            first = first or found
-            change = paired_differences(first, found, classes, BOOTSTRAP, 0)["log_loss"]
-            ends = product.posterior_interval
-            width = f"{np.median(np.ptp(ends, axis=-1).max(1)):.3f}" if ends.shape[-1] else ""
-            loss, ece = own["log_loss"], own["ece"]
+            labels, products, classes = held_out(name, settings)
+            p, interval = products.posterior, products.posterior_interval
+            predictions = Predictions(
+                truth=labels.class_index,
+                posterior=p,
+                prediction=p.argmax(1),
+                group=labels.group,
+                weight=np.ones(len(p)),
+            )
+            scores = score(predictions, classes, BOOTSTRAP, 0)
+            first = first or predictions
+            change = paired_differences(first, predictions, classes, BOOTSTRAP, 0)["log_loss"]
+            width = f"{np.median(np.ptp(interval, axis=-1).max(1)):.3f}" if interval.size else ""
+            loss, ece = scores["log_loss"], scores["ece"]
             print(
                 f"| {variant} | {loss['value']:.4f} ({loss['lo']:.3f} to {loss['hi']:.3f}) | "
                 f"{change['value']:+.4f} ({change['lo']:+.4f} to {change['hi']:+.4f}) | "
@@ -86,8 +88,8 @@ def table(catalogue: str) -> None:
             jax.clear_caches()
     assert last is not None
     labels, posterior, classes = last
-    found = coverage_over_splits(labels, posterior, SPLITS, SEED)
-    print("", *table_of_coverage(labels, classes, found), sep="\n")
+    coverage = coverage_over_splits(labels, posterior, SPLITS, SEED)
+    print("", *table_of_coverage(labels, classes, coverage), sep="\n")
 
 
 if __name__ == "__main__":

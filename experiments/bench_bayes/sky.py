@@ -1,11 +1,11 @@
-"""Intervals on the simulated sky, whose classes no product of densities describes.
+"""Coverage of intervals on the simulated sky, whose classes are not products of densities.
 
     python experiments/bench_bayes/sky.py
 
-The sky has no formula for p(class | source). Two stand in for it: the same model learned from LARGE
-sources (what the intervals are about: the limit of this model), and boosted trees learned from the
-same (closer to the sky, as their log loss says). What the intervals miss of the first is scatter
-they do not know of; what they miss of the second beyond that is the model being wrong.
+The true p(class | source) of the sky is not known. Two references replace it: the same model fitted
+to LARGE sources, which is the limit of this model, and boosted trees fitted to the same sources,
+which are closer to the truth by their log loss. Coverage that is lost against the first is scatter
+that the draws do not include; coverage that is lost against the second as well is model error.
 """
 
 from pathlib import Path
@@ -28,8 +28,8 @@ from xbayes.types import Features, Labels
 
 SMALL, LARGE, NEW = 1000, 50_000, 4000
 SKIES = (1, 2, 3)
-LAPLACE = ("variant=bayes", "posterior={method: laplace, chains: 1, draws: 200, kept: 60}")
-# A calibrator is fitted to labels; here it would only blur what is compared.
+LAPLACE = ("variant=bayes", "posterior={method: laplace, chains: 1, draws: 200, samples: 60}")
+# A calibrator is fitted to labels and would blur the comparison.
 FIXED = ("model.calibration=none",)
 
 
@@ -42,11 +42,11 @@ def sky(config: Config, n: int, seed: int) -> tuple[Features, np.ndarray]:
     return training.features, training.labels.class_index
 
 
-def learned(recipe: Recipe, features: Features, truth: np.ndarray):
-    """The classifier of all these sources."""
-    everyone = np.arange(len(truth))
-    fold = inner_folds(truth, everyone, truth >= 0, recipe.n_folds, 0)
-    labels = Labels(truth, everyone)
+def fitted(recipe: Recipe, features: Features, truth: np.ndarray):
+    """The classifier fitted to all these sources."""
+    group = np.arange(len(truth))
+    fold = inner_folds(truth, group, truth >= 0, recipe.n_folds, 0)
+    labels = Labels(class_index=truth, group=group)
     return fit_classifier(recipe, features, labels, fold, jax.random.key(0))[0]
 
 
@@ -55,32 +55,32 @@ def log_loss(posterior: np.ndarray, truth: np.ndarray) -> float:
     return float(-np.log(np.clip(posterior[np.arange(len(truth)), truth], 1e-6, 1)).mean())
 
 
-def raw(features: Features) -> np.ndarray:
-    """What trees read: values, NaN where there is none."""
+def with_nan(features: Features) -> np.ndarray:
+    """The input of the trees: values, NaN where not measured."""
     return np.where(np.asarray(features.measured), np.asarray(features.value), np.nan)
 
 
 def main() -> None:
-    """Coverage of both stand-ins by the intervals of classifiers of SMALL sources."""
+    """Print how often intervals of classifiers fitted to SMALL sources cover both references."""
     path = Path(__file__).parents[2] / "configs/demo.yaml"
     config, bayes = load_config(path, list(FIXED)), load_config(path, [*FIXED, *LAPLACE])
     use_precision(config)
     plain, recipe = build_recipe(config), build_recipe(bayes)
-    many, of_many = sky(config, LARGE, 100)
-    new, of_new = sky(config, NEW, 200)
-    limit = classify(plain, learned(plain, many, of_many), new).posterior
+    many, many_truth = sky(config, LARGE, 100)
+    new, new_truth = sky(config, NEW, 200)
+    limit = classify(plain, fitted(plain, many, many_truth), new).posterior
     trees = HistGradientBoostingClassifier(learning_rate=0.05, max_iter=200, random_state=0)
-    boosted = trees.fit(raw(many), of_many).predict_proba(raw(new))
-    losses = [log_loss(p, of_new) for p in (limit, boosted)]
-    print(f"log loss of the limit of the model {losses[0]:.4f}, of the trees {losses[1]:.4f}\n")
-    print("| sky | limit of the model held | trees held | median width |")
+    boosted = trees.fit(with_nan(many), many_truth).predict_proba(with_nan(new))
+    losses = [log_loss(p, new_truth) for p in (limit, boosted)]
+    print(f"log loss of the large-sample model {losses[0]:.4f}, of the trees {losses[1]:.4f}\n")
+    print("| sky | coverage of the large-sample model | coverage of the trees | median width |")
     print("|---|---|---|---|")
     for seed in SKIES:
-        found = learned(recipe, *sky(config, SMALL, seed))
-        low, high = np.moveaxis(classify(recipe, found, new).posterior_interval, -1, 0)
-        held = [((low <= p) & (p <= high)).mean() for p in (limit, boosted)]
+        classifier = fitted(recipe, *sky(config, SMALL, seed))
+        low, high = np.moveaxis(classify(recipe, classifier, new).posterior_interval, -1, 0)
+        covered = [((low <= p) & (p <= high)).mean() for p in (limit, boosted)]
         width = np.median((high - low).max(1))
-        print(f"| {seed} | {held[0]:.3f} | {held[1]:.3f} | {width:.3f} |", flush=True)
+        print(f"| {seed} | {covered[0]:.3f} | {covered[1]:.3f} | {width:.3f} |", flush=True)
 
 
 if __name__ == "__main__":

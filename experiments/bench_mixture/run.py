@@ -1,4 +1,4 @@
-"""Speed of the mixture next to scikit-learn's: python experiments/bench_mixture/run.py --help."""
+"""Speed of the Gaussian mixture and of scikit-learn's: experiments/bench_mixture/run.py --help."""
 
 import argparse
 import resource
@@ -18,7 +18,7 @@ from sklearn.mixture import GaussianMixture as Theirs
 from threadpoolctl import threadpool_limits
 
 from xbayes.estimators import GaussianMixture
-from xbayes.infer.em import SIDE_BY_SIDE, em_step, fit_chunks
+from xbayes.infer.em import COMPILER_OPTIONS, em_step, fit_chunks
 from xbayes.models.gaussian_mixture import gaussian_mixture
 
 K, F = 6, 12
@@ -38,7 +38,7 @@ def sky(n_rows: int, n_features: int, seed: int, centre_seed: int = 0) -> np.nda
 
 
 def seconds(call, repeats: int, clock=time.perf_counter) -> float:
-    """The fastest of several calls, after one that compiles."""
+    """The time of the fastest of several calls, after one that compiles."""
     call()
     times = []
     for _ in range(repeats):
@@ -49,7 +49,7 @@ def seconds(call, repeats: int, clock=time.perf_counter) -> float:
 
 
 def their_seconds(call, repeats: int) -> float:
-    """scikit-learn's best of one and two threads: on busy cores its two can be the slower."""
+    """The faster of one and two threads of scikit-learn: on busy cores two can be slower."""
     times = []
     for threads in (1, 2):
         with threadpool_limits(threads):
@@ -86,21 +86,24 @@ def one_iteration(n_rows: int) -> None:
                 covariance=jnp.asarray(state[2], dtype),
             )
             x_jax, ones = jnp.asarray(x), jnp.ones(n_rows, dtype)
-            step = jax.jit(partial(em_step, model), compiler_options=SIDE_BY_SIDE)  # as fit_em does
-            new, found = step(params, x_jax, ones)
+            step = jax.jit(
+                partial(em_step, model), compiler_options=COMPILER_OPTIONS
+            )  # as in fit_em
+            new, info = step(params, x_jax, ones)
             t_theirs = their_seconds(their_step, 3)
             t_ours = seconds(lambda: jax.block_until_ready(step(params, x_jax, ones)), 5)  # noqa: B023
-            apart = abs(float(found.log_lik / found.weight) - float(their_step()))
-            moved = np.abs(np.asarray(new.covariance) - theirs.covariances_).max()
+            log_lik_change = abs(float(info.log_lik / info.weight) - float(their_step()))
+            covariance_change = np.abs(np.asarray(new.covariance) - theirs.covariances_).max()
         print(
             f"| one iteration, {n_rows:,} x {F}, {dtype} | {t_theirs:.3f} s | {t_ours:.3f} s "
-            f"| {t_theirs / t_ours:.1f} | log-likelihood {apart:.1e}, covariances {moved:.1e} |",
+            f"| {t_theirs / t_ours:.1f} | log-likelihood {log_lik_change:.1e}, "
+            f"covariances {covariance_change:.1e} |",
             flush=True,
         )
 
 
 def restarts(n_rows: int) -> None:
-    """Ten of our restarts against two of theirs, to the same tolerance."""
+    """Time ten restarts of xbayes and two of scikit-learn, to the same tolerance."""
     rows = sky(n_rows, 11, seed=2)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -108,33 +111,35 @@ def restarts(n_rows: int) -> None:
             "ours": GaussianMixture(K, n_init=10, random_state=0),
             "theirs": Theirs(K, n_init=2, random_state=0),
         }
-        took = {
+        wall = {
             "theirs": their_seconds(lambda: fits["theirs"].fit(rows), 3),
             "ours": seconds(lambda: fits["ours"].fit(rows), 10),
         }
-        with threadpool_limits(1):  # which other programs on the cores change less
-            busy = {
+        with threadpool_limits(1):  # less affected by other programs on the cores
+            processor = {
                 name: seconds(partial(f.fit, rows), 10, time.process_time)
                 for name, f in fits.items()
             }
     print(
-        f"| restarts on {n_rows:,} x 11: 2 of theirs, 10 of ours | {took['theirs']:.3f} s | "
-        f"{took['ours']:.3f} s | {took['theirs'] / took['ours']:.1f} | log-likelihood "
-        f"{fits['theirs'].lower_bound_:.4f}, {fits['ours'].lower_bound_:.4f}; "
-        f"processor time {busy['theirs']:.3f} s, {busy['ours']:.3f} s |",
+        f"| restarts on {n_rows:,} x 11: 2 of scikit-learn, 10 of xbayes | "
+        f"{wall['theirs']:.3f} s | {wall['ours']:.3f} s | {wall['theirs'] / wall['ours']:.1f} | "
+        f"log-likelihood {fits['theirs'].lower_bound_:.4f}, {fits['ours'].lower_bound_:.4f}; "
+        f"processor time {processor['theirs']:.3f} s, {processor['ours']:.3f} s |",
         flush=True,
     )
 
 
 def from_parquet(n_rows: int, n_steps: int) -> None:
-    """EM over a Parquet file that is read anew in each iteration."""
+    """Time EM over a Parquet file that is read again in each iteration."""
     with tempfile.TemporaryDirectory() as folder, jax.enable_x64(False):
         path = Path(folder) / "rows.parquet"
         write(path, n_rows)
         model, ones = gaussian_mixture(K), np.ones(CHUNK, np.float32)
 
         def make_chunks():
-            with pq.ParquetFile(path, pre_buffer=False) as file:  # or all of it is kept
+            with pq.ParquetFile(
+                path, pre_buffer=False
+            ) as file:  # else the whole file stays in memory
                 for batch in file.iter_batches(CHUNK):
                     x = np.stack([column.to_numpy() for column in batch.columns], axis=1)
                     yield x, ones[: len(x)]
@@ -143,18 +148,19 @@ def from_parquet(n_rows: int, n_steps: int) -> None:
         before = peak_gib()
         began = time.perf_counter()
         _, info = fit_chunks(model, start, make_chunks, tol=0.0, max_steps=n_steps)
-        took = (time.perf_counter() - began) / n_steps
+        per_step = (time.perf_counter() - began) / n_steps
         size = path.stat().st_size / 2**30
     print(
-        f"| {n_rows:,} x {F} from Parquet ({size:.2f} GiB), float32 | | {took:.1f} s an iteration "
-        f"| | peak memory {before:.2f} GiB before, {peak_gib():.2f} GiB after {n_steps} "
-        f"iterations; log-likelihood {float(info.log_lik):.5f} |",
+        f"| {n_rows:,} x {F} from Parquet ({size:.2f} GiB), float32 | | "
+        f"{per_step:.1f} s per iteration | | peak memory {before:.2f} GiB before, "
+        f"{peak_gib():.2f} GiB after {n_steps} iterations; "
+        f"log-likelihood {float(info.log_lik):.5f} |",
         flush=True,
     )
 
 
 def write(path: Path, n_rows: int) -> None:
-    """The sky in row groups, a chunk at a time."""
+    """Write the sky in row groups, one chunk at a time."""
     names = [f"p{f}" for f in range(F)]
     schema = pa.schema([(name, pa.float32()) for name in names])
     with pq.ParquetWriter(path, schema, compression="none", use_dictionary=False) as file:
@@ -164,18 +170,18 @@ def write(path: Path, n_rows: int) -> None:
 
 
 def peak_gib() -> float:
-    """Largest memory this process has held."""
+    """The peak memory of this process."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def main() -> None:
-    """Print the table, in an order in which the peak of memory means something."""
+    """Print the table; the Parquet run comes first, because peak memory never falls."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--parquet-rows", type=int, default=20_000_000)
     parser.add_argument("--parquet-steps", type=int, default=3)
     options = parser.parse_args()
-    print("| what | scikit-learn | xbayes | times faster | the same? |\n|---|---|---|---|---|")
+    print("| benchmark | scikit-learn | xbayes | speed-up | difference |\n|---|---|---|---|---|")
     if options.parquet_rows:
         from_parquet(options.parquet_rows, options.parquet_steps)
     one_iteration(options.rows)

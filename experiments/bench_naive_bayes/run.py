@@ -1,4 +1,4 @@
-"""Speed and memory of learning and classifying: python experiments/bench_naive_bayes/run.py."""
+"""Speed and memory of fitting and classifying: python experiments/bench_naive_bayes/run.py."""
 
 import os
 import subprocess
@@ -27,49 +27,50 @@ from xbayes.tasks.training import use_precision
 from xbayes.types import Labels
 
 CONFIG = Path(__file__).with_name("config.yaml")
-LEARNED, CLASSIFIED, LOOPED = 25_000, 1_000_000, 2_000
+FITTED, CLASSIFIED, LOOPED = 25_000, 1_000_000, 2_000
 
 
 def seconds(do, times=1):
-    """The least wall time of several calls."""
-    taken = []
+    """The shortest wall time of several calls."""
+    times_taken = []
     for _ in range(times):
         start = time.perf_counter()
         do()
-        taken.append(time.perf_counter() - start)
-    return min(taken)
+        times_taken.append(time.perf_counter() - start)
+    return min(times_taken)
 
 
-def row(what, value, target=""):
-    """One line of the table."""
-    print(f"| {what} | {value} | {target} |", flush=True)
+def row(name, value, target=""):
+    """Print one row of the table."""
+    print(f"| {name} | {value} | {target} |", flush=True)
 
 
-def learn(kind):
-    """Fit one kind of weights on the simulated sky, twice; config and what the last fit gave."""
+def fit_weights(kind):
+    """The config, recipe and classifier of one kind of weights, and the cold and warm times."""
     config = load_config(CONFIG, [f"model.weights={kind}"])
     use_precision(config)
-    table = simulate_catalog(LEARNED, 3)
+    table = simulate_catalog(FITTED, 3)
     features, _ = build_features(table, config)
     truth, _ = class_indices(table["Class"], config.taxonomy)
-    labels = Labels(truth, np.arange(len(truth)))
+    labels = Labels(class_index=truth, group=np.arange(len(truth)))
     fold = inner_folds(truth, labels.group, truth >= 0, config.validation.inner_folds, 1)
-    recipe, kept = build_recipe(config), []
+    recipe, result = build_recipe(config), []
 
     def fit():
-        kept[:] = fit_classifier(recipe, features, labels, fold, jax.random.key(1))
+        result[:] = fit_classifier(recipe, features, labels, fold, jax.random.key(1))
 
     cold, warm = seconds(fit), seconds(fit, 2)
+    loss = min(result[1].held_out_loss)
     row(
-        f"learning, weights: {kind}",
-        f"{cold:.1f} s cold, {warm:.1f} s warm; held-out log loss {min(kept[1].held_out_loss):.4f}",
+        f"fitting, weights: {kind}",
+        f"{cold:.1f} s cold, {warm:.1f} s warm; held-out log loss {loss:.4f}",
         "10 s cold, 3 s warm",
     )
-    return config, recipe, kept[0], (cold, warm)
+    return config, recipe, result[0], (cold, warm)
 
 
 def classify_in_memory(config, recipe, classifier, table):
-    """All products of a million sources."""
+    """Time all products of a million sources."""
     features, _ = build_features(table, config)
     classify(recipe, classifier, features)
     taken = seconds(lambda: classify(recipe, classifier, features), 5)
@@ -77,7 +78,7 @@ def classify_in_memory(config, recipe, classifier, table):
 
 
 def one_by_one(recipe, classifier, table, config):
-    """The published way: one source, one property, one class after the other, in Python."""
+    """Time the published algorithm: loops over sources, features and classes in Python."""
     features, _ = build_features(table[:LOOPED], config)
     density = {name: np.asarray(a) for name, a in classifier.density._asdict().items()}
     alpha = np.asarray(recipe.model.alpha(classifier.weights))
@@ -104,7 +105,7 @@ def one_by_one(recipe, classifier, table, config):
     )
 
 
-# A child counts the memory its parent held when it was forked, so a small process starts it.
+# A child process inherits the memory count of its parent, so a small process starts it.
 MEASURED = """
 import resource, subprocess, sys, time
 start = time.perf_counter()
@@ -115,7 +116,7 @@ print(status, taken, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e
 
 
 def command(*words):
-    """Wall time and largest memory (GB) of a command of its own."""
+    """Wall time and peak memory (GB) of an xbayes command in its own process."""
     program = Path(sys.executable).with_name("xbayes")
     environment = os.environ | {"PYTHONPATH": str(CONFIG.parents[2])}
     measured = subprocess.run(
@@ -132,7 +133,7 @@ def command(*words):
 
 
 def many_rows(source, times, target):
-    """The catalogue `source` several times over, under names of their own, in one file."""
+    """Write the catalogue several times into one file, with distinct names."""
     table = pq.read_table(source)
     at = table.schema.get_field_index("name")
     with pq.ParquetWriter(target, table.schema) as writer:
@@ -142,7 +143,7 @@ def many_rows(source, times, target):
 
 
 def parquet_to_parquet(folder, table):
-    """The command, on a million rows and on four million."""
+    """Time the command on one million and on four million rows."""
     one, four = folder / "1.parquet", folder / "4.parquet"
     write_catalog(table, one)
     many_rows(one, 4, four)
@@ -155,10 +156,10 @@ def parquet_to_parquet(folder, table):
 def main():
     """Print the table."""
     print(f"{os.cpu_count()} cores, JAX on {jax.devices()[0].platform}\n")
-    print("| what | measured | target |\n|---|---|---|")
-    learned = {kind: learn(kind) for kind in reversed(KINDS)}  # the most expensive one first, cold
+    print("| benchmark | measured | target |\n|---|---|---|")
+    learned = {kind: fit_weights(kind) for kind in reversed(KINDS)}  # the most general first, cold
     row(
-        "learning, sum of the four",
+        "fitting, sum of the four",
         " ".join(
             f"{sum(x[3][i] for x in learned.values()):.1f} s {w}"
             for i, w in enumerate(("cold,", "warm"))

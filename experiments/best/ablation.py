@@ -1,7 +1,7 @@
-"""What each part of the best model gained: ablation.py [detections|blocks] [SEED ...].
+"""The gain from each part of the best model: ablation.py [detections|blocks] [SEED ...].
 
-Of the sources, or of the detections by folds of groups or of contiguous blocks of the sky. Seeds
-are 51 and 52 (of the detections 51) if none is given.
+Runs on the sources, or on the detections with folds of groups or of contiguous blocks of the sky.
+The default seeds are 51 and 52, for the detections 51.
 """
 
 import sys
@@ -16,10 +16,10 @@ from xbayes.tasks.training import cross_validate_training, load_training, use_pr
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 NAMES = ("LM-STAR", "HM-STAR", "YSO", "LMXB", "HMXB")
-KINDS = "taxonomy.subclasses={" + ", ".join(f"{name}: [{name}]" for name in NAMES) + "}"
+SUBCLASSES = "taxonomy.subclasses={" + ", ".join(f"{name}: [{name}]" for name in NAMES) + "}"
 SOURCES = (
     ("chandra_sources.yaml", ()),
-    ("chandra_sources.yaml", (KINDS,)),
+    ("chandra_sources.yaml", (SUBCLASSES,)),
     ("chandra_sources.yaml", ("model.terms=pairs",)),
     ("chandra_sources_best.yaml", ("taxonomy.subclasses={}",)),
     ("chandra_sources_best.yaml", ("model.terms=none",)),
@@ -44,24 +44,24 @@ DETECTIONS = (
 
 
 def scores(name: str, settings: tuple[str, ...], seed: int) -> tuple[float, float]:
-    """Held-out log loss, and the F1 of XRB by its rule."""
+    """Held-out log loss, and the F1 of XRB with the decision rule."""
     config = load_config(CONFIGS / name, [*settings, "decision=f1", f"seed={seed}"])
     use_precision(config)
     training = load_training(config, catalog_path(config))
     recipe = build_recipe(training.config)
     held_out = cross_validate_training(training, recipe)
-    truth, found = training.labels.class_index[held_out.rows], held_out.products[0]
-    given, is_focus = found.prediction == recipe.focus, truth == recipe.focus
-    loss = -np.log(found.posterior[np.arange(len(truth)), truth]).mean()
-    return float(loss), float(2 * (given & is_focus).sum() / (given.sum() + is_focus.sum()))
+    truth, products = training.labels.class_index[held_out.rows], held_out.products[0]
+    predicted, actual = products.prediction == recipe.focus, truth == recipe.focus
+    loss = -np.log(products.posterior[np.arange(len(truth)), truth]).mean()
+    return float(loss), float(2 * (predicted & actual).sum() / (predicted.sum() + actual.sum()))
 
 
 if __name__ == "__main__":
     words = sys.argv[1:]
-    of = words.pop(0) if words and words[0] in ("detections", "blocks") else "sources"
-    seeds = [int(word) for word in words] or ([51, 52] if of == "sources" else [51])
-    split = "validation.split=blocks" if of == "blocks" else "validation.split=random"
-    for name, settings in SOURCES if of == "sources" else DETECTIONS:
+    study = words.pop(0) if words and words[0] in ("detections", "blocks") else "sources"
+    seeds = [int(word) for word in words] or ([51, 52] if study == "sources" else [51])
+    split = "validation.split=blocks" if study == "blocks" else "validation.split=random"
+    for name, settings in SOURCES if study == "sources" else DETECTIONS:
         cells = [
             f"{loss:.4f} | {f1:.3f}"
             for loss, f1 in (scores(name, (*settings, split), s) for s in seeds)

@@ -1,6 +1,7 @@
-"""Peers that learn the subclasses too: peers_of_subclasses.py [SEED [PEER ...]]; Markdown rows.
+"""Third-party classifiers fitted to subclasses: peers_of_subclasses.py [SEED [PEER ...]].
 
-Folds, properties, settings and calibration as in run.sh; the probabilities of subclasses are added.
+Folds, features, settings and calibration are as in run.sh. The probabilities of the subclasses of a
+class are added. Prints a Markdown table.
 """
 
 import sys
@@ -21,8 +22,8 @@ CONFIG = Path(__file__).parents[2] / "configs" / "chandra_sources_best.yaml"
 
 
 def held_out(name: str, modelled: np.ndarray, class_of, x, labels, names, seed: int) -> np.ndarray:
-    """Probabilities [N, C] of each source by a peer that never saw it."""
-    whole = Sample(x, modelled, len(class_of), names)
+    """Out-of-fold class probabilities [N, C] of each source by a third-party classifier."""
+    whole = Sample(x=x, truth=modelled, n_classes=len(class_of), names=names)
     posterior = np.full((len(x), max(class_of) + 1), np.nan)
     for split in nested_splits(labels, 5, 1, 5, seed):
         fitted = fit_peer(PEERS[name], whole, labels.group, split, 0, "auto")
@@ -32,7 +33,7 @@ def held_out(name: str, modelled: np.ndarray, class_of, x, labels, names, seed: 
 
 
 def main(seed: int, peers: list[str]) -> None:
-    """Both labellings of the same sources on the same folds."""
+    """Print the losses with class labels and with subclass labels, on the same folds."""
     config = load_config(CONFIG)
     use_precision(config)
     training = load_training(config, catalog_path(config))
@@ -53,10 +54,10 @@ def main(seed: int, peers: list[str]) -> None:
         rng = np.random.default_rng(seed)
         draws = [rng.choice(difference, len(difference)).mean() for _ in range(1000)]
         low, high = np.quantile(draws, [0.05, 0.95])
-        told = f"{difference.mean():+.4f} ({low:+.4f} to {high:+.4f})"
-        print(f"| {name} | {loss[0].mean():.4f} | {loss[1].mean():.4f} | {told} |", flush=True)
+        change = f"{difference.mean():+.4f} ({low:+.4f} to {high:+.4f})"
+        print(f"| {name} | {loss[0].mean():.4f} | {loss[1].mean():.4f} | {change} |", flush=True)
 
 
 if __name__ == "__main__":
-    own = int(sys.argv[1]) if len(sys.argv) > 1 else 74
-    main(own, sys.argv[2:] or ["lightgbm", "hist_gradient_boosting"])
+    seed = int(sys.argv[1]) if len(sys.argv) > 1 else 74
+    main(seed, sys.argv[2:] or ["lightgbm", "hist_gradient_boosting"])

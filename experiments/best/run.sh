@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The last table of README.md: the best readable model and the default against four peers that get the properties of
-# the best. XBAYES_DATA names the folder of the catalogue; further arguments go to 'xbayes compare' (--resume).
+# The comparison for sources in README.md: the best explainable model and the default against four third-party
+# classifiers that get the features of the best config. XBAYES_DATA names the folder of the catalogue; further
+# arguments go to 'xbayes compare' (--resume).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 exec .venv/bin/python -c 'from xbayes.cli.app import main; main()' compare \

@@ -1,4 +1,4 @@
-"""Calibration before and after, and the coverage of sets: experiments/calibration/run.py."""
+"""Calibration before and after, and coverage of sets: experiments/calibration/run.py."""
 
 import sys
 from pathlib import Path
@@ -13,7 +13,7 @@ from xbayes.classifier.predict import classify
 from xbayes.classifier.recipe import build_recipe
 from xbayes.config.reader import load_config
 from xbayes.config.schema import catalog_path
-from xbayes.evaluate.cross_validate import inner_folds
+from xbayes.evaluate.cross_validate import inner_folds, labelled_rows
 from xbayes.evaluate.probabilities import brier_parts
 from xbayes.evaluate.scores import Predictions, score
 from xbayes.tasks.training import load_training, use_precision
@@ -26,42 +26,47 @@ SEED = 31
 
 
 def held_out(config, kinds) -> tuple[Labels, dict[str, np.ndarray], dict[str, list[str]]]:
-    """Labels of the labelled rows, their out-of-fold posteriors and the choices, by kind."""
+    """Labels of the labelled rows; out-of-fold posteriors and selected calibrations by kind."""
     training = load_training(config, catalog_path(config))
-    rows = training.labels.class_index >= 0
-    features = training.features.rows(rows)
-    labels = training.labels.rows(rows)
+    _, features, labels = labelled_rows(training.features, training.labels)
     recipe = build_recipe(training.config)
-    outer = stratified_folds(*labels[:2], recipe.n_folds, config.seed)
+    outer = stratified_folds(labels.class_index, labels.group, recipe.n_folds, config.seed)
     shape = len(outer), len(recipe.names.classes)
     posterior = {kind: np.zeros(shape) for kind in kinds}
     chosen: dict[str, list[str]] = {kind: [] for kind in kinds}
     for k in range(recipe.n_folds):
-        inner = inner_folds(*labels[:2], outer != k, recipe.n_folds, config.seed + k + 1)
+        truth, training_rows = labels.class_index, outer != k
+        inner = inner_folds(truth, labels.group, training_rows, recipe.n_folds, config.seed + k + 1)
         key = jax.random.fold_in(jax.random.key(config.seed), k)
         test = features.rows(outer == k)
         for kind in kinds:
-            given = recipe._replace(calibration=kind)
-            classifier, report = fit_classifier(given, features, labels, inner, key)
-            posterior[kind][outer == k] = classify(given, classifier, test).posterior
+            variant = recipe._replace(calibration=kind)
+            classifier, report = fit_classifier(variant, features, labels, inner, key)
+            posterior[kind][outer == k] = classify(variant, classifier, test).posterior
             chosen[kind].append(report.calibration.chosen)
     return labels, posterior, chosen
 
 
 def calibration_table(classes, labels: Labels, posterior, chosen) -> list[str]:
-    """Held-out scores by kind of calibration, on the same folds."""
+    """Markdown table of held-out scores by kind of calibration, on the same folds."""
     lines = ["| calibration | log loss | ECE (95 % if calibrated) | reliability | chosen |"]
     lines += ["|---|---|---|---|---|"]
     for kind, p in posterior.items():
-        predictions = Predictions(labels.class_index, p, p.argmax(1), labels.group, np.ones(len(p)))
+        predictions = Predictions(
+            truth=labels.class_index,
+            posterior=p,
+            prediction=p.argmax(1),
+            group=labels.group,
+            weight=np.ones(len(p)),
+        )
         block = score(predictions, classes, 1000, SEED)
         part = brier_parts(predictions, 1, SEED)["reliability"]["value"]
         loss, ece = block["log_loss"], block["ece"]
         names = {name: chosen[kind].count(name) for name in dict.fromkeys(chosen[kind])}
-        told = ", ".join(f"{name} {n}" for name, n in names.items())
+        counts = ", ".join(f"{name} {n}" for name, n in names.items())
         lines.append(
             f"| {kind} | {loss['value']:.4f} ({loss['lo']:.3f} to {loss['hi']:.3f}) | "
-            f"{ece['value']:.4f} ({ece['calibrated_q95']:.4f}) | {part:.5f} | {told} |"
+            f"{ece['value']:.4f} ({ece['calibrated_q95']:.4f}) | {part:.5f} | {counts} |"
         )
     return lines
 
@@ -73,8 +78,8 @@ def main(settings: list[str]) -> None:
     classes = tuple(config.taxonomy.classes)
     labels, posterior, chosen = held_out(config, KINDS)
     print("\n".join(calibration_table(classes, labels, posterior, chosen)), end="\n\n")
-    found = coverage_over_splits(labels, posterior["auto"], SPLITS, SEED)
-    print("\n".join(table_of_coverage(labels, classes, found)))
+    coverage = coverage_over_splits(labels, posterior["auto"], SPLITS, SEED)
+    print("\n".join(table_of_coverage(labels, classes, coverage)))
 
 
 if __name__ == "__main__":

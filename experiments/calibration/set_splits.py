@@ -1,4 +1,4 @@
-"""How often prediction sets hold the truth, over random splits of held-out posteriors."""
+"""Coverage of prediction sets over random splits of out-of-fold posteriors."""
 
 import numpy as np
 from jaxtyping import Float
@@ -11,20 +11,21 @@ from xbayes.types import Labels
 def coverage_over_splits(
     labels: Labels, posterior: Float[np.ndarray, "N C"], n_splits: int, seed: int
 ) -> Float[np.ndarray, "S 2 C"]:
-    """Coverage and mean size of the sets by true class, of each split.
+    """Coverage and mean size of the sets by true class, for each split.
 
-    A split puts half of the rows, stratified and groups together, into the reference of the sets
-    and tests the other half. Splits share their rows, so their scatter is Monte Carlo error only.
+    Each split calibrates the sets on half of the rows, stratified and with groups kept together,
+    and tests them on the other half. Splits share their rows, so their scatter is only Monte Carlo
+    error.
     """
     rng = np.random.default_rng(seed)
     return np.stack([_one_split(labels, posterior, rng) for _ in range(n_splits)])
 
 
 def table_of_coverage(
-    labels: Labels, classes: tuple[str, ...], found: Float[np.ndarray, "S 2 C"]
+    labels: Labels, classes: tuple[str, ...], coverage: Float[np.ndarray, "S 2 C"]
 ) -> list[str]:
-    """Markdown: mean coverage with its Monte Carlo error, and mean size, by class."""
-    mean, error = found.mean(0), found[:, 0].std(0, ddof=1) / np.sqrt(len(found))
+    """Markdown table of mean coverage, its Monte Carlo error, and mean set size by class."""
+    mean, error = coverage.mean(0), coverage[:, 0].std(0, ddof=1) / np.sqrt(len(coverage))
     members = np.bincount(labels.class_index, minlength=len(classes))
     lines = [
         "| class | sources | coverage (Monte Carlo error) | mean set size |",
@@ -43,6 +44,8 @@ def _one_split(labels: Labels, posterior, rng) -> Float[np.ndarray, "2 C"]:
     reference = fit_conformal(posterior[half], truth[half])
     sets = prediction_sets(reference, posterior[~half], rng.random((~half).sum()))
     test = truth[~half]
-    held = sets[np.arange(len(test)), test]
-    by_class = [(held[test == c].mean(), sets[test == c].sum(1).mean()) for c in range(n_classes)]
+    covered = sets[np.arange(len(test)), test]
+    by_class = [
+        (covered[test == c].mean(), sets[test == c].sum(1).mean()) for c in range(n_classes)
+    ]
     return np.array(by_class).T

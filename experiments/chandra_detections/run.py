@@ -1,6 +1,6 @@
 """Cluster-then-label on the real detections: python experiments/chandra_detections/run.py.
 
-Held-out scores with folds of whole groups, and with folds that are contiguous blocks of the sky.
+Prints held-out scores with folds of whole groups, and with folds of contiguous blocks of the sky.
 Intervals come from a bootstrap over groups. `--only N` runs the first N variants.
 """
 
@@ -28,19 +28,23 @@ DEFAULT = "learned clusters"
 VARIANTS: dict[str, tuple[str, list[str]]] = {
     "published recipe": ("chandra_detections_published.yaml", []),
     "the same, clusters see the test rows": (
-        *("chandra_detections_published.yaml", ["model.clusters.fit_on=everything"]),
+        "chandra_detections_published.yaml",
+        ["model.clusters.fit_on=everything"],
     ),
     "soft clusters, shrunk, not learned": (
-        *("chandra_detections.yaml", ["model.clusters.learn=none"]),
+        "chandra_detections.yaml",
+        ["model.clusters.learn=none"],
     ),
     "the assignment alone learned": (
-        *("chandra_detections.yaml", ["model.clusters.learn=assignment"]),
+        "chandra_detections.yaml",
+        ["model.clusters.learn=assignment"],
     ),
     DEFAULT: ("chandra_detections.yaml", []),
     "the same, weights for F1": ("chandra_detections.yaml", ["model.objective=f1"]),
     "a mixture for each category": ("chandra_detections_joint.yaml", []),
     "independent smooth densities": (
-        *("chandra_detections.yaml", ["model.density=smooth", "model.weights=matrix"]),
+        "chandra_detections.yaml",
+        ["model.density=smooth", "model.weights=matrix"],
     ),
 }
 IN_BLOCKS = (
@@ -58,19 +62,19 @@ def variant(name: str) -> Config:
 
 
 def held_out(name: str, blocks: bool) -> tuple[Predictions, Predictions]:
-    """Held-out predictions, most probable class and by the rule, with the groups of the file."""
+    """Held-out predictions by the most probable class and by the F1 rule."""
     config = variant(name)
     use_precision(config)
     training = load_training(config, catalog_path(config))
     recipe, labels = build_recipe(training.config), training.labels
     split = labels.group
-    if blocks:  # rows are sorted by source name, which begins with the position
+    if blocks:  # rows are sorted by source name, which starts with the position
         split = np.arange(len(labels.group)) * config.validation.folds // len(labels.group)
     validation = config.validation
     result = cross_validate(
         recipe,
         training.features,
-        Labels(labels.class_index, split),
+        Labels(class_index=labels.class_index, group=split),
         jax.random.key(SEED),
         validation.folds,
         seed=SEED,
@@ -78,10 +82,14 @@ def held_out(name: str, blocks: bool) -> tuple[Predictions, Predictions]:
     )
     truth, group = labels.class_index[result.rows], labels.group[result.rows]
     posterior = result.products[0].posterior
-    return tuple(
-        Predictions(truth, posterior, chosen, group, np.ones(len(truth)))
-        for chosen in (posterior.argmax(1), result.products[0].prediction)
+    most_probable = Predictions(
+        truth=truth,
+        posterior=posterior,
+        prediction=posterior.argmax(1),
+        group=group,
+        weight=np.ones(len(truth)),
     )
+    return most_probable, most_probable._replace(prediction=result.products[0].prediction)
 
 
 def line(name: str, predictions: Predictions, classes: tuple[str, ...]) -> str:
@@ -99,23 +107,23 @@ def main(limit: int) -> None:
     for blocks in (False, True):
         print("\nFolds of " + ("contiguous blocks of the sky" if blocks else "whole groups"), head)
         names = [n for n in list(VARIANTS)[:limit] if not blocks or n in IN_BLOCKS]
-        kept = {}
+        by_name = {}
         for name in track(names, console=Console(stderr=True)):
-            most, by_rule = held_out(name, blocks)
-            kept[name] = by_rule
-            print(line(name, most, classes), flush=True)
-            if not np.array_equal(most.prediction, by_rule.prediction):
+            most_probable, by_rule = held_out(name, blocks)
+            by_name[name] = by_rule
+            print(line(name, most_probable, classes), flush=True)
+            if not np.array_equal(most_probable.prediction, by_rule.prediction):
                 print(line(f"{name}, with the F1 rule", by_rule, classes), flush=True)
-        if DEFAULT in kept:
+        if DEFAULT in by_name:
             print(f"\nDifferences to '{DEFAULT}' with the rule (negative log loss: better):")
-            for name, predictions in kept.items():
+            for name, predictions in by_name.items():
                 if name != DEFAULT:
-                    pair = paired_differences(kept[DEFAULT], predictions, classes, DRAWS, SEED)
+                    pair = paired_differences(by_name[DEFAULT], predictions, classes, DRAWS, SEED)
                     f1, loss = pair["f1"]["XRB"], pair["log_loss"]
-                    told = [
+                    cells = [
                         f"{e['value']:+.3f} ({e['lo']:+.3f} to {e['hi']:+.3f})" for e in (f1, loss)
                     ]
-                    print(f"- {name}: XRB F1 {told[0]}, log loss {told[1]}")
+                    print(f"- {name}: XRB F1 {cells[0]}, log loss {cells[1]}")
 
 
 if __name__ == "__main__":

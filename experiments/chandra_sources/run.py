@@ -1,4 +1,4 @@
-"""The held-out numbers on the real Chandra sources: python experiments/chandra_sources/run.py."""
+"""Held-out scores on the real Chandra sources: experiments/chandra_sources/run.py [OUT]."""
 
 import json
 import sys
@@ -12,10 +12,10 @@ from xbayes.tasks.training import use_precision
 CONFIGS = Path(__file__).parents[2] / "configs"
 VARIANTS = {
     "smooth densities, weight matrix": ("chandra_sources.yaml", []),
-    "the same with the F1 rule": ("chandra_sources.yaml", ["decision=f1"]),
+    "the same, with the F1 rule": ("chandra_sources.yaml", ["decision=f1"]),
     "the same, weights for F1": ("chandra_sources.yaml", ["model.objective=f1"]),
-    "weights by property and class": ("chandra_sources.yaml", ["model.weights=property_class"]),
-    "weights by property": ("chandra_sources.yaml", ["model.weights=property"]),
+    "weights by feature and class": ("chandra_sources.yaml", ["model.weights=property_class"]),
+    "weights by feature": ("chandra_sources.yaml", ["model.weights=property"]),
     "weights by category": ("chandra_sources.yaml", ["model.weights=category"]),
     "published form": ("chandra_sources_published.yaml", []),
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The tables of README.md. XBAYES_DATA names the folder of the catalogue; --resume goes on after a stop.
+# The tables in README.md. XBAYES_DATA names the folder of the catalogue; --resume continues a stopped run.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 for which in sweep published; do

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The table of README.md: every variant and every peer on the real Chandra detections, group folds.
+# The table in README.md: all variants and third-party classifiers on the real Chandra detections, group folds.
 # XBAYES_DATA names the folder of the catalogue; further arguments go to 'xbayes compare' (--resume).
 set -euo pipefail
 cd "$(dirname "$0")/../.."

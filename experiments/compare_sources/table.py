@@ -1,4 +1,4 @@
-"""A comparison as the table of a README: experiments/compare_sources/table.py [FOLDER]."""
+"""A comparison as a Markdown table: experiments/compare_sources/table.py [FOLDER]."""
 
 import json
 import sys
@@ -11,7 +11,7 @@ WITH_INTERVAL = ("f1", "log_loss")
 
 
 def cell(entry: dict, score: str) -> str:
-    """The value, bold if really the best, a sign if not told apart from it."""
+    """The value, bold if significantly the best, with a sign if not significantly worse."""
     text = number(entry["value"], score)
     text = {"best": f"**{text}**", "alike": ALIKE_SIGN + text, "": text}[entry["standing"]]
     if score in WITH_INTERVAL and entry["lo"] is not None:
@@ -35,8 +35,9 @@ if __name__ == "__main__":
         times = [seconds_of(one["fit_seconds"]), seconds_of(one["predict_seconds"])]
         print(f"| {name} |", " | ".join([*cells, *times]), "|")
     losses = {n: v["scores"]["log_loss"]["value"] for n, v in numbers["variants"].items()}
-    best = min((n for n in losses if numbers["variants"][n]["kind"] != "peer"), key=losses.get)
-    print(f"\n{best} against each peer (log loss, F1 of {focus}, P(better)):\n")
+    ours = [name for name in losses if numbers["variants"][name]["kind"] != "peer"]
+    best = min(ours, key=lambda name: losses[name])
+    print(f"\n{best} against each third-party classifier (log loss, F1 of {focus}, P(better)):\n")
     for pair in numbers["differences"]:
         other = pair["second"] if pair["first"] == best else pair["first"]
         if (
@@ -45,11 +46,11 @@ if __name__ == "__main__":
         ):
             continue
         sign = 1 if pair["second"] == best else -1
-        told = []
+        cells = []
         for score in ("log_loss", "f1"):
             change = pair[score]
             ends = sorted((sign * change["lo"], sign * change["hi"]))
             better = change["p_better"] if sign > 0 else 1 - change["p_better"]
             value = f"{sign * change['value']:+.4f} ({ends[0]:+.4f} to {ends[1]:+.4f})"
-            told.append(f"{value}, {better:.3f}")
-        print(f"- {other}: {'; '.join(told)}")
+            cells.append(f"{value}, {better:.3f}")
+        print(f"- {other}: {'; '.join(cells)}")

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The table of README.md. XBAYES_DATA names the folder of the catalogue.
+# The table in README.md. XBAYES_DATA names the folder of the catalogue.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 .venv/bin/python -c 'from xbayes.cli.app import main; main()' compare \

@@ -1,7 +1,7 @@
 """XRB F1 against the seconds spent learning: python experiments/optimiser/against_time.py [OUT].
 
-Five outer folds of the real sources; the likelihoods are computed beforehand, the penalty is fixed,
-and compilation is not counted.
+Uses five outer folds of the real sources, precomputed likelihoods and a fixed penalty; compilation
+is not counted.
 """
 
 import sys
@@ -20,7 +20,7 @@ from xbayes.catalog.splits import stratified_folds
 from xbayes.classifier.recipe import build_recipe
 from xbayes.config.reader import load_config
 from xbayes.config.schema import catalog_path
-from xbayes.evaluate.cross_validate import inner_folds
+from xbayes.evaluate.cross_validate import inner_folds, labelled_rows
 from xbayes.figures.style import styled
 from xbayes.infer.f1 import SHARPNESS, fit_f1
 from xbayes.infer.gradient import fit_log_loss
@@ -32,63 +32,71 @@ from xbayes.tasks.training import load_training, use_precision
 ROOT = Path(__file__).parents[2]
 SEED, PENALTY = 21, 10.0
 BUDGETS = (2, 5, 10, 20, 40, 80, 160, 300)  # steps of the log loss
-LOOKS = {"gradient": "#0072B2", "evolution": "#D55E00"}
+COLOURS = {"gradient": "#0072B2", "evolution": "#D55E00"}
 
 
 class Fold(NamedTuple):
-    """One outer fold; all of them have the shape of the whole sample, so that JAX compiles once."""
+    """One outer fold; arrays keep the shape of the whole sample, so that JAX compiles once."""
 
-    x: jnp.ndarray  # [N, F, C] log-likelihoods of the training rows, out of fold
-    observed: jnp.ndarray
+    x: jnp.ndarray  # [N, F, C] out-of-fold log-likelihoods of the training rows
+    measured: jnp.ndarray
     truth: jnp.ndarray
-    training: jnp.ndarray  # row weight: 1 or, in the test part, 0
-    whole: jnp.ndarray  # [N, F, C] log-likelihoods by densities of the whole training part
+    training: jnp.ndarray  # row weight: 1, or 0 in the test part
+    whole: jnp.ndarray  # [N, F, C] log-likelihoods from densities of the whole training part
     log_prior: jnp.ndarray
 
 
 class Point(NamedTuple):
-    """Where a search is after some seconds."""
+    """The state of a search after some seconds."""
 
     seconds: float
     training_f1: float
-    chosen: np.ndarray  # of the test rows, those given to the class
+    chosen: np.ndarray  # test rows that are assigned to the class
 
 
 def prepare() -> tuple[list[Fold], tuple[int, ...], int]:
-    """The outer folds, the category of each property, and the class whose F1 counts."""
+    """The outer folds, the category of each feature, and the index of the focus class."""
     config = load_config(ROOT / "configs/chandra_sources.yaml", [f"seed={SEED}"])
     use_precision(config)
     training = load_training(config, catalog_path(config))
-    rows = np.flatnonzero(training.labels.class_index >= 0)
-    features = training.features.rows(rows)
-    truth, group = training.labels.class_index[rows], training.labels.group[rows]
+    _, features, labels = labelled_rows(training.features, training.labels)
+    truth, group = labels.class_index, labels.group
     recipe = build_recipe(training.config)
     outer = stratified_folds(truth, group, 5, SEED)
     folds = []
     for k in range(5):
-        kept = outer != k
-        inner = inner_folds(truth, group, kept, recipe.n_folds, SEED + k)
-        grid = jax.tree.map(jnp.asarray, recipe.density.lay_grid(features, kept))
+        is_training = outer != k
+        inner = inner_folds(truth, group, is_training, recipe.n_folds, SEED + k)
+        grid = jax.tree.map(jnp.asarray, recipe.density.prepare(features, is_training))
         arrays = jax.tree.map(jnp.asarray, features)
-        labels = jnp.asarray(np.where(kept, truth, -1)), jnp.asarray(inner)
-        counts = recipe.density.count(grid, arrays, *labels[:2], recipe.n_folds)
-        single = out_of_fold(recipe.density, grid, counts, arrays, labels[1]).single
+        known, fold = jnp.asarray(np.where(is_training, truth, -1)), jnp.asarray(inner)
+        counts = recipe.density.statistics(grid, arrays, known, fold, recipe.n_folds)
+        single = out_of_fold(recipe.density, grid, counts, arrays, fold).single
         density = recipe.density.fit(grid, jax.tree.map(lambda c: c.sum(0), counts))
-        whole = recipe.density.log_lik(density, arrays)
-        prior = jnp.log(jnp.bincount(truth[kept], length=4) / kept.sum())
-        here = jnp.asarray(kept, single.dtype)
-        folds.append(Fold(single, arrays.observed, jnp.asarray(truth), here, whole, prior))
+        prior = jnp.log(jnp.bincount(truth[is_training], length=4) / is_training.sum())
+        folds.append(
+            Fold(
+                x=single,
+                measured=arrays.measured,
+                truth=jnp.asarray(truth),
+                training=jnp.asarray(is_training, single.dtype),
+                whole=recipe.density.log_lik(density, arrays),
+                log_prior=prior,
+            )
+        )
     return folds, recipe.names.category, recipe.focus
 
 
 def by_gradient(model, folds: list[Fold], focus: int) -> list[list[Point]]:
-    """Log loss with ever more steps, then the annealing stage by stage."""
+    """The states of the log-loss fit with more and more steps, then of each annealing stage."""
 
     def descend(fold: Fold, steps: int = BUDGETS[-1], stages: tuple[float, ...] = ()):
         start = model.init(jax.random.key(0), fold.x)._replace(log_prior=fold.log_prior)
-        data = (fold.x, fold.truth, fold.training, PENALTY)
-        params, _ = fit_log_loss(model, start, *data, max_steps=steps)
-        return fit_f1(model, params, *data, focus, stages)[0] if stages else params
+        rows = (fold.x, fold.truth, fold.training)
+        params, _ = fit_log_loss(model, start, *rows, penalty=PENALTY, max_steps=steps)
+        if not stages:
+            return params
+        return fit_f1(model, params, *rows, penalty=PENALTY, focus=focus, stages=stages)[0]
 
     searches = [partial(descend, steps=steps) for steps in BUDGETS]
     searches += [partial(descend, stages=SHARPNESS[:n]) for n in range(1, len(SHARPNESS) + 1)]
@@ -103,34 +111,38 @@ def by_gradient(model, folds: list[Fold], focus: int) -> list[list[Point]]:
 
 
 def by_evolution(model, fold: Fold, focus: int) -> list[Point]:
-    """The best after each generation."""
+    """The best state after each generation."""
     like = model.init(jax.random.key(0), fold.x)._replace(log_prior=fold.log_prior)
-    rows = (fold.x, fold.observed, fold.truth, fold.training)
+    rows = (fold.x, fold.measured, fold.truth, fold.training)
     best: list = []
     started = time.perf_counter()
     evolve_f1(
         model,
         like,
         *rows,
-        focus,
-        SEED,
+        focus=focus,
+        seed=SEED,
         watch=lambda params, _: best.append((time.perf_counter() - started, params)),
     )
-    # The first generation holds the compilation; the others tell how long it really takes.
-    usual = np.median(np.diff([seconds for seconds, _ in best]))
-    late = best[0][0] - usual
-    return [point(model, fold, focus, params, seconds - late) for seconds, params in best]
+    # The first generation includes compilation, so it is replaced by the median of the others.
+    per_generation = np.median(np.diff([seconds for seconds, _ in best]))
+    compilation = best[0][0] - per_generation
+    return [point(model, fold, focus, params, seconds - compilation) for seconds, params in best]
 
 
 def point(model, fold: Fold, focus: int, params, seconds: float) -> Point:
-    """What these weights do on the training part, and what they choose of the test part."""
-    own = f1_of(model.log_joint(params, fold.x), fold.truth, fold.training, focus)
+    """The training F1 of these weights, and the test rows that they assign to the class."""
+    training_f1 = f1_of(model.log_joint(params, fold.x), fold.truth, fold.training, focus)
     chosen = np.asarray(model.log_joint(params, fold.whole)).argmax(-1) == focus
-    return Point(seconds, float(own), chosen & (np.asarray(fold.training) == 0))
+    return Point(
+        seconds=seconds,
+        training_f1=float(training_f1),
+        chosen=chosen & (np.asarray(fold.training) == 0),
+    )
 
 
 def pooled(runs: list[list[Point]], folds: list[Fold], focus: int) -> np.ndarray:
-    """Seconds, training F1 (mean) and pooled held-out F1, once all folds have begun."""
+    """Seconds, mean training F1 and pooled held-out F1, once all folds have started."""
     is_focus = np.asarray(folds[0].truth) == focus
     times = np.unique([p.seconds for run in runs for p in run])
     rows = []
@@ -145,18 +157,19 @@ def pooled(runs: list[list[Point]], folds: list[Fold], focus: int) -> np.ndarray
 
 @styled
 def draw(curves: dict[str, dict[str, np.ndarray]]) -> Figure:
-    """One panel a kind of weights."""
+    """One panel for each kind of weights."""
     figure = Figure((9.0, 6.4), layout="constrained")
     for axes, (kind, by_method) in zip(
         figure.subplots(2, 2, sharey=True).flat, curves.items(), strict=True
     ):
         for method, curve in by_method.items():
-            axes.plot(curve[:, 0], curve[:, 2], color=LOOKS[method], label=f"{method}, held out")
+            axes.plot(curve[:, 0], curve[:, 2], color=COLOURS[method], label=f"{method}, held out")
             axes.plot(
-                *(curve[:, 0], curve[:, 1]),
-                color=LOOKS[method],
+                curve[:, 0],
+                curve[:, 1],
+                color=COLOURS[method],
                 linestyle=(0, (4, 2)),
-                label=f"{method}, on its own rows",
+                label=f"{method}, on training rows",
             )
         axes.set(title=f"weights: {kind}", xlabel="seconds of learning", xscale="log")
         axes.set(ylabel="XRB F1", ylim=(0.4, 1.0))
@@ -168,11 +181,11 @@ def draw(curves: dict[str, dict[str, np.ndarray]]) -> Figure:
 
 
 def main(out: Path) -> None:
-    """Draw the figure, and print where each search ends."""
+    """Draw the figure, and print the end of each search."""
     out.mkdir(parents=True, exist_ok=True)
     folds, category, focus = prepare()
     curves: dict[str, dict[str, np.ndarray]] = {}
-    print("| weights | search | s | F1 on its own rows | F1 held out |\n|---|---|---|---|---|")
+    print("| weights | search | s | F1 on training rows | F1 held out |\n|---|---|---|---|---|")
     for kind in KINDS:
         model = naive_bayes(category, 4, kind)
         runs = {
@@ -182,8 +195,11 @@ def main(out: Path) -> None:
         for method, points in runs.items():
             curve = pooled(points, folds, focus)
             curves.setdefault(kind, {})[method] = curve
-            seconds, own, held_out = curve[-1]
-            print(f"| {kind} | {method} | {seconds:.1f} | {own:.3f} | {held_out:.3f} |", flush=True)
+            seconds, training_f1, held_out = curve[-1]
+            print(
+                f"| {kind} | {method} | {seconds:.1f} | {training_f1:.3f} | {held_out:.3f} |",
+                flush=True,
+            )
     draw(curves).savefig(out / "f1_against_time.png", dpi=150)
 
 

@@ -1,8 +1,8 @@
 """Ways to learn the assignment matrix, held out: python experiments/optimiser/assignment.py [OUT].
 
-The study of `run.py` for cluster-then-label: clusters whose shape all classes share (the published
-form, soft), clusters in which each class has a shape of its own, and the same with these shapes
-learned too, together with the shares, before the assignment is.
+The study of `run.py` for cluster-then-label, with three kinds of clusters: shapes shared by all
+classes (the published form, soft), a separate shape for each class, and such shapes refined
+together with the mixture weights before the assignment is fitted.
 """
 
 import sys
@@ -31,12 +31,12 @@ def detections(kind: str, settings: list[str]) -> tuple[Config, Path]:
 
 
 def simulated_sources(kind: str, settings: list[str], out: Path) -> tuple[Config, Path]:
-    """The simulated sources of `run.py`, by what is known of all of them.
+    """The simulated sources of `run.py`, with the features that all of them have.
 
-    Where values are missing each of the many fits of evolution's folds takes minutes.
+    With missing values, each of the many fits of evolution takes minutes.
     """
-    own = ["model.density=clusters", "model.clusters.components=6", *KINDS[kind], *settings]
-    config, path = simulated("assignment", own, out)
+    extra = ["model.density=clusters", "model.clusters.components=6", *KINDS[kind], *settings]
+    config, path = simulated("assignment", extra, out)
     complete = {name: config.features[name] for name in COMPLETE}
     return config.model_copy(update={"features": complete}), path
 

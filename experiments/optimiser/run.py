@@ -17,23 +17,27 @@ from xbayes.classifier.recipe import build_recipe
 from xbayes.cli.progress import Reporter
 from xbayes.config.reader import load_config
 from xbayes.config.schema import Config, catalog_path
-from xbayes.evaluate.cross_validate import cross_validate
 from xbayes.evaluate.paired import paired_differences
 from xbayes.evaluate.scores import Predictions, score
 from xbayes.models.naive_bayes import KINDS
 from xbayes.simulate.catalog import simulate_catalog
-from xbayes.tasks.training import Training, load_training, use_precision
+from xbayes.tasks.training import (
+    Training,
+    cross_validate_training,
+    load_training,
+    use_precision,
+)
 
 ROOT = Path(__file__).parents[2]
-SEED = 21  # folds that no choice was made on
+SEED = 21  # no choice was made on its folds
 LEARNERS = {
     "log loss": ["decision=f1"],
     "gradient F1": ["model.objective=f1", "decision=f1"],
     "evolution F1": ["model.objective=f1", "model.optimiser=evolution"],
 }
-PLAIN = "model.calibration=none"  # scores as learned; calibration would hide some differences
+PLAIN = "model.calibration=none"  # calibration would hide some differences
 BOOTSTRAP = 2000
-SourceOf = Callable[[str, list[str]], tuple[Config, Path]]  # of a kind of weights and a learner
+SourceOf = Callable[[str, list[str]], tuple[Config, Path]]  # (kind of weights, settings)
 
 
 class Row(NamedTuple):
@@ -42,7 +46,7 @@ class Row(NamedTuple):
     kind: str
     name: str
     held_out: Predictions
-    seconds: float  # of one cross-validation, compilation included
+    seconds: float  # of one cross-validation, including compilation
 
 
 def chandra(kind: str, settings: list[str]) -> tuple[Config, Path]:
@@ -53,38 +57,40 @@ def chandra(kind: str, settings: list[str]) -> tuple[Config, Path]:
 
 
 def simulated(kind: str, settings: list[str], out: Path) -> tuple[Config, Path]:
-    """The simulated sky, as large and as rare in XRB as the real sources are."""
+    """A simulated sky with about as many sources and XRB as the real catalogue."""
     path = out / "sky.parquet"
     if not path.exists():
         out.mkdir(parents=True, exist_ok=True)
         write_catalog(simulate_catalog(3000, SEED), path)
-    own = [f"model.weights={kind}", f"seed={SEED}", PLAIN, "model.penalty=auto"]
-    own += ["validation.folds=5", "validation.inner_folds=5", *settings]
-    return load_config(ROOT / "configs/demo.yaml", own), path
+    extra = [f"model.weights={kind}", f"seed={SEED}", PLAIN, "model.penalty=auto"]
+    extra += ["validation.folds=5", "validation.inner_folds=5", *settings]
+    return load_config(ROOT / "configs/demo.yaml", extra), path
 
 
 def held_out(training: Training) -> tuple[Predictions, Predictions, float]:
     """Predictions by the most probable class and by the rule of the config, and the seconds."""
     started = time.monotonic()
-    labels, validation = training.labels, training.config.validation
-    recipe = build_recipe(training.config)
-    key = jax.random.fold_in(jax.random.key(training.config.seed), 0)
-    result = cross_validate(
-        recipe, training.features, labels, key, validation.folds, seed=training.config.seed
+    result = cross_validate_training(training, build_recipe(training.config))
+    labels, posterior = training.labels.rows(result.rows), result.products[0].posterior
+    most_probable = Predictions(
+        truth=labels.class_index,
+        posterior=posterior,
+        prediction=posterior.argmax(-1),
+        group=labels.group,
+        weight=np.ones(len(posterior)),
     )
-    truth, group = labels.class_index[result.rows], labels.group[result.rows]
-    posterior = result.products[0].posterior
-    chosen = (posterior.argmax(-1), decide(posterior, result.factor[0]))
-    both = [Predictions(truth, posterior, c, group, np.ones(len(truth))) for c in chosen]
-    return both[0], both[1], time.monotonic() - started
+    by_rule = most_probable._replace(
+        prediction=np.asarray(decide(posterior, result.class_weight[0]))
+    )
+    return most_probable, by_rule, time.monotonic() - started
 
 
 def rows_of(
     catalogue: str, kinds: Sequence[str], source_of: SourceOf, progress: Reporter
 ) -> Iterator[tuple[list[Row], tuple[str, ...]]]:
-    """Every learner for every kind of weights on one catalogue: the rows so far, and the classes.
+    """Yield the rows so far, and the classes, after each learner and kind of weights.
 
-    Evolution, the slowest, comes last.
+    Evolution is the slowest and comes last.
     """
     rows: list[Row] = []
     for n, (name, settings) in enumerate(LEARNERS.items()):
@@ -95,10 +101,11 @@ def rows_of(
             use_precision(source[0])
             training = load_training(*source)
             classes = tuple(training.config.taxonomy.classes)
-            plain, ruled, seconds = held_out(training)
-            rows.append(Row(kind, name, plain, seconds))
+            most_probable, by_rule, seconds = held_out(training)
+            row = Row(kind=kind, name=name, held_out=most_probable, seconds=seconds)
+            rows.append(row)
             if training.config.decision == "f1":
-                rows.append(Row(kind, f"{name}, rule", ruled, seconds))
+                rows.append(row._replace(name=f"{name}, rule", held_out=by_rule))
             jax.clear_caches()
             yield sorted(rows, key=lambda row: kinds.index(row.kind)), classes
 
@@ -109,15 +116,15 @@ def cell(entry: dict, sign: str = "") -> str:
 
 
 def table(rows: list[Row], classes: tuple[str, ...]) -> list[str]:
-    """Markdown; differences are against log loss without the rule, of the same kind of weights."""
+    """Markdown table; differences are against log loss without the rule, for the same weights."""
     titles = ["weights", "learned for", "XRB F1", "difference", "log loss", "difference", "s"]
     lines = [f"| {' | '.join(titles)} |", "|" + "---|" * len(titles)]
     for row in rows:
         first = next(r for r in rows if r.kind == row.kind)
-        own = score(row.held_out, classes, BOOTSTRAP, 0)
+        scores = score(row.held_out, classes, BOOTSTRAP, 0)
         change = paired_differences(first.held_out, row.held_out, classes, BOOTSTRAP, 0)
-        cells = [cell(own["f1"]["XRB"]), cell(change["f1"]["XRB"], "+")]
-        cells += [cell(own["log_loss"]), cell(change["log_loss"], "+")]
+        cells = [cell(scores["f1"]["XRB"]), cell(change["f1"]["XRB"], "+")]
+        cells += [cell(scores["log_loss"]), cell(change["log_loss"], "+")]
         if row is first:
             cells[1] = cells[3] = ""
         lines.append(f"| {row.kind} | {row.name} | {' | '.join(cells)} | {row.seconds:.0f} |")
@@ -125,7 +132,7 @@ def table(rows: list[Row], classes: tuple[str, ...]) -> list[str]:
 
 
 def study(out: Path, kinds: Sequence[str], sources: dict[str, SourceOf]) -> None:
-    """Print a table a catalogue; `tables.md` in `out` holds what is there so far."""
+    """Print one table per catalogue; `tables.md` in `out` holds the rows so far."""
     out.mkdir(parents=True, exist_ok=True)
     text: list[str] = []
     with Reporter() as progress:
@@ -133,8 +140,8 @@ def study(out: Path, kinds: Sequence[str], sources: dict[str, SourceOf]) -> None
             before = text
             for rows, classes in rows_of(catalogue, kinds, source_of, progress):
                 counts = np.bincount(rows[0].held_out.truth, minlength=len(classes)).tolist()
-                found = json.dumps(dict(zip(classes, counts, strict=True)))
-                text = [*before, f"### {catalogue}", "", *table(rows, classes), "", found + "\n"]
+                members = json.dumps(dict(zip(classes, counts, strict=True)))
+                text = [*before, f"### {catalogue}", "", *table(rows, classes), "", members + "\n"]
                 (out / "tables.md").write_text("\n".join(text))
     print("\n".join(text))
 

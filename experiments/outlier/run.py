@@ -1,4 +1,4 @@
-"""False alarms and power of the outlier measure: python experiments/outlier/run.py [SEED]."""
+"""False alarms and power of the outlier p-value: python experiments/outlier/run.py [SEED]."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ from xbayes.classifier.predict import classify
 from xbayes.classifier.recipe import build_recipe
 from xbayes.config.reader import load_config
 from xbayes.config.schema import catalog_path
-from xbayes.evaluate.cross_validate import inner_folds
+from xbayes.evaluate.cross_validate import inner_folds, labelled_rows
 from xbayes.tasks.training import Training, load_training, use_precision
 from xbayes.types import Features, Labels
 
@@ -24,40 +24,40 @@ Injection = Callable[[Features, Features, np.random.Generator], Features]
 
 
 def shifted(n_features: int, by: float) -> Injection:
-    """Some measured properties of each source moved by `by` standard deviations, up or down."""
+    """Shifts some measured features of each source by `by` standard deviations, up or down."""
 
     def inject(test: Features, training: Features, rng: np.random.Generator) -> Features:
-        seen = np.where(training.measured, training.value, np.nan)
-        spread = np.nan_to_num(np.nanstd(seen, axis=0))
-        order = np.argsort(np.where(test.observed, rng.random(test.value.shape), 2.0), axis=1)
-        chosen = (order.argsort(axis=1) < n_features) & test.observed
+        measured = np.where(training.measured, training.value, np.nan)
+        scatter = np.nan_to_num(np.nanstd(measured, axis=0))
+        order = np.argsort(np.where(test.measured, rng.random(test.value.shape), 2.0), axis=1)
+        chosen = (order.argsort(axis=1) < n_features) & test.measured
         sign = rng.choice([-1.0, 1.0], test.value.shape)
-        return test._replace(value=test.value + chosen * sign * by * spread)
+        return test._replace(value=test.value + chosen * sign * by * scatter)
 
     return inject
 
 
 def chimera(test: Features, training: Features, rng: np.random.Generator) -> Features:
-    """Every measured value taken from another source, each property from another one."""
+    """Replaces each measured value by that of another source, independently for each feature."""
     value = test.value.copy()
     for f in range(value.shape[1]):
-        own, pool = test.observed[:, f], training.value[training.measured[:, f], f]
-        value[own, f] = rng.choice(pool, own.sum())
+        rows, pool = test.measured[:, f], training.value[training.measured[:, f], f]
+        value[rows, f] = rng.choice(pool, rows.sum())
     return test._replace(value=value)
 
 
 INJECTIONS: dict[str, Injection] = {
     "as they are (false alarms)": lambda test, training, rng: test,
-    "one property off by 3 standard deviations": shifted(1, 3.0),
-    "one property off by 6": shifted(1, 6.0),
-    "three properties off by 3": shifted(3, 3.0),
-    "five properties off by 3": shifted(5, 3.0),
-    "chimera: every value from another source": chimera,
+    "one feature shifted by 3 standard deviations": shifted(1, 3.0),
+    "one feature shifted by 6": shifted(1, 6.0),
+    "three features shifted by 3": shifted(3, 3.0),
+    "five features shifted by 3": shifted(5, 3.0),
+    "chimera: every value from a different source": chimera,
 }
 
 
 def folds(training: Training, labels: Labels) -> Iterator[tuple]:
-    """Classifiers and the rows they never saw."""
+    """Yield each recipe and classifier, and the rows of its test part."""
     config, truth = training.config, labels.class_index
     recipe = build_recipe(config)
     outer = stratified_folds(truth, labels.group, config.validation.folds, config.seed)
@@ -67,24 +67,20 @@ def folds(training: Training, labels: Labels) -> Iterator[tuple]:
         yield recipe, fit_classifier(recipe, training.features, labels, inner, key)[0], outer == k
 
 
-def rows_of(features: Features, rows: np.ndarray) -> Features:
-    """Some rows."""
-    return features.rows(rows)
-
-
 def flagged(training: Training) -> dict[str, np.ndarray]:
-    """Tail probabilities of held-out sources, and of the strange ones made of them."""
+    """Outlier p-values of held-out sources, and of the unusual sources made from them."""
     rng = np.random.default_rng(training.config.seed)
     pooled: dict[str, list] = {name: [] for name in INJECTIONS}
     for recipe, classifier, test in folds(training, training.labels):
-        parts = [rows_of(training.features, rows) for rows in (test, ~test)]
+        held_out, known = training.features.rows(test), training.features.rows(~test)
         for name, inject in INJECTIONS.items():
-            pooled[name].append(classify(recipe, classifier, inject(*parts, rng)).outlier_p)
+            unusual = inject(held_out, known, rng)
+            pooled[name].append(classify(recipe, classifier, unusual).outlier_p)
     return {name: np.concatenate(parts) for name, parts in pooled.items()}
 
 
 def unknown_class(training: Training, name: str) -> np.ndarray:
-    """Tail probabilities of the sources of one class, by classifiers that know all the others."""
+    """Outlier p-values of one class, by a classifier fitted to the other classes."""
     classes = list(training.config.taxonomy.classes)
     left_out = classes.index(name)
     taxonomy = training.config.taxonomy
@@ -94,18 +90,18 @@ def unknown_class(training: Training, name: str) -> np.ndarray:
     )
     truth = training.labels.class_index
     known = np.where(truth > left_out, truth - 1, np.where(truth == left_out, -1, truth))
-    kept = training.labels.class_index != left_out
+    others_only = truth != left_out
     rest = training._replace(
         config=config,
-        features=rows_of(training.features, kept),
-        labels=Labels(known[kept], training.labels.group[kept]),
+        features=training.features.rows(others_only),
+        labels=Labels(class_index=known[others_only], group=training.labels.group[others_only]),
     )
     recipe, classifier, _ = next(folds(rest, rest.labels))
-    return classify(recipe, classifier, rows_of(training.features, ~kept)).outlier_p
+    return classify(recipe, classifier, training.features.rows(~others_only)).outlier_p
 
 
 def line(name: str, outlier_p: np.ndarray) -> str:
-    """Share at or below each level, with the 95 % binomial interval of the level."""
+    """A row with the share at or below each level, and the 95 % binomial interval of the level."""
     cells = []
     for level in LEVELS:
         low, high = binom.ppf([0.025, 0.975], len(outlier_p), level) / len(outlier_p)
@@ -119,19 +115,14 @@ def main(seed: int) -> None:
     config = load_config(CONFIG, [f"seed={seed}"])
     use_precision(config)
     training = load_training(config, catalog_path(config))
-    labelled = training.labels.class_index >= 0
-    training = training._replace(
-        features=rows_of(training.features, labelled),
-        labels=training.labels.rows(labelled),
-    )
+    _, features, labels = labelled_rows(training.features, training.labels)
+    training = training._replace(features=features, labels=labels)
     print(f"| sources | n | {' | '.join(f'outlier_p <= {level}' for level in LEVELS)} |")
     print("|---|---|---|---|")
     for name, outlier_p in flagged(training).items():
         print(line(name, outlier_p), flush=True)
     for name in training.config.taxonomy.classes:
-        print(
-            line(f"{name}, by classifiers that never heard of them", unknown_class(training, name))
-        )
+        print(line(f"{name}, class left out of the training", unknown_class(training, name)))
 
 
 if __name__ == "__main__":

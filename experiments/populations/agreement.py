@@ -1,14 +1,15 @@
-"""Whether newly classified sources of a class look like its known ones, property by property.
+"""Agreement of newly classified sources of a class with its known sources, feature by feature.
 
-New sources have no label, so each counts for a class with its posterior: if the posteriors are
-right, the weighted sample follows p(x | class) as the known one does. What is compared is the
+New sources have no label, so each is weighted by its posterior for the class. If the posteriors are
+right, the weighted sample follows p(x | class), as the known sample does. The test compares the
 largest distance D between the two cumulative distributions (Kolmogorov and Smirnov). Weighted rows
-and rows of one group tell less than as many independent ones; both samples count with Kish's
-effective size, (sum w)^2 / sum w^2, w summed over groups (Kish 1965, Survey Sampling, 11.7).
+and rows of one group carry less information than independent rows; both samples therefore count
+with Kish's effective size, (sum w)^2 / sum w^2, with w summed over groups (Kish 1965, Survey
+Sampling, 11.7).
 
-Two cautions. The posterior is made from these properties, so agreement is partly built in, and a
-disagreement is the stronger finding. And samples of different depth differ for reasons that are no
-error of the classifier.
+Two limitations: the posterior is computed from these features, so agreement is partly built in, and
+a disagreement is the stronger result. And samples of different depth differ for reasons that are
+not errors of the classifier.
 """
 
 from typing import NamedTuple
@@ -20,38 +21,41 @@ FALSE_DISCOVERIES = 0.05
 
 
 class Sample(NamedTuple):
-    """Names of sources that belong to the classes with some weight each."""
+    """Feature values of sources, and the weight with which each source belongs to each class."""
 
     value: Float[np.ndarray, "N F"]
-    observed: Bool[np.ndarray, "N F"]
-    weight: Float[np.ndarray, "N C"]  # of a known source 1 and 0; of a new one its posterior
+    measured: Bool[np.ndarray, "N F"]
+    weight: Float[np.ndarray, "N C"]  # 1 and 0 for a known source; the posterior for a new source
     group: Int[np.ndarray, "N"]
 
 
 class Agreement(NamedTuple):
-    """By class and property; NaN where either sample has no source with a value."""
+    """Results by class and feature; NaN where either sample has no source with a value."""
 
     distance: Float[np.ndarray, "C F"]  # D, between 0 and 1
-    shift: Float[np.ndarray, "C F"]  # mean of new less known, in standard deviations of known
+    shift: Float[np.ndarray, "C F"]  # mean of new minus known, in standard deviations of known
     known: Float[np.ndarray, "C F"]  # effective sizes
     new: Float[np.ndarray, "C F"]
     p_value: Float[np.ndarray, "C F"]
-    differs: Bool[np.ndarray, "C F"]  # at 5 % false discoveries over all classes and properties
+    differs: Bool[
+        np.ndarray, "C F"
+    ]  # at a false discovery rate of 5 % over all classes and features
 
 
 class Superiority(NamedTuple):
-    """P(y > x) + P(y = x) / 2 with its 90 % interval, and the chance of so much if it were 1/2."""
+    """P(y > x) + P(y = x) / 2, its 90 % interval, and the p-value of a value of 1/2 or less."""
 
     value: float
     interval: tuple[float, float]
-    p_value: float  # one-sided: that y is not the larger
+    p_value: float  # one-sided
 
 
 def agreement(known: Sample, new: Sample) -> Agreement:
-    """Each class of the new sample against the same class of the known one.
+    """The agreement of each class of the new sample with the same class of the known sample.
 
-    p-values are those of the asymptotic distribution of D with effective sizes (Stephens 1970, J.
-    R. Stat. Soc. B 32, 115); `differs` controls false discoveries (Benjamini & Hochberg 1995).
+    p-values come from the asymptotic distribution of D with effective sizes (Stephens 1970, J.
+    R. Stat. Soc. B 32, 115); `differs` controls the false discovery rate (Benjamini & Hochberg
+    1995).
     """
     from scipy.stats import false_discovery_control, kstwobign
 
@@ -66,28 +70,36 @@ def agreement(known: Sample, new: Sample) -> Agreement:
             scatter = np.sqrt(np.average((x - mean) ** 2, weights=w_x))
             shift[c, f] = (np.average(y, weights=w_y) - mean) / scatter if scatter > 0 else np.nan
     root = np.sqrt(size_known * size_new / np.maximum(size_known + size_new, 1e-300))
-    there = np.isfinite(distance)
+    known_distance = np.isfinite(distance)
     p_value, differs = np.full(shape, np.nan), np.zeros(shape, bool)
-    scaled = ((root + 0.12 + 0.11 / np.maximum(root, 1e-300)) * distance)[there]
-    p_value[there] = kstwobign.sf(scaled)
-    if there.any():
-        differs[there] = false_discovery_control(p_value[there]) <= FALSE_DISCOVERIES
-    return Agreement(distance, shift, size_known, size_new, p_value, differs)
+    scaled = ((root + 0.12 + 0.11 / np.maximum(root, 1e-300)) * distance)[known_distance]
+    p_value[known_distance] = kstwobign.sf(scaled)
+    if known_distance.any():
+        adjusted = false_discovery_control(p_value[known_distance])
+        differs[known_distance] = adjusted <= FALSE_DISCOVERIES
+    return Agreement(
+        distance=distance,
+        shift=shift,
+        known=size_known,
+        new=size_new,
+        p_value=p_value,
+        differs=differs,
+    )
 
 
 def _of(sample: Sample, c: int, f: int):
-    """Values and weights of one class in one property, and the effective size."""
-    kept = sample.observed[:, f] & (sample.weight[:, c] > 0)
-    weight = sample.weight[kept, c]
-    return sample.value[kept, f], weight, effective_size(weight, sample.group[kept])
+    """Values and weights of one class in one feature, and the effective size."""
+    rows = sample.measured[:, f] & (sample.weight[:, c] > 0)
+    weight = sample.weight[rows, c]
+    return sample.value[rows, f], weight, effective_size(weight, sample.group[rows])
 
 
 def effective_size(weight: Float[np.ndarray, "N"], group: Int[np.ndarray, "N"]) -> float:
-    """(sum w)^2 / sum w^2 over groups: as if the rows of a group said the same."""
+    """(sum w)^2 / sum w^2, with w summed over the rows of each group."""
     if not len(weight):
         return 0.0
-    whole = np.bincount(np.unique(group, return_inverse=True)[1], weight)
-    return float(whole.sum() ** 2 / (whole**2).sum())
+    total = np.bincount(np.unique(group, return_inverse=True)[1], weight)
+    return float(total.sum() ** 2 / (total**2).sum())
 
 
 def weighted_distance(
@@ -112,26 +124,28 @@ def superiority(
     seed: int,
     n_bootstrap: int = 1000,
 ) -> Superiority:
-    """How often a y is above an x (Mann & Whitney 1947, Ann. Math. Stat. 18, 50), with weights.
+    """Weighted P(y > x) (Mann & Whitney 1947, Ann. Math. Stat. 18, 50).
 
-    Interval and p-value by drawing groups with replacement; groups that hold rows of both samples
-    must have one number in both, and are drawn with both.
+    Interval and p-value come from drawing groups with replacement. A group with rows in both
+    samples must have the same number in both.
     """
-    at, of_y = np.concatenate([x, y]), np.repeat([False, True], [len(x), len(y)])
+    at, is_y = np.concatenate([x, y]), np.repeat([False, True], [len(x), len(y)])
     weight = np.concatenate(weights).astype(np.float64)
     member = np.unique(np.concatenate(groups), return_inverse=True)[1]
     place = np.unique(at, return_inverse=True)[1]
     n_groups, rng = member.max() + 1, np.random.default_rng(seed)
 
     def above(times: np.ndarray) -> float:
-        own = np.bincount(place, weight * times * ~of_y)
-        other = np.bincount(place, weight * times * of_y)
-        total = own.sum() * other.sum()
-        return float((other * (np.cumsum(own) - own / 2)).sum() / total) if total > 0 else np.nan
+        of_x = np.bincount(place, weight * times * ~is_y)
+        of_y = np.bincount(place, weight * times * is_y)
+        total = of_x.sum() * of_y.sum()
+        return float((of_y * (np.cumsum(of_x) - of_x / 2)).sum() / total) if total > 0 else np.nan
 
     share = np.full(n_groups, 1 / n_groups)
     drawn = np.array([above(rng.multinomial(n_groups, share)[member]) for _ in range(n_bootstrap)])
     drawn = drawn[np.isfinite(drawn)]
     low, high = np.quantile(drawn, [0.05, 0.95]) if len(drawn) else (np.nan, np.nan)
     p_value = (1 + (drawn <= 0.5).sum()) / (1 + len(drawn))
-    return Superiority(above(np.ones(len(at))), (float(low), float(high)), float(p_value))
+    return Superiority(
+        value=above(np.ones(len(at))), interval=(float(low), float(high)), p_value=float(p_value)
+    )

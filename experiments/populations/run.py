@@ -1,7 +1,7 @@
-"""What the unlabelled Chandra sources are: python experiments/populations/run.py [OUT].
+"""Classes of the unlabelled Chandra sources: python experiments/populations/run.py [OUT].
 
-Corrected counts, agreement of new and known sources, and the unified model of AGN on hardness. A
-run that OUT has already is not made again.
+Prints corrected counts, the agreement of new and known sources, and a test of the unified model of
+AGN by hardness. Existing runs in OUT are used again.
 """
 
 import sys
@@ -14,12 +14,14 @@ from figure_agreement import draw_agreement
 
 from xbayes.catalog.read import read_catalog, table_chunks
 from xbayes.catalog.write import write_catalog
+from xbayes.classifier.fitted_model import FittedModel, load_fitted_model
 from xbayes.config.reader import load_config
 from xbayes.config.schema import catalog_path
+from xbayes.evaluate.cross_validate import labelled_rows
 from xbayes.features.build import build_features
 from xbayes.figures.labels import FeatureLabel
 from xbayes.figures.style import png_bytes
-from xbayes.tasks.classify import CHUNK, classify_catalog, estimate_prior
+from xbayes.tasks.classify import CHUNK, classify_table
 from xbayes.tasks.count_classes import count_classes, population_table
 from xbayes.tasks.run import run_experiment
 from xbayes.tasks.training import load_training, use_precision
@@ -31,21 +33,21 @@ CONFIGS = {
 }
 TYPE_1, TYPE_2 = ("QSO", "Seyfert1"), ("Seyfert2",)
 HARDNESS = ("hard_hs", "hard_hm", "hard_ms")
-LEAST_P = 0.001  # of a thousand draws
+LEAST_P = 0.001  # the smallest p-value with a thousand draws
 
 
-def made(name: str, out: Path) -> Path:
-    """The run of a config, made where it is not there yet."""
+def fitted(name: str, out: Path) -> FittedModel:
+    """The model of a config; the run is made if it does not exist."""
     if not (out / name).exists():
         run_experiment(load_config(CONFIGS[name]), out=out / name)
-    return out / name
+    return load_fitted_model(out / name)
 
 
-def counted(run: Path, table: Table, out: Path) -> None:
-    """Print corrected counts and keep them as a table."""
-    found = count_classes(run, table_chunks(table, CHUNK), tell=print)
-    counts = population_table(found)
-    print("\n| class | predicted | by held-out confusion | by posteriors | apart |")
+def print_counts(model: FittedModel, table: Table, out: Path) -> None:
+    """Print corrected counts and write them as a table."""
+    population = count_classes(model, table_chunks(table, CHUNK), tell=print)
+    counts = population_table(population)
+    print("\n| class | predicted | by held-out confusion | by posteriors | difference (sigma) |")
     print("|---|---|---|---|---|")
     for line in counts:
         cells = [
@@ -54,86 +56,96 @@ def counted(run: Path, table: Table, out: Path) -> None:
         ]
         cells = [line["class"], f"{line['predicted']}", *cells, f"{line['difference']:+.1f}"]
         print(f"| {' | '.join(cells)} |")
-    print("\n".join(found.doubts))
-    write_catalog(counts, out / f"counts_{run.name}.csv", overwrite=True)
+    print("\n".join(population.doubts))
+    write_catalog(counts, out / f"counts_{model.folder.name}.csv", overwrite=True)
 
 
-def posteriors(run: Path, table: Table) -> tuple[tuple[str, ...], np.ndarray]:
-    """Classes and posteriors [N C] under the proportions that the table's own sources tell."""
-    classes, estimate = estimate_prior(run, table_chunks(table, CHUNK))
-    prior = dict(zip(classes, estimate.proportions.tolist(), strict=True))
-    classified = classify_catalog(run, table, prior)
-    return classes, np.column_stack([np.asarray(classified[f"p_{c}"]) for c in classes])
+def posteriors(model: FittedModel, table: Table) -> np.ndarray:
+    """Posteriors [N C] under the class proportions estimated from the table itself."""
+    return posterior_columns(classify_table(model, table, prior="estimate"), model.classes)
 
 
-def compared(run: Path, table: Table, out: Path) -> None:
-    """Known against new sources; as a control, known ones against themselves by their posterior."""
-    training = load_training(
-        load_config(CONFIGS["classes"]), catalog_path(load_config(CONFIGS["classes"]))
+def posterior_columns(table: Table, classes: tuple[str, ...]) -> np.ndarray:
+    """The class posteriors [N C] of a classified table."""
+    return np.column_stack([np.asarray(table[f"p_{name}"]) for name in classes])
+
+
+def compare_known_and_new(model: FittedModel, table: Table, out: Path) -> None:
+    """Compare known and new sources; as a control, known sources by label and by posterior."""
+    config = load_config(CONFIGS["classes"])
+    training = load_training(config, catalog_path(config))
+    _, features, labels = labelled_rows(training.features, training.labels)
+    known = Sample(
+        value=np.asarray(features.value),
+        measured=np.asarray(features.measured),
+        weight=np.eye(len(model.classes))[labels.class_index],
+        group=labels.group,
     )
-    labelled = training.labels.class_index >= 0
-    held_out = read_catalog(run / "predictions.parquet")
-    classes, posterior = posteriors(run, table)
+    held_out = posterior_columns(read_catalog(model.folder / "predictions.parquet"), model.classes)
     features, _ = build_features(table, training.config)
-    truth = np.eye(len(classes))[training.labels.class_index[labelled]]
-    rows = (training.features.value[labelled], training.features.measured[labelled])
-    group = training.labels.group[labelled]
-    known = Sample(*map(np.asarray, rows), truth, group)
-    own = np.column_stack([np.asarray(held_out[f"p_{c}"]) for c in classes])
     new = Sample(
-        np.asarray(features.value), np.asarray(features.measured), posterior, np.arange(len(table))
+        value=np.asarray(features.value),
+        measured=np.asarray(features.measured),
+        weight=posteriors(model, table),
+        group=np.arange(len(table)),
     )
-    labels = [
-        FeatureLabel(n, f.category, f.description, f.unit, f.scale)
-        for n, f in training.config.features.items()
+    feature_labels = [
+        FeatureLabel(
+            name=name,
+            category=feature.category,
+            description=feature.description,
+            unit=feature.unit,
+            scale=feature.scale,
+        )
+        for name, feature in training.config.features.items()
     ]
-    found = agreement(known, new)
-    tell(
-        found,
-        agreement(known, known._replace(weight=own)),
-        classes,
-        [label.name for label in labels],
-    )
-    (out / "agreement.png").write_bytes(
-        png_bytes(draw_agreement(known, new, found, labels, classes))
-    )
+    result = agreement(known, new)
+    control = agreement(known, known._replace(weight=held_out))
+    print_agreement(result, control, model.classes, list(training.config.features))
+    figure = draw_agreement(known, new, result, feature_labels, model.classes)
+    (out / "agreement.png").write_bytes(png_bytes(figure))
 
 
-def tell(found: Agreement, control: Agreement, classes: tuple[str, ...], names: list[str]) -> None:
-    """Distances by property; bold where they differ; behind it that of the control."""
+def print_agreement(
+    result: Agreement, control: Agreement, classes: tuple[str, ...], names: list[str]
+) -> None:
+    """Print distances by feature, bold if significant, followed by those of the control."""
     sizes = [
-        f"{c} {np.median(found.known[i]):.0f}, {np.median(found.new[i]):.0f}"
+        f"{c} {np.median(result.known[i]):.0f}, {np.median(result.new[i]):.0f}"
         for i, c in enumerate(classes)
     ]
-    print(f"\nEffective numbers, known and new (median over properties): {'; '.join(sizes)}\n")
-    print(f"| property | {' | '.join(classes)} |\n|---|{'---|' * len(classes)}")
+    print(f"\nEffective numbers, known and new (median over features): {'; '.join(sizes)}\n")
+    print(f"| feature | {' | '.join(classes)} |\n|---|{'---|' * len(classes)}")
     for f, name in enumerate(names):
         cells = []
         for c in range(len(classes)):
-            distance = f"{found.distance[c, f]:.2f}"
-            bold = f"**{distance}**" if found.differs[c, f] else distance
-            cells.append(f"{bold} ({found.shift[c, f]:+.2f}; control {control.distance[c, f]:.2f})")
+            distance = f"{result.distance[c, f]:.2f}"
+            bold = f"**{distance}**" if result.differs[c, f] else distance
+            cells.append(
+                f"{bold} ({result.shift[c, f]:+.2f}; control {control.distance[c, f]:.2f})"
+            )
         print(f"| {name} | {' | '.join(cells)} |")
     print(f"control: {control.differs.sum()} of {control.differs.size} differ")
 
 
-def obscured(run: Path, table: Table) -> None:
-    """Type 2 harder than type 1: among known AGN, and among the new ones that a run calls so."""
+def compare_hardness(model: FittedModel, table: Table) -> None:
+    """Compare the hardness of type 2 and type 1 AGN, known and newly classified."""
     known = read_catalog(catalog_path(load_config(CONFIGS["types"])))
     otype, group = np.asarray(known["otype"]).astype(str), np.asarray(known["group_id"])
-    classes, posterior = posteriors(run, table)
-    weight = [posterior[:, classes.index(name)] for name in ("Type1", "Type2")]
-    of_new = np.arange(len(table)) + group.max() + 1
-    agn = weight[0] + weight[1]
-    print("\n| is harder | than | " + " | ".join(HARDNESS) + " |\n|---|---|---|---|---|")
-    sides: dict[str, tuple[Table, np.ndarray, np.ndarray]] = {
+    posterior = posteriors(model, table)
+    type_1, type_2 = (posterior[:, model.classes.index(name)] for name in ("Type1", "Type2"))
+    new_group = np.arange(len(table)) + group.max() + 1
+    print(
+        "\n| harder sample | softer sample | " + " | ".join(HARDNESS) + " |\n|---|---|---|---|---|"
+    )
+    samples: dict[str, tuple[Table, np.ndarray, np.ndarray]] = {
         "known type 1": (known, np.isin(otype, TYPE_1), group),
         "known type 2": (known, np.isin(otype, TYPE_2), group),
         "known QSO": (known, otype == "QSO", group),
         "known Seyfert 1": (known, otype == "Seyfert1", group),
-        "new AGN": (table, agn, of_new),
-        "new, called type 1": (table, weight[0], of_new),
-        "new, called type 2": (table, weight[1], of_new),
+        "new AGN": (table, type_1 + type_2, new_group),
+        "new, classified as type 1": (table, type_1, new_group),
+        "new, classified as type 2": (table, type_2, new_group),
     }
     for harder, softer in (
         ("known type 2", "known type 1"),
@@ -141,32 +153,32 @@ def obscured(run: Path, table: Table) -> None:
         ("known type 2", "known Seyfert 1"),
         ("new AGN", "known type 1"),
         ("known type 2", "new AGN"),
-        ("new, called type 2", "new, called type 1"),
+        ("new, classified as type 2", "new, classified as type 1"),
     ):
-        cells = [shown(above(sides[softer], sides[harder], name)) for name in HARDNESS]
+        cells = [shown(hardness(samples[softer], samples[harder], name)) for name in HARDNESS]
         print(f"| {harder} | {softer} | {' | '.join(cells)} |")
 
 
-def above(softer, harder, name: str) -> Superiority:
-    """P(harder > softer) in one hardness ratio, over rows that have it and some weight."""
+def hardness(softer, harder, name: str) -> Superiority:
+    """P(harder > softer) in one hardness ratio, over rows with a value and some weight."""
     parts = []
     for table, weight, group in (softer, harder):
         value = np.ma.filled(np.ma.asarray(table[name], float), np.nan)
-        kept = np.isfinite(value) & (weight > 1e-3)
-        parts.append((value[kept], np.asarray(weight, float)[kept], group[kept]))
+        rows = np.isfinite(value) & (weight > 1e-3)
+        parts.append((value[rows], np.asarray(weight, float)[rows], group[rows]))
     (x, w_x, g_x), (y, w_y, g_y) = parts
     return superiority(x, y, (w_x, w_y), (g_x, g_y), seed=1)
 
 
-def shown(found: Superiority) -> str:
+def shown(result: Superiority) -> str:
     """Value, interval and p-value."""
-    low, high = found.interval
-    sign = "=" if found.p_value > LEAST_P else "<="
-    return f"{found.value:.2f} ({low:.2f}-{high:.2f}), p {sign} {found.p_value:.3f}"
+    low, high = result.interval
+    sign = "=" if result.p_value > LEAST_P else "<="
+    return f"{result.value:.2f} ({low:.2f}-{high:.2f}), p {sign} {result.p_value:.3f}"
 
 
 def main() -> None:
-    """All tables."""
+    """Print all tables."""
     out = Path(sys.argv[1] if len(sys.argv) > 1 else "runs/populations")
     out.mkdir(parents=True, exist_ok=True)
     config = load_config(CONFIGS["classes"])
@@ -174,10 +186,11 @@ def main() -> None:
     path = catalog_path(config)
     table = read_catalog(path.with_name("chandra_detections_unlabelled.csv"))
     table.rename_column("name", config.catalog.id)
-    for name in CONFIGS:
-        counted(made(name, out), table, out)
-    compared(out / "classes", table, out)
-    obscured(out / "types", table)
+    models = {name: fitted(name, out) for name in CONFIGS}
+    for model in models.values():
+        print_counts(model, table, out)
+    compare_known_and_new(models["classes"], table, out)
+    compare_hardness(models["types"], table)
 
 
 if __name__ == "__main__":

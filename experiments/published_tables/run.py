@@ -1,8 +1,8 @@
-"""The published tables, rebuilt on simulated skies and real catalogues: in sample and held out.
+"""The published tables on simulated skies and real catalogues, in sample and held out.
 
-Tranin et al. 2022 score the sources they learned from, and re-weight precision to the proportions
-expected in the sky; Perez-Diaz et al. 2024 split by detection and let clusters see the test rows.
-Here the same tables stand beside held-out ones: run.py [naive_bayes] [clusters] [real].
+Tranin et al. 2022 score the sources that they train on, and re-weight precision to the proportions
+expected in the sky. Perez-Diaz et al. 2024 split by detection and fit clusters to the test rows as
+well. This script prints their tables and held-out ones: run.py [naive_bayes] [clusters] [real].
 """
 
 import json
@@ -28,10 +28,10 @@ PUBLISHED = {
 
 
 def metrics_of(config: Path, name: str, catalog: Path | None = None, *settings: str) -> dict:
-    """What a run has measured; it is kept in runs/published_tables, and read again."""
+    """The metrics of a run; it is kept in runs/published_tables and made only once."""
     out = RUNS / name
     if not (out / "metrics.json").exists():
-        run_experiment(load_config(config, settings), catalog, out)
+        run_experiment(load_config(config, settings), catalog, out=out)
     return json.loads((out / "metrics.json").read_text())
 
 
@@ -45,23 +45,24 @@ def under_proportions(metrics: dict, block: str) -> tuple[np.ndarray, np.ndarray
 
 
 def raw(metrics: dict, block: str) -> tuple[np.ndarray, np.ndarray]:
-    """Recall and precision (per cent) of the sample as it is."""
-    both = (metrics[block]["recall"], metrics[block]["precision"])
-    recall, precision = (
-        np.array([100 * (of[name]["value"] or 0.0) for name in metrics["classes"]]) for of in both
-    )
-    return recall, precision
+    """Recall and precision (per cent) of the sample without re-weighting."""
+
+    def by_class(score: str) -> np.ndarray:
+        entries = metrics[block][score]
+        return np.array([100 * (entries[name]["value"] or 0.0) for name in metrics["classes"]])
+
+    return by_class("recall"), by_class("precision")
 
 
-def row(what: str, metrics: dict, block: str, found) -> None:
-    """A line of the README's table: recall and precision by class, log loss."""
-    cells = [" ".join(f"{value:.1f}" for value in each) for each in found(metrics, block)]
+def row(title: str, metrics: dict, block: str, scores_of) -> None:
+    """Print one row of the table: recall and precision by class, log loss."""
+    cells = [" ".join(f"{value:.1f}" for value in each) for each in scores_of(metrics, block)]
     loss = metrics[block]["log_loss"]["value"]
-    print("|", " | ".join([what, *cells, f"{loss:.3f}"]), "|", flush=True)
+    print("|", " | ".join([title, *cells, f"{loss:.3f}"]), "|", flush=True)
 
 
 def naive_bayes() -> None:
-    """Recall and precision on simulated skies with the class counts of the paper."""
+    """Print recall and precision on simulated skies with the class counts of the paper."""
     print("| sample | recall AGN, star, XRB, CV | precision | log loss |\n|---|---|---|---|")
     for preset, published in PUBLISHED.items():
         sky = RUNS / f"{preset}.fits"
@@ -71,15 +72,15 @@ def naive_bayes() -> None:
             "|", " | ".join([f"{preset} ({sum(PRESETS[preset]):,}), as printed", *cells, ""]), "|"
         )
         for name in ("naive_bayes", "readable"):
-            found = metrics_of(HERE / f"{name}.yaml", f"{preset}_{name}", sky)
-            told = f"simulated {preset}, {name.replace('_', ' ')}"
-            row(f"{told}, in sample, re-weighted", found, "in_sample", under_proportions)
-            row(f"{told}, held out, re-weighted", found, "cross_validated", under_proportions)
-            row(f"{told}, held out, as it is", found, "cross_validated", raw)
+            metrics = metrics_of(HERE / f"{name}.yaml", f"{preset}_{name}", sky)
+            title = f"simulated {preset}, {name.replace('_', ' ')}"
+            row(f"{title}, in sample, re-weighted", metrics, "in_sample", under_proportions)
+            row(f"{title}, held out, re-weighted", metrics, "cross_validated", under_proportions)
+            row(f"{title}, held out, not re-weighted", metrics, "cross_validated", raw)
 
 
 def clusters() -> None:
-    """The second paper's recipe on simulated detections of as many sources."""
+    """Print the scores of the second paper's recipe on detections of as many simulated sources."""
     detections = RUNS / "detections.fits"
     sky = simulate_catalog(SOURCES, SEED)
     write_catalog(simulate_detections(sky, SEED), detections, overwrite=True)
@@ -87,41 +88,44 @@ def clusters() -> None:
 
 
 def real() -> None:
-    """Resubstitution against held out on the real catalogues."""
+    """Print in-sample and held-out scores on the real catalogues."""
     _splits("real detections", CONFIGS / "chandra_detections_published.yaml", "real", None)
     print("\n| config | log loss in sample | held out | F1 of XRB in sample | held out |")
     print("|---|---|---|---|---|")
     for name in ("chandra_sources_published", "chandra_sources"):
-        found = metrics_of(CONFIGS / f"{name}.yaml", name)
-        blocks = [found[block] for block in ("in_sample", "cross_validated")]
+        metrics = metrics_of(CONFIGS / f"{name}.yaml", name)
+        blocks = [metrics[block] for block in ("in_sample", "cross_validated")]
         entries = [block["log_loss"] for block in blocks] + [block["f1"]["XRB"] for block in blocks]
         cells = [f"{entry['value']:.3f}" for entry in entries]
         print("|", " | ".join([f"`{name}.yaml`", *cells]), "|", flush=True)
 
 
-def _splits(what: str, config: Path, name: str, catalog: Path | None) -> None:
+def _splits(title: str, config: Path, name: str, catalog: Path | None) -> None:
     print("\n| split | recall by class | balanced accuracy | log loss |\n|---|---|---|---|")
     settings = {
         "sources kept together": (),
         "by detection": ("catalog.group=null",),
         "by detection, clusters see the test rows": (
-            *("catalog.group=null", "model.clusters.fit_on=everything"),
+            "catalog.group=null",
+            "model.clusters.fit_on=everything",
         ),
     }
     for n, (split, changed) in enumerate(settings.items()):
-        found = metrics_of(config, f"{name}_{n}", catalog, *changed)
+        metrics = metrics_of(config, f"{name}_{n}", catalog, *changed)
         if not n:
-            _split_row(f"{what}, in sample", found, "in_sample")
-        _split_row(f"{what}, {split}", found, "cross_validated")
+            _split_row(f"{title}, in sample", metrics, "in_sample")
+        _split_row(f"{title}, {split}", metrics, "cross_validated")
 
 
-def _split_row(what: str, metrics: dict, block: str) -> None:
+def _split_row(title: str, metrics: dict, block: str) -> None:
     recall, _ = raw(metrics, block)
-    told = " ".join(
+    by_class = " ".join(
         f"{name} {value:.1f}" for name, value in zip(metrics["classes"], recall, strict=True)
     )
     loss = metrics[block]["log_loss"]["value"]
-    print("|", " | ".join([what, told, f"{recall.mean():.1f}", f"{loss:.3f}"]), "|", flush=True)
+    print(
+        "|", " | ".join([title, by_class, f"{recall.mean():.1f}", f"{loss:.3f}"]), "|", flush=True
+    )
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
-"""Robustness to a shift: run.py [--seed N] [VARIANT ...]; what is not done yet, then the tables.
+"""Robustness to shifts: run.py [--seed N] [VARIANT ...].
 
-Predictions of a finished variant and shift are kept in runs/shift and not made again.
+Runs the variants that are not in runs/shift yet, keeps their predictions there, and prints the
+tables.
 """
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -30,17 +32,17 @@ CONFIGS, OUT = Path(__file__).parents[2] / "configs", Path("runs/shift")
 BEST = "chandra_sources_best.yaml"
 FOLD_SHIFTS = tuple(name for name, shift in SHIFTS.items() if shift.parts is SHIFTS["none"].parts)
 WEIGHED = ("faint", "sky", "yso", "earlier")  # where importance weights may help
-LEARNED_ANEW = ("hard", "infrared", "earlier", "worse")
+REFITTED = ("hard", "infrared", "earlier", "worse")
 
 
 class Variant(NamedTuple):
-    """What is fitted, and with which remedy."""
+    """A model and a remedy."""
 
     config: str
     settings: tuple[str, ...] = ()
     peer: str | None = None
     importance: float = 0.0  # power of the importance weights; 0: none
-    without_unmeasured: bool = False  # learn without what the test part never measured
+    available_only: bool = False  # fit without features that are not available in the test part
     shifts: tuple[str, ...] = tuple(SHIFTS)
 
 
@@ -50,51 +52,59 @@ VARIANTS = {
     "best": Variant(BEST),
     "best, no subclasses": Variant(BEST, ("taxonomy.subclasses={}",)),
     "best, unshrunk": Variant(BEST, (UNSHRUNK,)),
-    "best, relearned": Variant(BEST, without_unmeasured=True, shifts=LEARNED_ANEW),
-    "best, importance 0.5": Variant(BEST, (), None, 0.5, True, ("faint", "earlier")),
+    "best, relearned": Variant(BEST, available_only=True, shifts=REFITTED),
+    "best, importance 0.5": Variant(
+        BEST, importance=0.5, available_only=True, shifts=("faint", "earlier")
+    ),
     "default": Variant(DEFAULT),
     "default, unshrunk": Variant(DEFAULT, (UNSHRUNK,)),
     "default, no tails": Variant(DEFAULT, (UNSHRUNK, "model.tails=0")),
     "default, tails 0.01": Variant(DEFAULT, ("model.tails=0.01",)),
-    "default, relearned": Variant(DEFAULT, without_unmeasured=True, shifts=LEARNED_ANEW),
-    "default, importance 0.5": Variant(DEFAULT, (), None, 0.5, True, WEIGHED),
-    "default, importance 1": Variant(DEFAULT, (), None, 1.0, True, WEIGHED),
+    "default, relearned": Variant(DEFAULT, available_only=True, shifts=REFITTED),
+    "default, importance 0.5": Variant(
+        DEFAULT, importance=0.5, available_only=True, shifts=WEIGHED
+    ),
+    "default, importance 1": Variant(DEFAULT, importance=1.0, available_only=True, shifts=WEIGHED),
     "published": Variant(PUBLISHED, shifts=FOLD_SHIFTS),
-    "posterior (laplace)": Variant("chandra_sources_bayes.yaml", (LAPLACE, "posterior.kept=40")),
+    "posterior (laplace)": Variant("chandra_sources_bayes.yaml", (LAPLACE, "posterior.samples=40")),
     "lightgbm": Variant(BEST, peer="lightgbm", shifts=(*FOLD_SHIFTS, "faint")),
     "hist_gradient_boosting": Variant(BEST, peer="hist_gradient_boosting", shifts=FOLD_SHIFTS),
 }
 
 
 class Fitted(NamedTuple):
-    """A classifier of one training part, ours or a peer's."""
+    """A classifier fitted to one training part: of xbayes, or a third-party one."""
 
-    apply: Any  # features -> posteriors
-    factor: np.ndarray
+    apply: Callable[[Features], np.ndarray]  # posteriors [N C]
+    class_weight: np.ndarray
     log_prior: np.ndarray
 
 
-def without(features: Features, lacking: Features) -> Features:
-    """Features as if nobody had measured what `lacking` never has."""
-    never = ~np.asarray(lacking.available).any(0)
-    observed, available = (np.asarray(a) & ~never for a in (features.measured, features.available))
-    return features._replace(value=features.value * ~never, observed=observed, available=available)
+def available_in(shifted: Features, features: Features) -> Features:
+    """The features, but not available where they are available in no row of `shifted`."""
+    ever = np.asarray(shifted.available).any(0)
+    return features._replace(
+        value=features.value * ever,
+        measured=np.asarray(features.measured) & ever,
+        available=np.asarray(features.available) & ever,
+    )
 
 
 def fit(variant: Variant, training: Training, part: Part, shifted: Features, times) -> Fitted:
-    """Learn from the training rows of a part; of the test rows only their features are seen."""
+    """The classifier fitted to the training rows; of the test rows it uses only the features."""
     inner, test, seed = part
     features = training.features
-    if variant.without_unmeasured:
-        features = without(features, shifted)
+    if variant.available_only:
+        features = available_in(shifted, features)
     if variant.peer is not None:
         return _fit_peer(variant.peer, training, features, part)
     weight = None
     if variant.importance:
-        own, rows = inner >= 0, np.repeat(np.flatnonzero(test), times[test])
+        is_training, rows = inner >= 0, np.repeat(np.flatnonzero(test), times[test])
         weight = np.ones(len(inner))
-        target = (features.rows(own), shifted.rows(rows))
-        weight[own] = importance_weights(*target, variant.importance, seed)
+        weight[is_training] = importance_weights(
+            features.rows(is_training), shifted.rows(rows), variant.importance, seed
+        )
     recipe = build_recipe(training.config)
     key = jax.random.key(seed)
     classifier, _ = fit_classifier(recipe, features, training.labels, inner, key, weight)
@@ -103,46 +113,50 @@ def fit(variant: Variant, training: Training, part: Part, shifted: Features, tim
     def apply(rows: Features) -> np.ndarray:
         return classify(recipe, classifier, rows, None, 512).posterior
 
-    return Fitted(apply, np.asarray(classifier.class_weight), prior)
+    return Fitted(apply=apply, class_weight=np.asarray(classifier.class_weight), log_prior=prior)
 
 
 def _fit_peer(name: str, training: Training, features: Features, part: Part) -> Fitted:
     inner, test, seed = part
     x = np.where(features.measured, features.value, np.nan)
     classes = list(training.config.taxonomy.classes)
-    sample = Sample(x, training.labels.class_index, len(classes), tuple(training.config.features))
-    split = Split(0, 0, 0, test, inner, seed)
+    sample = Sample(
+        x=x,
+        truth=training.labels.class_index,
+        n_classes=len(classes),
+        names=tuple(training.config.features),
+    )
+    split = Split(number=0, repeat=0, fold=0, test=test, inner=inner, seed=seed)
     focus, group = classes.index(focus_class(training.config) or ""), training.labels.group
     fitted = fit_peer(PEERS[name], sample, group, split, focus, "auto")
 
     def apply(rows: Features) -> np.ndarray:
-        values = np.where(rows.observed, rows.value, np.nan)
+        values = np.where(rows.measured, rows.value, np.nan)
         return apply_peer(PEERS[name], fitted, values, None)
 
-    return Fitted(apply, np.asarray(fitted.class_weight), np.asarray(fitted.log_prior))
+    return Fitted(
+        apply=apply,
+        class_weight=np.asarray(fitted.class_weight),
+        log_prior=np.asarray(fitted.log_prior),
+    )
 
 
 def predict(variant: Variant, training: Training, shift: Shift, fits: dict) -> dict:
-    """Posterior and decision of every test row, and the same with --prior estimate."""
+    """Posterior and prediction of every test row, and the same with --prior estimate."""
     shifted, times = test_features(training, shift), copies(training, shift)
     n_rows, n_classes = len(times), len(training.config.taxonomy.classes)
     posterior, part_of = np.full((n_rows, n_classes), np.nan), np.full(n_rows, -1)
-    factor, trained = np.ones((2, n_rows, n_classes))
+    class_weight, trained = np.ones((2, n_rows, n_classes))
     for k, part in enumerate(shift.parts(training)):
-        # Only a remedy that looks at the test part learns anew for each shift of the same parts.
-        looks = variant.without_unmeasured or variant.importance
-        name = (shift.parts.__name__, k, shift.title if looks else "")
+        # Shifts with the same parts share a fit, unless the remedy uses the test features.
+        uses_test = variant.available_only or variant.importance
+        name = (shift.parts.__name__, k, shift.title if uses_test else "")
         fitted = fits.get(name) or fit(variant, training, part, shifted, times)
         fits[name], test = fitted, part[1]
         posterior[test] = fitted.apply(shifted.rows(test))
-        factor[test], trained[test], part_of[test] = (
-            fitted.class_weight,
-            np.exp(fitted.log_prior),
-            k,
-        )
-    found = {"truth": training.labels.class_index, "times": times, "posterior": posterior}
-    found["prediction"] = decide(posterior, factor)
-    # Random folds are parts of one catalogue; blocks of the sky are catalogues of their own.
+        class_weight[test], part_of[test] = fitted.class_weight, k
+        trained[test] = np.exp(fitted.log_prior)
+    # Random folds are parts of one catalogue; each block of the sky is a separate catalogue.
     whole = shift.parts.__name__ == "folds"
     estimated = posterior.copy()
     for rows in [part_of >= 0] if whole else [part_of == k for k in range(part_of.max() + 1)]:
@@ -152,12 +166,19 @@ def predict(variant: Variant, training: Training, shift: Shift, fits: dict) -> d
         share = estimate_proportions(posterior[repeated], log_prior, key).proportions
         joint = posterior[rows] * share / trained[rows]
         estimated[rows] = joint / joint.sum(1, keepdims=True)
-    found["estimated"], found["estimated_prediction"] = estimated, decide(estimated, factor)
-    return found | {"tested": part_of >= 0}
+    return {
+        "truth": training.labels.class_index,
+        "times": times,
+        "posterior": posterior,
+        "prediction": decide(posterior, class_weight),
+        "estimated": estimated,
+        "estimated_prediction": decide(estimated, class_weight),
+        "tested": part_of >= 0,
+    }
 
 
 def load(variant: Variant, seed: int) -> Training:
-    """The labelled sources of the config."""
+    """The labelled sources of the variant's catalogue."""
     config = load_config(
         CONFIGS / variant.config, [*variant.settings, "decision=f1", f"seed={seed}"]
     )
@@ -168,7 +189,7 @@ def load(variant: Variant, seed: int) -> Training:
 
 
 def main(words: list[str]) -> None:
-    """Make what is missing, print all that is there."""
+    """Run the variants that are missing, then print the tables of all results."""
     seed = int(words.pop(words.index("--seed") + 1)) if "--seed" in words else 91
     names = [word for word in words if word != "--seed"] or list(VARIANTS)
     OUT.mkdir(parents=True, exist_ok=True)
@@ -180,13 +201,13 @@ def main(words: list[str]) -> None:
                 training = training or load(variant, seed)
                 np.savez(path, **predict(variant, training, SHIFTS[key], fits))
                 print(f"{name}: {SHIFTS[key].title}", file=sys.stderr, flush=True)
-    found = {
+    files = {
         (name, key): path
         for name in VARIANTS
         for key in SHIFTS
         if (path := OUT / f"{seed}-{name.replace(' ', '_')}-{key}.npz").exists()
     }
-    print_tables(found, {key: shift.title for key, shift in SHIFTS.items()})
+    print_tables(files, {key: shift.title for key, shift in SHIFTS.items()})
 
 
 if __name__ == "__main__":

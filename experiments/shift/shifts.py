@@ -1,4 +1,4 @@
-"""The shifts: what is trained on, what the test part becomes. No remedy looks at test labels."""
+"""The shifts: training part, test part and columns of each. No remedy uses test labels."""
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -7,50 +7,50 @@ import numpy as np
 
 from xbayes.catalog.columns import masked_column
 from xbayes.evaluate.cross_validate import inner_folds, nested_splits
-from xbayes.features.build import build_features, survey_blocks
+from xbayes.features.build import build_features, count_table_blocks
 from xbayes.tasks.training import Training
 from xbayes.types import Features
 
 FLUX = ("Fcsc_s", "Fcsc_m", "Fcsc_h")
-FAINT = 5e-14  # erg/s/cm2, 0.5-7 keV: 41 XRB above, 33 below
-LONGITUDES = (0, 60, 150, 240, 360)  # ends of the blocks of the sky, galactic, in degrees
+FAINT = 5e-14  # erg/s/cm2, 0.5-7 keV
+LONGITUDES = (0, 60, 150, 240, 360)  # edges of the blocks in galactic longitude, degrees
 YSO_TIMES = 4
 
 GAIA_ERRORS = ("e_Gmag", "e_BPmag", "e_RPmag")
 GAIA = ("Gmag", "BPmag", "RPmag", *GAIA_ERRORS, "RPlx", "PM", "epsi", "sepsi", "ruwe", "rgeo")
 NEAR_INFRARED, WISE = ("Jmag", "Hmag", "Kmag"), ("W1mag", "W2mag", "W3mag")
-# What the earlier release of this table lacks (data/README.md).
+# The columns that the earlier release of this table lacks (data/README.md).
 EARLIER = ("powlaw_gamma_mean", "p_any", "epsi", "sepsi", "ruwe")
 VARIABILITY = ("var_intra_prob", "var_inter_prob")
 
-Part = tuple[np.ndarray, np.ndarray, int]  # inner fold of the training rows (else -1), test, seed
+Part = tuple[np.ndarray, np.ndarray, int]  # inner fold of each training row (else -1), test, seed
 
 
 class Shift(NamedTuple):
-    """A kind of difference between training and test part."""
+    """A difference between training and test part."""
 
     title: str
     parts: Callable[[Training], Iterator[Part]]
-    columns: tuple[str, ...] = ()  # taken from the test part
-    measured: bool = False  # whether the test part looked for them, and found nothing
+    columns: tuple[str, ...] = ()  # removed from the test part
+    not_detected: bool = False  # the removed columns are not detected, instead of not available
     yso_times: int = 1
 
 
 def folds(training: Training) -> Iterator[Part]:
-    """No shift of its own: random folds."""
+    """Random folds."""
     n_inner, seed = training.config.validation.inner_folds, training.config.seed
     for split in nested_splits(training.labels, 5, 1, n_inner, seed):
         yield split.inner, split.test, split.seed
 
 
 def faint(training: Training) -> Iterator[Part]:
-    """Train on the bright, test on the faint."""
+    """Training on bright sources, testing on faint ones."""
     flux = np.sum([np.asarray(masked_column(training.table, c).filled(0)) for c in FLUX], axis=0)
     yield _part(training, flux < FAINT, 1)
 
 
 def sky(training: Training) -> Iterator[Part]:
-    """Each block of galactic longitude by those that know the others."""
+    """Each block of galactic longitude, with training on the other blocks."""
     from astropy.coordinates import SkyCoord
 
     position = SkyCoord(training.table["ra"], training.table["dec"], unit="deg")
@@ -71,47 +71,50 @@ SHIFTS = {
     "faint": Shift("faint after bright", faint),
     "sky": Shift("another part of the sky", sky),
     "counterparts_unknown": Shift(
-        "counterparts never looked for", folds, (*GAIA, *NEAR_INFRARED, *WISE, "p_any")
+        "counterparts not available", folds, (*GAIA, *NEAR_INFRARED, *WISE, "p_any")
     ),
     "counterparts_absent": Shift(
-        "counterparts looked for, none found", folds, (*GAIA, *NEAR_INFRARED, *WISE, "p_any"), True
+        "counterparts not detected",
+        folds,
+        (*GAIA, *NEAR_INFRARED, *WISE, "p_any"),
+        not_detected=True,
     ),
     "variability": Shift("no variability", folds, VARIABILITY),
     "infrared": Shift("no infrared", folds, (*NEAR_INFRARED, *WISE)),
     "hard": Shift("no hard band", folds, ("Fcsc_h",)),
     "parallax": Shift("no parallax", folds, ("RPlx", "rgeo")),
     "yso": Shift("four times the YSO", folds, yso_times=YSO_TIMES),
-    "earlier": Shift("four times the YSO, columns of an earlier release", folds, EARLIER, False, 4),
+    "earlier": Shift(
+        "four times the YSO, columns of an earlier release", folds, EARLIER, yso_times=YSO_TIMES
+    ),
     "other": Shift(
         "four times the YSO; also no variability, no errors of magnitudes",
         folds,
         (*EARLIER, *VARIABILITY, *GAIA_ERRORS),
-        False,
-        4,
+        yso_times=YSO_TIMES,
     ),
     "worse": Shift(
         "four times the YSO; also no near-infrared, no parallax",
         folds,
         (*EARLIER, *NEAR_INFRARED, "RPlx", "rgeo"),
-        False,
-        4,
+        yso_times=YSO_TIMES,
     ),
 }
 
 
 def test_features(training: Training, shift: Shift) -> Features:
-    """The features of all rows as the test part has them."""
+    """The features of all rows, as in the test part."""
     if not shift.columns:
         return training.features
     table = training.table.copy()
     for name in set(shift.columns) & set(table.colnames):
         table[name] = np.ma.masked_array(np.zeros(len(table)), True)
-    # The blocks say which columns were never measured: none, if one looked for all of them.
-    blocks = survey_blocks(training.table, training.config) if shift.measured else None
+    # Counts of the unchanged table make the removed columns available, so not detected.
+    blocks = count_table_blocks(training.table, training.config) if shift.not_detected else None
     return build_features(table, training.config, blocks)[0]
 
 
 def copies(training: Training, shift: Shift) -> np.ndarray:
-    """How often each source is in the test part."""
+    """How often each source occurs in the test part."""
     is_yso = np.asarray(training.table["Class"]) == "YSO"
     return np.where(is_yso, shift.yso_times, 1)

@@ -1,4 +1,4 @@
-"""The tables: scores of every variant on every shift, and paired differences to the first one."""
+"""Tables of the scores of every variant on every shift, with paired differences."""
 
 from pathlib import Path
 
@@ -12,21 +12,26 @@ SCORES = (("log_loss", "log loss"), ("f1", "XRB F1"), ("ece", "ECE"))
 
 
 def predictions_of(path: Path, estimated: bool = False) -> Predictions:
-    """What a variant said of the test rows; a source that is there four times weighs four."""
-    with np.load(path) as found:
-        rows = found["tested"]
+    """Predictions of a variant for the test rows, weighted by how often each source occurs."""
+    with np.load(path) as arrays:
+        rows = arrays["tested"]
         prefix = ("estimated", "estimated_prediction") if estimated else ("posterior", "prediction")
-        posterior, prediction = (found[name][rows] for name in prefix)
-        truth, times = found["truth"][rows], found["times"][rows].astype(float)
-    order = np.arange(len(truth))
-    return Predictions(truth, posterior, prediction.astype(np.int64), order, times)
+        posterior, prediction = (arrays[name][rows] for name in prefix)
+        truth, times = arrays["truth"][rows], arrays["times"][rows].astype(float)
+    return Predictions(
+        truth=truth,
+        posterior=posterior,
+        prediction=prediction.astype(np.int64),
+        group=np.arange(len(truth)),
+        weight=times,
+    )
 
 
-def print_tables(found: dict[tuple[str, str], Path], titles: dict[str, str]) -> None:
-    """All at a glance, then a table a shift with paired differences; as Markdown."""
-    print_summary(found, titles)
+def print_tables(files: dict[tuple[str, str], Path], titles: dict[str, str]) -> None:
+    """Print a summary, then one table per shift with paired differences, as Markdown."""
+    print_summary(files, titles)
     for key, title in titles.items():
-        paths = {name: path for (name, shift), path in found.items() if shift == key}
+        paths = {name: path for (name, shift), path in files.items() if shift == key}
         if not paths:
             continue
         rows = {name: predictions_of(path) for name, path in paths.items()}
@@ -36,26 +41,26 @@ def print_tables(found: dict[tuple[str, str], Path], titles: dict[str, str]) -> 
         print_shift(title, rows)
 
 
-def print_summary(found: dict[tuple[str, str], Path], titles: dict[str, str]) -> None:
-    """Log loss and XRB F1 of every variant on every shift."""
-    shifts = [key for key in titles if any(shift == key for _, shift in found)]
+def print_summary(files: dict[tuple[str, str], Path], titles: dict[str, str]) -> None:
+    """Print log loss and XRB F1 of every variant on every shift."""
+    shifts = [key for key in titles if any(shift == key for _, shift in files)]
     print("| variant |", " | ".join(shifts), "|")
     print("|---|" + "---|" * len(shifts))
-    for name in dict.fromkeys(name for name, _ in found):
+    for name in dict.fromkeys(name for name, _ in files):
         for estimated in (False, True) if name in ("best", "default") else (False,):
             cells = []
             for key in shifts:
-                if (name, key) not in found:
+                if (name, key) not in files:
                     cells.append("")
                     continue
-                rows = [predictions_of(found[name, key], estimated)]
+                rows = [predictions_of(files[name, key], estimated)]
                 value = shared_draws(rows, XRB, 4, 2, SEED).value
                 cells.append(f"{value['log_loss'][0]:.4f} / {value['f1'][0]:.2f}")
             print("|", " | ".join([name + ", prior estimated" * estimated, *cells]), "|")
 
 
 def print_shift(title: str, rows: dict[str, Predictions]) -> None:
-    """One table; differences are to the first row, 90 % intervals in brackets."""
+    """Print one table; differences are to the first row, 90 % intervals in brackets."""
     draws = shared_draws(list(rows.values()), XRB, 4, DRAWS, SEED)
     first = next(iter(rows.values()))
     n_xrb = int((first.truth == XRB).sum())

@@ -18,7 +18,7 @@ from xbayes.types import InputError
         ("a.parquet", "Parquet"),
     ],
 )
-def test_the_ending_says_the_format(name, expected):
+def test_the_ending_gives_the_format(name, expected):
     assert format_of(Path(name)).name == expected
 
 
@@ -40,5 +40,5 @@ def test_other_endings_are_refused(name):
         (b"a\0b", "binary data"),
     ],
 )
-def test_the_first_bytes_say_it_too(head, expected):
+def test_the_first_bytes_give_the_format(head, expected):
     assert looks_like(head) == expected

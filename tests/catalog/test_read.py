@@ -1,4 +1,4 @@
-"""Files of others, and every kind of bad file."""
+"""Reading catalogues: bad files, CSV, whole files and single rows."""
 
 import tempfile
 import warnings
@@ -11,7 +11,7 @@ from astropy.table import Column, MaskedColumn, Table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xbayes.catalog.read import read_catalog, read_row
+from xbayes.catalog.read import parse_row, read_catalog, row_table
 from xbayes.catalog.write import write_catalog
 from xbayes.types import InputError
 
@@ -209,7 +209,7 @@ def test_csv_keeps_dates_as_they_are(tmp_path):
     assert table["b"].tolist() == ["12:30:00", None]
 
 
-def test_csv_with_marks_gaps_and_windows_lines(tmp_path):
+def test_csv_with_byte_order_mark_empty_lines_and_windows_line_ends(tmp_path):
     table = read_catalog(csv(tmp_path, '\ufeff,a\r\n0,"x, ""y"""\r\n\r\n1,z\r\n\r\n'))
     assert table.colnames == ["unnamed_1", "a"]
     assert table["a"].tolist() == ['x, "y"', "z"]
@@ -248,7 +248,9 @@ def test_the_real_catalogue(data_folder):
 
 
 def test_read_row():
-    table = read_row(["name=2CXO J1=2", "ra = 10.5", "dec=-1e1", "gmag=", "n=1_000", "x=nan"])
+    table = row_table(
+        parse_row(["name=2CXO J1=2", "ra = 10.5", "dec=-1e1", "gmag=", "n=1_000", "x=nan"])
+    )
     assert table["name"][0] == "2CXO J1=2"
     assert table["ra"][0] == 10.5 and table["dec"][0] == -10.0
     assert table["gmag"].mask[0] and table["x"].mask[0]
@@ -266,4 +268,4 @@ def test_read_row():
 )
 def test_bad_rows(pairs, message):
     with pytest.raises(InputError, match=message):
-        read_row(pairs)
+        row_table(parse_row(pairs))

@@ -111,7 +111,7 @@ def test_tabledata_votable(tmp_path):
     assert table["n"].tolist() == [None, 3]
 
 
-def test_fits_of_others(tmp_path):
+def test_fits_of_other_programs(tmp_path):
     """Bytes, nulls, scaled and vector columns, an odd unit, and a second table that is ignored."""
     columns = [
         fits.Column("name", "5A", array=np.array([b"ab", b"caf\xe9", b""])),
@@ -146,7 +146,7 @@ def test_ascii_fits_table(tmp_path):
     assert table["s"].tolist() == ["ab", None]
 
 
-def test_ecsv_with_more_than_plain_columns(tmp_path):
+def test_ecsv_with_a_mixin_column(tmp_path):
     from astropy.time import Time
 
     table = Table({"t": Time([2000.0, 2001.0], format="jyear")})

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from astropy.table import MaskedColumn, Table
 
-from xbayes.catalog.read import read_catalog, read_row
+from xbayes.catalog.read import parse_row, read_catalog, row_table
 from xbayes.catalog.roles import check_catalog
 from xbayes.config.schema import CatalogConfig
 from xbayes.types import InputError
@@ -82,7 +82,7 @@ def test_to_train_every_role_is_needed(role):
     check_catalog(some_table(), config, [], "classify")
 
 
-def test_to_train_marked_and_kept_columns_are_needed():
+def test_to_train_columns_of_keep_and_missing_values_are_needed():
     for update in ({"keep": ("nowhere",)}, {"missing_values": {"nowhere": ("-9",)}}):
         with pytest.raises(InputError, match="lacks column 'nowhere'"):
             check_catalog(some_table(), CONFIG.model_copy(update=update), [], "train")
@@ -106,6 +106,13 @@ def test_repeated_ids_are_named():
     many = Table({"name": np.repeat([f"s{i}" for i in range(5)], 2)})
     with pytest.raises(InputError, match="repeats 's0', 's1', 's2' and 2 more"):
         check_catalog(many, CatalogConfig(id="name"), [], "train")
+
+
+def test_ids_that_are_arrays():
+    table = some_table()
+    table["name"] = np.arange(6).reshape(3, 2)
+    with pytest.raises(InputError, match=r"'name' must hold one number or text per row; found \["):
+        check_catalog(table, CONFIG, [], "train")
 
 
 def test_missing_ids():
@@ -147,7 +154,7 @@ def test_coordinates_may_all_be_missing():
 
 
 def test_one_row_to_classify_is_named():
-    row = read_row(["ra=10", "dec=5", "flux=-99"])
+    row = row_table(parse_row(["ra=10", "dec=5", "flux=-99"]))
     found = check_catalog(row, CONFIG, ["flux"], "classify")
     assert found["name"].tolist() == ["row 1"]
     assert found["flux"].mask[0]

@@ -68,7 +68,7 @@ def test_too_few_folds_and_no_labels():
         stratified_folds(np.full(3, UNLABELLED), np.arange(3), 2, 1)
 
 
-def test_blocks_are_runs_of_a_ring_of_equal_length():
+def test_blocks_are_contiguous_and_of_equal_length():
     rng = np.random.default_rng(0)
     class_index = rng.integers(-1, 3, 200)
     fold = block_folds(class_index, np.arange(200), 4, seed=3)

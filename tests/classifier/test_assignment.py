@@ -1,4 +1,4 @@
-"""The assignment matrix learned out of fold, and the classifier made of it."""
+"""The assignment matrix, and the classifier it is turned into."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from xbayes.classifier.assignment import assigned, learner_of
+from xbayes.classifier.assignment import apply_assignment, weight_learning_recipe
 from xbayes.classifier.fit import fit_classifier
 from xbayes.classifier.predict import classify
 from xbayes.classifier.recipe import Recipe
@@ -27,7 +27,12 @@ def recipe():
     return Recipe(
         density=cluster_density(np.array([False, False, True]), C, options),
         model=naive_bayes((0, 0, 1), C, "property"),
-        properties=Names(("x", "y", "z"), ("a", "b"), (0, 0, 1), ("A", "B", "D", "E")),
+        names=Names(
+            features=("x", "y", "z"),
+            categories=("a", "b"),
+            category=(0, 0, 1),
+            classes=("A", "B", "D", "E"),
+        ),
         penalties=(1.0, 30.0),
         n_starts=1,
         n_folds=2,
@@ -36,31 +41,33 @@ def recipe():
     )
 
 
-def test_the_classifier_gives_the_scores_of_the_assignment(recipe, four_classes):
+def test_classifier_gives_the_scores_of_the_assignment(recipe, four_classes):
     features, truth = jax.tree.map(jnp.asarray, four_classes)
     density, rng = recipe.density, np.random.default_rng(1)
-    grid = density.lay_grid(four_classes[0], np.ones(600, bool))
-    params = density.fit(grid, jax.nn.one_hot(truth, C))
+    prepared = density.prepare(four_classes[0], np.ones(600, bool))
+    params = density.fit(prepared, jax.nn.one_hot(truth, C))
     log_prior = jnp.log(jnp.bincount(truth) / 600)
     learned = AssignmentParams(
-        log_prior,
-        jnp.asarray(rng.normal(size=C)),
-        jnp.log(0.6),
-        jnp.asarray(rng.normal(size=(K, C))),
+        log_prior=log_prior,
+        offset=jnp.asarray(rng.normal(size=C)),
+        log_temperature=jnp.log(0.6),
+        tilt=jnp.asarray(rng.normal(size=(K, C))),
     )
-    learner = learner_of(recipe)
+    learner = weight_learning_recipe(recipe)
     x = learner.density.log_lik(params, features)
     assert x.shape == (600, K, C)
     expected = jax.nn.softmax(learner.model.log_joint(learned, x))
-    tilted, weights = assigned(recipe, params, learned)
-    got = recipe.model.log_joint(weights, density.log_lik(tilted, features))
-    np.testing.assert_allclose(jax.nn.softmax(got), expected, atol=1e-10)
+    tilted, weights = apply_assignment(recipe, params, learned)
+    score = recipe.model.log_joint(weights, density.log_lik(tilted, features))
+    np.testing.assert_allclose(jax.nn.softmax(score), expected, atol=1e-10)
 
 
 @pytest.mark.parametrize(
     ("objective", "optimiser"), [("log_loss", "gradient"), ("f1", "gradient"), ("f1", "evolution")]
 )
-def test_it_is_learned_for_log_loss_and_f1(recipe, four_classes, objective, optimiser, monkeypatch):
+def test_assignment_is_learned_for_log_loss_and_f1(
+    recipe, four_classes, objective, optimiser, monkeypatch
+):
     monkeypatch.setattr("xbayes.published.evolution.GENERATIONS", 10)
     features, truth = four_classes
     fold = np.where(np.arange(600) < 400, np.arange(600) % 2, -1)
@@ -70,21 +77,21 @@ def test_it_is_learned_for_log_loss_and_f1(recipe, four_classes, objective, opti
     held_out = fold < 0
     posterior = classify(recipe, classifier, features).posterior
     loss = -np.log(posterior[np.arange(600), truth])[held_out].mean()
-    blind = -np.log(np.bincount(truth) / 600)[truth].mean()
-    assert loss < 0.75 * blind
+    prior_loss = -np.log(np.bincount(truth) / 600)[truth].mean()
+    assert loss < 0.75 * prior_loss
     alpha = np.asarray(recipe.model.alpha(classifier.weights))
     np.testing.assert_allclose(alpha, alpha[0, 0])  # one temperature
     np.testing.assert_allclose(np.exp(classifier.density.log_share).sum(1), 1.0)
 
 
 @pytest.mark.parametrize(
-    ("settings", "says"),
+    ("settings", "message"),
     [
         ([], "needs density: clusters"),
         (["model.density=clusters", "model.clusters={components: auto}"], "components: auto"),
         (["model.density=clusters", "model.offsets=false"], "offsets: true"),
     ],
 )
-def test_what_an_assignment_needs(settings, says):
-    with pytest.raises(InputError, match=says):
+def test_unsupported_assignment_config_is_refused(settings, message):
+    with pytest.raises(InputError, match=message):
         load_config(CONFIG, ["model.weights=assignment", *settings])

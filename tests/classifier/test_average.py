@@ -1,4 +1,4 @@
-"""`posterior.average: log_odds`: a mean over draws that is still a sum of named contributions."""
+"""`posterior.average: log_odds`: a mean over samples that is still a sum of contributions."""
 
 from pathlib import Path
 
@@ -22,17 +22,33 @@ pytestmark = pytest.mark.usefixtures("few_rounds")
 
 CONFIG = Path(__file__).parents[2] / "configs" / "demo.yaml"
 N, SHARE, SHOWN = 400, 0.4, 60
-LAPLACE = PosteriorOptions("laplace", 1, 50, 50, 1, 20, True, "property", True, "log_odds")
+LAPLACE = PosteriorOptions(
+    method="laplace",
+    chains=1,
+    warmup=50,
+    draws=50,
+    thin=1,
+    samples=20,
+    densities=True,
+    weights="property",
+    offsets=True,
+    average="log_odds",
+)
 RECIPE = Recipe(
-    smooth_density(np.full((3, 2), np.nan), np.array([False, False, True]), 3),
-    naive_bayes((0, 1, 1), 3, "property"),
-    Names(("a", "b", "c"), ("x", "y"), (0, 1, 1), ("A", "B", "C")),
-    (10.0,),
-    2,
-    3,
+    density=smooth_density(np.full((3, 2), np.nan), np.array([False, False, True]), 3),
+    model=naive_bayes((0, 1, 1), 3, "property"),
+    names=Names(
+        features=("a", "b", "c"),
+        categories=("x", "y"),
+        category=(0, 1, 1),
+        classes=("A", "B", "C"),
+    ),
+    penalties=(10.0,),
+    n_starts=2,
+    n_folds=3,
     calibration="temperature",
     posterior=LAPLACE,
-    terms=TermPlan(1, SHARE),
+    terms=TermPlan(depth=1, share=SHARE),
 )
 
 
@@ -41,12 +57,18 @@ def fitted():
     rng = np.random.default_rng(3)
     truth = rng.choice(3, N, p=[0.5, 0.4, 0.1])
     value = rng.normal(size=(N, 3)) + 1.5 * np.eye(3)[truth]
-    observed = np.ones((N, 3), bool)
-    observed[:, 2] = rng.random(N) < np.array([0.9, 0.9, 0.5])[truth]
+    measured = np.ones((N, 3), bool)
+    measured[:, 2] = rng.random(N) < np.array([0.9, 0.9, 0.5])[truth]
     available = np.ones((N, 3), bool)
-    observed[0] = available[0] = False  # nothing measured at all
-    value = np.where(observed, value, 0.0)
-    features = Features(value, observed, available, np.ones_like(value), 0 * value)
+    measured[0] = available[0] = False  # nothing available
+    value = np.where(measured, value, 0.0)
+    features = Features(
+        value=value,
+        measured=measured,
+        available=available,
+        weight=np.ones_like(value),
+        error=0 * value,
+    )
     inner = inner_folds(truth, np.arange(N), np.ones(N, bool), 3, 0)
     labels = Labels(truth, np.arange(N))
     classifier, _ = fit_classifier(RECIPE, features, labels, inner, jax.random.key(0))
@@ -54,15 +76,16 @@ def fitted():
 
 
 def mean_scores(features, classifier):
-    """By a loop over the draws: the mean of the scores, beside the terms, calibrated."""
+    """The calibrated mean scores with terms, by a loop over the samples."""
     density, weights = classifier.draws
     total = 0.0
-    for d in range(LAPLACE.kept):
-        params, own = (jax.tree.map(lambda leaf, d=d: leaf[d], tree) for tree in (density, weights))
-        total += np.asarray(RECIPE.model.log_joint(own, RECIPE.density.log_lik(params, features)))
+    for d in range(LAPLACE.samples):
+        params, alpha = jax.tree.map(lambda leaf, d=d: leaf[d], (density, weights))
+        log_lik = RECIPE.density.log_lik(params, features)
+        total += np.asarray(RECIPE.model.log_joint(alpha, log_lik))
     terms = classifier.terms.base + contributions(classifier.terms, features).sum(1)
     measured = features.available.any(1)
-    score = total / LAPLACE.kept
+    score = total / LAPLACE.samples
     score = np.where(measured[:, None], (1 - SHARE) * score + SHARE * np.asarray(terms), score)
     trained = classifier.weights.log_prior
     return np.asarray(calibrated(classifier.calibrator, score, trained, measured))
@@ -73,9 +96,10 @@ def test_probabilities_are_those_of_the_mean_log_odds(fitted):
     score = mean_scores(*fitted)
     odds = np.log(posterior / posterior[:, :1])
     np.testing.assert_allclose(odds, score - score[:, :1], atol=1e-4)
-    point = RECIPE._replace(posterior=LAPLACE._replace(average="probability"))
-    other = classify(point, fitted[1]._replace(terms=None), fitted[0]).posterior
-    assert np.abs(other - posterior).max() > 0.01  # the control: a mean of probabilities is another
+    # Control: the mean of the probabilities differs.
+    probability = RECIPE._replace(posterior=LAPLACE._replace(average="probability"))
+    mean = classify(probability, fitted[1]._replace(terms=None), fitted[0]).posterior
+    assert np.abs(mean - posterior).max() > 0.01
 
 
 @pytest.mark.parametrize("prior", [None, (0.2, 0.2, 0.6)])
@@ -87,16 +111,16 @@ def test_contributions_sum_to_the_reported_log_odds(fitted, prior, explained_in_
     assert not explained.contribution[0].any() and not explained.offset[0].any()
 
 
-def test_intervals_are_those_of_the_draws_beside_the_terms(fitted):
+def test_intervals_are_those_of_the_samples_with_terms(fitted):
     products = classify(RECIPE, fitted[1], fitted[0])
     low, high = np.moveaxis(products.posterior_interval, -1, 0)
     assert ((low <= products.posterior) & (products.posterior <= high)).mean() > 0.95
     assert np.median((high - low)[1:]) > 1e-3
 
 
-def test_terms_beside_draws_need_a_mean_of_log_odds():
-    asked = ["variant=bayes", "model.terms=pairs"]
-    with pytest.raises(InputError, match=r"must be log_odds where there are model\.terms"):
-        parse_config(CONFIG.read_text(), overrides=asked)
-    config = parse_config(CONFIG.read_text(), overrides=[*asked, "posterior.average=log_odds"])
+def test_terms_with_posterior_samples_need_a_mean_of_log_odds():
+    settings = ["variant=bayes", "model.terms=pairs"]
+    with pytest.raises(InputError, match=r"must be log_odds if there are model\.terms"):
+        parse_config(CONFIG.read_text(), overrides=settings)
+    config = parse_config(CONFIG.read_text(), overrides=[*settings, "posterior.average=log_odds"])
     assert config.posterior.average == "log_odds"

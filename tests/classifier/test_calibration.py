@@ -1,4 +1,4 @@
-"""Calibration: known distortions are undone by the right kind, and what is right stays."""
+"""Calibration: the right kind corrects known distortions; calibrated scores stay unchanged."""
 
 import jax
 import jax.numpy as jnp
@@ -30,9 +30,9 @@ FULL = np.array([[1.0, 0.6, 0.0], [0.0, 1.0, -0.5], [-0.6, 0.0, 1.0]])
 
 
 def simulate(n=N, seed=0, distort=None, share=SHARE, sharpness=2.0):
-    """Scores whose z, times `distort`, is what the data tell of classes drawn with `share`.
+    """Scores whose evidence z, times `distort`, is exact, for classes drawn with `share`.
 
-    Gaussian evidence of unit covariance: its log posterior is exact, and its mean is `share`.
+    The data are Gaussian with unit covariance.
     """
     rng = np.random.default_rng(seed)
     truth = rng.choice(len(share), n, p=share)
@@ -40,28 +40,29 @@ def simulate(n=N, seed=0, distort=None, share=SHARE, sharpness=2.0):
     score = np.log(share) + sharpness * x
     if distort is None:
         return score, truth
-    told = np.asarray(evidence(score, np.log(share)))
-    # The inverse matrix: only the matrix itself brings the true evidence back.
-    return np.log(share) + told @ np.linalg.inv(distort).T, truth
+    z = np.asarray(evidence(score, np.log(share)))
+    return np.log(share) + z @ np.linalg.inv(distort).T, truth
 
 
 def fit(score, truth, kind="auto", share=SHARE, seed=0, group=None):
     fold = np.random.default_rng(seed).integers(0, 5, len(truth))
     group = np.arange(len(truth)) if group is None else group
-    seen = np.ones(len(truth), bool)
-    return fit_calibration(score, jnp.log(jnp.asarray(share)), seen, truth, fold, group, kind)
+    measured = np.ones(len(truth), bool)
+    return fit_calibration(
+        score, jnp.log(jnp.asarray(share)), measured, truth, fold, group, kind=kind
+    )
 
 
 def log_loss(score, truth):
     return -np.log(class_posterior(score)[np.arange(len(truth)), truth]).mean()
 
 
-def on_new_rows(found, distort, seed=99):
-    """Log loss on new rows: as they come, calibrated, and of the truth."""
+def losses_on_new_rows(calibration, distort, seed=99):
+    """Log loss on new rows: of distorted scores, of calibrated scores, and of exact scores."""
     score, truth = simulate(20_000, seed, distort)
-    given = found.calibrator, score, LOG_PRIOR, np.ones(len(truth), bool)
+    corrected = calibrated(calibration.calibrator, score, LOG_PRIOR, np.ones(len(truth), bool))
     exact, _ = simulate(20_000, seed)
-    return tuple(log_loss(np.asarray(s), truth) for s in (score, calibrated(*given), exact))
+    return tuple(log_loss(np.asarray(s), truth) for s in (score, corrected, exact))
 
 
 @pytest.mark.parametrize("temperature", [2.0, 0.5])
@@ -74,14 +75,13 @@ def test_a_temperature_is_found(temperature, precision):
 
 
 def test_a_calibrated_model_keeps_none():
-    kept = [fit(*simulate(1000, seed), seed=seed).report.chosen for seed in range(10)]
-    assert kept.count("none") >= 8
+    chosen = [fit(*simulate(1000, seed), seed=seed).report.chosen for seed in range(10)]
+    assert chosen.count("none") >= 8
 
 
 def test_temperatures_by_class_and_offsets_are_found():
     score, truth = simulate()
     shift = np.array([1.0, -1.0, 0.0])
-    # z is normalised again inside, so distort scores, whose softmax alone counts.
     found = fit(score + shift, truth)
     assert found.report.chosen == "vector"
     before, after, best = (
@@ -97,35 +97,35 @@ def test_temperatures_by_class_and_offsets_are_found():
 
 
 @pytest.mark.parametrize("distort", [2.0 * np.eye(3), BY_CLASS, FULL])
-def test_what_auto_takes_is_near_the_truth_on_new_rows(distort):
-    found = fit(*simulate(distort=distort))
-    before, after, best = on_new_rows(found, distort)
+def test_auto_is_near_the_exact_scores_on_new_rows(distort):
+    calibration = fit(*simulate(distort=distort))
+    before, after, best = losses_on_new_rows(calibration, distort)
     assert before > best + 0.01
     assert after - best < 0.25 * (before - best)
 
 
-def test_only_a_full_matrix_undoes_a_full_matrix():
-    found = fit(*simulate(distort=FULL))
-    assert found.report.chosen.startswith("dirichlet")
+def test_only_a_full_matrix_corrects_a_full_matrix():
+    full = fit(*simulate(distort=FULL))
+    assert full.report.chosen.startswith("dirichlet")
     diagonal = fit(*simulate(distort=FULL), kind="vector")
-    assert on_new_rows(found, FULL)[1] < on_new_rows(diagonal, FULL)[1] - 0.003
+    assert losses_on_new_rows(full, FULL)[1] < losses_on_new_rows(diagonal, FULL)[1] - 0.003
 
 
-def test_candidates_are_scored_on_rows_they_never_saw():
-    """Labels drawn by the posterior of no information: the richest kind must not look best."""
+def test_candidates_are_scored_on_held_out_rows():
+    """The labels are independent of the scores: the richest kind must not look best."""
     rng = np.random.default_rng(3)
     truth = rng.choice(3, 120, p=SHARE)
     score = LOG_PRIOR + 3.0 * rng.normal(size=(120, 3)) @ np.diag([1.0, 1.0, 1.0])
     report = fit(score, truth).report
     loss = dict(zip(report.tried, report.held_out_loss, strict=True))
-    own = fit(score, truth, "dirichlet").calibrator
-    seen = log_loss(np.asarray(calibrated(own, score, LOG_PRIOR, truth >= 0)), truth)
-    assert loss["dirichlet (3)"] > seen
+    calibrator = fit(score, truth, "dirichlet").calibrator
+    in_sample = log_loss(np.asarray(calibrated(calibrator, score, LOG_PRIOR, truth >= 0)), truth)
+    assert loss["dirichlet (3)"] > in_sample
     assert loss["dirichlet (3)"] > -(SHARE * np.log(SHARE)).sum() - 0.05
 
 
 def test_groups_widen_the_error():
-    """Ten copies of a source are no ten sources; then the simpler kind is kept more easily."""
+    """Ten copies of a source in one group count as one source."""
     score, truth = simulate(150, 4, 1.3 * np.eye(3))
     many = np.repeat(np.arange(150), 10)
     fold = np.random.default_rng(0).integers(0, 5, 150)[many]
@@ -137,14 +137,14 @@ def test_groups_widen_the_error():
     np.testing.assert_allclose(ratio, np.sqrt(10), rtol=0.01)
 
 
-def test_nothing_measured_keeps_the_prior_exactly(precision):
+def test_rows_without_measured_features_get_the_prior(precision):
     score, _ = simulate(500, distort=FULL)
     calibrator = Calibrator(jnp.asarray(FULL), jnp.asarray([1.0, -2.0, 0.5]))
     prior = jnp.asarray(LOG_PRIOR)
-    seen = np.arange(500) % 2 == 0
-    got = calibrated(calibrator, jnp.asarray(score), prior, seen)
-    np.testing.assert_array_equal(got[~seen], np.broadcast_to(prior, (250, 3)))
-    assert not np.allclose(got[seen], prior)
+    measured = np.arange(500) % 2 == 0
+    got = calibrated(calibrator, jnp.asarray(score), prior, measured)
+    np.testing.assert_array_equal(got[~measured], np.broadcast_to(prior, (250, 3)))
+    assert not np.allclose(got[measured], prior)
     assert got.dtype == jnp.zeros(()).dtype
 
 
@@ -154,7 +154,7 @@ def test_no_calibration_changes_no_probability():
     np.testing.assert_allclose(jax.nn.softmax(got), class_posterior(score), rtol=1e-12)
 
 
-def test_rows_of_no_fold_change_nothing():
+def test_rows_without_a_fold_are_ignored():
     score, truth = simulate(400, distort=2.0 * np.eye(3))
     fold = np.where(np.arange(400) < 300, np.arange(400) % 3, -1)
     rows = jnp.asarray(LOG_PRIOR), np.ones(400, bool)
@@ -169,8 +169,8 @@ def test_rows_of_no_fold_change_nothing():
 
 
 @pytest.mark.parametrize("kind", ["temperature", "vector", "dirichlet"])
-def test_a_class_told_apart_perfectly_makes_nothing_diverge(kind):
-    """The likelihood has no maximum there; the shrinkage of the scales gives it one."""
+def test_a_perfectly_separated_class_gives_finite_numbers(kind):
+    """The likelihood has no maximum; the shrinkage of the scales gives it one."""
     truth = np.random.default_rng(0).choice(3, 300, p=SHARE)
     score = LOG_PRIOR + 8.0 * np.eye(3)[truth]
     found = fit(score, truth, kind)
@@ -180,7 +180,7 @@ def test_a_class_told_apart_perfectly_makes_nothing_diverge(kind):
     assert log_loss(found.log_joint, truth) <= log_loss(score, truth)
 
 
-def test_a_class_of_five_is_fitted_and_harms_nobody():
+def test_a_class_of_eight_does_not_increase_the_loss():
     share = np.array([0.6, 0.39, 0.01])
     score, truth = simulate(500, 2, share=share)
     assert 0 < (truth == 2).sum() <= 8
@@ -190,7 +190,7 @@ def test_a_class_of_five_is_fitted_and_harms_nobody():
         assert log_loss(found.log_joint, truth) < log_loss(score, truth) + 0.02
 
 
-def test_of_one_class_nothing_is_learned():
+def test_a_single_class_leaves_the_scores_unchanged():
     score, _ = simulate(100)
     found = fit(score, np.zeros(100, int))
     assert found.report.chosen == "none"
@@ -198,13 +198,25 @@ def test_of_one_class_nothing_is_learned():
     np.testing.assert_array_equal(found.calibrator.matrix, np.eye(3))
 
 
-PROPERTIES = Names(("a", "b", "c"), ("x", "y"), (0, 0, 1), ("A", "B", "C", "D"))
+NAMES = Names(
+    features=("a", "b", "c"),
+    categories=("x", "y"),
+    category=(0, 0, 1),
+    classes=("A", "B", "C", "D"),
+)
 
 
 @pytest.fixture(scope="module")
 def recipe():
     density = smooth_density(np.full((3, 2), np.nan), np.array([False, False, True]), 4)
-    return Recipe(density, naive_bayes((0, 0, 1), 4, "matrix"), PROPERTIES, (3.0,), 1, 3)
+    return Recipe(
+        density=density,
+        model=naive_bayes((0, 0, 1), 4, "matrix"),
+        names=NAMES,
+        penalties=(3.0,),
+        n_starts=1,
+        n_folds=3,
+    )
 
 
 @pytest.fixture
@@ -247,14 +259,14 @@ def test_another_prior_replaces_only_the_prior(recipe, distorted):
     np.testing.assert_array_equal(after.prediction_set, before.prediction_set)
 
 
-def test_the_track_is_what_each_category_alone_would_give(recipe, distorted):
+def test_the_track_is_the_posterior_given_each_category_alone(recipe, distorted):
     """Against the same source with the other category not available."""
     classifier, features = distorted
     products = classify(recipe, classifier, features)
     for g in range(2):
-        own = np.array(PROPERTIES.category) == g
-        alone = Features(
-            features.value, features.measured & own, features.available & own, *features[3:]
+        member = np.array(NAMES.category) == g
+        alone = features._replace(
+            measured=features.measured & member, available=features.available & member
         )
         np.testing.assert_allclose(
             products.track[:, g], classify(recipe, classifier, alone).posterior, atol=1e-12
@@ -264,21 +276,22 @@ def test_the_track_is_what_each_category_alone_would_give(recipe, distorted):
 def test_a_calibrated_track_starts_from_unchanged_offsets(recipe, distorted):
     """A temperature multiplies contributions and offsets, and leaves no remainder."""
     classifier, features = distorted
-    warm = Calibrator(2.0 * jnp.eye(4), jnp.zeros(4))
+    temperature = Calibrator(matrix=2.0 * jnp.eye(4), offset=jnp.zeros(4))
     plain, scaled = (
-        explain(recipe, classifier._replace(calibrator=c), features) for c in (identity(4), warm)
+        explain(recipe, classifier._replace(calibrator=calibrator), features)
+        for calibrator in (identity(4), temperature)
     )
     np.testing.assert_allclose(scaled.contribution, 2.0 * plain.contribution, atol=1e-12)
     np.testing.assert_allclose(scaled.offset, 2.0 * plain.offset, atol=1e-10)
 
 
 def test_calibration_is_learned_with_the_classifier(recipe, four_classes):
-    """Shrunk to nearly nothing, weights are too timid; the temperature makes up for it."""
+    """A large penalty makes the weights too small; the temperature corrects it."""
     features, truth = four_classes
-    timid = recipe._replace(calibration="auto", penalties=(3000.0,))
+    penalised = recipe._replace(calibration="auto", penalties=(3000.0,))
     inner = inner_folds(truth, np.arange(600), np.ones(600, bool), 3, 0)
     labels = Labels(truth, np.arange(600))
-    classifier, report = fit_classifier(timid, features, labels, inner, jax.random.key(0))
+    classifier, report = fit_classifier(penalised, features, labels, inner, jax.random.key(0))
     assert len(report.calibration.tried) == len(report.calibration.held_out_loss) == 6
     chosen = report.calibration.tried.index(report.calibration.chosen)
     best = min(report.calibration.held_out_loss)

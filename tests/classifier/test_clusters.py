@@ -1,4 +1,4 @@
-"""Joint densities as a user meets them: run, classify, one row, explain, select-k."""
+"""Joint densities through the commands: run, classify, one row, explain, select-k."""
 
 import re
 from pathlib import Path
@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
-from xbayes.catalog.read import read_catalog, read_row
+from xbayes.catalog.read import parse_row, read_catalog, row_table
 from xbayes.classifier.explain import explain
+from xbayes.classifier.fitted_model import load_fitted_model
 from xbayes.classifier.predict import classify
 from xbayes.classifier.store import load_model
 from xbayes.features.build import build_features, needed_columns
 from xbayes.simulate.catalog import simulate_catalog
-from xbayes.tasks.classify import classify_catalog
+from xbayes.tasks.classify import classify_table
 from xbayes.types import Features
 
 CONFIG = Path(__file__).parents[2] / "configs" / "demo.yaml"
@@ -66,13 +67,13 @@ def test_classifying_again_gives_the_same(xbayes, run, sky, tmp_path):
     assert np.isfinite(np.asarray(first["p_XRB"])).all()
 
 
-def test_one_row_with_gaps_is_the_same_from_shell_and_python(xbayes, run):
+def test_a_row_with_missing_columns_gives_the_same_from_shell_and_python(xbayes, run):
     given = ["ra=266.4", "dec=-29.0", "flux_hard=2e-13", "flux_soft=1e-14"]
     code, out, err = xbayes("classify", run, "--row", *given)
     assert code == 0, err
-    row, (config, *_) = read_row(given), load_model(run)
+    row, (config, *_) = row_table(parse_row(given)), load_model(run)
     absent = frozenset(needed_columns(config)) - set(row.colnames)
-    table = classify_catalog(run, row, None, absent)
+    table = classify_table(load_fitted_model(run), row, not_available=absent)
     posterior = [float(table[f"p_{c}"][0]) for c in ("AGN", "Star", "XRB", "CV")]
     shown = re.search(r"all[ │]+([\d. │]+)", out)
     numbers = [float(text) for text in re.findall(r"\d\.\d+", shown[1])]
@@ -85,9 +86,9 @@ def test_the_track_of_a_joint_density_sums_to_the_log_odds(run, sky):
     terms = explain(recipe, classifier, Features(*map(jnp.asarray, features)))
     score = terms.log_prior + terms.offset + terms.contribution.sum(1)
     log_odds = np.log(np.maximum(classify(recipe, classifier, features).posterior, 1e-300))
-    sure = log_odds.min(1) > -500
-    got = (score - score[:, :1])[sure]
-    np.testing.assert_allclose(got, (log_odds - log_odds[:, :1])[sure], atol=1e-6)
+    finite = log_odds.min(1) > -500
+    total = (score - score[:, :1])[finite]
+    np.testing.assert_allclose(total, (log_odds - log_odds[:, :1])[finite], atol=1e-6)
 
 
 def test_the_report_shows_the_clusters(run):
@@ -108,13 +109,13 @@ def test_select_k(xbayes, sky, tmp_path):
     assert (tmp_path / "bic.png").stat().st_size > 10_000
 
 
-def test_select_k_refuses_what_it_cannot_do(xbayes, sky, tmp_path):
+def test_select_k_refuses_invalid_input(xbayes, sky, tmp_path):
     few = tmp_path / "few.fits"
     table = read_catalog(sky)
     names = np.asarray(table["Class"]).astype(str)
     rows = [i for c in np.unique(names) for i in np.flatnonzero(names == c)[:12]]
     table[rows].write(few)
-    for settings, says in (
+    for settings, message in (
         (("--largest", "2"), "must be at least 3; found 2"),
         (("--runs", "0"), "number of runs must be at least 1; found 0"),
         (("--catalog", few, "--largest", "60"), "60 components need more rows than that"),
@@ -122,4 +123,4 @@ def test_select_k_refuses_what_it_cannot_do(xbayes, sky, tmp_path):
         catalog = () if "--catalog" in settings else ("--catalog", sky)
         code, _, err = xbayes("select-k", CONFIG, *catalog, *settings)
         assert code == 2, err
-        assert says in err
+        assert message in err

@@ -1,4 +1,4 @@
-"""Prediction sets: the promise of each class, kept; and what breaks it."""
+"""Prediction sets: their coverage in each class, and a control that lacks it."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ SPLITS = 200
 
 
 def simulate(n, seed, rare=None):
-    """Posteriors of three classes, wrong on purpose: coverage must not need calibration."""
+    """Posteriors of three classes, not calibrated: the coverage must not depend on it."""
     rng = np.random.default_rng(seed)
     truth = rng.choice(3, n, p=SHARE)
     if rare is not None:
@@ -36,7 +36,7 @@ def coverage(reference, posterior, truth, rng):
 
 @pytest.fixture(scope="module")
 def splits():
-    """Hits of each class over 200 splits of 1012 sources, 24 of them of the rare class."""
+    """Coverage of each class in 200 splits of about 1010 sources, 24 of them of the rare class."""
     posterior, truth = simulate(1000, 1, rare=24)
     rng = np.random.default_rng(2)
     mondrian, pooled = np.zeros((2, SPLITS, 3))
@@ -46,34 +46,33 @@ def splits():
             members = rng.permutation(np.flatnonzero(truth == c))
             half[members[: len(members) // 2]] = True
         reference = fit_conformal(posterior[half], truth[half])
-        # Not Mondrian: every class judged among the held-out sources of all classes.
-        own = np.sort(np.asarray(reference.score)[np.isfinite(reference.score)])
-        whole = ConformalReference(np.tile(own, (3, 1)), np.full(3, len(own)))
-        for found, kind in ((mondrian, reference), (pooled, whole)):
-            held = coverage(kind, posterior[~half], truth[~half], rng)
-            found[s] = [held[truth[~half] == c].mean() for c in range(3)]
+        # Not Mondrian: one reference sample for all classes.
+        score = np.sort(np.asarray(reference.score)[np.isfinite(reference.score)])
+        common = ConformalReference(score=np.tile(score, (3, 1)), size=np.full(3, len(score)))
+        for covered, chosen in ((mondrian, reference), (pooled, common)):
+            hit = coverage(chosen, posterior[~half], truth[~half], rng)
+            covered[s] = [hit[truth[~half] == c].mean() for c in range(3)]
     return mondrian, pooled
 
 
-def test_every_class_is_covered_as_promised_even_one_of_twelve(splits):
+def test_every_class_has_the_nominal_coverage_even_one_of_twelve(splits):
     mondrian, _ = splits
-    # Splits of one sample are no independent samples, so the error of the mean is bounded from
-    # below by the spread over splits and from above by that of a single split.
+    # The splits of one sample are not independent: this error is a lower bound.
     error = mondrian.std(0) / np.sqrt(SPLITS)
     assert np.abs(mondrian.mean(0) - 0.9).max() < 0.02
     assert (np.abs(mondrian.mean(0) - 0.9) < 4 * error + 0.002).all()
 
 
-def test_thresholds_of_all_classes_together_fail_the_rare_class(splits):
-    """The negative control."""
+def test_a_common_threshold_does_not_cover_the_rare_class(splits):
+    """Negative control."""
     _, pooled = splits
     assert pooled.mean(0)[2] < 0.6
     assert pooled.mean(0)[0] > 0.9
 
 
 @pytest.mark.parametrize("members", [1, 3, 12])
-def test_the_promise_holds_exactly_for_tiny_classes(members):
-    """Fresh samples, so the count is binomial: outside these limits once in 1000 times."""
+def test_the_coverage_is_exact_for_tiny_classes(members):
+    """Independent samples, so the count is binomial: outside these limits once in 1000 times."""
     rng, hits = np.random.default_rng(5), 0
     n = 2000
     for _ in range(n):
@@ -86,7 +85,7 @@ def test_the_promise_holds_exactly_for_tiny_classes(members):
 
 
 def test_p_values_of_the_true_class_are_uniform_with_ties():
-    """Coarse scores tie all the time; randomising them keeps the p-values uniform."""
+    """Coarse scores have many ties; randomisation keeps the p-values uniform."""
     rng, values = np.random.default_rng(7), []
     for _ in range(1500):
         level = rng.integers(1, 4, 21) / 4
@@ -104,14 +103,14 @@ def test_p_values_against_counting():
     got = p_values(reference, posterior[40:], u)
     for n in range(20):
         for c in range(3):
-            own = posterior[:40][truth[:40] == c, c]
+            members = posterior[:40][truth[:40] == c, c]
             p = posterior[40 + n, c]
-            stranger, equal = (own < p).sum(), (own == p).sum()
-            expected = (stranger + u[n] * (equal + 1)) / (len(own) + 1)
+            larger, equal = (members < p).sum(), (members == p).sum()  # in nonconformity
+            expected = (larger + u[n] * (equal + 1)) / (len(members) + 1)
             assert got[n, c] == pytest.approx(expected)
 
 
-def test_a_class_nobody_held_out_is_kept_nine_times_of_ten():
+def test_a_class_without_held_out_sources_is_in_nine_sets_of_ten():
     posterior, _ = simulate(5000, 3)
     reference = fit_conformal(posterior[:100], np.zeros(100, int))
     sets = prediction_sets(reference, posterior, np.random.default_rng(0).random(5000))
@@ -120,38 +119,42 @@ def test_a_class_nobody_held_out_is_kept_nine_times_of_ten():
 
 def features(n=2000, seed=0):
     rng = np.random.default_rng(seed)
-    observed = rng.random((n, 4)) < 0.7
-    value = np.where(observed, rng.normal(size=(n, 4)), 0.0)
-    available = observed | (rng.random((n, 4)) < 0.5)
-    return Features(value, observed, available, np.ones((n, 4)), np.zeros((n, 4)))
+    measured = rng.random((n, 4)) < 0.7
+    return Features(
+        value=np.where(measured, rng.normal(size=(n, 4)), 0.0),
+        measured=measured,
+        available=measured | (rng.random((n, 4)) < 0.5),
+        weight=np.ones((n, 4)),
+        error=np.zeros((n, 4)),
+    )
 
 
-def test_the_random_number_belongs_to_the_row_alone():
+def test_the_random_number_depends_on_the_row_alone():
     rows = features()
     u = row_uniform(rows)
     order = np.random.default_rng(1).permutation(2000)[:77]
-    some = row_uniform(Features(*(a[order] for a in rows)))
+    some = row_uniform(rows.rows(order))
     np.testing.assert_array_equal(some, u[order])
-    filler = rows._replace(value=np.where(rows.observed, rows.value, np.nan))
+    filler = rows._replace(value=np.where(rows.measured, rows.value, np.nan))
     np.testing.assert_array_equal(row_uniform(filler), u)
-    zeros = rows._replace(value=np.where(rows.observed, rows.value, -0.0))
+    zeros = rows._replace(value=np.where(rows.measured, rows.value, -0.0))
     np.testing.assert_array_equal(row_uniform(zeros), u)
 
 
-def test_the_random_number_is_uniform_and_sees_every_property():
+def test_the_random_number_is_uniform_and_depends_on_every_feature():
     rows = features()
     u = row_uniform(rows)
-    measured = rows.observed.any(1)
+    measured = rows.measured.any(1)
     assert len(np.unique(u[measured])) == measured.sum()
     assert kstest(u[measured], "uniform").pvalue > 0.001
-    near = rows._replace(value=np.where(rows.observed, np.nextafter(rows.value, 9), 0.0))
+    near = rows._replace(value=np.where(rows.measured, np.nextafter(rows.value, 9), 0.0))
     moved = row_uniform(near)
     assert abs(np.corrcoef(moved[measured], u[measured])[0, 1]) < 0.1
-    swapped = Features(*(a[:, ::-1] for a in rows))
+    swapped = rows._make(a[:, ::-1] for a in rows)
     assert (row_uniform(swapped)[measured] != u[measured]).mean() > 0.99
 
 
-def test_sets_have_names():
+def test_names_of_prediction_sets():
     sets = np.array([[True, False, True], [False] * 3, [True] * 3, [False, True, False]])
     names = set_names(sets, ("AGN", "Star", "XRB"))
     assert names.tolist() == ["AGN or XRB", "", "AGN or Star or XRB", "Star"]

@@ -1,4 +1,4 @@
-"""A source unlike all training sources: a wide posterior and a small outlier_p, no sure class."""
+"""Sources unlike all training sources: a wide posterior and a small outlier p-value."""
 
 import jax
 import numpy as np
@@ -17,26 +17,48 @@ pytestmark = pytest.mark.usefixtures("few_rounds")
 
 N, F = 500, 6
 PRIOR = np.array([0.5, 0.3, 0.2])
-PROPERTIES = Names(tuple("abcdef"), ("x", "y"), (0, 0, 0, 1, 1, 1), ("A", "B", "C"))
-DRAWS = PosteriorOptions("laplace", 1, 50, 50, 1, 20, True, "matrix", True)
+NAMES = Names(
+    features=tuple("abcdef"),
+    categories=("x", "y"),
+    category=(0, 0, 0, 1, 1, 1),
+    classes=("A", "B", "C"),
+)
+POSTERIOR = PosteriorOptions(
+    method="laplace",
+    chains=1,
+    warmup=50,
+    draws=50,
+    thin=1,
+    samples=20,
+    densities=True,
+    weights="matrix",
+    offsets=True,
+)
 
 
 def recipe_of(tails=TAILS, **fields):
     density = smooth_density(np.full((F, 2), np.nan), np.zeros(F, bool), 3, tails=tails)
-    weighting = naive_bayes(PROPERTIES.category, 3, "matrix")
-    return Recipe(density, weighting, PROPERTIES, (3.0,), 1, 3, **fields)
+    return Recipe(
+        density=density,
+        model=naive_bayes(NAMES.category, 3, "matrix"),
+        names=NAMES,
+        penalties=(3.0,),
+        n_starts=1,
+        n_folds=3,
+        **fields,
+    )
 
 
 RECIPES = {
-    "densities": recipe_of(shrinks=True),
-    "terms": recipe_of(shrinks=True, terms=TermPlan(2, 0.5)),
-    "draws": recipe_of(shrinks=True, posterior=DRAWS),
+    "densities": recipe_of(shrinks_outliers=True),
+    "terms": recipe_of(shrinks_outliers=True, terms=TermPlan(depth=2, share=0.5)),
+    "draws": recipe_of(shrinks_outliers=True, posterior=POSTERIOR),
 }
 
 
 @pytest.fixture(scope="module")
 def sources():
-    """Classes apart in place and in width, so that their tails differ."""
+    """Classes with different centres and widths, so that their tails differ."""
     rng = np.random.default_rng(1)
     truth = rng.choice(3, N, p=PRIOR)
     centre, width = rng.normal(scale=1.5, size=(3, F)), rng.uniform(0.5, 2, (3, F))
@@ -44,8 +66,14 @@ def sources():
 
 
 def features_of(value):
-    there = np.ones_like(value, bool)
-    return Features(value, there, there, np.ones_like(value), 0 * value)
+    measured = np.ones_like(value, bool)
+    return Features(
+        value=value,
+        measured=measured,
+        available=measured,
+        weight=np.ones_like(value),
+        error=np.zeros_like(value),
+    )
 
 
 def fitted(recipe, sources):
@@ -62,7 +90,7 @@ def learned(request, sources):
 
 
 def far_from(sources, n_features, distance):
-    """Some properties of each source moved out by so many standard deviations, up or down."""
+    """Sources with some features shifted by `distance` standard deviations, up or down."""
     value = sources[0].value
     rng = np.random.default_rng(2)
     moved = rng.random(value.shape).argsort(1) < n_features
@@ -72,39 +100,39 @@ def far_from(sources, n_features, distance):
 
 @pytest.mark.parametrize("distance", [10, 100, 1e4])
 @pytest.mark.parametrize("n_features", [4, F])
-def test_no_sure_class(learned, sources, n_features, distance):
+def test_far_sources_have_no_certain_class(learned, sources, n_features, distance):
     recipe, classifier = learned
-    found = classify(recipe, classifier, far_from(sources, n_features, distance))
-    surest = found.posterior.max(1)
-    assert np.median(surest) < 0.65 and np.quantile(surest, 0.95) < 0.85  # the prior's is 0.5
-    assert np.median(found.outlier_p) < 0.02 and np.quantile(found.outlier_p, 0.95) < 0.05
+    products = classify(recipe, classifier, far_from(sources, n_features, distance))
+    largest = products.posterior.max(1)
+    assert np.median(largest) < 0.65 and np.quantile(largest, 0.95) < 0.85  # that of the prior: 0.5
+    assert np.median(products.outlier_p) < 0.02 and np.quantile(products.outlier_p, 0.95) < 0.05
 
 
-def test_the_farther_the_nearer_to_the_prior(learned, sources):
+def test_the_posterior_approaches_the_prior_with_distance(learned, sources):
     recipe, classifier = learned
     prior = np.exp(np.asarray(classifier.weights.log_prior))
-    away = [
+    difference = [
         np.abs(classify(recipe, classifier, far_from(sources, F, d)).posterior - prior).max()
         for d in (10, 100, 1e4)
     ]
-    assert away[0] > away[2] and away[2] < 0.02
+    assert difference[0] > difference[2] and difference[2] < 0.02
 
 
-def test_ordinary_sources_keep_what_they_tell(learned, sources):
+def test_ordinary_sources_are_hardly_shrunk(learned, sources):
     recipe, classifier = learned
     shrunk, whole = (
         classify(one, classifier, sources[0]).posterior
-        for one in (recipe, recipe._replace(shrinks=False))
+        for one in (recipe, recipe._replace(shrinks_outliers=False))
     )
     change = np.abs(shrunk - whole).max(1)
     assert np.quantile(change, 0.9) < 0.01 and np.median(shrunk.max(1)) > 0.9
 
 
-def test_without_tails_and_shrinking_the_farther_the_surer(sources):
-    """The control: what far values told before."""
+def test_without_tails_and_shrinkage_far_sources_look_certain(sources):
+    """Negative control."""
     recipe = recipe_of(tails=0.0)
-    found = classify(recipe, fitted(recipe, sources), far_from(sources, F, 1e4))
-    assert np.quantile(found.posterior.max(1), 0.05) > 0.99
+    products = classify(recipe, fitted(recipe, sources), far_from(sources, F, 1e4))
+    assert np.quantile(products.posterior.max(1), 0.05) > 0.99
 
 
 @pytest.mark.parametrize("distance", [0, 3, 100])

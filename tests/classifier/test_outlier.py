@@ -1,4 +1,4 @@
-"""The outlier measure is the published one; its tail probability keeps its promise."""
+"""The outlier measure is the published one; outlier p-values have the nominal level."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -16,7 +16,7 @@ F = 6
 
 
 def simulate(n, seed, share_missing=0.4, shift=0.0):
-    """Correlated Gaussian properties of two classes, and their log-likelihoods; some unseen."""
+    """Log-likelihoods of correlated Gaussian features of two classes, some not available."""
     rng = np.random.default_rng(seed)
     truth = rng.integers(0, 2, n)
     value = 0.8 * rng.normal(size=(n, 1)) + 0.6 * rng.normal(size=(n, F)) + truth[:, None] + shift
@@ -28,9 +28,9 @@ def simulate(n, seed, share_missing=0.4, shift=0.0):
 ALPHA = np.array([[1.0, 0.5, 0.2, 2.0, 0.0, 1.0]]).T * np.ones((1, 2))
 
 
-def tails(reference, log_lik, available, truth):
-    strange = np.asarray(outlier_score(reference, jnp.asarray(log_lik), jnp.asarray(available)))
-    return tail_probability(reference, strange, truth)
+def p_values(reference, log_lik, available, truth):
+    score = np.asarray(outlier_score(reference, jnp.asarray(log_lik), jnp.asarray(available)))
+    return tail_probability(reference, score, truth)
 
 
 def test_measure_is_the_published_formula():
@@ -44,30 +44,30 @@ def test_measure_is_the_published_formula():
 
 
 @pytest.mark.parametrize("level", [0.05, 0.01])
-def test_false_alarms_stay_inside_their_binomial_interval(level):
+def test_false_alarms_are_within_their_binomial_interval(level):
     reference = fit_reference(*simulate(4000, 1), ALPHA)
     log_lik, available, truth = simulate(8000, 2)
-    alarms = (tails(reference, log_lik, available, truth) <= level).sum()
-    # The reference is a sample too: its own quantile adds its binomial spread.
-    spread = np.sqrt(level * (1 - level) * (8000 + 8000**2 / 4000))
-    assert abs(alarms - 8000 * level) < 3 * spread
+    alarms = (p_values(reference, log_lik, available, truth) <= level).sum()
+    # The reference is a sample too: its quantile has a binomial error of its own.
+    error = np.sqrt(level * (1 - level) * (8000 + 8000**2 / 4000))
+    assert abs(alarms - 8000 * level) < 3 * error
 
 
-def test_alarms_are_even_over_what_is_missing():
-    """Not standardised for missingness, sources with fewer properties would alarm less often."""
+def test_false_alarms_do_not_depend_on_available_features():
+    """Without the standardisation, sources with fewer features would be flagged less often."""
     reference = fit_reference(*simulate(6000, 3), ALPHA)
     log_lik, available, truth = simulate(12000, 4)
-    alarm = tails(reference, log_lik, available, truth) <= 0.05
+    alarm = p_values(reference, log_lik, available, truth) <= 0.05
     few = available.sum(1) <= 4
     assert few.sum() > 2000
     assert abs(alarm[few].mean() - alarm[~few].mean()) < 0.025
 
 
-def test_strange_sources_are_found():
+def test_outliers_are_flagged():
     reference = fit_reference(*simulate(2000, 5), ALPHA)
     log_lik, available, truth = simulate(500, 6, shift=4.0)
-    truth[:] = 1  # whatever their class, given class 1
-    assert (tails(reference, log_lik, available, truth) <= 0.05).mean() > 0.9
+    truth[:] = 1
+    assert (p_values(reference, log_lik, available, truth) <= 0.05).mean() > 0.9
 
 
 def test_p_value_is_a_rank_with_its_resolution():
@@ -79,10 +79,9 @@ def test_p_value_is_a_rank_with_its_resolution():
     assert plain == 1.0
 
 
-def test_nothing_surveyed_is_not_strange():
+def test_a_source_without_available_features_is_no_outlier():
     reference = fit_reference(*simulate(300, 8), ALPHA)
-    nothing = np.zeros((2, F, 2)), np.zeros((2, F), bool), np.array([0, 1])
-    got = tails(reference, *nothing)
+    got = p_values(reference, np.zeros((2, F, 2)), np.zeros((2, F), bool), np.array([0, 1]))
     assert np.isfinite(got).all()
     assert (got > 0.05).all()
 
@@ -90,8 +89,8 @@ def test_nothing_surveyed_is_not_strange():
 @pytest.mark.parametrize("members", [0, 1, 3])
 def test_a_tiny_class_gives_a_coarse_finite_answer(members):
     log_lik, available, truth = simulate(200, 9)
-    keep = (truth == 0) | (np.cumsum(truth == 1) <= members)
-    reference = fit_reference(log_lik[keep], available[keep], truth[keep], ALPHA)
-    got = tails(reference, log_lik, available, np.ones(200, int))
+    rows = (truth == 0) | (np.cumsum(truth == 1) <= members)
+    reference = fit_reference(log_lik[rows], available[rows], truth[rows], ALPHA)
+    got = p_values(reference, log_lik, available, np.ones(200, int))
     assert np.isfinite(got).all()
     assert got.min() >= 1 / (members + 1)

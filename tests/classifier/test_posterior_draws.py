@@ -1,4 +1,4 @@
-"""The posterior of the whole classifier: intervals that mean what they say, in runs and Python."""
+"""The posterior of the whole classifier: coverage of its intervals, in runs and in Python."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -25,18 +25,34 @@ from xbayes.simulate.catalog import simulate_catalog
 from xbayes.types import Features, InputError, Labels, Names
 
 CONFIG = Path(__file__).parents[2] / "configs" / "demo.yaml"
-LAPLACE = PosteriorOptions("laplace", 2, 0, 200, 1, 60, True, "none", True)
+LAPLACE = PosteriorOptions(
+    method="laplace",
+    chains=2,
+    warmup=0,
+    draws=200,
+    thin=1,
+    samples=60,
+    densities=True,
+    weights="none",
+    offsets=True,
+)
 SHARE = np.array([0.7, 0.3])
 CENTRE = np.array([[-0.6, -0.4], [0.6, 0.4]])
 
 
 def features_of(value):
-    there = np.ones(value.shape, bool)
-    return Features(value, there, there, np.ones_like(value), np.zeros_like(value))
+    measured = np.ones(value.shape, bool)
+    return Features(
+        value=value,
+        measured=measured,
+        available=measured,
+        weight=np.ones_like(value),
+        error=np.zeros_like(value),
+    )
 
 
 def sources(n, seed):
-    """Two classes, two independent Gaussian properties: weights of one are right."""
+    """Two classes, two independent Gaussian features, for which all weights are one."""
     rng = np.random.default_rng(seed)
     truth = rng.choice(2, n, p=SHARE)
     return features_of(CENTRE[truth] + rng.normal(size=(n, 2))), truth
@@ -47,19 +63,27 @@ def true_posterior(value):
     return np.asarray(jax.nn.softmax(score, axis=1))
 
 
-@lru_cache  # equal recipes are one, so that JAX compiles once
+@lru_cache  # equal arguments give the same recipe, so that JAX compiles once
 def recipe_of(weights="none", **changes):
     density = smooth_density(np.tile([-6.0, 6.0], (2, 1)), np.zeros(2, bool), 2)
-    names = Names(("a", "b"), ("x", "y"), (0, 1), ("A", "B"))
+    names = Names(features=("a", "b"), categories=("x", "y"), category=(0, 1), classes=("A", "B"))
     options = LAPLACE._replace(weights=weights, **changes)
-    model = naive_bayes((0, 1), 2, weights)
-    return Recipe(density, model, names, (3.0,), 1, 2, posterior=options)
+    return Recipe(
+        density=density,
+        model=naive_bayes((0, 1), 2, weights),
+        names=names,
+        penalties=(3.0,),
+        n_starts=1,
+        n_folds=2,
+        posterior=options,
+    )
 
 
 def learned(recipe, features, truth):
     n = len(truth)
-    fold = inner_folds(truth, np.arange(n), np.ones(n, bool), 2, 0)
-    return fit_classifier(recipe, features, Labels(truth, np.arange(n)), fold, jax.random.key(0))
+    labels = Labels(class_index=truth, group=np.arange(n))
+    fold = inner_folds(truth, labels.group, np.ones(n, bool), 2, 0)
+    return fit_classifier(recipe, features, labels, fold, jax.random.key(0))
 
 
 def width(products):
@@ -76,16 +100,16 @@ def classifier(recipe):
     return learned(recipe, *sources(300, 0))[0]
 
 
-def test_intervals_hold_the_mean_of_the_draws(recipe, classifier):
+def test_intervals_contain_the_mean_of_the_samples(recipe, classifier):
     features, _ = sources(500, 1)
     products = classify(recipe, classifier, features)
-    each = []
-    for d in range(LAPLACE.kept):
+    sampled = []
+    for d in range(LAPLACE.samples):
         density, weights = jax.tree.map(lambda leaf, d=d: jnp.asarray(leaf)[d], classifier.draws)
         log_lik = recipe.density.log_lik(density, features)
-        each.append(jax.nn.softmax(recipe.model.log_joint(weights, log_lik)))
-    np.testing.assert_allclose(products.posterior, np.mean(each, 0), atol=1e-6)
-    ends = np.quantile(np.array(each), [0.05, 0.95], axis=0)
+        sampled.append(jax.nn.softmax(recipe.model.log_joint(weights, log_lik)))
+    np.testing.assert_allclose(products.posterior, np.mean(sampled, 0), atol=1e-6)
+    ends = np.quantile(np.array(sampled), [0.05, 0.95], axis=0)
     np.testing.assert_allclose(products.posterior_interval, np.moveaxis(ends, 0, -1), atol=1e-6)
     low, high = np.moveaxis(products.posterior_interval, -1, 0)
     assert np.all(low <= high)
@@ -95,7 +119,7 @@ def test_intervals_hold_the_mean_of_the_draws(recipe, classifier):
 
 
 def test_far_from_all_sources_intervals_are_wide(recipe, classifier):
-    """Both have log odds near zero; only one has training sources near it."""
+    """Both groups have log-odds near zero; only the first has training sources near it."""
     near = np.linspace(0.2, 0.8, 20)[:, None] * np.array([[1.0, 0.5]])
     far = np.tile([[4.5, -4.5]], (20, 1))
     widths = width(classify(recipe, classifier, features_of(np.concatenate([near, far]))))
@@ -106,13 +130,13 @@ def test_intervals_shrink_with_the_sample(recipe, classifier):
     more, _ = learned(recipe, *sources(2700, 3))
     features, _ = sources(300, 4)
     few, many = (width(classify(recipe, c, features)).mean() for c in (classifier, more))
-    assert 1.7 < few / many < 4.5  # about three
+    assert 1.7 < few / many < 4.5  # expected: the square root of 9
 
 
-def test_nothing_measured_is_the_prior_for_certain(recipe, classifier):
+def test_without_measured_features_the_posterior_is_the_prior(recipe, classifier):
     features, _ = sources(3, 5)
     nothing = np.zeros((3, 2), bool)
-    blank = features._replace(observed=nothing, available=nothing)
+    blank = features._replace(measured=nothing, available=nothing)
     for given in (None, np.log([0.2, 0.8])):
         products = classify(recipe, classifier, blank, given)
         prior = np.exp(given) if given is not None else np.exp(classifier.weights.log_prior)
@@ -120,8 +144,8 @@ def test_nothing_measured_is_the_prior_for_certain(recipe, classifier):
         np.testing.assert_allclose(width(products), 0.0, atol=1e-6)
 
 
-def test_another_prior_moves_the_intervals_with_it(recipe, classifier):
-    """Of two classes p is monotonic in the prior odds, so its quantiles move as p does."""
+def test_another_prior_changes_the_intervals_like_the_posterior(recipe, classifier):
+    """For two classes p is monotonic in the prior odds, and so are its quantiles."""
     features, _ = sources(200, 6)
     new = np.array([0.2, 0.8])
     before, after = (classify(recipe, classifier, features, p) for p in (None, np.log(new)))
@@ -129,21 +153,21 @@ def test_another_prior_moves_the_intervals_with_it(recipe, classifier):
     for end in (0, 1):
         p = before.posterior_interval[:, 0, end]
         moved = with_prior(np.stack([p, 1 - p], 1), old, new)[:, 0]
-        # Quantiles are interpolated between draws, which is not quite monotonic.
+        # The interpolation between samples does not commute exactly with the change of p.
         np.testing.assert_allclose(after.posterior_interval[:, 0, end], moved, atol=0.01)
     np.testing.assert_array_equal(after.prediction_set, before.prediction_set)
 
 
 def test_interval_is_numpys_quantile():
-    draws = np.random.default_rng(0).normal(size=(37, 5, 3))
-    expected = np.moveaxis(np.quantile(draws, [0.05, 0.95], axis=0), 0, -1)
-    np.testing.assert_allclose(interval(draws), expected, rtol=1e-12)
-    one = interval(draws[:1])
+    samples = np.random.default_rng(0).normal(size=(37, 5, 3))
+    expected = np.moveaxis(np.quantile(samples, [0.05, 0.95], axis=0), 0, -1)
+    np.testing.assert_allclose(interval(samples), expected, rtol=1e-12)
+    one = interval(samples[:1])
     np.testing.assert_array_equal(one[..., 0], one[..., 1])
 
 
 def sources_of(recipe, params, log_prior, n, rng):
-    """Sources of a fitted model whose weights are all one: values by inverse distribution."""
+    """Sources drawn from fitted densities by their inverse distribution functions."""
     node, density = recipe.density.curves(params)  # [F, B], [F, B, C]
     truth = rng.choice(2, n, p=np.exp(log_prior))
     value = np.empty((n, len(node)))
@@ -155,7 +179,7 @@ def sources_of(recipe, params, log_prior, n, rng):
 
 
 def coverage(recipe, seeds, n=300):
-    """Share of 90 % intervals of p that hold p of the model the sources came from."""
+    """Fraction of the 90 % intervals that contain p of the model that generated the sources."""
     plain, inside = recipe_of()._replace(posterior=None), []
     for seed in seeds:
         model, _ = learned(plain, *sources(n, 900 + seed))
@@ -169,10 +193,10 @@ def coverage(recipe, seeds, n=300):
     return np.mean(inside)
 
 
-def test_intervals_cover_the_posterior_of_the_model_the_sources_came_from():
-    """Measured over twelve models: 0.88 (+- 0.015) with weights of one, 0.89 with learned ones.
+def test_intervals_cover_the_posterior_of_the_generating_model():
+    """Over twelve models: 0.88 (+- 0.015) with weights of one, 0.89 with learned weights.
 
-    With 1,200 sources 0.84: kernel densities have bends that the process smooths away.
+    With 1,200 sources it is 0.84: the process smooths structure that kernel densities have.
     """
     found = coverage(recipe_of(), range(6))
     learned_weights = coverage(recipe_of("property"), range(6))
@@ -183,7 +207,7 @@ def test_intervals_cover_the_posterior_of_the_model_the_sources_came_from():
 
 
 def test_intervals_cover_the_true_posterior():
-    """Normal densities, which no kernel density is."""
+    """The densities are normal, unlike any kernel density."""
     inside = []
     recipe = recipe_of()
     for seed in range(6):
@@ -196,7 +220,7 @@ def test_intervals_cover_the_true_posterior():
 
 
 @pytest.mark.parametrize("calibration", ["temperature", "auto"])
-def test_draws_are_calibrated_as_a_mixture(calibration):
+def test_the_mean_over_samples_is_calibrated(calibration):
     recipe = recipe_of("property")._replace(calibration=calibration)
     found, report = learned(recipe, *sources(300, 0))
     assert report.posterior is not None
@@ -213,7 +237,7 @@ def test_draws_are_calibrated_as_a_mixture(calibration):
 
 QUICK = (
     "variant=bayes",
-    "posterior={method: laplace, chains: 1, draws: 100, kept: 20}",
+    "posterior={method: laplace, chains: 1, draws: 100, samples: 20}",
     "validation.bootstrap=20",
     "validation.folds=2",
     "validation.inner_folds=2",
@@ -240,31 +264,31 @@ def sky(tmp_path_factory):
 def test_a_run_and_its_saved_model_agree(numbers_only, exit_code, variant, sky, tmp_path):
     settings = [a for s in (*QUICK, *VARIANTS[variant]) for a in ("--set", s)]
     out = tmp_path / "run"
-    # Reports of the other two are in test_bayes_commands.py.
+    # Reports of the other two are tested with the commands.
     call = exit_code if variant == "clusters" else numbers_only
     assert call("run", CONFIG, "--catalog", sky, "--out", out, *settings) == 0
     config, recipe, classifier, _ = load_model(out)
     features, _ = build_features(read_catalog(sky), config)
     products = classify(recipe, classifier, features)
     table = read_catalog(out / "catalog.parquet")
-    for place, name in enumerate(("AGN", "Star", "XRB", "CV")):
+    for c, name in enumerate(("AGN", "Star", "XRB", "CV")):
         columns = [np.asarray(table[f"p_{name}{end}"]) for end in ("", "_lo", "_hi")]
-        np.testing.assert_allclose(columns[0], products.posterior[:, place], atol=1e-6)
+        np.testing.assert_allclose(columns[0], products.posterior[:, c], atol=1e-6)
         np.testing.assert_allclose(
-            np.stack(columns[1:], 1), products.posterior_interval[:, place], atol=1e-6
+            np.stack(columns[1:], 1), products.posterior_interval[:, c], atol=1e-6
         )
         assert np.all(columns[1] <= columns[2])
     assert (out / "posterior.nc").exists()
 
 
 @pytest.mark.parametrize(
-    ("setting", "says"),
+    ("setting", "message"),
     [
         ("model.objective=f1", "model.objective"),
         ("model={weights: category, normalise: true}", "model.normalise"),
         ("model.density=published", "posterior.densities"),
     ],
 )
-def test_what_has_no_posterior_is_refused(setting, says):
-    with pytest.raises(InputError, match=says):
+def test_a_config_without_a_posterior_is_refused(setting, message):
+    with pytest.raises(InputError, match=message):
         load_config(CONFIG, ["variant=bayes", setting])

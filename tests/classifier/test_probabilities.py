@@ -1,3 +1,5 @@
+"""Posteriors from scores, and quantities derived from posteriors."""
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,9 +14,9 @@ SCORES = arrays(np.float64, (6, 3), elements=st.floats(-1e6, 1e6))
 @given(SCORES)
 @settings(deadline=None)
 def test_every_row_sums_to_one(scores):
-    got = post.class_posterior(scores)
-    np.testing.assert_allclose(got.sum(-1), 1.0, rtol=1e-12)
-    assert (got >= 0).all()
+    posterior = post.class_posterior(scores)
+    np.testing.assert_allclose(posterior.sum(-1), 1.0, rtol=1e-12)
+    assert (posterior >= 0).all()
 
 
 def test_float32_scores_are_normalised_in_float64():
@@ -31,11 +33,11 @@ def test_another_prior_is_bayes_theorem():
 
 
 def test_margin_and_entropy_at_their_limits():
-    certain, ignorant = np.array([[1.0, 0, 0, 0]]), np.full((1, 4), 0.25)
+    certain, uniform = np.array([[1.0, 0, 0, 0]]), np.full((1, 4), 0.25)
     assert post.margin(certain) == 1.0
-    assert post.margin(ignorant) == -0.5
+    assert post.margin(uniform) == -0.5
     assert post.entropy(certain) == 0.0
-    assert post.entropy(ignorant) == pytest.approx(np.log(4))
+    assert post.entropy(uniform) == pytest.approx(np.log(4))
 
 
 def test_alternative_against_loops():
@@ -44,13 +46,13 @@ def test_alternative_against_loops():
     category = (0, 1, 1, 2, 0)
     log_joint = np.log(prior) + contribution.sum(1)
     prediction = log_joint.argmax(-1)
-    scores = post.by_category(contribution, category, 3)
+    scores = np.einsum("nfc,fg->ngc", contribution, np.eye(3)[list(category)])
     found = post.alternative(log_joint[:, None] - scores, prediction)
     for n in range(200):
         best, height = -1, -1.0
         for g in range(3):
-            inside = [p for p in range(5) if category[p] == g]
-            without = np.exp(log_joint[n] - contribution[n, inside].sum(0))
+            member = [f for f in range(5) if category[f] == g]
+            without = np.exp(log_joint[n] - contribution[n, member].sum(0))
             without /= without.sum()
             if without.argmax() != prediction[n] and without.max() > height:
                 best, height = without.argmax(), without.max()

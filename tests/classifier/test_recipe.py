@@ -1,11 +1,11 @@
-"""One recipe for all configs that ask for the same functions, so that JAX compiles once."""
+"""Configs that ask for the same functions share a recipe, so that JAX compiles once."""
 
 from pathlib import Path
 
 import pytest
 
-from xbayes.classifier.predict import CHUNK, LEAST, padded_size
-from xbayes.classifier.recipe import build_recipe, scoring
+from xbayes.classifier.predict import CHUNK, SMALLEST_CHUNK, padded_size
+from xbayes.classifier.recipe import build_recipe
 from xbayes.config.reader import load_config
 
 CONFIG = Path(__file__).parents[2] / "configs" / "demo.yaml"
@@ -24,27 +24,25 @@ def recipe(*settings):
 @pytest.mark.parametrize(
     "setting", ["name=other", "seed=7", "validation.bootstrap=20", "catalog.file=a.fits"]
 )
-def test_what_no_function_depends_on_shares_the_recipe(setting):
+def test_settings_without_effect_on_functions_share_the_recipe(setting):
     assert recipe(setting) is recipe()
 
 
 @pytest.mark.parametrize("setting", OTHERS)
-def test_anything_else_has_its_own(setting):
+def test_other_settings_have_a_recipe_of_their_own(setting):
     assert recipe(setting) is not recipe()
     assert recipe(setting) is recipe(setting)
 
 
-def test_the_order_of_classes_counts():
-    """The same mapping, but other places on the class axis."""
+def test_the_order_of_classes_changes_the_recipe():
     config = load_config(CONFIG, [])
-    turned = dict(reversed(config.taxonomy.classes.items()))
-    taxonomy = config.taxonomy.model_copy(update={"classes": turned})
+    reordered = dict(reversed(config.taxonomy.classes.items()))
+    taxonomy = config.taxonomy.model_copy(update={"classes": reordered})
     other = build_recipe(config.model_copy(update={"taxonomy": taxonomy}))
     assert other.names.classes == recipe().names.classes[::-1]
 
 
-def test_recipes_of_equal_parts_share_them():
-    """The penalty is in neither, bounds are in the density, the kind of weights in the model."""
+def test_recipes_share_equal_densities_and_models():
     first, second = recipe("model.penalty=3"), recipe("model.penalty=7")
     assert first is not second
     assert first.density is second.density and first.model is second.model
@@ -54,13 +52,13 @@ def test_recipes_of_equal_parts_share_them():
     assert recipe("model.weights=category").model is not recipe().model
 
 
-def test_to_score_is_the_same_however_it_was_learned():
-    assert scoring(recipe("model.penalty=3")) == scoring(recipe("decision=f1"))
+def test_scoring_does_not_depend_on_how_the_classifier_is_learned():
+    assert recipe("model.penalty=3").scoring == recipe("decision=f1").scoring
     for setting in ("model.weights=category", "model.density=published"):
-        assert scoring(recipe(setting)) != scoring(recipe())
+        assert recipe(setting).scoring != recipe().scoring
 
 
-def test_few_rows_are_filled_up_to_one_size():
-    assert padded_size(1) == padded_size(LEAST) == LEAST
-    assert padded_size(LEAST + 1) == 2 * LEAST
+def test_rows_are_padded_to_few_sizes():
+    assert padded_size(1) == padded_size(SMALLEST_CHUNK) == SMALLEST_CHUNK
+    assert padded_size(SMALLEST_CHUNK + 1) == 2 * SMALLEST_CHUNK
     assert padded_size(10 * CHUNK) == CHUNK

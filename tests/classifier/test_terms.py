@@ -1,4 +1,4 @@
-"""`model.terms`, from the config to a fitted run whose numbers are still sums of named terms."""
+"""`model.terms` and `model.splines`: fitted, explained and stored; scores are sums of terms."""
 
 import json
 from pathlib import Path
@@ -19,28 +19,36 @@ from xbayes.figures.track_record import ln_odds
 from xbayes.infer.select_terms import TermPlan
 from xbayes.models.naive_bayes import naive_bayes
 from xbayes.models.smooth_density import smooth_density
-from xbayes.tasks.explain import explain_source
 from xbayes.types import Features, InputError, Labels, Names
 
 pytestmark = pytest.mark.usefixtures("few_rounds")
 
 CONFIG = Path(__file__).parents[2] / "configs" / "demo.yaml"
 N = 600
-PROPERTIES = Names(("a", "b", "c"), ("x", "y"), (0, 1, 1), ("A", "B", "C"))
+NAMES = Names(
+    features=("a", "b", "c"), categories=("x", "y"), category=(0, 1, 1), classes=("A", "B", "C")
+)
 
 
 def recipe_of(terms, splines=False):
-    density = smooth_density(np.full((3, 2), np.nan), np.array([False, False, True]), 3)
-    weighting = naive_bayes((0, 1, 1), 3, "property")
-    return Recipe(density, weighting, PROPERTIES, (3.0, 30.0), 2, 3, terms=terms, splines=splines)
+    return Recipe(
+        density=smooth_density(np.full((3, 2), np.nan), np.array([False, False, True]), 3),
+        model=naive_bayes((0, 1, 1), 3, "property"),
+        names=NAMES,
+        penalties=(3.0, 30.0),
+        n_starts=2,
+        n_folds=3,
+        terms=terms,
+        splines=splines,
+    )
 
 
-PLAIN, PAIRS = recipe_of(None), recipe_of(TermPlan(2))
-CURVES, BOTH = recipe_of(None, True), recipe_of(TermPlan(2), True)
+PLAIN, PAIRS = recipe_of(None), recipe_of(TermPlan(depth=2))
+CURVES, BOTH = recipe_of(None, splines=True), recipe_of(TermPlan(depth=2), splines=True)
 
 
 def simulate(seed):
-    """A and B differ by the sign of a b only, which no density of one property sees; C is apart."""
+    """A and B differ in the sign of the product a b only; C differs in c."""
     rng = np.random.default_rng(seed)
     truth = rng.choice(3, N, p=[0.4, 0.4, 0.2])
     sign = rng.choice([-1.0, 1.0], N)
@@ -48,13 +56,20 @@ def simulate(seed):
     value[:, 0] += 2 * sign
     value[:, 1] += 2 * sign * np.where(truth == 1, -1, 1)
     value[:, 2] += 2 * (truth == 2)
-    observed = np.ones((N, 3), bool)
-    observed[:, 2] = rng.random(N) < np.array([0.9, 0.9, 0.5])[truth]
-    observed[:3] = False
+    measured = np.ones((N, 3), bool)
+    measured[:, 2] = rng.random(N) < np.array([0.9, 0.9, 0.5])[truth]
+    measured[:3] = False
     available = np.ones((N, 3), bool)
-    available[:2] = False  # nothing measured at all
-    value = np.where(observed, value, 0.0)
-    return Features(value, observed, available, np.ones_like(value), 0 * value), truth
+    available[:2] = False  # rows 0 and 1 without any available feature
+    value = np.where(measured, value, 0.0)
+    features = Features(
+        value=value,
+        measured=measured,
+        available=available,
+        weight=np.ones_like(value),
+        error=0 * value,
+    )
+    return features, truth
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +88,7 @@ def fitted(sources):
 
 
 def test_terms_find_what_naive_bayes_cannot(sources, fitted):
-    features, truth = simulate(4)  # sources that neither has seen
+    features, truth = simulate(4)  # new sources
     losses = []
     for recipe, classifier in ((PLAIN, fit(PLAIN, *sources)[0]), (PAIRS, fitted[0])):
         posterior = classify(recipe, classifier, features).posterior
@@ -82,7 +97,7 @@ def test_terms_find_what_naive_bayes_cannot(sources, fitted):
     assert fitted[1].terms.pair[0] == (0, 1)
 
 
-def test_contributions_and_the_rest_sum_to_the_log_odds(sources, fitted, explained_in_sum):
+def test_contributions_with_terms_sum_to_the_log_odds(sources, fitted, explained_in_sum):
     features, classifier = sources[0].rows(slice(100)), fitted[0]
     for prior in (None, np.log([0.2, 0.2, 0.6])):
         explained = explained_in_sum(PAIRS, classifier, features, prior)
@@ -92,40 +107,36 @@ def test_contributions_and_the_rest_sum_to_the_log_odds(sources, fitted, explain
 
 
 @pytest.mark.parametrize("recipe", [CURVES, BOTH], ids=["curves", "both"])
-def test_curves_are_in_the_contributions_too(recipe, sources):
-    """What differs is b - a, both far wider: a weight of its own for either cannot subtract."""
+def test_curves_are_part_of_the_contributions(recipe, sources, explained_in_sum):
+    """The classes differ in b - a, which separate weights of a and b cannot subtract."""
     rng, truth = np.random.default_rng(5), sources[1]
     value = sources[0].value.copy()
     value[:, 0] = 3 * rng.normal(size=N)
     value[:, 1] = value[:, 0] + truth + 0.3 * rng.normal(size=N)
-    features = sources[0]._replace(value=np.where(sources[0].observed, value, 0.0))
+    features = sources[0]._replace(value=np.where(sources[0].measured, value, 0.0))
     classifier, report = fit(recipe, features, truth)
     assert classifier.splines is not None and report.splines.share > 0
     assert (classifier.terms is not None) == (report.terms is not None and report.terms.share > 0)
-    few = Features(*(a[:100] for a in features))
-    explained = explain(recipe, classifier, few)
-    score = explained.log_prior + explained.offset + explained.contribution.sum(1)
-    posterior = classify(recipe, classifier, few).posterior
-    reported = np.log(posterior / posterior[:, :1])
-    np.testing.assert_allclose(score - score[:, :1], reported, atol=1e-6)
+    few = features.rows(slice(100))
+    explained = explained_in_sum(recipe, classifier, few)
     plain = explain(recipe, classifier._replace(splines=None), few)
     assert np.abs(plain.contribution - explained.contribution).max() > 0.1
     assert not explained.contribution[:2].any() and not explained.offset[:2].any()
 
 
-def test_without_a_category_its_terms_are_gone_too(sources, fitted):
-    """`alternative` by brute force: half of every pair of the category goes with it."""
-    features = Features(*(a[:100] for a in sources[0]))
+def test_alternative_leaves_out_the_terms_of_a_category(sources, fitted):
+    """Against explicit sums: half of every pair of the category is left out."""
+    features = sources[0].rows(slice(100))
     products = classify(PAIRS, fitted[0], features)
     explained = explain(PAIRS, fitted[0], features)
     score = explained.log_prior + explained.offset + explained.contribution.sum(1)
     without = [score - explained.contribution[:, m].sum(1) for m in ([0], [1, 2])]
-    other = np.stack([s.argmax(1) != products.prediction for s in without]).any(0)
-    np.testing.assert_array_equal(products.alternative >= 0, other)
-    assert 0 < other.sum() < 100
+    changed = np.stack([s.argmax(1) != products.prediction for s in without]).any(0)
+    np.testing.assert_array_equal(products.alternative >= 0, changed)
+    assert 0 < changed.sum() < 100
 
 
-def test_no_terms_where_they_gain_nothing(sources):
+def test_there_are_no_terms_without_a_gain(sources):
     features, truth = sources
     shuffled = np.random.default_rng(1).permutation(truth)
     plain, mixed = (fit(recipe, features, shuffled) for recipe in (PLAIN, PAIRS))
@@ -134,22 +145,23 @@ def test_no_terms_where_they_gain_nothing(sources):
         np.testing.assert_array_equal(a, b)
 
 
-def test_rows_left_out_teach_the_terms_nothing(sources, fitted):
+def test_terms_do_not_depend_on_rows_outside_the_training_part(sources, fitted):
     features, truth = sources
     labels, out = Labels(truth, np.arange(N)), np.arange(N) % 4 == 0
     inner = inner_folds(truth, np.arange(N), ~out, 3, 0)
     wild = np.where(out[:, None], 1e3, features.value)
     fits = [
-        fit_classifier(PAIRS, rows, told, inner, jax.random.key(0))[0]
-        for rows, told in (
+        fit_classifier(PAIRS, rows, known, inner, jax.random.key(0))[0]
+        for rows, known in (
             (features, labels),
             (features._replace(value=wild), Labels(np.where(out, 2 - truth, truth), np.arange(N))),
         )
     ]
     for a, b in zip(*map(jax.tree.leaves, fits), strict=True):
         np.testing.assert_array_equal(a, b)
-    leaves = [jax.tree.leaves(one.terms) for one in (fits[0], fitted[0])]
-    assert not all(np.array_equal(a, b) for a, b in zip(*leaves, strict=True))  # the control
+    # Control: rows of the training part do change the terms.
+    leaves = [jax.tree.leaves(classifier.terms) for classifier in (fits[0], fitted[0])]
+    assert not all(np.array_equal(a, b) for a, b in zip(*leaves, strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +184,7 @@ def test_a_run_is_stored_explained_and_applied_alike(run, xbayes):
     classes = recipe.names.classes
     rows = [0, 7, int(np.flatnonzero(np.ma.getmaskarray(table["g_mag"]))[0])]
     for row in rows:
-        track = explain_source(run / "run", table, str(table["name"][row]))
+        track = xbayes.load(run / "run").explain(table, str(table["name"][row])).track
         stored = [written[f"p_{name}"][row] for name in classes]
         np.testing.assert_allclose(track.posterior, stored, rtol=1e-12)
         odds = np.log(track.posterior / track.posterior[track.prediction])

@@ -12,7 +12,8 @@ from xbayes.catalog.read import open_chunks, read_catalog
 from xbayes.catalog.write import write_catalog
 from xbayes.classifier.store import load_model, save_model
 from xbayes.output.posterior_file import LEAST_ESS
-from xbayes.tasks.classify import classify_catalog, classify_chunks
+from xbayes.tasks.classify import classify_chunks
+from xbayes.tasks.fitted_run import load
 
 pytestmark = pytest.mark.optimised
 
@@ -27,7 +28,7 @@ features:
   c: {expression: c, category: two}
 model: {weights: property, penalty: 10, starts: 1, calibration: temperature}
 variant: bayes
-posterior: {method: laplace, kept: 20}
+posterior: {method: laplace, samples: 20}
 validation: {folds: 2, inner_folds: 2, bootstrap: 20}
 """
 SHORT_CHAINS = ["posterior.method=nuts", "posterior.chains=2", "posterior.warmup=50"]
@@ -107,7 +108,7 @@ def test_widths_in_the_metrics_are_those_of_the_table_and_the_report_tells_them(
         own = np.median(np.array(width)[given == c])
         assert told["by_prediction"][c] == pytest.approx(own)
     report = (run / "report.html").read_text()
-    assert "in the median held-out source" in report
+    assert "The median width of the 90 % interval" in report
     assert "Posterior of the weights" in report
 
 
@@ -140,11 +141,11 @@ def test_a_model_with_draws_is_stored_whole(run, folder, tmp_path):
     assert classifier.draws is not None and classifier.draws.density is not None
     save_model(tmp_path / "again" / "model", config, classifier, units)
     table = read_catalog(folder / "new.parquet")
-    first, again = (classify_catalog(path, table) for path in (run, tmp_path / "again"))
+    first, again = (load(path).classify(table) for path in (run, tmp_path / "again"))
     for name in first.colnames:
         np.testing.assert_array_equal(np.asarray(first[name]), np.asarray(again[name]))
     fitted = read_catalog(run / "catalog.parquet")
-    loaded = classify_catalog(run, sky())
+    loaded = load(run).classify(sky())
     for name in [n for n in fitted.colnames if n.startswith(("p_", "outlier"))]:
         np.testing.assert_array_equal(np.asarray(fitted[name]), np.asarray(loaded[name]), name)
     with np.load(run / "model" / "arrays.npz") as arrays:
@@ -154,8 +155,8 @@ def test_a_model_with_draws_is_stored_whole(run, folder, tmp_path):
 
 
 def test_chunks_with_draws_are_the_whole(run, folder):
-    whole = classify_catalog(run, read_catalog(folder / "new.parquet"))
-    parts = list(classify_chunks(run, open_chunks(folder / "new.parquet", 32)))
+    whole = load(run).classify(folder / "new.parquet")
+    parts = list(classify_chunks(load(run).model, open_chunks(folder / "new.parquet", 32)))
     assert [len(part) for part in parts] == [32, 32, 26]
     for name in whole.colnames:
         joined = np.concatenate([np.asarray(part[name]) for part in parts])
@@ -221,7 +222,7 @@ def test_strict_refuses_chains_that_did_not_converge_and_keeps_the_run(
     assert metrics["warnings"] == told[:1] and metrics["draws"] == 100
     assert "the chains did not converge" in (out / "report.html").read_text()
     # The same run, not asked to be strict: the doubt is a warning.
-    monkeypatch.setattr("xbayes.tasks.run.run_experiment", lambda *_: out)
+    monkeypatch.setattr("xbayes.tasks.run.run_experiment", lambda *_, **__: out)
     code, _, err = xbayes(*asked(folder, out, *short))
     assert code == 0 and "warning: the chains did not converge" in err
     assert xbayes(*asked(folder, out, *short), "--strict")[0] == 2

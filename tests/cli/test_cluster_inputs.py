@@ -63,9 +63,9 @@ ALL = slice(None)
 HUGE = with_values(slice(5), "b", 1e300)
 FAULTS = {
     "row": (sky()[:1], (), "no feature varies"),
-    "missing": (with_values(ALL, "abc", np.nan), (), "is missing in every labelled row"),
-    "constant": (with_values(ALL, "abc", 1.0), (), "has the same value"),
-    "infinite": (with_values(ALL, "abc", np.inf), (), "is missing in every labelled row"),
+    "missing": (with_values(ALL, "abc", np.nan), (), "is not measured in any labelled row"),
+    "constant": (with_values(ALL, "abc", 1.0), (), "is 1 in every labelled row"),
+    "infinite": (with_values(ALL, "abc", np.inf), (), "is not measured in any labelled row"),
     "member": (with_members(1), (), "class XRB has 1 labelled sources"),
     "members": (with_members(3), (), "class XRB has 3 labelled sources"),
     "group": (in_one_group(), ("catalog.group=field",), "class XRB has 1 labelled sources"),
@@ -118,10 +118,10 @@ def test_awkward_rows_and_rows_far_away_have_finite_likelihoods(kind, config):
         features = Features(
             np.where(observed, value, 0.0), observed, observed, np.ones((60, 3)), np.zeros((60, 3))
         )
-        grid = jax.tree.map(jnp.asarray, density.lay_grid(features, training))
+        grid = jax.tree.map(jnp.asarray, density.prepare(features, training))
         arrays = jax.tree.map(jnp.asarray, features)
         truth = jnp.asarray(np.where(training, CLASS, -1))
-        counts = density.count(grid, arrays, truth, jnp.where(training, 0, -1), 1)
+        counts = density.statistics(grid, arrays, truth, jnp.where(training, 0, -1), 1)
         params = density.fit(grid, jax.tree.map(lambda c: c[0], counts))
         far = arrays._replace(value=arrays.value * 1e200)
         for rows in (arrays, far):
@@ -134,7 +134,7 @@ def test_a_property_no_training_row_has_is_refused_by_name(config):
     observed[:58, 1] = False
     features = Features(value, observed, observed, value, 0 * value)
     with pytest.raises(ValueError, match="'b' has a value in none of the 50 sources"):
-        density.lay_grid(features, np.arange(60) < 50)
+        density.prepare(features, np.arange(60) < 50)
 
 
 @pytest.mark.parametrize("covariance", [[[1.0, 2.0], [2.0, 1.0]], [[0.0, 0.0], [0.0, 1.0]]])

@@ -1,4 +1,4 @@
-"""xbayes compare: the same sources and folds for all, resumed where it stopped, refused clearly."""
+"""xbayes compare: the same sources and folds for all variants, resuming, and clear errors."""
 
 import csv
 import json
@@ -12,11 +12,11 @@ from astropy.table import Table
 from xbayes.catalog.read import read_catalog
 from xbayes.catalog.write import write_catalog
 from xbayes.classifier.posterior_draws import PosteriorReport
-from xbayes.compare import plan as compare_plan
 from xbayes.compare import run as driver
 from xbayes.compare.peers import PEERS
-from xbayes.compare.plan import Request
+from xbayes.compare.plan import make_plan
 from xbayes.compare.store import stored_variant
+from xbayes.compare.variants import Request, with_fingerprint
 from xbayes.output.posterior_file import inference_data, write_posterior
 from xbayes.types import InputError, Names
 
@@ -31,7 +31,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def sky(folder):
-    """Three classes in three properties, a hole here and there."""
+    """Three classes in three features, with 10 % of the values missing."""
     rng = np.random.default_rng(2)
     truth = rng.choice(3, N, p=[0.5, 0.3, 0.2])
     value = 1.2 * np.eye(3)[truth] + rng.normal(size=(N, 3))
@@ -138,21 +138,25 @@ def test_the_report_is_one_file_that_holds_all_variants(compared):
 
 
 @pytest.fixture(scope="module")
-def kept(compared, request_of):
-    """The variants as stored, by name."""
-    plan = compare_plan.make_plan(request_of)
-    variants = [compare_plan.with_fingerprint(v, plan.sha256) for v in plan.variants]
-    return {v.name: stored_variant(compared, v.name, v.fingerprint) for v in variants}
+def plan(request_of):
+    return make_plan(request_of)
 
 
-def test_all_variants_are_cross_validated_on_the_same_folds(request_of, kept):
-    plan = compare_plan.make_plan(request_of)
-    for found in kept.values():
-        np.testing.assert_array_equal(found.outer_fold, plan.outer_fold)
-        assert (found.prediction >= 0).all()  # every variant learned the rule
+@pytest.fixture(scope="module")
+def stored(compared, plan):
+    """The stored predictions, by variant."""
+    return {variant.name: stored_variant(compared, variant) for variant in plan.variants}
 
 
-def test_a_stopped_comparison_keeps_what_is_done_and_goes_on(folder, config, sky, compared):
+def test_all_variants_are_cross_validated_on_the_same_folds(plan, stored):
+    for predictions in stored.values():
+        np.testing.assert_array_equal(predictions.outer_fold, plan.outer_fold)
+        assert (predictions.prediction >= 0).all()  # every variant learned the rule
+
+
+def test_a_stopped_comparison_keeps_the_finished_variants_and_resumes(
+    folder, config, sky, compared
+):
     out = folder / "stopped"
     request = Request((config,), catalog=sky, peers=("random_forest", "hist_gradient_boosting"))
 
@@ -160,7 +164,7 @@ def test_a_stopped_comparison_keeps_what_is_done_and_goes_on(folder, config, sky
         if "2 of 3" in what:
             raise KeyboardInterrupt
 
-    done = driver.compare(request, out, progress=stop)
+    done = driver.run_comparison(request, out, progress=stop)
     assert isinstance(done.stopped, KeyboardInterrupt)
     numbers = json.loads((out / "compare.json").read_text())
     assert numbers["partial"] == ["random_forest", "hist_gradient_boosting"]
@@ -168,11 +172,13 @@ def test_a_stopped_comparison_keeps_what_is_done_and_goes_on(folder, config, sky
     page = (out / "compare.html").read_text()
     assert "Not done: random_forest, hist_gradient_boosting" in page
     with pytest.raises(InputError, match="--resume"):
-        driver.compare(request, out)
-    told = []
-    done = driver.compare(request, out, resume=True, progress=lambda _, what: told.append(what))
+        driver.run_comparison(request, out)
+    messages = []
+    done = driver.run_comparison(
+        request, out, resume=True, progress=lambda _, text: messages.append(text)
+    )
     assert done.reused == ("small",)
-    assert not [what for what in told if "1 of 3" in what]
+    assert not [text for text in messages if "1 of 3" in text]
     one, other = (json.loads((f / "compare.json").read_text()) for f in (out, compared))
     assert one["partial"] == []
     forests = [numbers["variants"]["random_forest"]["scores"] for numbers in (one, other)]
@@ -180,28 +186,27 @@ def test_a_stopped_comparison_keeps_what_is_done_and_goes_on(folder, config, sky
         assert forests[0][name]["value"] == forests[1][name]["value"]
 
 
-def test_a_variant_of_another_config_is_not_reused(folder, request_of, compared):
-    again = driver.compare(request_of, compared, resume=True)
+def test_a_variant_of_another_config_or_catalogue_is_not_reused(request_of, plan, compared):
+    again = driver.run_comparison(request_of, compared, resume=True)
     assert again.reused == tuple(NAMES)
-    plan = compare_plan.make_plan(request_of)
-    first = compare_plan.with_fingerprint(plan.variants[0], plan.sha256)
-    changed = first.config.model_copy(update={"model": plan.variants[1].config.model})
+    first, second = plan.variants[:2]
+    changed = first.config.model_copy(update={"model": second.config.model})
     for other in (
-        compare_plan.with_fingerprint(first._replace(config=changed), plan.sha256),
-        compare_plan.with_fingerprint(first, "another catalogue"),
+        with_fingerprint(first._replace(config=changed), plan.sha256),
+        with_fingerprint(first, "another catalogue"),
     ):
-        assert other.fingerprint != first.fingerprint
+        assert stored_variant(compared, other) is None
 
 
-def test_the_command_says_that_it_is_partial(sky, grid, folder, xbayes, kept, monkeypatch):
-    """Ctrl-C during the second variant, as the user sees it."""
+def test_the_command_reports_a_partial_comparison(sky, grid, folder, xbayes, stored, monkeypatch):
+    """Ctrl-C during the second variant, as on the screen."""
 
     def interrupted(plan, variant, progress):
         if variant.name == NAMES[1]:
             raise KeyboardInterrupt
-        return kept[variant.name]
+        return stored[variant.name]
 
-    monkeypatch.setattr(driver, "_held_out", interrupted)
+    monkeypatch.setattr(driver, "predict_variant", interrupted)
     out = folder / "interrupted"
     code, shown, err = xbayes("compare", grid, "--catalog", sky, "--out", out)
     assert code == 130
@@ -220,7 +225,7 @@ def runs(exit_code, folder, sky, config):
 
 
 def test_posteriors_of_runs_are_compared(runs, folder, sky, xbayes):
-    """Two posterior.nc beside the predictions: the labels' log posterior lower by 0.1 in one."""
+    """Two posterior.nc, of which one has log posteriors of the labels that are lower by 0.1."""
     rng = np.random.default_rng(0)
     log_lik = np.log(rng.uniform(0.5, 0.6, (2, 200, 30)))
     for name, less in (("plain", 0.1), ("by_rule", 0.0)):
@@ -249,7 +254,7 @@ def test_runs_are_compared_by_their_predictions(runs, folder, sky, config, done)
     numbers = json.loads((out / "compare.json").read_text())
     scores = {name: one["scores"] for name, one in numbers["variants"].items()}
     assert list(scores) == ["plain", "by_rule", "small"]
-    # The same config on the same folds: the same probabilities, and the rule where it is known.
+    # The same config on the same folds: the same probabilities, and the rule if it is known.
     for name in ("log_loss", "f1_argmax"):
         values = [one[name]["value"] for one in scores.values()]
         np.testing.assert_allclose(values, values[0], rtol=1e-9)
@@ -258,7 +263,9 @@ def test_runs_are_compared_by_their_predictions(runs, folder, sky, config, done)
     assert scores["by_rule"]["log_loss"]["standing"] == "alike"
 
 
-def test_what_cannot_be_compared_is_refused(folder, sky, config, grid, runs, refused, monkeypatch):
+def test_variants_that_cannot_be_compared_are_refused(
+    folder, sky, config, grid, runs, refused, monkeypatch
+):
     def no(*arguments, says):
         out = folder / "refused"
         refused("compare", *arguments, "--catalog", sky, "--out", out, says=says)
@@ -270,7 +277,7 @@ def test_what_cannot_be_compared_is_refused(folder, sky, config, grid, runs, ref
     no(config, says=["at least two variants", "--peer"])
     no(config, config, says=["two variants are called 'small'"])
     no(runs / "plain", other, says=["seed differs"])
-    no(config, runs, says=["holds no config.yaml", "no finished run"])
+    no(config, runs, says=["has no config.yaml", "not a finished run"])
     no(config, "--peer", "forest", says=["no such peer"])
     no(config, "--peer", "all", "--peer-calibration", "some", says=["--peer-calibration must be"])
     no(config, "--peer", "hard_rules", "--peers-on", grid, says=["has a sweep"])
@@ -309,12 +316,21 @@ def test_a_run_without_predictions_or_of_other_folds_is_refused(folder, sky, con
     write_catalog(table, broken / "predictions.parquet", overwrite=True)
     refused(*given, says=["outer folds differ"])
     (broken / "predictions.parquet").unlink()
-    refused(*given, says=["holds no predictions.parquet"])
+    refused(*given, says=["has no predictions.parquet"])
 
 
-def test_folders_that_are_no_comparison_are_left_alone(folder, sky, grid, refused):
+def test_a_folder_that_is_not_a_comparison_is_not_overwritten(folder, sky, grid, refused):
     mine = folder / "mine"
     mine.mkdir()
     (mine / "notes.txt").write_text("keep")
-    refused("compare", grid, "--catalog", sky, "--out", mine, "--overwrite", says=["no comparison"])
+    refused(
+        "compare",
+        grid,
+        "--catalog",
+        sky,
+        "--out",
+        mine,
+        "--overwrite",
+        says=["not of a comparison"],
+    )
     assert (mine / "notes.txt").exists()

@@ -1,4 +1,4 @@
-"""Peers get what ours get, on the same folds, and never see a test row."""
+"""Third-party classifiers get the same data and folds as ours, and never see a test row."""
 
 import sys
 
@@ -9,8 +9,8 @@ import pytest
 from xbayes.classifier.decision import fit_class_weight
 from xbayes.classifier.recipe import Recipe
 from xbayes.compare import cross_validate_peer, hard_rules
-from xbayes.compare.cross_validate_peer import Folds
 from xbayes.compare.peers import PEERS, Sample, chosen_peers
+from xbayes.compare.plan import Folds
 from xbayes.evaluate import cross_validate
 from xbayes.evaluate.cross_validate import nested_splits
 from xbayes.evaluate.scores import log_losses
@@ -19,7 +19,7 @@ from xbayes.models.smooth_density import smooth_density
 from xbayes.types import InputError, Labels, Names
 
 NAMES = ("fx_g", "abs_b", "gamma")
-FOLDS = Folds(3, 1, 2, 5)
+FOLDS = Folds(outer=3, repeats=1, inner=2, seed=5)
 FEW = {
     "random_forest": ({"n_estimators": 10, "min_samples_leaf": 3}, ()),
     "hist_gradient_boosting": ({"max_iter": 12, "max_leaf_nodes": 8}, (4, 12)),
@@ -36,12 +36,12 @@ def quick(name):
 
 def held_out(name, features, truth, folds=FOLDS, calibration="none", **options):
     labels = Labels(truth, np.arange(len(truth)))
-    rows = (quick(name), NAMES, 4, features, labels, folds, 2, calibration)
-    return cross_validate_peer.cross_validate_peer(*rows, **options)
+    options |= {"names": NAMES, "n_classes": 4, "focus": 2, "calibration": calibration}
+    return cross_validate_peer.cross_validate_peer(quick(name), features, labels, folds, **options)
 
 
 def physical(four_classes):
-    """The fixture's numbers moved to where the rules ask."""
+    """The features of the fixture, shifted to the thresholds of the hard rules."""
     features, truth = four_classes
     value = features.value * [1.0, 15.0, 0.5] + [-6.5, 25.0, 1.9]
     return features._replace(value=np.where(features.measured, value, 0.0)), truth
@@ -62,7 +62,7 @@ def test_every_peer_beats_the_class_proportions(name, four_classes):
 
 
 def test_peers_have_the_folds_of_configs(four_classes, monkeypatch):
-    """A spy on the folds: ours and a peer ask for the same, and get the same."""
+    """A spy on the splits: a config and a peer get the same ones."""
     features, truth = four_classes
     seen = []
 
@@ -78,7 +78,9 @@ def test_peers_have_the_folds_of_configs(four_classes, monkeypatch):
     properties = Names(NAMES, ("x", "y"), (0, 0, 1), ("A", "B", "C", "D"))
     recipe = Recipe(density, naive_bayes((0, 0, 1), 4, "property"), properties, (30.0,), 1, 2)
     labels = Labels(truth, np.arange(len(truth)))
-    ours = cross_validate.cross_validate(recipe, features, labels, jax.random.key(0), 3, 1, 5)
+    ours = cross_validate.cross_validate(
+        recipe, features, labels, jax.random.key(0), n_folds=3, seed=5
+    )
     np.testing.assert_array_equal(ours.outer_fold, peer.outer_fold)
     for one, other in zip(seen[:3], seen[3:], strict=True):
         np.testing.assert_array_equal(one.test, other.test)
@@ -88,7 +90,7 @@ def test_peers_have_the_folds_of_configs(four_classes, monkeypatch):
 
 @pytest.mark.parametrize("name", ["random_forest", "hist_gradient_boosting", "hard_rules"])
 def test_a_peer_never_sees_the_test_fold(name, four_classes):
-    """Wild values and other labels in the test fold leave the model, its calibration and rule."""
+    """Wild values and other labels in the test fold change neither model, calibration nor rule."""
     features, truth = physical(four_classes)
     labels = Labels(truth, np.arange(len(truth)))
     split = next(nested_splits(labels, *FOLDS))
@@ -104,7 +106,7 @@ def test_a_peer_never_sees_the_test_fold(name, four_classes):
     ]
     p, q, r = (cross_validate_peer.apply_peer(quick(name), fit, x, None) for fit in fits)
     np.testing.assert_array_equal(p, q)
-    np.testing.assert_array_equal(fits[0].factor, fits[1].factor)
+    np.testing.assert_array_equal(fits[0].class_weight, fits[1].class_weight)
     assert not np.array_equal(p, r)  # the control: training rows do matter
 
 
@@ -135,12 +137,12 @@ def test_a_given_prior_replaces_the_training_proportions(four_classes):
     np.testing.assert_allclose(flat, expected, atol=0.01)  # proportions of folds are rounded
 
 
-def test_hard_rules_put_textbook_sources_where_astronomers_would():
+def test_hard_rules_sort_textbook_sources_as_astronomers_do():
     names = ("parallax_snr", "fx_g", "w1_w2", "abs_b", "gamma", "var_inter")
     nan = np.nan
     x = np.array(
         [
-            [2.0, -9.0, 0.0, 5.0, 2.0, 0.1],  # bright star next door
+            [2.0, -9.0, 0.0, 5.0, 2.0, 0.1],  # nearby bright star
             [2.0, -4.0, 0.0, 5.0, 2.0, 0.1],  # accreting white dwarf with a parallax
             [nan, -5.0, 1.2, 60.0, 1.9, 0.1],  # quasar
             [nan, -5.0, 0.2, 60.0, 1.9, 0.1],  # quasar without the colour
@@ -172,8 +174,8 @@ def test_leaves_are_smoothed_class_frequencies():
     np.testing.assert_allclose(unseen[0], overall)
 
 
-def test_rules_without_their_properties_are_refused():
-    with pytest.raises(InputError, match="hard_rules asks for properties named"):
+def test_rules_without_their_features_are_refused():
+    with pytest.raises(InputError, match="hard_rules needs features named"):
         hard_rules.fit_rules(np.zeros((4, 1)), np.array([0, 1, 0, 1]), 2, ("a",))
 
 

@@ -1,7 +1,8 @@
-"""The config: what is read, what is refused and with which words."""
+"""Reading configs: values, defaults, and the messages for invalid ones."""
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -12,7 +13,6 @@ from pydantic import BaseModel, ValidationError
 from xbayes.config.reader import dump_config, load_config, parse_config
 from xbayes.config.schema import (
     Config,
-    FeatureConfig,
     catalog_path,
     class_proportions,
     given_log_prior,
@@ -63,18 +63,34 @@ def test_reads_a_file_with_its_defaults(tmp_path: Path) -> None:
     assert config.catalog.file == "${XBAYES_TEST}/x.csv"
 
 
-def test_records_are_frozen_and_every_key_is_described() -> None:
+def test_records_are_frozen() -> None:
     config = parse_config(TEXT)
     with pytest.raises(ValidationError):
         config.seed = 2
 
-    def undescribed(record: type[BaseModel]) -> list[str]:
-        own = [name for name, field in record.model_fields.items() if not field.description]
-        kinds = [field.annotation for field in record.model_fields.values()]
-        inner = [k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)]
-        return own + [name for kind in inner for name in undescribed(kind)]
 
-    assert undescribed(Config) + undescribed(FeatureConfig) == []
+def sections(record: type[BaseModel]) -> set[type[BaseModel]]:
+    """The record, and all records that its keys hold, in mappings and options too."""
+    found, waiting = {record}, [field.annotation for field in record.model_fields.values()]
+    while waiting:
+        kind = waiting.pop()
+        waiting += get_args(kind)
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            found |= sections(kind)
+    return found
+
+
+def test_every_key_has_a_description_in_whole_sentences() -> None:
+    records = sections(Config)
+    assert {"Config", "FeatureConfig", "CategoryConfig", "WellCharacterised"} <= {
+        record.__name__ for record in records
+    }
+    fields = [(r.__name__, n, f) for r in records for n, f in r.model_fields.items()]
+    assert [
+        f"{record}.{name}"
+        for record, name, field in fields
+        if not re.fullmatch(r"\w.{10,}\.", field.description or "")
+    ] == []
 
 
 @pytest.mark.parametrize(
@@ -90,8 +106,8 @@ def test_records_are_frozen_and_every_key_is_described() -> None:
             "  stats: 2",
             "x.yaml:15:3: model.stats: unknown key (did you mean 'starts'?)",
         ),
-        ("  id: name\n", "", "x.yaml:2:1: catalog.id: missing key; add it: column that names each"),
-        ("name: tiny\n", "", "x.yaml:1:1: name: missing key; add it: letters, digits"),
+        ("  id: name\n", "", "x.yaml:2:1: catalog.id: missing key; add it: Column that names each"),
+        ("name: tiny\n", "", "x.yaml:1:1: name: missing key; add it: Name of the experiment"),
         ("  starts: 2", "  starts: two", "model.starts: must be a whole number; found 'two'"),
         ("  starts: 2", "  starts: '2'", "model.starts: must be a whole number; found '2'"),
         ("  starts: 2", "  starts: true", "model.starts: must be a whole number; found True"),
@@ -160,7 +176,7 @@ def test_records_are_frozen_and_every_key_is_described() -> None:
         (
             "  left_out: [NS]",
             "  left_out: [NS]\n  aggregated: {All: [AGN, Star]}",
-            "taxonomy.aggregated: lacks the class 'XRB'; each class once",
+            "taxonomy.aggregated: lacks the class 'XRB'; list each class once",
         ),
         (
             "  left_out: [NS]",
@@ -208,7 +224,7 @@ def test_records_are_frozen_and_every_key_is_described() -> None:
         ),
     ],
 )
-def test_refuses_what_a_config_may_not_say(old: str, new: str, message: str) -> None:
+def test_refuses_invalid_configs(old: str, new: str, message: str) -> None:
     assert message in refusal(edited(old, new))
 
 
@@ -221,7 +237,7 @@ def test_no_features_and_several_errors_at_once() -> None:
     assert "features.flux.category: missing key" in lines[0]
 
 
-def test_refuses_what_is_no_mapping() -> None:
+def test_refuses_text_that_is_not_a_mapping() -> None:
     assert "is empty" in refusal("")
     assert "is empty" in refusal("# only a comment\n")
     assert "a config is a mapping of key: value; found ['a']" in refusal("- a\n")
@@ -231,7 +247,7 @@ def test_refuses_what_is_no_mapping() -> None:
     assert "is not YAML" in refusal("a: " + "[" * 3000)
 
 
-def test_refuses_files_that_are_none(tmp_path: Path) -> None:
+def test_refuses_paths_that_are_not_configs(tmp_path: Path) -> None:
     (tmp_path / "demo.yaml").write_text(TEXT, encoding="utf-8")
     (tmp_path / "table.fits").write_bytes(b"SIMPLE\xff\xfe\x00")
     for name, message in (
@@ -305,7 +321,7 @@ def test_proportions_become_a_vector_in_class_order() -> None:
         class_proportions({"AGM": 0.5, "Star": 0.3, "XRB": 0.2}, CLASSES)
 
 
-def test_a_given_prior_is_a_log_prior_and_the_training_one_is_left_to_the_weights() -> None:
+def test_a_given_prior_becomes_a_log_prior_and_the_training_prior_none() -> None:
     assert given_log_prior(parse_config(TEXT)) is None
     given = parse_config(TEXT, overrides=["model.prior={XRB: 0.2, AGN: 0.5, Star: 0.3}"])
     np.testing.assert_allclose(given_log_prior(given), np.log([0.5, 0.3, 0.2]), rtol=1e-15)

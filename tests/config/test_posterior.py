@@ -1,4 +1,4 @@
-"""The config's sections `variant` and `posterior`: what has a posterior, and what has none."""
+"""The config keys `variant` and `posterior`: valid and invalid combinations."""
 
 from pathlib import Path
 
@@ -25,11 +25,13 @@ def refusal(*overrides: str) -> str:
 BAYES = ["variant=bayes", "model.weights=property"]
 
 
-def test_the_posterior_has_defaults_and_a_bayesian_variant_asks_for_it() -> None:
+def test_defaults_and_overrides_of_the_posterior() -> None:
     assert parse_config(TEXT).variant == "point"
-    config = parse_config(TEXT, overrides=[*BAYES, "posterior.method=laplace", "posterior.kept=20"])
+    config = parse_config(
+        TEXT, overrides=[*BAYES, "posterior.method=laplace", "posterior.samples=20"]
+    )
     sampled = config.posterior
-    assert (config.variant, sampled.method, sampled.kept) == ("bayes", "laplace", 20)
+    assert (config.variant, sampled.method, sampled.samples) == ("bayes", "laplace", 20)
     assert (sampled.chains, sampled.warmup, sampled.draws, sampled.densities) == (4, 500, 500, True)
     assert parse_config(dump_config(config)) == config
 
@@ -42,8 +44,11 @@ def test_the_posterior_has_defaults_and_a_bayesian_variant_asks_for_it() -> None
         ("posterior.method=hmc", "'nuts', 'svi' or 'laplace'; found 'hmc'"),
         ("posterior.chains=0", "posterior.chains: must be greater than or equal to 1; found 0"),
         ("posterior.draws=1.5", "posterior.draws: must be a whole number; found 1.5"),
-        ("posterior.kept=5", "posterior.kept: must be greater than or equal to 20; found 5"),
-        ("posterior.kept=9999", "posterior.kept: must be less than or equal to 2000; found 9999"),
+        ("posterior.samples=5", "posterior.samples: must be greater than or equal to 20; found 5"),
+        (
+            "posterior.samples=9999",
+            "posterior.samples: must be less than or equal to 2000; found 9999",
+        ),
         ("posterior.densities=1", "posterior.densities: must be true or false; found 1"),
         ("model.objective=f1", "variant: bayes needs model.objective: log_loss; found f1"),
         (
@@ -62,11 +67,11 @@ def test_the_posterior_has_defaults_and_a_bayesian_variant_asks_for_it() -> None
         ("model.density=published_clusters", "smooth or clusters; found published_clusters"),
     ],
 )
-def test_refuses_what_has_no_posterior(override: str, message: str) -> None:
+def test_refuses_settings_that_exclude_a_posterior(override: str, message: str) -> None:
     assert message in refusal(*BAYES, override)
 
 
-def test_what_has_no_posterior_is_fine_as_a_point() -> None:
+def test_settings_without_a_posterior_are_valid_for_variant_point() -> None:
     for override in ("model.objective=f1", "model.density=published"):
         parse_config(TEXT, overrides=["variant=point", override])
     without = ["model.density=published", "posterior.densities=false"]

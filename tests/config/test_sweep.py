@@ -36,7 +36,7 @@ def test_without_a_sweep_a_config_is_one_variant(small_config):
     assert swept(config) == {"small": config}
 
 
-def test_keys_of_one_last_part_are_told_apart_and_sections_are_made(with_sweep):
+def test_labels_are_unique_and_missing_sections_are_added(with_sweep):
     path = with_sweep(
         "sweep:\n  model.starts: [1]\n  model.clusters.starts: [2, 3]\n"
         "  categories.one: [{likelihood: kde}, {likelihood: mixture}]"
@@ -46,7 +46,7 @@ def test_keys_of_one_last_part_are_told_apart_and_sections_are_made(with_sweep):
     assert len(set(names)) == 4
 
 
-def test_a_sweep_survives_being_written(with_sweep):
+def test_a_sweep_is_written_and_read_back(with_sweep):
     config = load_config(with_sweep("sweep: {model.weights: [property, matrix]}"))
     assert parse_config(dump_config(config)) == config
 
@@ -64,11 +64,14 @@ def test_a_sweep_survives_being_written(with_sweep):
         ("{catalog.id: [a, b]}", "variants must share catalog"),
         ("{model..weights: [matrix]}", "must be a dotted key"),
         ("{model.normalise: [true]}", "sweep.model.normalise[0]: true needs weights: category"),
-        ("{features.d.expression: [a]}", "sweep: expression=a does not go: features.d.category"),
+        (
+            "{features.d.expression: [a]}",
+            "sweep: expression=a is not a valid combination: features.d.category",
+        ),
         (f"{{model.penalty: {list(range(1, 600))}}}", "has 599 combinations; at most 500"),
     ],
 )
-def test_what_is_wrong_names_file_line_and_value(with_sweep, sweep, says):
+def test_a_message_names_file_line_and_value(with_sweep, sweep, says):
     path = with_sweep(f"sweep: {sweep}")
     with pytest.raises(InputError) as error:
         load_config(path)
@@ -78,8 +81,7 @@ def test_what_is_wrong_names_file_line_and_value(with_sweep, sweep, says):
     assert message.startswith(f"{path}:{line}:")
 
 
-def test_a_combination_that_does_not_go_is_refused(with_sweep):
-    """Each value alone is fine."""
+def test_an_invalid_combination_of_valid_values_is_refused(with_sweep):
     text = "sweep:\n  model.weights: [category, property]\n  model.normalise: [true, false]"
     with pytest.raises(InputError, match=r"normalise\[0\]: true needs weights: category"):
         load_config(with_sweep(text))

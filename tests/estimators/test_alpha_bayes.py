@@ -1,4 +1,4 @@
-"""`AlphaBayesClassifier`: scikit-learn's contract, and the numbers of the package behind it."""
+"""`AlphaBayesClassifier`: the contract of scikit-learn, and the numbers of the package."""
 
 import pickle
 import warnings
@@ -26,7 +26,7 @@ CLASSES = np.array(["AGN", "CV", "star", "XRB"])
 
 @pytest.fixture
 def rows():
-    """100 sources, 3 properties, one often missing; 4 classes of 43 to 8 members."""
+    """100 sources with 3 features, one often missing; 4 classes of 43 to 8 members."""
     rng = np.random.default_rng(3)
     truth = rng.choice(4, 100, p=[0.45, 0.3, 0.15, 0.1])
     X = rng.normal(size=(100, 3)) + np.array([[0, 0, 0], [2, -1, 1], [-2, 1, 1], [1, 2, -1]])[truth]
@@ -41,7 +41,7 @@ def test_check_estimator():
 
 
 def direct(X, y):
-    """The posterior by the package's own functions, with no row more than there are."""
+    """Products, classifier and report by the functions of the package, without padding."""
     classes, truth = np.unique(y, return_inverse=True)
     n, n_features = X.shape
     seed = int(check_random_state(7).randint(np.iinfo(np.int32).max))
@@ -49,27 +49,32 @@ def direct(X, y):
     names = tuple(map(str, range(n_features)))
     bounds = np.tile([-np.inf, np.inf], (n_features, 1))
     recipe = Recipe(
-        smooth_density(bounds, np.ones(n_features, bool), len(classes)),
-        naive_bayes(range(n_features), len(classes), "matrix"),
-        Names(names, names, tuple(range(n_features)), tuple(classes)),
-        PENALTIES,
+        density=smooth_density(bounds, np.ones(n_features, bool), len(classes)),
+        model=naive_bayes(range(n_features), len(classes), "matrix"),
+        names=Names(
+            features=names,
+            categories=names,
+            category=tuple(range(n_features)),
+            classes=tuple(classes),
+        ),
+        penalties=PENALTIES,
         n_starts=4,
         n_folds=n_folds,
     )
-    observed = ~np.isnan(X)
+    measured = ~np.isnan(X)
     features = Features(
-        np.where(observed, X, 0.0),
-        observed,
-        np.ones_like(observed),
-        np.ones_like(X),
-        0 * observed.astype(float),
+        value=np.where(measured, X, 0.0),
+        measured=measured,
+        available=np.ones_like(measured),
+        weight=np.ones_like(X),
+        error=np.zeros_like(X),
     )
     labels = Labels(truth, np.arange(n))
     classifier, report = fit_classifier(recipe, features, labels, fold, jax.random.key(seed))
     return classify(recipe, classifier, features), classifier, report
 
 
-def test_the_numbers_of_the_package_which_padding_does_not_change(rows):
+def test_the_numbers_are_those_of_the_package_without_padding(rows):
     products, classifier, report = direct(*rows)
     fitted = AlphaBayesClassifier(random_state=7).fit(*rows)
     given = {"rtol": 0, "atol": 1e-10}
@@ -81,7 +86,7 @@ def test_the_numbers_of_the_package_which_padding_does_not_change(rows):
     assert fitted.alpha_.shape == (3, 4)
 
 
-def test_float64_everywhere_and_the_global_precision_left_alone(rows, precision):
+def test_float64_is_used_and_the_global_precision_unchanged(rows, precision):
     X, y = rows
     fitted = AlphaBayesClassifier(random_state=7).fit(X, y)
     assert jax.config.jax_enable_x64 == (precision == "float64")
@@ -110,7 +115,7 @@ def test_contributions_sum_to_the_log_odds(missing, weights, rows):
         np.testing.assert_allclose(fitted.predict_proba(X)[4], fitted.class_prior_, rtol=1e-12)
 
 
-def test_a_gap_is_evidence_or_nothing():
+def test_nan_is_evidence_or_ignored():
     rng = np.random.default_rng(1)
     y = rng.integers(2, size=400)
     X = rng.normal(size=(400, 2)) + np.stack([y, 0 * y], 1)
@@ -143,7 +148,7 @@ def test_prior_categories_and_names(rows):
 
 
 @pytest.mark.parametrize(("objective", "density"), [("log_loss", "smooth"), ("f1", "published")])
-def test_the_rule_for_the_f1_of_one_class(objective, density, rows):
+def test_the_decision_rule_for_the_f1_of_one_class(objective, density, rows):
     X, y = rows
     given = {"objective": objective, "density": density, "penalty": 3.0, "random_state": 0}
     fitted = AlphaBayesClassifier(decision="f1", focus_class="XRB", **given).fit(X, y)
@@ -153,7 +158,7 @@ def test_the_rule_for_the_f1_of_one_class(objective, density, rows):
     np.testing.assert_array_equal(fitted.decision_function(X).argmax(1), chosen)
 
 
-def test_small_classes_take_fewer_folds(rows):
+def test_small_classes_have_fewer_folds(rows):
     X, y = rows
     few = np.r_[np.flatnonzero(y != "XRB"), np.flatnonzero(y == "XRB")[:3]]
     one = few[:-2]
@@ -169,7 +174,7 @@ def test_small_classes_take_fewer_folds(rows):
     np.testing.assert_array_equal(plain.predict(X[first]), y[first])
 
 
-def test_groups_are_not_split():
+def test_folds_do_not_split_groups():
     truth, group = np.repeat([0, 1], 50), np.arange(100) // 4
     fold, n_folds = inner_folds(truth, group, 5, seed=0)
     assert n_folds == 5
@@ -182,14 +187,14 @@ def test_groups_are_not_split():
 def test_pickles_and_clones(rows):
     X, y = rows
     fitted = AlphaBayesClassifier(penalty=3.0, random_state=0).fit(X, y, groups=np.arange(100) // 2)
-    kept = pickle.dumps(fitted)
+    pickled = pickle.dumps(fitted)
     jax.config.update("jax_enable_x64", False)
-    again = pickle.loads(kept)
+    again = pickle.loads(pickled)
     jax.config.update("jax_enable_x64", True)
     np.testing.assert_array_equal(again.predict_proba(X), fitted.predict_proba(X))
     new = clone(fitted).fit(X, y, groups=[f"field {n // 2}" for n in range(100, 200)])
     np.testing.assert_array_equal(new.predict_proba(X), fitted.predict_proba(X))
-    # What was fitted stays, whatever is set afterwards.
+    # Parameters that are set after the fit do not change the fitted model.
     np.testing.assert_array_equal(
         fitted.set_params(weights="category").predict_proba(X), again.predict_proba(X)
     )
@@ -227,7 +232,7 @@ def test_wrong_parameters_are_refused(given, message, rows):
 
 @pytest.mark.parametrize("missing", ["evidence", "ignore"])
 @pytest.mark.parametrize("density", ["smooth", "published"])
-def test_properties_that_tell_nothing(density, missing, rows):
+def test_constant_and_missing_features(density, missing, rows):
     X, y = rows
     X[:, 1], X[:, 2] = 7.0, np.nan
     given = {"density": density, "missing": missing, "penalty": 3.0, "random_state": 0}
@@ -242,7 +247,7 @@ def test_wrong_data_are_refused(rows):
         AlphaBayesClassifier().fit(np.where(X > 2, np.inf, X), y)
     with pytest.raises(ValueError, match="beyond 1e"):
         AlphaBayesClassifier().fit(1e307 * X, y)
-    with pytest.raises(ValueError, match="at least 2; y has 1 class, 'AGN'"):
+    with pytest.raises(ValueError, match="at least 2 classes; y has 1 class, 'AGN'"):
         AlphaBayesClassifier().fit(X, np.full(100, "AGN"))
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         AlphaBayesClassifier().fit(X, y, groups=[1, 2])

@@ -1,4 +1,4 @@
-"""`GaussianMixture` next to scikit-learn's: the same numbers, and what scikit-learn cannot do."""
+"""`GaussianMixture`: the numbers of scikit-learn, and the features that scikit-learn lacks."""
 
 import pickle
 import warnings
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.mixture import GaussianMixture as Theirs
+from sklearn.mixture import GaussianMixture as SklearnMixture
 from sklearn.utils.estimator_checks import check_estimator
 
 from xbayes.estimators import GaussianMixture
@@ -27,7 +27,7 @@ def X():
 
 
 @pytest.fixture(autouse=True)
-def limit_reached_is_fine():
+def ignore_convergence_warnings():
     warnings.simplefilter("ignore", ConvergenceWarning)
 
 
@@ -52,9 +52,9 @@ def test_check_estimator():
 
 @pytest.mark.parametrize("covariance_type", TYPES)
 @pytest.mark.parametrize("max_iter", [1, 2, 7, 100])
-def test_every_iteration_is_scikit_learns(covariance_type, max_iter, X):
+def test_every_iteration_equals_that_of_scikit_learn(covariance_type, max_iter, X):
     given = {"covariance_type": covariance_type, "max_iter": max_iter, **start(X, covariance_type)}
-    ours, theirs = GaussianMixture(K, **given).fit(X), Theirs(K, **given).fit(X)
+    ours, theirs = GaussianMixture(K, **given).fit(X), SklearnMixture(K, **given).fit(X)
     assert (ours.n_iter_, ours.converged_) == (theirs.n_iter_, theirs.converged_)
     np.testing.assert_allclose(ours.lower_bounds_, theirs.lower_bounds_, atol=1e-8)
     assert ours.score(X) == pytest.approx(theirs.score(X), abs=1e-8)
@@ -66,42 +66,42 @@ def test_every_iteration_is_scikit_learns(covariance_type, max_iter, X):
         "precisions_cholesky_",
         "lower_bound_",
     ):
-        got, expected = getattr(ours, name), getattr(theirs, name)
-        np.testing.assert_allclose(got, expected, rtol=1e-7, atol=1e-7, err_msg=name)
+        actual, expected = getattr(ours, name), getattr(theirs, name)
+        np.testing.assert_allclose(actual, expected, rtol=1e-7, atol=1e-7, err_msg=name)
     for method in ("score_samples", "predict_proba", "predict", "bic", "aic"):
-        got, expected = getattr(ours, method)(X), getattr(theirs, method)(X)
-        np.testing.assert_allclose(got, expected, rtol=1e-7, atol=1e-7, err_msg=method)
+        actual, expected = getattr(ours, method)(X), getattr(theirs, method)(X)
+        np.testing.assert_allclose(actual, expected, rtol=1e-7, atol=1e-7, err_msg=method)
 
 
 def test_same_constructor():
-    ours, theirs = GaussianMixture().get_params(), Theirs().get_params()
+    ours, theirs = GaussianMixture().get_params(), SklearnMixture().get_params()
     assert {**theirs, "missing": "refuse"} == ours
 
 
-def test_float64_everywhere_and_the_global_precision_left_alone(X, precision):
+def test_float64_is_used_and_the_global_precision_unchanged(X, precision):
     given = start(X, "full")
-    ours, theirs = GaussianMixture(K, **given).fit(X), Theirs(K, **given).fit(X)
+    ours, theirs = GaussianMixture(K, **given).fit(X), SklearnMixture(K, **given).fit(X)
     assert ours.score(X) == pytest.approx(theirs.score(X), abs=1e-8)
     assert jax.config.jax_enable_x64 == (precision == "float64")
     assert jnp.zeros(()).dtype == precision
 
 
 @pytest.mark.parametrize("init_params", ["kmeans", "k-means++", "random", "random_from_data"])
-def test_own_starts_reach_scikit_learns_likelihood(init_params, X):
+def test_own_starts_reach_the_likelihood_of_scikit_learn(init_params, X):
     ours = GaussianMixture(K, init_params=init_params, n_init=4, random_state=0, tol=1e-6).fit(X)
-    theirs = Theirs(K, tol=1e-6, **start(X, "full")).fit(X)  # its k-means is slow on busy cores
+    theirs = SklearnMixture(K, tol=1e-6, **start(X, "full")).fit(X)
     assert ours.lower_bound_ > theirs.lower_bound_ - 5e-3
     assert ours.score(X) == pytest.approx(ours.lower_bound_, abs=1e-4)
 
 
-def test_warm_start_goes_on_where_it_stopped(X):
+def test_warm_start_continues_where_the_last_fit_stopped(X):
     given = start(X, "full")
     whole = GaussianMixture(K, max_iter=7, tol=0.0, **given).fit(X)
     parts = GaussianMixture(K, max_iter=3, tol=0.0, warm_start=True, **given).fit(X)
     parts.set_params(max_iter=4).fit(X)
     np.testing.assert_allclose(parts.means_, whole.means_, atol=1e-9)
-    wider = parts.set_params(n_components=2, **dict.fromkeys(given)).fit(X)
-    assert wider.means_.shape == (2, F)
+    smaller = parts.set_params(n_components=2, **dict.fromkeys(given)).fit(X)
+    assert smaller.means_.shape == (2, F)
 
 
 @pytest.mark.parametrize("covariance_type", TYPES)
@@ -116,7 +116,7 @@ def test_samples_follow_the_mixture(covariance_type, X):
     assert fitted.sample(1)[0].shape == (1, F)
 
 
-def test_nan_is_refused_unless_asked_for(X):
+def test_nan_is_refused_by_default(X):
     X[3, 1] = np.nan
     with pytest.raises(ValueError, match="NaN"):
         GaussianMixture().fit(X)
@@ -130,20 +130,20 @@ def test_nan_means_not_measured(X):
     X = np.where(rng.random(X.shape) < 0.3, np.nan, X)
     X[0] = np.nan
     fitted = GaussianMixture(K, missing="marginalise", random_state=0).fit(X)
-    each = fitted.score_samples(X)
+    log_density = fitted.score_samples(X)
     for n in range(0, 20):
         o = np.flatnonzero(~np.isnan(X[n]))
         density = sum(
             w * (multivariate_normal(m[o], c[np.ix_(o, o)]).pdf(X[n, o]) if o.size else 1.0)
             for w, m, c in zip(fitted.weights_, fitted.means_, fitted.covariances_, strict=True)
         )
-        assert each[n] == pytest.approx(np.log(density), abs=1e-9)
+        assert log_density[n] == pytest.approx(np.log(density), abs=1e-9)
     np.testing.assert_allclose(fitted.predict_proba(X)[0], fitted.weights_, rtol=1e-9)
     np.testing.assert_allclose(fitted.predict_proba(X[5:6])[0], fitted.predict_proba(X)[5])
     np.testing.assert_array_equal(fitted.fit_predict(X), fitted.predict(X))
-    only = np.full((1, F), np.nan)
-    only[0, 2] = 1.0  # one row, most properties in no row: fine to predict
-    assert fitted.predict_proba(only).sum() == pytest.approx(1.0)
+    single = np.full((1, F), np.nan)
+    single[0, 2] = 1.0  # most features are measured in no row, which only `fit` refuses
+    assert fitted.predict_proba(single).sum() == pytest.approx(1.0)
 
 
 def test_noise_is_deconvolved(X):
@@ -152,9 +152,9 @@ def test_noise_is_deconvolved(X):
     noisy = X + np.sqrt(noise) * rng.normal(size=X.shape)
     truth = np.cov(X.T)
     fitted = GaussianMixture(1, tol=1e-6, max_iter=1000).fit(noisy, noise=noise)
-    blind = GaussianMixture(1).fit(noisy)
+    without_noise = GaussianMixture(1).fit(noisy)
     error = np.abs(fitted.covariances_[0] - truth).max()
-    assert error < 1.2 < np.abs(blind.covariances_[0] - truth).max()
+    assert error < 1.2 < np.abs(without_noise.covariances_[0] - truth).max()
     matrices = noise[:, :, None] * np.eye(F)
     np.testing.assert_allclose(
         fitted.score_samples(noisy, noise=matrices), fitted.score_samples(noisy, noise=noise)
@@ -170,7 +170,7 @@ def test_sample_weight_is_repetition(X):
         GaussianMixture().fit(X, sample_weight=weight[:5])
 
 
-def test_pickles_and_pads(X):
+def test_pickle_and_padding(X):
     fitted = GaussianMixture(K, random_state=0).fit(X)
     again = pickle.loads(pickle.dumps(fitted))
     np.testing.assert_array_equal(again.predict(X), fitted.predict(X))
@@ -178,8 +178,8 @@ def test_pickles_and_pads(X):
 
 
 def test_verbose_prints_the_lower_bounds(X, capsys):
-    GaussianMixture(K, random_state=0, verbose=1, verbose_interval=1).fit(X)
-    assert "lower bound" in capsys.readouterr().out
+    fitted = GaussianMixture(K, random_state=0, verbose=1, verbose_interval=1).fit(X)
+    assert capsys.readouterr().out.count("lower bound") == fitted.n_iter_
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_degenerate_rows(X):
     with pytest.raises(ValueError, match="infinity"):
         GaussianMixture(missing="marginalise").fit(np.where(X > 2, np.inf, X))
     empty = np.where(np.arange(F) == 1, np.nan, X)
-    with pytest.raises(ValueError, match=r"properties \[1\] are observed in no row"):
+    with pytest.raises(ValueError, match=r"features \[1\] are observed in no row"):
         GaussianMixture(missing="marginalise").fit(empty)
     with pytest.raises(ValueError, match="negative variance"):
         GaussianMixture().fit(X, noise=-np.ones_like(X))

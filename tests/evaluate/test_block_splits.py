@@ -1,4 +1,4 @@
-"""`validation.split: blocks`: outer and inner folds that are runs of rows, from the config on."""
+"""`validation.split: blocks`: outer and inner folds are blocks of neighbouring rows."""
 
 from pathlib import Path
 
@@ -12,39 +12,39 @@ CONFIG = Path(__file__).parents[2] / "configs" / "demo.yaml"
 N = 300
 
 
-def turns(number):
-    """How often neighbours on a ring differ."""
+def n_changes(number):
+    """The number of neighbours on a ring that differ."""
     return int((number != np.roll(number, 1)).sum())
 
 
-def test_outer_and_inner_folds_are_runs_of_rows():
+def test_outer_and_inner_folds_are_blocks_of_rows():
     labels = Labels(np.random.default_rng(0).integers(0, 3, N), np.arange(N))
     seen = np.zeros(N, int)
     for split in nested_splits(labels, 5, 2, 4, 7, "blocks"):
-        assert turns(split.test) == 2
+        assert n_changes(split.test) == 2
         assert set(split.inner[~split.test]) == {0, 1, 2, 3}
         assert (split.inner[split.test] == -1).all()
-        # The ring of the training rows has a gap where the test rows were.
-        assert turns(split.inner[~split.test]) == 4
+        # The ring of the training rows has a gap at the test rows.
+        assert n_changes(split.inner[~split.test]) == 4
         seen += split.test
     assert (seen == 2).all()
     (at_random,) = [s.test for s in nested_splits(labels, 5, 1, 4, 7) if s.fold == 0]
-    assert turns(at_random) > 20  # the control
+    assert n_changes(at_random) > 20  # the control
 
 
-def test_repeats_and_seeds_begin_elsewhere():
+def test_repeats_start_their_blocks_at_different_rows():
     labels = Labels(np.arange(N) % 3, np.arange(N))
     first, again = [s.test for s in nested_splits(labels, 5, 2, 4, 7, "blocks") if s.fold == 0]
     assert np.any(first != again)
 
 
-def test_a_run_scores_one_part_of_the_catalogue_after_another(exit_code, xbayes, tmp_path):
+def test_a_run_scores_block_after_block(exit_code, xbayes, tmp_path):
     assert exit_code("simulate", "--out", tmp_path / "sky.fits", "-n", 400, "--seed", 3) == 0
     quick = ("bootstrap=20", "folds=2", "inner_folds=2", "split=blocks")
     options = [word for key in quick for word in ("--set", f"validation.{key}")]
     given = [*options, "--catalog", tmp_path / "sky.fits"]
     assert exit_code("run", CONFIG, *given, "--out", tmp_path / "run") == 0
     fold = np.asarray(read_catalog(tmp_path / "run" / "predictions.parquet")["fold"])
-    assert turns(fold) == 2 and np.ptp(np.bincount(fold)) <= 1
+    assert n_changes(fold) == 2 and np.ptp(np.bincount(fold)) <= 1
     code, _, err = xbayes("learning-curve", CONFIG, *given, "--out", tmp_path / "curve.csv")
     assert code == 2 and "needs validation.split: random; found blocks" in err

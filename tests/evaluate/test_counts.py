@@ -1,4 +1,4 @@
-"""Counts of classes corrected for errors: against brute force, the inverse, and known truth."""
+"""Corrected class counts against brute force, the matrix inverse and simulated truth."""
 
 from itertools import product
 
@@ -27,7 +27,7 @@ TRAINING, SKY = np.array([0.5, 0.3, 0.2]), np.array([0.75, 0.2, 0.05])
 CENTRE = np.array([[0.0, 0.0], [1.4, 0.5], [0.5, 2.2]])
 
 
-def test_inside_the_simplex_it_is_the_inverse():
+def test_inversion_is_the_matrix_inverse_inside_the_simplex():
     pi = np.array([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6]])
     rate = np.broadcast_to(RATE, (2, 3, 3))
     share = np.einsum("st,stp->sp", pi, rate)
@@ -35,15 +35,15 @@ def test_inside_the_simplex_it_is_the_inverse():
     np.testing.assert_allclose(invert_confusion(rate, share), pi, atol=1e-6)
 
 
-def test_outside_it_stays_on_the_simplex():
-    share = np.array([[0.99, 0.01, 0.0]])  # fewer of the third than the first class leaks
+def test_inversion_stays_on_the_simplex():
+    share = np.array([[0.99, 0.01, 0.0]])  # fewer of the third class than misclassified sources
     assert np.linalg.solve(RATE.T, share[0]).min() < 0
     found = invert_confusion(RATE[None], share)
     assert found.min() >= 0
     np.testing.assert_allclose(found.sum(), 1.0)
 
 
-def test_draws_of_the_confusion_are_dirichlet_for_rows_of_their_own():
+def test_draws_of_the_confusion_are_dirichlet_for_independent_rows():
     truth, prediction = np.repeat([0, 0, 1], [30, 10, 5]), np.repeat([0, 1, 1], [30, 10, 5])
     rng = np.random.default_rng(0)
     rate = confusion_draws(truth, prediction, np.arange(45), 2, rng, 40_000)
@@ -52,7 +52,7 @@ def test_draws_of_the_confusion_are_dirichlet_for_rows_of_their_own():
     np.testing.assert_allclose(rate[:, 0].std(0), exact.std(0), rtol=0.03)
 
 
-def test_rows_that_are_alike_count_as_one():
+def test_rows_of_a_group_count_as_one():
     truth = np.repeat([0, 1], 40)
     prediction = np.where(np.arange(80) % 40 < 30, truth, 1 - truth)
     rng = np.random.default_rng(1)
@@ -62,15 +62,15 @@ def test_rows_that_are_alike_count_as_one():
 
 
 def test_gibbs_samples_the_posterior_of_the_counts():
-    """All ways in which 4 + 2 predicted sources can be of two classes, pi integrated out."""
+    """Sum over all true classes of 4 + 2 predicted sources, with pi integrated out."""
     rate, predicted = np.array([[0.8, 0.2], [0.3, 0.7]]), np.array([4, 2])
     weight = np.zeros(7)
     for first, second in product(range(5), range(3)):  # of class 0 among those predicted 0 and 1
-        own = binom.pmf(first, 4, 0.5) * binom.pmf(second, 2, 0.5)  # ways, but for a constant
-        own *= rate[0, 0] ** first * rate[1, 0] ** (4 - first)
-        own *= rate[0, 1] ** second * rate[1, 1] ** (2 - second)
+        ways = binom.pmf(first, 4, 0.5) * binom.pmf(second, 2, 0.5)  # up to a constant
+        ways *= rate[0, 0] ** first * rate[1, 0] ** (4 - first)
+        ways *= rate[0, 1] ** second * rate[1, 1] ** (2 - second)
         k = first + second
-        weight[k] += own * np.exp(gammaln(k + 0.5) + gammaln(6 - k + 0.5))
+        weight[k] += ways * np.exp(gammaln(k + 0.5) + gammaln(6 - k + 0.5))
     rng = np.random.default_rng(2)
     n = 10_000
     drawn = _gibbs(rng, np.broadcast_to(rate, (n, 2, 2)), predicted, np.full((n, 2), 0.5))
@@ -79,7 +79,7 @@ def test_gibbs_samples_the_posterior_of_the_counts():
     assert (drawn.sum(1) == 6).all()
 
 
-def test_a_perfect_classifier_leaves_no_doubt():
+def test_a_perfect_classifier_has_no_uncertainty():
     truth = np.repeat([0, 1], 5000)
     found = confusion_counts(truth, truth, np.arange(10_000), np.array([300, 20]), 0, 200)
     np.testing.assert_allclose(found.median(), [300, 20], atol=1)
@@ -87,13 +87,13 @@ def test_a_perfect_classifier_leaves_no_doubt():
 
 
 def sources(rng, n, share, shift=0.0):
-    """True classes of sources and what is measured of them."""
+    """True classes and features of sources."""
     truth = rng.choice(3, n, p=share)
     return truth, CENTRE[truth] + rng.normal(size=(n, 2)) + shift * (truth[:, None] == 0)
 
 
 def estimates(seed, shift=0.0, n=1000, n_draws=100):
-    """True and raw counts of a catalogue and both corrections, by a classifier learned on 2/5 n."""
+    """True, raw and corrected counts of a catalogue, with a classifier trained on 2/5 n sources."""
     rng = np.random.default_rng(seed)
     known, labelled = sources(rng, 2 * n // 5, TRAINING)
     truth, x = sources(rng, n, SKY, shift)
@@ -109,21 +109,22 @@ def estimates(seed, shift=0.0, n=1000, n_draws=100):
 
 @pytest.mark.slow
 def test_intervals_cover_and_raw_counts_miss():
-    """90 % intervals hold the truth in 100 catalogues; so do not those of the raw counts."""
+    """90 % intervals of both corrections cover the truth in 100 catalogues; raw counts do not."""
     n_catalogues, held = 100, np.zeros((4, 3))
     for seed in range(n_catalogues):
         truth, raw, *corrected = estimates(seed)
-        binomial = binom.interval(0.9, 1000, raw / 1000)  # a reader's error bar
+        binomial = binom.interval(0.9, 1000, raw / 1000)  # the naive error bar
         intervals = [binomial, *(found.interval() for found in corrected)]
         held += [(low <= truth) & (truth <= high) for low, high in intervals]
     p_values = np.minimum(binom.cdf(held.min(1), n_catalogues, 0.9) * 3, 1.0)
     of_raw, *of_corrected, of_exact = p_values
     assert min(of_corrected) > 0.01, held
     assert of_raw < 1e-6, held
-    assert of_exact < 1e-6, held  # posteriors that are taken for exact
+    assert of_exact < 1e-6, held  # assumes exact posteriors
 
 
-def test_they_agree_under_label_shift_only():
+@pytest.mark.slow
+def test_the_corrections_agree_under_label_shift_only():
     def largest(seed, shift):
         return np.abs(disagreement(*estimates(seed, shift, 5000, 40)[2:4])).max()
 
@@ -131,28 +132,28 @@ def test_they_agree_under_label_shift_only():
     assert np.median([largest(seed, 0.7) for seed in range(4)]) > DOUBT
 
 
-def test_posterior_counts_know_how_few_labels_there_are():
-    """The same posteriors: with a tenth of the labels the interval is wider."""
+def test_posterior_counts_are_wider_with_fewer_labels():
+    """The same posteriors with a tenth of the labels."""
     rng = np.random.default_rng(4)
     known, x = sources(rng, 2000, TRAINING)
     exact = softmax(norm.logpdf(x[:, None], CENTRE).sum(-1) + np.log(TRAINING), axis=1)
-    rows = (exact, known, np.arange(2000))
-    many = posterior_counts(*rows, exact, 0, 50)
-    few = posterior_counts(*(part[:200] for part in rows), exact, 0, 50)
-    alike = posterior_counts(exact, known, np.arange(2000) // 10, exact, 0, 50)
+    group = np.arange(2000)
+    many = posterior_counts(exact, known, group, exact, 0, 50)
+    few = posterior_counts(exact[:200], known[:200], group[:200], exact, 0, 50)
+    grouped = posterior_counts(exact, known, group // 10, exact, 0, 50)
     np.testing.assert_allclose(many.median(), np.bincount(known), rtol=0.05)
     assert np.all(np.ptp(few.interval(), axis=0) > 1.6 * np.ptp(many.interval(), axis=0))
     np.testing.assert_allclose(many.draws.sum(1), 2000)
-    assert alike.draws.shape == (50, 3)
+    assert grouped.draws.shape == (50, 3)
 
 
-def test_it_takes_up_another_prior_and_another_temperature():
+def test_posterior_counts_absorb_another_prior_and_temperature():
     rng = np.random.default_rng(5)
     known, x = sources(rng, 1000, TRAINING)
     score = norm.logpdf(x[:, None], CENTRE).sum(-1)
     one = softmax(score + np.log(TRAINING), axis=1)
     two = softmax(1.3 * (score + np.log([0.25, 0.5, 0.25])), axis=1)
-    rows, catalogue = (known, np.arange(1000)), slice(0, 400)
-    first = posterior_counts(one, *rows, one[catalogue], 0, 50).median()
-    second = posterior_counts(two, *rows, two[catalogue], 0, 50).median()
+    group = np.arange(1000)
+    first = posterior_counts(one, known, group, one[:400], 0, 50).median()
+    second = posterior_counts(two, known, group, two[:400], 0, 50).median()
     np.testing.assert_allclose(first, second, atol=12)

@@ -1,4 +1,4 @@
-"""What labels tell: against brute force over all outcomes, and batches that do not repeat."""
+"""Information of labels against brute force over all outcomes, and batches without redundancy."""
 
 from itertools import product
 
@@ -18,7 +18,7 @@ from xbayes.types import Features, Labels, Names
 
 
 def brute(posterior):
-    """I(labels; draw) of all sources together, over every outcome."""
+    """I(labels; sample) of all sources together, summed over all outcomes."""
     n_draws, n, n_classes = posterior.shape
     joint = (
         np.array(
@@ -48,7 +48,7 @@ def test_information_is_the_mutual_information():
     np.testing.assert_allclose(information(posterior), expected, rtol=1e-10)
 
 
-def test_a_source_that_no_draw_decides_tells_nothing():
+def test_a_source_with_equal_probabilities_in_every_sample_has_no_information():
     posterior = np.tile([0.5, 0.5], (8, 1, 1))
     np.testing.assert_allclose(information(posterior), 0.0, atol=1e-12)
     split = np.array([[[1.0, 0.0]], [[0.0, 1.0]]])
@@ -63,19 +63,19 @@ def test_the_gaussian_channel_is_exact_to_second_order():
 
 
 def test_gains_add_up_to_the_information_of_the_batch():
-    """Against the exact sum over all outcomes, four dependent sources, few draws."""
+    """Against the exact sum over all outcomes, for four dependent sources and few samples."""
     rng = np.random.default_rng(2)
     common = rng.normal(size=(12, 1, 1)) * np.array([1.0, -1.0, 0.0])
     logits = np.array([[0.3, 0, 0], [0.1, 0.2, 0], [-1, 0, 0], [0, 0, 0.5]]) + 0.5 * common
     posterior = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
     batch = choose_batch(posterior, 4)
     exact = brute(posterior)
-    assert information(posterior).sum() > 1.1 * exact  # the sum counts things twice
+    assert information(posterior).sum() > 1.1 * exact  # the sum ignores the redundancy
     np.testing.assert_allclose(batch.gain.sum(), exact, rtol=0.06)
     assert np.all(np.diff(batch.gain) <= 1e-12)
 
 
-def test_the_first_is_the_most_informative_and_a_twin_waits():
+def test_the_most_informative_source_is_first_and_its_twin_is_not_second():
     rng = np.random.default_rng(3)
     best = spread(rng, 100, 1, 3, 0.9)
     other = spread(rng, 100, 1, 3, 0.7)
@@ -88,13 +88,13 @@ def test_the_first_is_the_most_informative_and_a_twin_waits():
     assert batch.chosen[0] in (0, 1)
     assert batch.chosen[1] == 2
     assert batch.gain[0] == pytest.approx(alone[0])
-    twin = brute(posterior[:, :2]) - alone[0]  # exactly what the second of the twins adds
+    twin = brute(posterior[:, :2]) - alone[0]  # the exact gain of the second twin
     at = int(np.flatnonzero(np.isin(batch.chosen, [0, 1]))[1])
     assert batch.gain[at] < 0.95 * alone[0]
     np.testing.assert_allclose(batch.gain[at], twin, rtol=0.15)
 
 
-def test_certain_sources_are_no_trouble_and_too_many_are_refused():
+def test_certain_sources_have_no_gain_and_too_large_batches_are_refused():
     posterior = np.tile(np.eye(3)[[0, 1]], (10, 1, 1))
     batch = choose_batch(posterior, 2)
     np.testing.assert_allclose(batch.gain, 0.0, atol=1e-9)
@@ -116,7 +116,7 @@ def sky(n, seed):
 
 @pytest.mark.slow
 def test_suggested_labels_help_more_than_random_ones():
-    """Held-out log loss after 25 more labels, on 8 skies: suggested less the mean of 4 random."""
+    """Test log loss after 25 more labels, on 8 skies: suggested minus the mean of 4 random."""
     density = smooth_density(np.tile([-5.0, 7.0], (2, 1)), np.zeros(2, bool), 3)
     names = Names(("a", "b"), ("x", "y"), (0, 1), ("A", "B", "C"))
     point = Recipe(density, naive_bayes((0, 1), 3, "property"), names, (3.0,), 1, 2)

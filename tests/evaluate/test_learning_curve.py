@@ -1,4 +1,4 @@
-"""Learning curves: nested parts that split no group, and more labels that help."""
+"""Learning curves: nested subsamples of whole groups, and the gain of more labels."""
 
 import jax
 import numpy as np
@@ -7,7 +7,7 @@ import pytest
 from xbayes.classifier.fit import fit_classifier
 from xbayes.classifier.recipe import Recipe
 from xbayes.evaluate.cross_validate import cross_validate, inner_folds
-from xbayes.evaluate.learning_curve import Design, _parts, learning_curve, usable_fractions
+from xbayes.evaluate.learning_curve import Design, _subsamples, learning_curve, usable_fractions
 from xbayes.evaluate.scores import log_losses
 from xbayes.models.naive_bayes import naive_bayes
 from xbayes.models.smooth_density import smooth_density
@@ -15,7 +15,7 @@ from xbayes.types import Features, InputError, Labels, Names
 
 SHARE = np.array([0.6, 0.25, 0.15])
 CENTRE = np.array([[0, 0], [1.5, 0.5], [0.5, 1.8]])
-DESIGN = Design((0.15, 1.0), 3, 1, 0, 50)
+DESIGN = Design(fractions=(0.15, 1.0), n_folds=3, n_repeats=1, seed=0, n_bootstrap=50)
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def recipe():
 
 
 def sources(n, seed=0, rows=1):
-    """`rows` rows a group, all of one class."""
+    """Sources in groups of `rows` rows, each of one class."""
     rng = np.random.default_rng(seed)
     truth = rng.choice(3, n // rows, p=SHARE).repeat(rows)
     value = CENTRE[truth] + rng.normal(size=(n, 2))
@@ -36,12 +36,12 @@ def sources(n, seed=0, rows=1):
 
 
 @pytest.mark.parametrize("rows", [1, 3])
-def test_parts_are_nested_stratified_and_split_no_group(recipe, rows):
+def test_subsamples_are_nested_and_stratified_and_split_no_group(recipe, rows):
     _, labels = sources(600, rows=rows)
     design = DESIGN._replace(fractions=(0.2, 0.5, 1.0), n_repeats=2)
-    parts = _parts(recipe, labels, design)
-    assert len(parts) == 6
-    for split, chosen in parts:
+    subsamples = _subsamples(recipe, labels, design)
+    assert len(subsamples) == 6
+    for split, chosen in subsamples:
         test = split.test
         small, middle, whole = chosen
         np.testing.assert_array_equal(whole, ~test)
@@ -49,11 +49,11 @@ def test_parts_are_nested_stratified_and_split_no_group(recipe, rows):
         for part in chosen:
             assert len(np.unique(labels.group[part])) * rows == part.sum()
         for c in range(3):
-            own = labels.class_index == c
-            assert abs((small & own).sum() - 0.2 * (whole & own).sum()) <= rows
+            is_class = labels.class_index == c
+            assert abs((small & is_class).sum() - 0.2 * (whole & is_class).sum()) <= rows
 
 
-def test_more_labels_help_and_the_whole_is_the_cross_validation(recipe):
+def test_more_labels_help_and_the_last_point_is_the_cross_validation(recipe):
     features, labels = sources(600)
     key = jax.random.key(0)
     few, many = learning_curve(recipe, features, labels, key, DESIGN)
@@ -63,16 +63,16 @@ def test_more_labels_help_and_the_whole_is_the_cross_validation(recipe):
     usual = cross_validate(recipe, features, labels, key, 3)
     loss = log_losses(labels.class_index, usual.products[0].posterior)
     np.testing.assert_allclose(many.log_loss["value"], loss.mean())
-    own = loss[labels.class_index == 2].mean()
-    np.testing.assert_allclose(many.class_log_loss[2]["value"], own)
+    class_loss = loss[labels.class_index == 2].mean()
+    np.testing.assert_allclose(many.class_log_loss[2]["value"], class_loss)
     low, value, high = (many.f1[0][end] for end in ("lo", "value", "hi"))
     assert low < value < high
 
 
-def test_rows_left_out_change_nothing_but_their_absence(recipe):
-    """A fit with left-out rows is bit for bit that with other values in them."""
+def test_the_values_of_rows_left_out_change_nothing(recipe):
+    """The fit is bit-identical with other values in them."""
     features, labels = sources(300)
-    part = _parts(recipe, labels, DESIGN._replace(fractions=(0.4,)))[0][1][0]
+    part = _subsamples(recipe, labels, DESIGN._replace(fractions=(0.4,)))[0][1][0]
     fold = inner_folds(*labels[:2], part, 2, 0)
     value = np.where(part[:, None], features.value, 5.0)
     fits = [
@@ -83,12 +83,12 @@ def test_rows_left_out_change_nothing_but_their_absence(recipe):
         np.testing.assert_array_equal(one, other)
 
 
-def test_sizes_that_no_one_gave_are_possible(recipe):
+def test_default_sizes_are_possible(recipe):
     _, labels = sources(300)
     fractions = usable_fractions(recipe, labels, DESIGN)
     assert len(fractions) == 5 and fractions[-1] == 1
     assert np.all(np.diff(fractions) > 0)
-    _parts(recipe, labels, DESIGN._replace(fractions=fractions))
+    _subsamples(recipe, labels, DESIGN._replace(fractions=fractions))
 
 
 def test_a_size_too_small_is_refused(recipe):

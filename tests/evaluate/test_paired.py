@@ -1,4 +1,4 @@
-"""Paired differences against brute force and known variance; who may be called best."""
+"""Paired differences against brute force and known variance, and the standing of variants."""
 
 import numpy as np
 import pytest
@@ -10,16 +10,16 @@ N, C = 400, 3
 
 
 def predictions(sharpness, noise_seed, group=None, seed=0, n=N):
-    """Posteriors that know the truth more or less; each variant errs in its own way."""
-    rng, own = np.random.default_rng(seed), np.random.default_rng(noise_seed)
+    """Posteriors of the given sharpness; `noise_seed` makes the errors of a variant."""
+    rng, noise = np.random.default_rng(seed), np.random.default_rng(noise_seed)
     truth = rng.choice(C, n, p=[0.5, 0.3, 0.2])
-    logit = sharpness * np.eye(C)[truth] + own.normal(size=(n, C))
+    logit = sharpness * np.eye(C)[truth] + noise.normal(size=(n, C))
     p = np.exp(logit) / np.exp(logit).sum(1, keepdims=True)
     group = np.arange(n) if group is None else group
     return Predictions(truth, p, p.argmax(1), group, np.ones(n))
 
 
-def test_draws_are_those_of_brute_force_over_groups():
+def test_draws_agree_with_brute_force_over_groups():
     group = np.repeat(np.arange(80), 5)
     pair = [predictions(2.0, 1, group), predictions(1.5, 2, group)]
     draws = shared_draws(pair, 2, C, 50, 7)
@@ -37,10 +37,10 @@ def test_draws_are_those_of_brute_force_over_groups():
 
 @pytest.mark.parametrize("size", [1, 5])
 def test_the_interval_has_the_known_width(size):
-    """The mean of differences has a standard error; over groups, that of the groups' sums."""
+    """The standard error of a mean difference; with groups, that of the sums over groups."""
     group = np.repeat(np.arange(N // size), size)
     rng = np.random.default_rng(3)
-    shared = np.repeat(rng.normal(size=(N // size, C)), size, axis=0)  # a group errs together
+    shared = np.repeat(rng.normal(size=(N // size, C)), size, axis=0)  # a group shares its error
 
     def variant(noise):
         truth = np.repeat(np.random.default_rng(0).integers(0, C, N // size), size)
@@ -56,7 +56,7 @@ def test_the_interval_has_the_known_width(size):
     sums = np.bincount(group, change)
     error = sums.std() * np.sqrt(len(sums)) / N
     assert (found["hi"] - found["lo"]) / (2 * 1.645 * error) == pytest.approx(1.0, abs=0.08)
-    # As if rows were independent, the interval would be too narrow by the root of the group's size.
+    # With independent rows the interval would be too narrow by the root of the group size.
     if size > 1:
         assert found["hi"] - found["lo"] > 1.8 * 2 * 1.645 * change.std() / np.sqrt(N)
 
@@ -85,24 +85,23 @@ def test_identical_variants_are_never_best():
 def test_a_clearly_better_variant_is_best_and_a_hardly_better_one_is_not():
     good, near = predictions(3.0, 1), predictions(3.0, 2)
     far = [predictions(0.5, seed) for seed in (3, 4)]
-    assert standing(shared_draws([far[0], good, far[1]], 0, C, 300, 0), "log_loss") == [
-        *("", "best", "")
-    ]
-    assert standing(shared_draws([good, near, far[0]], 0, C, 300, 0), "log_loss") == [
-        *("alike", "alike", "")
-    ]
+    clear = shared_draws([far[0], good, far[1]], 0, C, 300, 0)
+    assert standing(clear, "log_loss") == ["", "best", ""]
+    close = shared_draws([good, near, far[0]], 0, C, 300, 0)
+    assert standing(close, "log_loss") == ["alike", "alike", ""]
 
 
-def test_what_is_not_known_is_never_best():
+def test_a_variant_without_score_is_never_best():
     draws = shared_draws([predictions(3.0, 1), predictions(1.0, 2)], 0, C, 50, 0)
     draws.value["f1"][0] = draws.drawn["f1"][0] = np.nan
-    assert standing(draws, "f1") == ["", ""]  # one variant alone is best of nothing
+    assert standing(draws, "f1") == ["", ""]  # a single variant has no standing
     assert difference(draws, "f1", 0, 1)["value"] is None
 
 
 def test_repeats_of_a_source_are_drawn_together():
     one = predictions(2.0, 1)
-    twice = Predictions(*(np.concatenate([a, a]) for a in one[:4]), np.full(2 * N, 0.5))
+    twice = Predictions._make(np.concatenate([a, a]) for a in one)
+    twice = twice._replace(weight=np.full(2 * N, 0.5))
     single, double = (shared_draws([p, p], 0, C, 50, 3) for p in (one, twice))
     for name in ("log_loss", "f1", "ece"):
         np.testing.assert_allclose(single.drawn[name], double.drawn[name], rtol=1e-9)

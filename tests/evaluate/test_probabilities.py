@@ -1,4 +1,4 @@
-"""The Brier score taken apart against brute force; coverage and size of sets against counting."""
+"""Brier decomposition against brute force; coverage and size of sets against counts."""
 
 import numpy as np
 import pytest
@@ -9,14 +9,16 @@ from xbayes.evaluate.scores import Predictions, score
 CLASSES = ("A", "B", "C")
 
 
-def simulate(n=400, seed=0, lie=1.0, weighted=True):
+def simulate(n=400, seed=0, overconfidence=1.0, weighted=True):
     rng = np.random.default_rng(seed)
     logit = 1.5 * rng.normal(size=(n, 3))
     honest = np.exp(logit) / np.exp(logit).sum(1, keepdims=True)
     truth = np.array([rng.choice(3, p=p) for p in honest])
-    told = honest**lie / (honest**lie).sum(1, keepdims=True)
+    p = honest**overconfidence / (honest**overconfidence).sum(1, keepdims=True)
     weight = rng.uniform(0.5, 2.0, n) if weighted else np.ones(n)
-    return Predictions(truth, told, told.argmax(1), np.arange(n), weight)
+    return Predictions(
+        truth=truth, posterior=p, prediction=p.argmax(1), group=np.arange(n), weight=weight
+    )
 
 
 def values(block):
@@ -37,24 +39,28 @@ def test_the_parts_against_loops():
         f, o = p.posterior[:, c], p.truth == c
         expected["uncertainty"] += o.mean() * (1 - o.mean())
         for b in range(10):
-            own = (f >= b / 10) & ((f < (b + 1) / 10) | (b == 9))
-            if own.any():
-                expected["reliability"] += own.mean() * (f[own].mean() - o[own].mean()) ** 2
-                expected["resolution"] += own.mean() * (o[own].mean() - o.mean()) ** 2
+            in_bin = (f >= b / 10) & ((f < (b + 1) / 10) | (b == 9))
+            if in_bin.any():
+                expected["reliability"] += (
+                    in_bin.mean() * (f[in_bin].mean() - o[in_bin].mean()) ** 2
+                )
+                expected["resolution"] += in_bin.mean() * (o[in_bin].mean() - o.mean()) ** 2
     parts = values(brier_parts(p, 5, 0))
     for name, value in expected.items():
         assert parts[name] == pytest.approx(value, abs=1e-12)
 
 
-def test_intervals_hold_their_values():
-    """The bootstrap adds its own noise to reliability, which is a sum of squares."""
+def test_intervals_contain_their_values():
+    """The noise of the bootstrap increases reliability, a sum of squares; centring corrects it."""
     for name, part in brier_parts(simulate(300, 2), 300, 0).items():
         assert part["lo"] <= part["value"] <= part["hi"], name
 
 
-def test_a_liar_is_less_reliable_and_a_constant_resolves_nothing():
-    honest, liar = (values(brier_parts(simulate(5000, lie=lie), 1, 0)) for lie in (1.0, 3.0))
-    assert liar["reliability"] > 5 * honest["reliability"]
+def test_overconfidence_costs_reliability_and_a_constant_has_no_resolution():
+    honest, overconfident = (
+        values(brier_parts(simulate(5000, overconfidence=o), 1, 0)) for o in (1.0, 3.0)
+    )
+    assert overconfident["reliability"] > 5 * honest["reliability"]
     p = simulate()
     share = np.average(np.eye(3)[p.truth], axis=0, weights=p.weight)
     constant = p._replace(posterior=np.tile(share, (len(p.truth), 1)))
@@ -65,14 +71,16 @@ def test_a_liar_is_less_reliable_and_a_constant_resolves_nothing():
 
 def test_sharpness_at_its_limits():
     p = simulate(50)
-    sure, dull = (p._replace(posterior=q) for q in (np.eye(3)[p.truth], np.full((50, 3), 1 / 3)))
-    assert values(sharpness(sure, 5, 0)) == {"confidence": 1.0, "entropy": 0.0}
-    assert values(sharpness(dull, 5, 0)) == pytest.approx(
+    certain, uniform = (
+        p._replace(posterior=q) for q in (np.eye(3)[p.truth], np.full((50, 3), 1 / 3))
+    )
+    assert values(sharpness(certain, 5, 0)) == {"confidence": 1.0, "entropy": 0.0}
+    assert values(sharpness(uniform, 5, 0)) == pytest.approx(
         {"confidence": 1 / 3, "entropy": np.log(3)}
     )
 
 
-def test_sets_against_counting():
+def test_set_scores_against_counts():
     p = simulate(300, weighted=False)
     sets = np.random.default_rng(1).random((300, 3)) < 0.5
     got = set_scores(p, sets, CLASSES, 200, 0)
@@ -82,10 +90,10 @@ def test_sets_against_counting():
     assert got["empty"]["value"] == pytest.approx((sets.sum(1) == 0).mean())
     assert got["single"]["value"] == pytest.approx((sets.sum(1) == 1).mean())
     for c, name in enumerate(CLASSES):
-        own = got["by_class"][name]
-        assert own["coverage"]["value"] == pytest.approx(held[p.truth == c].mean())
-        assert own["size"]["value"] == pytest.approx(sets[p.truth == c].sum(1).mean())
-        assert own["coverage"]["lo"] < own["coverage"]["value"] < own["coverage"]["hi"]
+        scores = got["by_class"][name]
+        assert scores["coverage"]["value"] == pytest.approx(held[p.truth == c].mean())
+        assert scores["size"]["value"] == pytest.approx(sets[p.truth == c].sum(1).mean())
+        assert scores["coverage"]["lo"] < scores["coverage"]["value"] < scores["coverage"]["hi"]
 
 
 def test_a_class_without_sources_has_no_coverage():
@@ -96,7 +104,7 @@ def test_a_class_without_sources_has_no_coverage():
     assert got["coverage"]["value"] == 1.0
 
 
-def test_widths_are_those_of_the_predicted_class():
+def test_interval_widths_are_those_of_the_predicted_class():
     interval = np.array(
         [
             [[0.7, 0.9], [0.0, 0.9], [0.0, 0.9]],

@@ -1,4 +1,4 @@
-"""Proportions of a catalogue estimated from its posteriors: against the truth of simulations."""
+"""Estimated class proportions of a catalogue against simulated truth."""
 
 import jax
 import jax.numpy as jnp
@@ -16,13 +16,13 @@ CENTRE = np.array([0.0, 1.5, 3.0])
 
 
 def posteriors(rng, n, sharper=1.0):
-    """Posteriors under the training proportions, of sources drawn with those of the sky."""
+    """Posteriors with the training proportions as prior, of sources with the proportions SKY."""
     truth = rng.choice(3, n, p=SKY)
     x = CENTRE[truth] + rng.normal(size=n)
     return softmax(sharper * norm.logpdf(x[:, None], CENTRE) + np.log(TRAINING), axis=1), truth
 
 
-def test_it_is_the_maximum_of_the_likelihood():
+def test_proportions_maximise_the_likelihood():
     posterior, _ = posteriors(np.random.default_rng(0), 400)
 
     def loss(free):
@@ -43,7 +43,7 @@ def test_the_prior_of_the_posteriors_does_not_matter():
     np.testing.assert_allclose(one.proportions, two.proportions, atol=1e-6)
 
 
-def test_with_certain_classes_it_counts_them_and_the_draws_are_dirichlet():
+def test_certain_classes_are_counted_and_the_draws_are_dirichlet():
     truth = np.repeat([0, 1, 2], [50, 30, 20])
     posterior = np.where(np.eye(3)[truth] > 0, 1 - 2e-12, 1e-12)
     found = estimate_proportions(posterior, np.log(TRAINING), jax.random.key(1))
@@ -53,7 +53,7 @@ def test_with_certain_classes_it_counts_them_and_the_draws_are_dirichlet():
     np.testing.assert_allclose(found.draws.std(0), exact.std(0), rtol=0.1)
 
 
-def test_a_class_that_is_absent_stays_possible():
+def test_an_absent_class_keeps_a_small_proportion():
     posterior = np.tile([0.7, 0.3, 1e-9], (50, 1))
     found = estimate_proportions(posterior, np.log(TRAINING), jax.random.key(2))
     assert 0 < found.proportions[2] <= 0.011
@@ -63,15 +63,15 @@ def test_a_class_that_is_absent_stays_possible():
 @pytest.mark.slow
 @pytest.mark.parametrize(("sharper", "calibrated"), [(1.0, True), (2.5, False)])
 def test_intervals_cover(sharper, calibrated):
-    """90 % intervals hold the truth in 200 catalogues; from too sure posteriors they do not."""
-    n_catalogues, held = 200, np.zeros(3)
+    """90 % intervals cover the truth in 200 catalogues, but not with overconfident posteriors."""
+    n_catalogues, covered = 200, np.zeros(3)
     for seed in range(n_catalogues):
         posterior, _ = posteriors(np.random.default_rng(100 + seed), 300, sharper)
         found = estimate_proportions(posterior, np.log(TRAINING), jax.random.key(seed))
         low, high = found.interval()
-        held += (low <= SKY) & (high >= SKY)
-    p = min(binom.cdf(held.min(), n_catalogues, 0.9) * 3, 1.0)
-    assert (p > 0.01) == calibrated, held / n_catalogues
+        covered += (low <= SKY) & (high >= SKY)
+    p = min(binom.cdf(covered.min(), n_catalogues, 0.9) * 3, 1.0)
+    assert (p > 0.01) == calibrated, covered / n_catalogues
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -1,4 +1,4 @@
-"""Scores against scikit-learn, intervals against simulation."""
+"""Scores against scikit-learn, intervals against simulations."""
 
 import numpy as np
 import pytest
@@ -8,25 +8,29 @@ from xbayes.evaluate.paired import paired_differences
 from xbayes.evaluate.scores import (
     Predictions,
     calibrated_ece_quantile,
-    class_weights,
     confusion,
+    proportion_weights,
     score,
 )
 
 CLASSES = ("A", "B", "C")
 
 
-def simulate(n, seed=0, sharpness=1.5, lie=1.0, group_size=1):
-    """Calibrated predictions for lie=1; over-confident ones for lie > 1."""
+def simulate(n, seed=0, sharpness=1.5, overconfidence=1.0, group_size=1):
+    """Predictions that are calibrated with overconfidence 1."""
     rng = np.random.default_rng(seed)
     n_groups = n // group_size
     logit = np.repeat(sharpness * rng.normal(size=(n_groups, 3)), group_size, axis=0)
     probability = np.exp(logit) / np.exp(logit).sum(1, keepdims=True)
     by_group = [rng.choice(3, p=p) for p in probability[::group_size]]
-    told = np.exp(lie * logit) / np.exp(lie * logit).sum(1, keepdims=True)
-    group = np.repeat(np.arange(n_groups), group_size)
+    p = np.exp(overconfidence * logit)
+    p /= p.sum(1, keepdims=True)
     return Predictions(
-        np.repeat(by_group, group_size), told, told.argmax(1), group, np.ones(len(told))
+        truth=np.repeat(by_group, group_size),
+        posterior=p,
+        prediction=p.argmax(1),
+        group=np.repeat(np.arange(n_groups), group_size),
+        weight=np.ones(len(p)),
     )
 
 
@@ -52,7 +56,7 @@ def test_scores_are_those_of_scikit_learn():
 
 
 def test_ece_is_the_binned_gap():
-    p = simulate(400, lie=2.0)
+    p = simulate(400, overconfidence=2.0)
     top, hit = p.posterior.max(1), p.posterior.argmax(1) == p.truth
     bins = np.minimum((top * 10).astype(int), 9)
     expected = sum(
@@ -64,20 +68,22 @@ def test_ece_is_the_binned_gap():
 def test_weights_act_like_repeated_rows():
     p = simulate(200)
     times = np.random.default_rng(1).integers(0, 4, 200)
-    repeated = Predictions(*(np.repeat(a, times, axis=0) for a in p))
-    a, b = (
-        score(p._replace(weight=times.astype(float)), CLASSES, 1, 0),
-        score(repeated, CLASSES, 1, 0),
-    )
+    weighted = score(p._replace(weight=times.astype(float)), CLASSES, 1, 0)
+    repeated = Predictions._make(np.repeat(part, times, axis=0) for part in p)
+    repeated = score(repeated, CLASSES, 1, 0)
     for name in ("macro_f1", "log_loss", "brier", "ece", "accuracy"):
-        assert a[name]["value"] == pytest.approx(b[name]["value"])
+        assert weighted[name]["value"] == pytest.approx(repeated[name]["value"])
 
 
 def test_clipping_bounds_the_loss():
-    sure_and_wrong = Predictions(
-        np.array([0]), np.array([[0.0, 1.0, 0.0]]), np.array([1]), np.array([0]), np.ones(1)
+    certain_and_wrong = Predictions(
+        truth=np.array([0]),
+        posterior=np.array([[0.0, 1.0, 0.0]]),
+        prediction=np.array([1]),
+        group=np.array([0]),
+        weight=np.ones(1),
     )
-    got = score(sure_and_wrong, CLASSES, 1, 0)["log_loss"]["value"]
+    got = score(certain_and_wrong, CLASSES, 1, 0)["log_loss"]["value"]
     assert got == pytest.approx(-np.log(1e-6 / (1 + 2e-6)))
 
 
@@ -89,19 +95,20 @@ def test_a_class_never_predicted_has_no_precision_and_zero_f1():
     assert got["f1"]["B"]["value"] == 0.0
 
 
-def test_calibrated_model_stays_under_its_quantile_and_a_liar_does_not():
+def test_a_calibrated_model_stays_below_its_ece_quantile_and_an_overconfident_one_does_not():
     honest = [simulate(400, seed) for seed in range(60)]
     over = [
         score(p, CLASSES, 1, 0)["ece"]["value"] > calibrated_ece_quantile(p, n_draws=200)
         for p in honest
     ]
     assert sum(over) <= 8  # 3 expected; more than 8 has p < 0.01
-    liar = simulate(400, 1, lie=3.0)
-    assert score(liar, CLASSES, 1, 0)["ece"]["value"] > calibrated_ece_quantile(liar)
+    overconfident = simulate(400, 1, overconfidence=3.0)
+    ece = score(overconfident, CLASSES, 1, 0)["ece"]["value"]
+    assert ece > calibrated_ece_quantile(overconfident)
 
 
 def coverage(group_size, by_group):
-    """How often the 90 % interval of the accuracy holds the accuracy of a huge sample."""
+    """In how many of 100 samples the 90 % interval of the accuracy contains the true accuracy."""
     truth = score(simulate(200_000, 99), CLASSES, 1, 0)["accuracy"]["value"]
     inside = 0
     for seed in range(100):
@@ -113,8 +120,8 @@ def coverage(group_size, by_group):
     return inside
 
 
-def test_paired_differences_are_of_the_same_draws():
-    """What both get wrong drops out: the interval is narrower than that of two free samples."""
+def test_paired_differences_use_the_same_draws():
+    """Shared errors drop out: the interval is narrower than that of independent samples."""
     rng = np.random.default_rng(4)
     n, classes = 600, ("a", "b")
     truth = rng.integers(0, 2, n)
@@ -125,18 +132,24 @@ def test_paired_differences_are_of_the_same_draws():
 
     def predictions(prediction):
         posterior = np.where(np.eye(2)[prediction] > 0, top[:, None], 1 - top[:, None])
-        return Predictions(truth, posterior, prediction, np.arange(n), np.ones(n))
+        return Predictions(
+            truth=truth,
+            posterior=posterior,
+            prediction=prediction,
+            group=np.arange(n),
+            weight=np.ones(n),
+        )
 
     first, second = predictions(chosen), predictions(better)
     got = paired_differences(first, second, classes, 500, 0)
-    own = [score(p, classes, 500, 0) for p in (first, second)]
+    scores = [score(p, classes, 500, 0) for p in (first, second)]
     for name in ("f1", "log_loss"):
-        one, two = (block[name]["b"] if name == "f1" else block[name] for block in own)
+        one, two = (block[name]["b"] if name == "f1" else block[name] for block in scores)
         change = got[name]["b"] if name == "f1" else got[name]
         assert change["value"] == pytest.approx(two["value"] - one["value"])
-        free = np.hypot(one["hi"] - one["lo"], two["hi"] - two["lo"])
+        independent = np.hypot(one["hi"] - one["lo"], two["hi"] - two["lo"])
         assert change["lo"] < change["value"] < change["hi"]
-        assert change["hi"] - change["lo"] < 0.7 * free
+        assert change["hi"] - change["lo"] < 0.7 * independent
     same = paired_differences(first, first, classes, 50, 0)
     assert same["f1"]["a"] == {"value": 0.0, "lo": 0.0, "hi": 0.0}
     with pytest.raises(ValueError, match="same sources"):
@@ -150,9 +163,9 @@ def test_intervals_cover_and_ignoring_groups_does_not():
     assert coverage(10, False) <= 65  # ten detections of a source are not ten sources
 
 
-def test_class_weights_give_the_proportions():
+def test_proportion_weights_give_the_proportions():
     truth = np.repeat([0, 1, 2], [80, 15, 5])
-    weight = class_weights(truth, np.array([0.2, 0.3, 0.5]))
+    weight = proportion_weights(truth, np.array([0.2, 0.3, 0.5]))
     np.testing.assert_allclose(np.bincount(truth, weight) / 100, [0.2, 0.3, 0.5])
     p = Predictions(truth, np.eye(3)[truth], truth, np.arange(100), weight)
     np.testing.assert_allclose(confusion(p, 3).sum(1) / 100, [0.2, 0.3, 0.5])

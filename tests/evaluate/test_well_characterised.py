@@ -1,4 +1,4 @@
-"""Scores of the sources known well: those of the subset, and nothing where there is none."""
+"""Scores of the well-characterised sources: those of the subset, and none without sources."""
 
 import numpy as np
 import pytest
@@ -52,7 +52,7 @@ def test_no_source_at_all(predictions):
 
 
 def test_repeats_of_a_source_count_once(predictions):
-    twice = Predictions(*(np.concatenate([part, part]) for part in predictions))
+    twice = Predictions._make(np.concatenate([part, part]) for part in predictions)
     twice = twice._replace(weight=np.full(600, 0.5))
     chosen = np.arange(600) % 300 < 30
     one = score_well_characterised(predictions, chosen[:300], CLASSES, 50, 0)

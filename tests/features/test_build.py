@@ -22,7 +22,7 @@ NAN = np.nan
 
 
 def configured(block: str | None = None, **features: dict | str) -> Config:
-    """A config with the given features; a text is the expression."""
+    """A config with these features; a string stands for the expression."""
     full = {
         name: {
             "category": "spectrum",
@@ -41,12 +41,12 @@ def configured(block: str | None = None, **features: dict | str) -> Config:
 
 
 def test_scales_and_states() -> None:
-    table = Table({"x": [100.0, 0.0, NAN, -3.0], "looked": [True, True, True, False]})
+    table = Table({"x": [100.0, 0.0, NAN, -3.0], "covered": [True, True, True, False]})
     config = configured(
         linear="x",
         log={"expression": "x", "scale": "log10"},
         squash={"expression": "x", "scale": "squash"},
-        partly={"expression": "x", "measured": "looked"},
+        partly={"expression": "x", "measured": "covered"},
         condition="x > 1",
     )
     features, report = build_features(table, config)
@@ -64,13 +64,17 @@ def test_scales_and_states() -> None:
     assert features.available[:, 3].tolist() == [True, True, True, False]
     assert not (features.measured & ~features.available).any()
     assert features.value.dtype == np.float64 and (features.weight == 1).all()
-    assert report.counts[1] == FeatureCounts("log", 1, 3, 0, 2, 0)
-    assert report.counts[3] == FeatureCounts("partly", 2, 1, 1, 0, 0)
+    assert report.counts[1] == FeatureCounts(
+        name="log", measured=1, not_detected=3, not_available=0, undefined=2, outside_bounds=0
+    )
+    assert report.counts[3] == FeatureCounts(
+        name="partly", measured=2, not_detected=1, not_available=1, undefined=0, outside_bounds=0
+    )
     assert len(report.warnings) == 1
     assert report.warnings[0].startswith("feature 'log': 2 values are logs of non-positive numbers")
 
 
-def test_a_missing_measured_is_not_surveyed_and_a_number_is_refused() -> None:
+def test_an_unknown_measured_condition_means_not_available_and_a_number_is_refused() -> None:
     table = Table({"x": [1.0, 2.0], "dec": [-40.0, NAN]})
     features, _ = build_features(table, configured(x={"expression": "x", "measured": "dec < 0"}))
     assert features.available[:, 0].tolist() == [True, False]
@@ -78,7 +82,7 @@ def test_a_missing_measured_is_not_surveyed_and_a_number_is_refused() -> None:
         build_features(table, configured(x={"expression": "x", "measured": "x"}))
 
 
-def test_weights_are_inverse_errors_and_zero_where_unknown() -> None:
+def test_weights_are_inverse_errors_and_zero_where_the_error_is_unknown() -> None:
     table = Table({"x": [1.0, 2.0, 3.0, 4.0, 5.0], "e": [0.5, NAN, 0.0, -1.0, 1e-320]})
     features, _ = build_features(table, configured(a={"expression": "x", "error": "e"}, b="x"))
     np.testing.assert_array_equal(features.weight[:, 0], [2, 0, 0, 0, 0])
@@ -86,7 +90,7 @@ def test_weights_are_inverse_errors_and_zero_where_unknown() -> None:
 
 
 def two_releases(old: int, new: int) -> Table:
-    """x is empty in all of the old release and in one row of the new."""
+    """x is missing in the whole old release and in one row of the new release."""
     x = np.r_[np.full(old, NAN), np.arange(new, dtype=float)]
     x[old] = NAN
     release = np.r_[np.full(old, "old"), np.full(new, "new")]
@@ -95,7 +99,7 @@ def two_releases(old: int, new: int) -> Table:
 
 @pytest.mark.parametrize("block", ["release", None])
 @pytest.mark.parametrize("old", [MIN_BLOCK, MIN_BLOCK - 1])
-def test_a_whole_empty_block_is_not_surveyed(old: int, block: str | None) -> None:
+def test_a_column_is_not_available_in_a_block_that_lacks_it(old: int, block: str | None) -> None:
     table = two_releases(old, 30)
     features, _ = build_features(
         table, configured(block, a="x", sum="x + y", other="y", first="coalesce(x, y)")
@@ -107,7 +111,7 @@ def test_a_whole_empty_block_is_not_surveyed(old: int, block: str | None) -> Non
     assert features.available[:, 2:].all() and features.measured[:, 2:].all()
 
 
-def test_blocks_need_a_column_that_says_so_only_in_training() -> None:
+def test_without_the_block_column_all_rows_are_one_block() -> None:
     table = two_releases(MIN_BLOCK, 30)
     table.remove_column("release")
     features, _ = build_features(table, configured("release", a="x"))
@@ -118,14 +122,14 @@ def test_blocks_need_a_column_that_says_so_only_in_training() -> None:
     assert features.available.all() and not features.measured.any()
 
 
-def test_rows_without_a_block_are_a_block_of_their_own() -> None:
+def test_rows_without_a_block_form_one_block() -> None:
     table = two_releases(MIN_BLOCK, 30)
     table["release"] = MaskedColumn(table["release"], mask=table["release"] == "old")
     features, _ = build_features(table, configured("release", a="x"))
     assert features.available[:, 0].tolist() == [False] * MIN_BLOCK + [True] * 30
 
 
-def test_an_absent_column_is_never_surveyed() -> None:
+def test_an_absent_column_is_not_available() -> None:
     table = Table({"y": [1.0, 2.0]})
     table["x"] = MaskedColumn([NAN, NAN], mask=True, meta={"absent": True})
     config = configured(a="x", b="x + y", c="coalesce(x, y)", d="observed(x)", e="y", f="x == 'no'")
@@ -153,7 +157,7 @@ def test_a_text_column_may_be_compared() -> None:
         ("name + 1", "text where numbers belong: column 'name' holds 'abc' (row 2)"),
     ],
 )
-def test_says_which_part_of_which_feature_is_wrong(feature: dict | str, message: str) -> None:
+def test_errors_name_the_feature_and_the_key(feature: dict | str, message: str) -> None:
     table = Table({"x": [1.0, 2.0], "name": MaskedColumn(["", "abc"], mask=[True, False])})
     with pytest.raises(InputError) as caught:
         build_features(table, configured(good="x", f=feature))
@@ -161,7 +165,7 @@ def test_says_which_part_of_which_feature_is_wrong(feature: dict | str, message:
     assert "\n" not in str(caught.value)
 
 
-def test_all_errors_are_told_at_once() -> None:
+def test_all_errors_are_reported_at_once() -> None:
     config = configured(a="1 +", b={"expression": "lg(x)", "error": "a.b"}, c="x")
     with pytest.raises(InputError) as caught:
         needed_columns(config)
@@ -176,17 +180,17 @@ def test_needed_columns_name_the_features_that_read_them() -> None:
     assert needed_columns(config) == {"e": ("a",), "x": ("a", "b"), "y": ("a",), "z": ("a",)}
 
 
-def test_properties_are_in_the_order_of_the_config() -> None:
+def test_names_are_in_the_order_of_the_config() -> None:
     config = configured(
         a={"expression": "x", "category": "spectrum"},
         b={"expression": "x", "category": "location"},
         c={"expression": "x", "category": "spectrum"},
     )
-    properties = names_of(config)
-    assert properties.features == ("a", "b", "c")
-    assert properties.categories == ("spectrum", "location")
-    assert tuple(properties.category) == (0, 1, 0)
-    assert properties.classes == ("A", "B")
+    names = names_of(config)
+    assert names.features == ("a", "b", "c")
+    assert names.categories == ("spectrum", "location")
+    assert names.category == (0, 1, 0)
+    assert names.classes == ("A", "B")
 
 
 @pytest.mark.parametrize(
@@ -206,31 +210,35 @@ def test_bounds_after_the_scale(scale: str, bounds: list | None, expected: tuple
     assert scale_bounds(feature) == expected
 
 
-def test_values_outside_their_bounds_are_told() -> None:
+def test_values_outside_their_bounds_are_counted() -> None:
     config = configured(b={"expression": "x", "bounds": [0, 90]})
     features, report = build_features(Table({"x": [45.0, 90.0, 91.0, NAN]}), config)
     assert report.counts[0].outside_bounds == 1 and features.measured.sum() == 3
     assert "1 values lie outside its bounds [0.0, 90.0]" in report.warnings[0]
 
 
-def test_features_that_tell_nothing_are_named() -> None:
+def test_useless_features_are_named() -> None:
     value = np.array([[1.0, 5, 5, 0, 1], [2.0, 5, 0, 0, 9], [3.0, 5, 5, 0, 1]])
-    observed = np.array([[1, 1, 1, 0, 1], [1, 1, 0, 0, 1], [1, 1, 1, 0, 1]], bool)
+    measured = np.array([[1, 1, 1, 0, 1], [1, 1, 0, 0, 1], [1, 1, 1, 0, 1]], bool)
     features = Features(
-        value, observed, np.ones_like(observed), np.ones_like(value), np.zeros_like(value)
+        value=value,
+        measured=measured,
+        available=np.ones_like(measured),
+        weight=np.ones_like(value),
+        error=np.zeros_like(value),
     )
     rows, names = np.array([True, False, True]), list("abcde")
     useful, warnings = useful_features(features, rows, names)
     assert useful.tolist() == [True, False, False, False, False]
     assert warnings[0] == (
-        "feature 'b' has the same value, 5, in every labelled row that has one; it is left out"
+        "feature 'b' is 5 in every labelled row in which it is measured; it is left out"
     )
-    assert "'d' is missing in every labelled row" in warnings[2]
+    assert "'d' is not measured in any labelled row" in warnings[2]
     evidence = np.ones(5, bool)
     useful, _ = useful_features(features, np.ones(3, bool), names, evidence)
     assert useful.tolist() == [True, False, True, False, True]
-    unsurveyed = features._replace(available=observed)
-    useful, _ = useful_features(unsurveyed, np.ones(3, bool), names, evidence)
+    not_available = features._replace(available=measured)
+    useful, _ = useful_features(not_available, np.ones(3, bool), names, evidence)
     assert useful.tolist() == [True, False, False, False, True]
 
 
@@ -261,7 +269,7 @@ def test_other_rows_leave_a_row_bit_identical(data: st.DataObject) -> None:
         assert np.isfinite(b).all()
 
 
-def test_units_of_a_feature_only_shift_or_stretch_it() -> None:
+def test_a_change_of_units_only_shifts_a_log_feature() -> None:
     table = Table({"x": np.array([1e-14, 3e-13, 2e-15])})
     both = configured(
         a={"expression": "x", "scale": "log10"}, b={"expression": "1e3 * x", "scale": "log10"}

@@ -1,4 +1,4 @@
-"""Which rows are known well."""
+"""Well-characterised rows: those that satisfy enough conditions."""
 
 import numpy as np
 import pytest
@@ -22,14 +22,14 @@ OF = ("observed(g)", "observed(k)", "snr > 10")
     ("at_least", "expected"),
     [(1, [1, 1, 1, 1]), (2, [1, 0, 0, 0]), (3, [1, 0, 0, 0])],
 )
-def test_as_many_conditions_as_are_wanted(at_least, expected):
-    found = well_characterised(TABLE, WellCharacterised(at_least=at_least, of=OF))
-    np.testing.assert_array_equal(found, np.array(expected, bool))
+def test_rows_with_enough_true_conditions(at_least, expected):
+    rows = well_characterised(TABLE, WellCharacterised(at_least=at_least, of=OF))
+    np.testing.assert_array_equal(rows, np.array(expected, bool))
 
 
-def test_a_missing_value_is_not_true():
-    found = well_characterised(TABLE, WellCharacterised(at_least=1, of=("snr > 10", "snr <= 10")))
-    np.testing.assert_array_equal(found, [True, True, True, False])
+def test_a_missing_condition_does_not_hold():
+    rows = well_characterised(TABLE, WellCharacterised(at_least=1, of=("snr > 10", "snr <= 10")))
+    np.testing.assert_array_equal(rows, [True, True, True, False])
 
 
 @pytest.mark.parametrize(

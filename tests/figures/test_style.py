@@ -1,3 +1,5 @@
+"""Colours, text and image files of the figures."""
+
 import base64
 import io
 
@@ -46,7 +48,7 @@ def test_neighbouring_classes_differ_in_grey(classes):
 
 
 @pytest.mark.parametrize(("colour", "letters"), [("black", "white"), ("white", "#1D232A")])
-def test_letters_are_readable(colour, letters):
+def test_letters_contrast_with_their_background(colour, letters):
     assert readable_on(colour) == letters
 
 
@@ -58,7 +60,7 @@ def test_shortened_text_fits(text, short):
     assert shortened(text, 4) == short
 
 
-def test_a_png_is_the_same_again_and_smaller_with_fewer_dots():
+def test_a_png_is_reproducible_and_smaller_at_a_lower_resolution():
     figure = Figure((2, 1))
     figure.text(0.5, 0.5, "x")
     content = png_bytes(figure)
@@ -73,7 +75,7 @@ def test_ten_classes_have_ten_markers():
 
 
 @pytest.mark.parametrize("many", [False, True])
-def test_no_colour_changes_so_that_it_can_be_seen(many):
+def test_no_colour_changes_visibly(many):
     figure = Figure((2, 2))
     figure.add_artist(Rectangle((0.5, 0), 0.5, 0.5, color=BAND))
     figure.text(0.1, 0.7, "x", color="#E69F00")

@@ -1,4 +1,4 @@
-"""Draws of the class densities: mean, spread, what they must not see, and their coverage."""
+"""Posterior samples of the class densities: mean, spread, leakage, coverage."""
 
 import jax
 import jax.numpy as jnp
@@ -18,8 +18,14 @@ BOUNDS = np.array([[-8.0, 8.0]])
 
 def features_of(value):
     value = np.asarray(value, float).reshape(len(value), -1)
-    there = np.ones(value.shape, bool)
-    return Features(value, there, there, np.ones_like(value), np.zeros_like(value))
+    every = np.ones(value.shape, bool)
+    return Features(
+        value=value,
+        measured=every,
+        available=every,
+        weight=np.ones_like(value),
+        error=np.zeros_like(value),
+    )
 
 
 def smooth(n_classes=1, n_features=1):
@@ -28,30 +34,39 @@ def smooth(n_classes=1, n_features=1):
 
 
 def fitted(density, features, truth):
-    """The grid, and the params of all rows with a class."""
+    """The prepared rows, and the params fitted to all rows with a class."""
     rows = truth >= 0
-    grid = jax.tree.map(jnp.asarray, density.lay_grid(features, rows))
-    counts = density.count(grid, features, jnp.asarray(truth), jnp.where(rows, 0, -1), 1)
-    return grid, density.fit(grid, jax.tree.map(lambda c: c[0], counts))
+    prepared = jax.tree.map(jnp.asarray, density.prepare(features, rows))
+    fold = jnp.where(rows, 0, -1)
+    statistics = density.statistics(prepared, features, jnp.asarray(truth), fold, 1)
+    return prepared, density.fit(prepared, jax.tree.map(lambda leaf: leaf[0], statistics))
 
 
-def drawn(density, features, truth, n_draws, fold=None, group=None, seed=0, grid=None):
-    """All draws, as a list."""
-    grid = fitted(density, features, truth)[0] if grid is None else grid
+def drawn(density, features, truth, n_draws, *, fold=None, group=None, seed=0, prepared=None):
+    """All samples, as a list."""
+    prepared = fitted(density, features, truth)[0] if prepared is None else prepared
     fold = np.arange(len(truth)) % 2 if fold is None else fold
-    group = np.arange(len(truth)) if group is None else group
-    rows = (jnp.asarray(truth), jnp.asarray(fold), group)
-    arrays = jax.tree.map(jnp.asarray, features)
-    return list(draw_densities(density, jax.random.key(seed), grid, arrays, *rows, 2, n_draws))
+    samples = draw_densities(
+        density,
+        jax.random.key(seed),
+        prepared,
+        jax.tree.map(jnp.asarray, features),
+        jnp.asarray(truth),
+        jnp.asarray(fold),
+        group=np.arange(len(truth)) if group is None else group,
+        n_folds=2,
+        n_draws=n_draws,
+    )
+    return list(samples)
 
 
 def log_density_at(density, draws, points):
-    """[D, points, C] of the first property, every other missing."""
+    """[S, points, C] of the first feature, the others not measured."""
     rows = features_of(points)
     return np.stack([np.asarray(density.log_lik(d.params, rows)).sum(1) for d in draws])
 
 
-def test_of_few_distinct_values_draws_are_dirichlet_around_the_fit():
+def test_samples_of_few_distinct_values_are_dirichlet_around_the_fit():
     value = np.repeat([0.0, 1.0, 2.0], [30, 9, 3])
     density, truth, points = smooth(), np.zeros(42, int), np.array([0.0, 1.0, 2.0])
     features = features_of(value)
@@ -64,8 +79,8 @@ def test_of_few_distinct_values_draws_are_dirichlet_around_the_fit():
     assert few > 2 * many
 
 
-def test_what_three_sources_say_is_uncertain():
-    """Far from all else, log density has the spread of a sum of Gammas of three in all."""
+def test_a_density_of_three_sources_is_uncertain():
+    """Far from all others, log density has the spread of the log of a Gamma(3) variate."""
     rng = np.random.default_rng(1)
     value = np.concatenate([rng.normal(-4, 0.5, 200), [4.9, 5.0, 5.1]])
     truth = np.zeros(203, int)
@@ -89,21 +104,18 @@ def test_the_spread_shrinks_as_the_root_of_the_sample():
 
 
 def test_rows_of_one_group_weigh_together():
-    """Three rows a group: sqrt(3) of the spread of single rows, the smoothing being the same."""
+    """Three rows per group: sqrt(3) times the spread of single rows, at the same smoothing."""
     rng = np.random.default_rng(2)
     value, density = rng.normal(size=50), smooth()
     thrice = features_of(np.repeat(value, 3))
     truth = np.zeros(150, int)
     at = np.array([0.0])
-    fold = np.arange(150) // 3 % 2
-    spread = {
-        name: log_density_at(density, drawn(density, *rows), at).std()
-        for name, rows in {
-            "grouped": (thrice, truth, 200, fold, np.arange(150) // 3),
-            "believed": (thrice, truth, 200, fold),
-        }.items()
-    }
-    assert 1.45 < spread["grouped"] / spread["believed"] < 2.05, spread
+    group = np.arange(150) // 3
+    grouped, single = (
+        log_density_at(density, drawn(density, thrice, truth, 200, fold=group % 2, group=g), at)
+        for g in (group, None)
+    )
+    assert 1.45 < grouped.std() / single.std() < 2.05
 
 
 def clustered():
@@ -121,37 +133,40 @@ KINDS = {"smooth": lambda: smooth(4, 3), "clusters": clustered, "side by side": 
 
 @pytest.fixture(params=KINDS, scope="module")
 def kind(request):
-    """One object for all tests, whose rows have one shape: compiled once."""
+    """One object for all tests: compiled once, since the rows have one shape."""
     return KINDS[request.param]()
 
 
-def test_unlabelled_rows_change_nothing_and_others_do(kind, four_classes):
+def test_unlabelled_rows_change_nothing_and_labelled_rows_do(kind, four_classes):
     features, truth = four_classes
     truth = np.where(np.arange(600) < 500, truth, -1)
-    grid, _ = fitted(kind, features, truth)
+    prepared, _ = fitted(kind, features, truth)
     fold = np.arange(600) % 2
-    first = drawn(kind, features, truth, 1, fold, grid=grid)[0]
+    (first,) = drawn(kind, features, truth, 1, fold=fold, prepared=prepared)
     other = np.where(truth >= 0, fold, 1 - fold)
-    again = drawn(kind, features, truth, 1, other, grid=grid)[0]
+    (again,) = drawn(kind, features, truth, 1, fold=other, prepared=prepared)
     jax.tree.map(np.testing.assert_array_equal, first.params, again.params)
-    none = drawn(kind, features, truth, 1, np.where(truth >= 0, fold, -1), grid=grid)[0]
+    without = np.where(truth >= 0, fold, -1)
+    (none,) = drawn(kind, features, truth, 1, fold=without, prepared=prepared)
     jax.tree.map(np.testing.assert_array_equal, first.params, none.params)
     np.testing.assert_array_equal(none.log_lik[500:], 0.0)
     relabelled = np.where(np.arange(600) < 20, (truth + 1) % 4, truth)
-    moved = drawn(kind, features, relabelled, 1, fold, grid=grid)[0]
+    (moved,) = drawn(kind, features, relabelled, 1, fold=fold, prepared=prepared)
     assert np.abs(np.asarray(moved.log_lik - first.log_lik)).max() > 1e-3
 
 
 def test_a_fold_never_sees_its_own_rows(kind, four_classes):
-    """Other classes for the rows of fold 0: their own log-likelihoods stay."""
+    """Other labels in fold 0 do not change the log-likelihoods of its rows."""
     features, truth = four_classes
-    grid, _ = fitted(kind, features, truth)
+    prepared, _ = fitted(kind, features, truth)
     fold = np.random.default_rng(1).integers(0, 2, 600)
     own = fold == 0
     other = np.where(own, np.random.default_rng(2).permutation(truth), truth)
-    first, again = (drawn(kind, features, t, 1, fold, grid=grid)[0].log_lik for t in (truth, other))
-    # A fold is left out by subtraction, hence the last bits.
-    first, again = np.asarray(first), np.asarray(again)
+    first, again = (
+        np.asarray(drawn(kind, features, t, 1, fold=fold, prepared=prepared)[0].log_lik)
+        for t in (truth, other)
+    )
+    # A fold is left out by subtraction, which may change the last bits.
     np.testing.assert_allclose(first[own], again[own], rtol=1e-9)
     assert np.abs(np.asarray(first - again)[~own]).max() > 1e-3
 
@@ -159,33 +174,35 @@ def test_a_fold_never_sees_its_own_rows(kind, four_classes):
 def test_a_fold_never_sees_its_own_values(four_classes):
     features, truth = four_classes
     density = smooth(4, 3)
-    grid, _ = fitted(density, features, truth)
-    fold, kept = np.arange(600) % 2, np.arange(600) == 0  # row 0 alone of fold 0 keeps its values
-    away = (fold == 0) & ~kept
-    wild = features._replace(value=np.where(away[:, None], 2.5, features.value))
-    first, again = (drawn(density, f, truth, 1, fold, grid=grid)[0] for f in (features, wild))
+    prepared, _ = fitted(density, features, truth)
+    fold = np.arange(600) % 2
+    changed = (fold == 0) & (np.arange(600) > 0)  # of fold 0, only row 0 keeps its values
+    wild = features._replace(value=np.where(changed[:, None], 2.5, features.value))
+    first, again = (
+        drawn(density, f, truth, 1, fold=fold, prepared=prepared)[0] for f in (features, wild)
+    )
     np.testing.assert_allclose(first.log_lik[0], again.log_lik[0], rtol=1e-9)
     assert np.abs(np.asarray(first.log_lik - again.log_lik)[1]).max() > 1e-3
 
 
-def test_the_mean_of_draws_is_near_the_fit(kind, four_classes):
+def test_the_mean_of_the_samples_is_near_the_fit(kind, four_classes):
     features, truth = four_classes
-    grid, params = fitted(kind, features, truth)
-    draws = drawn(kind, features, truth, 60, grid=grid)
+    prepared, params = fitted(kind, features, truth)
+    draws = drawn(kind, features, truth, 60, prepared=prepared)
     each = np.stack([np.asarray(kind.log_lik(d.params, features)).sum(1) for d in draws])
     fit = np.asarray(kind.log_lik(params, features)).sum(1)
     difference = np.abs(each.mean(0) - fit) / each.std(0)
-    # A process and a kernel density smooth differently, within what the sources leave open.
+    # A Gaussian process and a kernel density smooth differently, within the uncertainty.
     assert np.median(difference) < 1.0
     spread = np.median(each.std(0), axis=0)
-    assert spread[3] > 1.5 * spread[0]  # thirty sources know less than three hundred
+    assert spread[3] > 1.5 * spread[0]  # 30 sources against 300
     assert np.all((spread > 0.02) & (spread < 1.5))
 
 
 def coverage(repeats=20, n=150, n_draws=60):
-    """Share of the 90 % intervals of log density that hold the truth, where most sources are.
+    """Coverage of the 90 % intervals of log density where most sources are.
 
-    Also with half the deviations.
+    Also the coverage of intervals of half the width.
     """
     truth_pdf = stats.norm(0.0, 1.5)
     points = np.linspace(-2.5, 2.5, 11)
@@ -195,15 +212,15 @@ def coverage(repeats=20, n=150, n_draws=60):
         draws = drawn(density, features_of(value), np.zeros(n, int), n_draws, seed=seed)
         each = log_density_at(density, draws, points)[..., 0] - np.log(16 / 127)  # a node's
         mean = each.mean(0)
-        for found, kept in ((each, inside), (mean + (each - mean) / 2, narrow)):
-            low, high = interval(found).T
+        for samples, covered in ((each, inside), (mean + (each - mean) / 2, narrow)):
+            low, high = interval(samples).T
             exact = truth_pdf.logpdf(points)
-            kept.append((low <= exact) & (exact <= high))
+            covered.append((low <= exact) & (exact <= high))
     return np.mean(inside), np.mean(narrow)
 
 
 def test_intervals_of_a_smooth_density_cover_it():
-    """Measured: 0.96 of 0.90, since a normal density bends less than the prior expects."""
+    """Measured 0.96 for 0.90: a normal density is smoother than the prior expects."""
     found, narrow = coverage()
     assert 0.87 < found < 0.985, (found, narrow)
     assert narrow < 0.8, (found, narrow)

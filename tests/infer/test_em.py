@@ -1,4 +1,4 @@
-"""The driver: monotone, weighted, restarted, compiled once, in chunks; on hypothesis's problems."""
+"""EM: monotone likelihood, row weights, starts, compilations, chunks, refusals."""
 
 from itertools import pairwise
 
@@ -10,7 +10,7 @@ from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 
 from xbayes.infer import em
-from xbayes.infer import information_criteria as select_k
+from xbayes.infer import information_criteria as criteria
 from xbayes.infer.em import fit_chunks, fit_em, random_starts
 from xbayes.models.base import Model
 from xbayes.models.gaussian_mixture import MixtureParams, gaussian_mixture
@@ -58,7 +58,7 @@ def test_log_likelihood_never_falls(seed, kinds, weighted):
         jnp.asarray(noise) if kind in ("noise", "both") else None,
     )
     weight = jnp.asarray(rng.gamma(1.0, 1.0, 120) if weighted else np.ones(120))
-    # Every start that stays away from a singularity; those that run into one are refused.
+    # Starts that run into a singularity are refused.
     model = gaussian_mixture(2, covariance_type, reg_covar=0.0, start=random_centres)
     try:
         _, info = fit(model, x, weight, seed=seed % 1000, tol=0.0, max_steps=32)
@@ -73,7 +73,7 @@ def test_the_regulariser_costs_little_where_components_are_broad():
     assert np.diff(info.history).min() > -1e-6
 
 
-def test_weight_two_is_a_row_twice():
+def test_weight_two_counts_like_two_rows():
     x = clumps(100)
     weight = jnp.repeat(jnp.array([1.0, 2.0]), 50)
     model = gaussian_mixture(3, start=k_means_plus_plus)
@@ -82,7 +82,7 @@ def test_weight_two_is_a_row_twice():
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-7), weighted, twice)
 
 
-def test_components_in_another_order_give_the_same_fit():
+def test_the_order_of_the_components_changes_nothing():
     x, model = clumps(), gaussian_mixture(3)
     starts = random_starts(model, jax.random.key(0), x, jnp.ones(300), 1)
     turned = jax.tree.map(lambda leaf: leaf[:, ::-1], starts)
@@ -98,19 +98,13 @@ def test_the_best_of_several_starts_is_kept(batch_size, precision):
     model = gaussian_mixture(6, "spherical", start=random_centres)
     starts = random_starts(model, jax.random.key(2), x, jnp.ones(200, precision), 6)
     _, best = fit_em(model, starts, x, jnp.ones(200, precision), batch_size=batch_size)
-    singles = [
-        float(
-            fit_em(model, jax.tree.map(lambda a, i=i: a[i : i + 1], starts), x, jnp.ones(200))[
-                1
-            ].log_lik
-        )
-        for i in range(6)
-    ]
+    each_start = [jax.tree.map(lambda a, i=i: a[i : i + 1], starts) for i in range(6)]
+    singles = [float(fit_em(model, one, x, jnp.ones(200))[1].log_lik) for one in each_start]
     assert float(best.log_lik) == pytest.approx(max(singles), abs=1e-5)
     assert max(singles) - min(singles) > 1e-3
 
 
-def test_tolerance_limit_and_flag():
+def test_a_fit_ends_at_the_tolerance_or_the_step_limit():
     x, model = clumps(), gaussian_mixture(3, start=random_centres)
     _, short = fit(model, x, tol=1e-9, max_steps=3)
     assert (int(short.n_steps), bool(short.converged)) == (3, False)
@@ -123,7 +117,7 @@ def test_tolerance_limit_and_flag():
     assert np.isfinite(start.mean).all()
 
 
-def test_a_dead_component_comes_back_to_life():
+def test_an_empty_component_is_reseeded():
     x, model = clumps(), gaussian_mixture(3)
     starts = random_starts(model, jax.random.key(0), x, jnp.ones(300), 1)
     dying = starts._replace(mean=starts.mean.at[0, 0].set(1e4))
@@ -183,7 +177,7 @@ def test_a_singular_mixture_is_refused_not_nan():
     flat = jnp.concatenate([x, x[:, :1] + x[:, 1:]], axis=1)  # collinear
     with pytest.raises(ValueError, match="ill-defined covariance"):
         fit(gaussian_mixture(2, reg_covar=0.0), flat)
-    found, _ = fit(gaussian_mixture(2), flat)  # the regulariser gives it a width
+    found, _ = fit(gaussian_mixture(2), flat)  # reg_covar gives the component a width
     assert np.linalg.eigvalsh(found.covariance).min() == pytest.approx(1e-6, rel=1e-3)
     start = MixtureParams(jnp.zeros((1, 1)), jnp.zeros((1, 1, 2)), -jnp.eye(2)[None, None])
     with pytest.raises(ValueError, match="ill-defined covariance"):
@@ -198,8 +192,8 @@ def test_one_start_that_fails_leaves_the_others():
     assert np.isfinite(info.log_lik)
 
 
-def test_any_model_with_an_m_step_will_do():
-    """Two coins (log_joint, m_step and nothing else) against the closed form of each step."""
+def test_any_model_with_an_m_step_can_be_fitted():
+    """Two coins, a model with log_joint and m_step only."""
     heads = jnp.asarray(np.random.default_rng(0).binomial(20, np.repeat([0.2, 0.7], 50)) * 1.0)
 
     def coins(params, x):
@@ -208,7 +202,7 @@ def test_any_model_with_an_m_step_will_do():
     def m_step(params, x, resp):
         return (resp * x[:, None]).sum(0) / (20 * resp.sum(0))
 
-    model = Model(lambda key, x, weight: jnp.array([0.4, 0.6]), coins, m_step)
+    model = Model(init=lambda key, x, weight: jnp.array([0.4, 0.6]), log_joint=coins, m_step=m_step)
     found, info = fit(model, heads)
     assert info.converged
     np.testing.assert_allclose(found, [0.2, 0.7], atol=0.05)
@@ -216,7 +210,7 @@ def test_any_model_with_an_m_step_will_do():
         fit(model._replace(m_step=None), heads)
 
 
-def test_criteria_choose_the_true_number():
+def test_criteria_select_the_true_number_of_components():
     rng = np.random.default_rng(1)
     centre = np.array([[0.0, 0.0], [6.0, 0.0], [0.0, 6.0]])
     x = jnp.asarray(centre[rng.integers(3, size=600)] + rng.normal(size=(600, 2)))
@@ -225,9 +219,9 @@ def test_criteria_choose_the_true_number():
     for k in (2, 3, 6):
         model = gaussian_mixture(k)
         found, info = fit(model, train, n_starts=4, tol=1e-5)
-        bic = select_k.bic(300 * float(info.log_lik), 6 * k - 1, 300)
-        held_out = select_k.mean_log_lik(model, found, rest, jnp.ones(300))
+        bic = criteria.bic(300 * float(info.log_lik), 6 * k - 1, 300)
+        held_out = criteria.mean_log_lik(model, found, rest, jnp.ones(300))
         scores[k] = (bic, -float(held_out))
     assert min(scores, key=lambda k: scores[k][0]) == 3
     assert min(scores, key=lambda k: scores[k][1]) == 3
-    assert select_k.aic(-10.0, 3) == 26.0
+    assert criteria.aic(-10.0, 3) == 26.0

@@ -1,4 +1,4 @@
-"""The smooth F1 tends to the true one, and its optimum to the optimum of the true one."""
+"""The smooth F1 tends to the true F1; fits to it, and their recalibration."""
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ CATEGORY = (0, 0, 1, 2)
 
 
 def problem(seed, n=800):
-    """Class 2 is rare, and the log loss spends its weights on telling 0 from 1."""
+    """Class 2 is rare, so the log loss mostly separates class 0 from class 1."""
     rng = np.random.default_rng(seed)
     truth = rng.choice(3, n, p=[0.55, 0.37, 0.08])
     signal = np.zeros((n, 4, 3))
@@ -22,6 +22,11 @@ def problem(seed, n=800):
     signal[:, 1] += 1.5 * ((truth == 2)[:, None] - 0.5) * (np.arange(3) == 2)
     signal[:, 2] += 1.0 * ((truth == 2)[:, None] - 0.5) * (np.arange(3) == 2)
     return jnp.asarray(signal + rng.normal(size=signal.shape)), jnp.asarray(truth)
+
+
+def start_of(model, log_lik, truth):
+    log_prior = jnp.log(jnp.bincount(truth, length=3) / len(truth))
+    return model.init(jax.random.key(0), log_lik)._replace(log_prior=log_prior)
 
 
 def true_f1(model, params, log_lik, truth):
@@ -32,55 +37,52 @@ def true_f1(model, params, log_lik, truth):
 def test_smooth_f1_tends_to_the_true_f1(precision):
     rng = np.random.default_rng(0)
     scores, truth = jnp.asarray(rng.normal(size=(500, 3))), rng.integers(0, 3, 500)
-    got = [
-        float(smooth_f1(scores, jnp.asarray(truth == 1), jnp.ones(500), 1, s))
-        for s in (1.0, 10.0, 1e4)
+    smooth = [
+        float(smooth_f1(scores, jnp.asarray(truth == 1), jnp.ones(500), 1, sharpness))
+        for sharpness in (1.0, 10.0, 1e4)
     ]
     true = f1_score(truth == 1, np.asarray(scores).argmax(-1) == 1)
-    assert got[2] == pytest.approx(true, abs=1e-3)
-    assert abs(got[1] - true) < abs(got[0] - true)
+    assert smooth[2] == pytest.approx(true, abs=1e-3)
+    assert abs(smooth[1] - true) < abs(smooth[0] - true)
 
 
-def test_weights_count_like_repeated_rows():
+def test_a_row_weight_counts_like_repeated_rows():
     rng = np.random.default_rng(1)
     scores, truth, times = rng.normal(size=(60, 3)), rng.integers(0, 3, 60), rng.integers(0, 3, 60)
     weighted = smooth_f1(
         jnp.asarray(scores), jnp.asarray(truth == 0), jnp.asarray(times * 1.0), 0, 2.0
     )
     rows = np.repeat(np.arange(60), times)
-    plain = smooth_f1(
+    repeated = smooth_f1(
         jnp.asarray(scores[rows]), jnp.asarray(truth[rows] == 0), jnp.ones(len(rows)), 0, 2.0
     )
-    assert float(weighted) == pytest.approx(float(plain))
+    assert float(weighted) == pytest.approx(float(repeated))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_gradient_f1_is_no_worse_than_log_loss_on_its_own_rows(kind):
     log_lik, truth = problem(1)
     model, ones = naive_bayes(CATEGORY, 3, kind), jnp.ones(len(truth))
-    prior = jnp.log(jnp.bincount(truth, length=3) / len(truth))
-    start = model.init(jax.random.key(0), log_lik)._replace(log_prior=prior)
-    by_loss, _ = fit_log_loss(model, start, log_lik, truth, ones, 3.0)
-    by_f1, _ = fit_f1(model, by_loss, log_lik, truth, ones, 3.0, focus=2)
+    start = start_of(model, log_lik, truth)
+    by_loss, _ = fit_log_loss(model, start, log_lik, truth, ones, penalty=3.0)
+    by_f1, _ = fit_f1(model, by_loss, log_lik, truth, ones, penalty=3.0, focus=2)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(by_f1))
     before, after = (true_f1(model, p, log_lik, truth) for p in (by_loss, by_f1))
-    assert after > before - 0.03  # the recalibration may give a little back
+    assert after > before - 0.03  # the recalibration may lose a little
     losses = [float(log_loss(model, p, log_lik, truth, ones)) for p in (by_loss, by_f1)]
     assert losses[0] <= losses[1] + 1e-6
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_recalibration_undoes_a_wrong_temperature(kind):
-    """Scores made twice too sure, with offsets added, come back to the log-loss optimum."""
+def test_recalibration_corrects_a_wrong_temperature_and_offsets(kind):
     log_lik, truth = problem(2)
     model, ones = naive_bayes(CATEGORY, 3, kind), jnp.ones(len(truth))
-    prior = jnp.log(jnp.bincount(truth, length=3) / len(truth))
-    start = model.init(jax.random.key(0), log_lik)._replace(log_prior=prior)
-    best, _ = fit_log_loss(model, start, log_lik, truth, ones, 1e-3)
+    start = start_of(model, log_lik, truth)
+    best, _ = fit_log_loss(model, start, log_lik, truth, ones, penalty=1e-3)
     wrong = model.rescale(best, jnp.log(2.0), jnp.array([1.0, -1.0, 0.5]))
     np.testing.assert_allclose(model.alpha(wrong), 2 * model.alpha(best), rtol=1e-6)
-    back, info = recalibrate(model, wrong, log_lik, truth, ones)
+    refitted, info = recalibrate(model, wrong, log_lik, truth, ones)
     assert info.converged
-    losses = [float(log_loss(model, p, log_lik, truth, ones)) for p in (best, back, wrong)]
+    losses = [float(log_loss(model, p, log_lik, truth, ones)) for p in (best, refitted, wrong)]
     assert losses[1] == pytest.approx(losses[0], abs=1e-5)
     assert losses[2] > losses[0] + 0.01

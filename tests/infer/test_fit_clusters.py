@@ -1,4 +1,4 @@
-"""Clusters learned from rows: with labels and without, in folds, beside other densities."""
+"""Clusters with and without labels: held-out scores, folds, invariances, other densities."""
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +25,7 @@ EVIDENCE = np.zeros(F, bool)
 
 
 def sky(n, seed, missing=0.0):
-    """Two clusters; a class each, and a third that lies aside in the second and is rare there."""
+    """Two clusters with a class each; a third, rare class lies off-centre in the second one."""
     rng = np.random.default_rng(seed)
     truth = rng.choice(3, size=n, p=[0.5, 0.42, 0.08])
     centre = np.array([[0.0, 0.0, 0.0], [4.0, 4.0, 0.0], [4.0, 4.0, 2.5]])
@@ -36,11 +36,13 @@ def sky(n, seed, missing=0.0):
 
 
 def learned(density, features, truth, rows):
-    grid = jax.tree.map(jnp.asarray, density.lay_grid(features, rows))
+    prepared = jax.tree.map(jnp.asarray, density.prepare(features, rows))
     arrays = jax.tree.map(jnp.asarray, features)
-    class_index = jnp.asarray(np.where(rows, truth, -1))
-    counts = density.count(grid, arrays, class_index, jnp.where(jnp.asarray(rows), 0, -1), 1)
-    return density.fit(grid, jax.tree.map(lambda c: c[0], counts))
+    class_index, fold = np.where(rows, truth, -1), np.where(rows, 0, -1)
+    statistics = density.statistics(
+        prepared, arrays, jnp.asarray(class_index), jnp.asarray(fold), 1
+    )
+    return density.fit(prepared, jax.tree.map(lambda leaf: leaf[0], statistics))
 
 
 def log_loss(density, params, features, truth, rows):
@@ -53,7 +55,7 @@ def log_loss(density, params, features, truth, rows):
 @pytest.mark.parametrize(
     ("learn", "missing"), [("none", 0.0), ("assignment", 0.0), ("mixture", 0.3)]
 )
-def test_held_out_rows_are_told_apart(learn, missing):
+def test_classes_are_separated_on_held_out_rows(learn, missing):
     features, truth = sky(900, 1, missing)
     density = cluster_density(EVIDENCE, C, ClusterOptions(components=2, learn=learn))
     rows = np.arange(900) < 600
@@ -67,25 +69,25 @@ def test_held_out_rows_are_told_apart(learn, missing):
     ("mixture", "learn", "missing"),
     [("dirichlet", "none", 0.3), ("stick_breaking", "mixture", 0.0)],
 )
-def test_bayesian_clusters_tell_held_out_rows_apart_as_em_does(mixture, learn, missing):
-    """With room for four more clusters than there are."""
+def test_bayesian_clusters_separate_classes_as_well_as_em(mixture, learn, missing):
+    """With four more components than clusters."""
     features, truth = sky(900, 1, missing)
     rows, found = np.arange(900) < 600, {}
-    for k, how in ((2, "em"), (6, mixture)):
-        options = ClusterOptions(components=k, learn=learn, mixture=how)
+    for k, kind in ((2, "em"), (6, mixture)):
+        options = ClusterOptions(components=k, learn=learn, mixture=kind)
         density = cluster_density(EVIDENCE, C, options)
         params = learned(density, features, truth, rows)
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params))
-        found[how] = log_loss(density, params, features, truth, ~rows)
+        found[kind] = log_loss(density, params, features, truth, ~rows)
     assert found[mixture] < found["em"] + 0.03
 
 
 @pytest.mark.parametrize("mixture", ["em", "dirichlet", "stick_breaking"])
-def test_bayesian_clusters_are_as_many_as_needed(mixture):
+def test_bayesian_mixtures_empty_superfluous_clusters(mixture):
     rng = np.random.default_rng(11)
     centre = np.array([[-2.0, -2.0], [2.0, 2.0]])
     x = Measured(jnp.asarray(centre[np.arange(400) % 2] + 0.5 * rng.normal(size=(400, 2))))
-    clusters = fit_clusters(x, jnp.ones(400), 5, 4, REGULARISER, mixture)
+    clusters = fit_clusters(x, jnp.ones(400), 5, n_starts=4, mixture=mixture)
     heavy = np.exp(clusters.log_weight) > 0.02
     assert heavy.sum() == (5 if mixture == "em" else 2)
     if mixture != "em":
@@ -97,7 +99,7 @@ def test_bayesian_clusters_are_as_many_as_needed(mixture):
 
 
 def test_the_gradient_lowers_the_loss_of_its_own_rows():
-    """Where the classes are no Gaussians, and whatever temperature follows."""
+    """For classes that are not Gaussian, at the best temperature of each."""
     features, truth = sky(600, 2)
     features = features._replace(value=np.sinh((features.value - 16) / 6))
     rows, losses = np.ones(600, bool), {}
@@ -136,23 +138,23 @@ def test_units_change_no_posterior():
     np.testing.assert_allclose(*found, atol=1e-6)
 
 
-def test_folds_of_sets_of_rows_are_those_learned_directly():
+def test_out_of_fold_is_the_fit_without_the_fold():
     features, truth = sky(300, 5)
     density = cluster_density(EVIDENCE, C, ClusterOptions(components=2))
     arrays = jax.tree.map(jnp.asarray, features)
     fold = jnp.arange(300) % 3
-    grid = jax.tree.map(jnp.asarray, density.lay_grid(features, np.ones(300, bool)))
-    counts = density.count(grid, arrays, jnp.asarray(truth), fold, 3)
-    held_out = out_of_fold(density, grid, counts, arrays, fold)
-    direct = density.log_lik(density.fit(grid, counts[1] + counts[2]), arrays)
+    prepared = jax.tree.map(jnp.asarray, density.prepare(features, np.ones(300, bool)))
+    statistics = density.statistics(prepared, arrays, jnp.asarray(truth), fold, 3)
+    held_out = out_of_fold(density, prepared, statistics, arrays, fold)
+    direct = density.log_lik(density.fit(prepared, statistics[1] + statistics[2]), arrays)
     own = np.asarray(fold) == 0
     np.testing.assert_allclose(held_out.single[own], direct[own], rtol=1e-5, atol=1e-6)
 
 
-def test_what_was_not_found_tells_the_class_where_it_is_evidence():
+def test_not_detected_is_evidence_only_where_it_is_declared():
     features, truth = sky(600, 6)
     observed = features.measured & ~((truth == 1)[:, None] & np.array([False, False, True]))
-    features = features._replace(observed=observed, value=np.where(observed, features.value, 0.0))
+    features = features._replace(measured=observed, value=np.where(observed, features.value, 0.0))
     rows, terms = np.ones(600, bool), {}
     for evidence in (False, True):
         kept = np.array([False, False, evidence])
@@ -163,14 +165,14 @@ def test_what_was_not_found_tells_the_class_where_it_is_evidence():
     assert np.all(np.asarray(terms[False])[~observed] == 0)
 
 
-def test_held_out_likelihood_finds_the_number_of_clusters():
+def test_held_out_likelihood_selects_the_number_of_clusters():
     rng = np.random.default_rng(7)
     centre = np.array([[0.0, 0.0], [8.0, 0.0], [0.0, 8.0]])
     x = Measured(jnp.asarray(centre[rng.integers(3, size=400)] + rng.normal(size=(400, 2))))
-    assert choose_components(x, np.ones(400, bool), 2) == 3
+    assert choose_components(x, np.ones(400, bool), n_starts=2) == 3
 
 
-def test_bic_stops_where_components_stop_paying():
+def test_the_elbow_of_bic_limits_the_number_of_components():
     n = np.arange(2, 8)
     falling = np.array([[-10.0], [-100.0], [-180.0], [-185.0], [-187.0], [-186.0]]) * 10
     found = choose(n, falling)
@@ -179,7 +181,7 @@ def test_bic_stops_where_components_stop_paying():
     assert rising.taken == 2
 
 
-def test_densities_side_by_side_keep_their_places():
+def test_densities_side_by_side_keep_the_order_of_the_features():
     features, truth = sky(300, 8)
     rows = np.ones(300, bool)
     bounds = np.full((1, 2), np.nan)
@@ -198,19 +200,19 @@ def test_densities_side_by_side_keep_their_places():
     np.testing.assert_allclose(area, 1.0, atol=0.05)
 
 
-def test_the_published_scaler_sees_the_training_rows_only_unless_asked():
+def test_the_published_scaler_uses_test_rows_only_on_request():
     features, truth = sky(400, 9)
     rows = np.arange(400) < 300
     far = features._replace(value=np.where(rows[:, None], features.value, 1e3))
-    how = ("minmax", "log_minmax", "none")
+    rescale = ("minmax", "log_minmax", "none")
     for everything in (False, True):
-        density = published_cluster_density(how, C, 2, 1, everything)
+        density = published_cluster_density(rescale, C, 2, 1, everything)
         same = [np.asarray(learned(density, f, truth, rows).scale) for f in (features, far)]
         assert np.array_equal(*same) != everything
 
 
-def test_the_gradient_raises_the_f1_of_the_class_it_is_for():
-    """On its own rows, whatever offset the class gets afterwards."""
+def test_the_gradient_raises_the_f1_of_the_focus_class():
+    """On its own rows, at the best offset of that class."""
     features, truth = sky(900, 6)
     features = features._replace(value=np.sinh((features.value - 16) / 6))
     rows, best = np.ones(900, bool), {}

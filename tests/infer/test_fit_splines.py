@@ -1,12 +1,12 @@
-"""Smooth curves: the P-spline optimum, what is read off them, and a share that is earned."""
+"""Smooth curves: the P-spline optimum, their contributions, and the selection of their share."""
 
 import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from xbayes.infer.fit_splines import _design, _penalty_root, fit_splines, lay_basis
+from xbayes.infer.fit_splines import _design, _penalty_root, fit_splines, lay_knots
 from xbayes.infer.select_splines import learn_splines
-from xbayes.infer.select_terms import Held
+from xbayes.infer.select_terms import HeldOut
 from xbayes.models.additive_terms import contributions, mixed, mixed_log_joint, spline_contributions
 from xbayes.types import Features
 
@@ -16,7 +16,7 @@ PENALTY = (3.0, 0.2)
 
 
 def sources(truth, seed=0):
-    """Class 1 lies on both sides of class 0 in the first property; the last has gaps."""
+    """Class 1 lies on both sides of class 0 in the first feature; the last has values missing."""
     rng = np.random.default_rng(seed)
     value = rng.normal(size=(len(truth), 3))
     side = rng.choice([-1.0, 1.0], len(truth))
@@ -39,14 +39,14 @@ def scores(splines, features):
 
 
 def test_curves_are_the_minimum_of_the_penalised_log_loss(fitted):
-    """By brute force: a quasi-Newton search over plain coefficients."""
+    """By brute force: a quasi-Newton search over the coefficients themselves."""
     splines, features, truth = fitted
-    bases, n_classes = lay_basis(features, EVERY), len(splines.base)
-    designs = [_design(b, features, f) for f, b in enumerate(bases)]
+    knots, n_classes = lay_knots(features, EVERY), len(splines.base)
+    designs = [_design(knot, features, f) for f, knot in enumerate(knots)]
     x = np.hstack([d - d.mean(0) for d in designs])
     form, at = np.zeros((x.shape[1], x.shape[1])), 0
-    for basis in bases:
-        root = _penalty_root(basis, PENALTY)
+    for knot in knots:
+        root = _penalty_root(knot, PENALTY)
         form[at : at + len(root), at : at + len(root)] = root @ root.T
         at += len(root)
     onehot = np.eye(n_classes)[truth]
@@ -74,22 +74,22 @@ def test_curves_are_the_minimum_of_the_penalised_log_loss(fitted):
     assert mean_loss(got) == pytest.approx(mean_loss(best), abs=1e-3)
 
 
-def test_a_curve_bends_where_a_line_could_not(fitted):
+def test_a_curve_separates_classes_that_a_line_cannot(fitted):
     splines, features, truth = fitted
     found = np.asarray(spline_contributions(splines, features))[:, 0]
-    told = found[:, 1] - found[:, 0]
-    assert told[truth == 1].mean() > 1 > -1 > told[truth == 0].mean()
+    log_odds = found[:, 1] - found[:, 0]
+    assert log_odds[truth == 1].mean() > 1 > -1 > log_odds[truth == 0].mean()
 
 
-def test_terms_have_mean_zero_and_classes_too(fitted):
+def test_terms_have_mean_zero_over_rows_and_over_classes(fitted):
     splines, features, _ = fitted
     found = np.asarray(spline_contributions(splines, features))
-    np.testing.assert_allclose(found.mean(0), 0, atol=2e-3)  # lines between nodes are no splines
+    np.testing.assert_allclose(found.mean(0), 0, atol=2e-3)  # curves are linear between nodes
     np.testing.assert_allclose(found.sum(-1), 0, atol=1e-9)
     assert np.abs(found).max() > 1
 
 
-def test_curves_are_constant_beyond_the_nodes_and_gaps_have_their_own_height(fitted):
+def test_curves_are_constant_beyond_the_nodes_and_not_detected_has_its_own_height(fitted):
     splines, _, _ = fitted
     value = np.array([[-1e9, 0, 0], [splines.node[0, 0], 0, np.nan], [1e9, 0, np.nan]])
     observed = np.isfinite(value)
@@ -103,27 +103,26 @@ def test_curves_are_constant_beyond_the_nodes_and_gaps_have_their_own_height(fit
     assert not found[2, 2].any()
 
 
-def test_rows_left_out_teach_nothing():
+def test_rows_left_out_change_nothing():
     truth = np.random.default_rng(1).integers(0, 2, N)
     features, rows = sources(truth), np.arange(N) % 3 > 0
     wild = features._replace(value=np.where(rows[:, None], features.value, 1e6))
     other = np.where(rows, truth, 1 - truth)
-    one, same, all_rows = (
-        fit_splines(*given, 2, PENALTY)
-        for given in ((features, truth, rows), (wild, other, rows), (features, truth, EVERY))
-    )
+    one = fit_splines(features, truth, rows, 2, PENALTY)
+    same = fit_splines(wild, other, rows, 2, PENALTY)
+    all_rows = fit_splines(features, truth, EVERY, 2, PENALTY)
     for a, b in zip(one, same, strict=True):
         np.testing.assert_array_equal(a, b)
     assert np.abs(one.height - all_rows.height).max() > 0.01
 
 
-def test_properties_that_do_not_vary_and_classes_without_rows_are_harmless():
+def test_constant_features_and_classes_without_rows_are_harmless():
     truth = np.random.default_rng(1).integers(0, 2, N)
     features = sources(truth)
-    value, observed = features.value.copy(), features.measured.copy()
+    value, measured = features.value.copy(), features.measured.copy()
     value[:, 1] = 4.0
-    observed[:, 2] = False
-    flat = features._replace(value=value, observed=observed)
+    measured[:, 2] = False
+    flat = features._replace(value=value, measured=measured)
     splines = fit_splines(flat, truth, EVERY, 3, PENALTY)
     found = np.asarray(spline_contributions(splines, flat))
     np.testing.assert_allclose(found[:, 1:], 0, atol=1e-9)
@@ -135,10 +134,16 @@ def test_properties_that_do_not_vary_and_classes_without_rows_are_harmless():
 
 def held_out(truth, own):
     fold = np.random.default_rng(0).integers(0, 3, len(truth))
-    return Held(truth, fold, np.arange(len(truth)), own, np.ones(len(truth), bool))
+    return HeldOut(
+        truth=truth,
+        fold=fold,
+        group=np.arange(len(truth)),
+        log_joint=own,
+        measured=np.ones(len(truth), bool),
+    )
 
 
-def test_curves_are_taken_where_they_gain_and_only_there():
+def test_curves_are_used_only_where_they_improve_the_scores():
     truth = np.random.default_rng(1).integers(0, 2, N)
     features, own = sources(truth), np.zeros((N, 2))
     splines, log_joint, report = learn_splines(features, held_out(truth, own))

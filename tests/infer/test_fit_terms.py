@@ -1,4 +1,4 @@
-"""Boosted trees as tables: the same scores, pure terms, and a share that is earned."""
+"""Boosted trees as tables: equal scores, pure terms, and the selection of their share."""
 
 import itertools
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from xbayes.infer.fit_terms import N_BINS, boost, lay_edges, staged_scores, tables_of
-from xbayes.infer.select_terms import Held, TermPlan, learn_terms
+from xbayes.infer.select_terms import HeldOut, TermPlan, learn_terms
 from xbayes.models.additive_terms import mixed, mixed_log_joint
 from xbayes.models.term_tables import (
     MARGIN,
@@ -24,7 +24,7 @@ EVERY = np.ones(N, bool)
 
 
 def sources(truth, shift=2.0, seed=0):
-    """Three properties, the last often missing; the first two tell of the class together only."""
+    """Three features, the last often not detected; the first two are informative only together."""
     rng = np.random.default_rng(seed)
     sign = rng.choice([-1.0, 1.0], len(truth))
     value = rng.normal(size=(len(truth), 3))
@@ -40,14 +40,14 @@ def sources(truth, shift=2.0, seed=0):
 def boosted(request):
     truth = np.random.default_rng(1).integers(0, request.param, N)
     features = sources(truth)
-    return boost(features, truth, EVERY, request.param, 2, 60, 0), features
+    return boost(features, truth, EVERY, request.param, depth=2, rounds=60, seed=0), features
 
 
 def centred(score):
     return score - score.mean(-1, keepdims=True)
 
 
-def test_tables_are_the_trees(boosted):
+def test_tables_equal_the_trees(boosted):
     model, features = boosted
     for rounds in (1, 25, 60):
         tables = tables_of(model, features, EVERY, rounds, 1.0)
@@ -56,7 +56,7 @@ def test_tables_are_the_trees(boosted):
         np.testing.assert_allclose(added, centred(trees), atol=1e-6)
 
 
-def test_tables_are_the_trees_on_values_never_seen_too(boosted):
+def test_tables_equal_the_trees_on_new_values_too(boosted):
     model, features = boosted
     tables = tables_of(model, features, EVERY, 60, 1.0)
     new = sources(np.zeros(200, int), seed=9)
@@ -79,14 +79,15 @@ def test_beyond_the_training_values_terms_fade(boosted):
     without = np.asarray(rows.available).copy()
     without[:, 0] = False
     alone = np.asarray(contributions(tables, rows._replace(available=without)))
-    np.testing.assert_allclose(each[3], alone[3], atol=1e-12)  # as if nobody had looked
+    np.testing.assert_allclose(each[3], alone[3], atol=1e-12)  # like a value that is not available
 
 
-def test_a_property_without_any_value_tells_nothing():
+def test_a_feature_without_any_value_adds_nothing():
     truth = np.random.default_rng(1).integers(0, 3, N)
     features = sources(truth)
     features.measured[:, 2] = False
-    tables = tables_of(boost(features, truth, EVERY, 3, 2, 20, 0), features, EVERY, 20, 1.0)
+    model = boost(features, truth, EVERY, 3, depth=2, rounds=20, seed=0)
+    tables = tables_of(model, features, EVERY, 20, 1.0)
     assert not np.asarray(contributions(tables, features))[:, 2].any()
     np.testing.assert_array_equal(tables.reach[2], 0.0)
 
@@ -104,7 +105,7 @@ def test_terms_are_pure(boosted):
 
 
 def test_contributions_are_the_shapley_values_of_the_terms(boosted):
-    """By brute force over the orders of the properties; a property left out adds no term."""
+    """By brute force over the orders of the features; a feature left out adds no term."""
     model, features = boosted
     tables = tables_of(model, features, EVERY, 60, 1.0)
     few = Features(*(a[:20] for a in features))
@@ -127,16 +128,16 @@ def test_contributions_are_the_shapley_values_of_the_terms(boosted):
     np.testing.assert_allclose(contributions(tables, few), shapley / len(orders), atol=1e-9)
 
 
-def test_what_was_not_surveyed_adds_nothing_and_its_filler_changes_nothing(boosted):
+def test_a_value_not_available_adds_nothing_and_its_filler_changes_nothing(boosted):
     model, features = boosted
     tables = tables_of(model, features, EVERY, 60, 1.0)
     available = features.available.copy()
     available[:, 1] = False
-    dark = features._replace(available=available, observed=features.measured & available)
+    dark = features._replace(available=available, measured=features.measured & available)
     found = np.asarray(contributions(tables, dark))
     assert not found[:, 1].any()
     assert not np.asarray(pair_terms(tables, dark))[:, (tables.pair == 1).any(1)].any()
-    filled = dark._replace(value=np.where(dark.observed, dark.value, 7.0))
+    filled = dark._replace(value=np.where(dark.measured, dark.value, 7.0))
     np.testing.assert_array_equal(contributions(tables, filled), found)
 
 
@@ -155,7 +156,7 @@ def test_mixed_contributions_sum_to_mixed_scores(boosted):
     np.testing.assert_allclose(joint[:4], own[:4].sum(1))
 
 
-def test_edges_hold_equal_numbers_and_stand_repeated_values():
+def test_bins_hold_equal_numbers_even_with_repeated_values():
     value = np.stack([np.arange(N, dtype=float), np.repeat([0.0, 1.0], N // 2), np.zeros(N)], 1)
     observed = np.ones(value.shape, bool)
     observed[:, 2] = False
@@ -164,18 +165,27 @@ def test_edges_hold_equal_numbers_and_stand_repeated_values():
     at = np.asarray(bins(edge, features))
     assert np.ptp(np.bincount(at[:, 0], minlength=N_BINS)[:N_BINS]) <= 1
     assert len(np.unique(at[:, 1])) == 2
-    assert set(at[:, 2]) == {N_BINS}  # missing
+    assert set(at[:, 2]) == {N_BINS}  # not measured
     assert np.isinf(edge[2]).all()
 
 
 def held_out(truth, own, seed=0):
     fold = np.random.default_rng(seed).integers(0, 3, len(truth))
-    return Held(truth, fold, np.arange(len(truth)), own, np.ones(len(truth), bool))
+    return HeldOut(
+        truth=truth,
+        fold=fold,
+        group=np.arange(len(truth)),
+        log_joint=own,
+        measured=np.ones(len(truth), bool),
+    )
 
 
-def test_two_properties_that_tell_together_are_found_and_named():
+def test_a_feature_interaction_is_found_and_ranked_first():
     truth = np.random.default_rng(4).integers(0, 2, N)
-    features, own = sources(truth), np.full((N, 2), np.log(0.5))  # all that either tells alone
+    features, own = (
+        sources(truth),
+        np.full((N, 2), np.log(0.5)),
+    )  # the best scores without the interaction
     tables, log_joint, report = learn_terms(features, held_out(truth, own), TermPlan(2), 0)
     loss = np.logaddexp.reduce(log_joint, axis=1) - log_joint[np.arange(N), truth]
     assert loss.mean() < 0.45 < np.log(2)
@@ -184,8 +194,8 @@ def test_two_properties_that_tell_together_are_found_and_named():
     assert report.gain > 10 * report.gain_error
 
 
-def test_without_anything_to_find_there_are_no_terms():
-    """The control: the same, the classes shuffled."""
+def test_without_an_interaction_there_are_no_terms():
+    """Negative control: the same with shuffled classes."""
     truth = np.random.default_rng(4).integers(0, 2, N)
     features, own = sources(truth), np.full((N, 2), np.log(0.5))
     shuffled = np.random.default_rng(5).permutation(truth)
@@ -195,7 +205,7 @@ def test_without_anything_to_find_there_are_no_terms():
     np.testing.assert_array_equal(log_joint, own)
 
 
-def test_single_terms_have_no_pairs_and_cannot_find_it():
+def test_terms_of_one_feature_cannot_find_the_interaction():
     truth = np.random.default_rng(4).integers(0, 2, N)
     features, own = sources(truth), np.full((N, 2), np.log(0.5))
     tables, _, report = learn_terms(features, held_out(truth, own), TermPlan(1, 0.5), 0)
@@ -203,9 +213,9 @@ def test_single_terms_have_no_pairs_and_cannot_find_it():
     assert report.share == 0.5 and report.gain < 0.02
 
 
-def test_a_class_that_a_fold_lacks():
+def test_a_class_without_rows_is_harmless():
     truth = np.zeros(N, int)
-    model = boost(sources(truth), truth, EVERY, 2, 2, 20, 0)
+    model = boost(sources(truth), truth, EVERY, 2, depth=2, rounds=20, seed=0)
     tables = tables_of(model, sources(truth), EVERY, 20, 1.0)
     assert np.isfinite(tables.base).all() and tables.base[0] > tables.base[1]
     assert not tables.main.any() and not len(tables.pair)

@@ -1,4 +1,4 @@
-"""The optimiser against SciPy on the same loss."""
+"""The optimiser against SciPy on the same loss, and its invariances."""
 
 import jax
 import jax.numpy as jnp
@@ -34,7 +34,7 @@ def test_weights_reach_the_minimum_scipy_finds(kind, problem):
     log_lik, truth = problem
     model, ones = naive_bayes(CATEGORY, 3, kind), jnp.ones(300)
     start = model.init(jax.random.key(0), log_lik)
-    _, info = fit_log_loss(model, start, log_lik, truth, ones, 3.0)
+    _, info = fit_log_loss(model, start, log_lik, truth, ones, penalty=3.0)
     assert info.converged
 
     flat, unflatten = jax.flatten_util.ravel_pytree(start)
@@ -55,50 +55,54 @@ def test_weights_reach_the_minimum_scipy_finds(kind, problem):
 
 
 def test_learned_weights_follow_the_information(problem):
-    """The first property says most and the last nothing: so say the weights."""
+    """The first feature is the most informative, the last feature is noise."""
     log_lik, truth = problem
     model = naive_bayes((0, 1, 2, 3), 3, "property")
     start = model.init(jax.random.key(0), log_lik)
-    params, _ = fit_log_loss(model, start, log_lik, truth, jnp.ones(300), 1.0)
+    params, _ = fit_log_loss(model, start, log_lik, truth, jnp.ones(300), penalty=1.0)
     alpha = np.asarray(model.alpha(params))[:, 0]
     assert alpha[0] > alpha[1] > alpha[3]
     assert alpha[3] < 0.35
 
 
-def test_rows_of_weight_zero_do_not_count(problem):
+def test_rows_of_weight_zero_change_nothing(problem):
     log_lik, truth = problem
     model = naive_bayes(CATEGORY, 3, "property")
     start, half = model.init(jax.random.key(0), log_lik), (jnp.arange(300) < 150).astype(float)
     garbled = log_lik.at[150:].set(50.0)
-    all_rows, _ = fit_log_loss(model, start, garbled, truth.at[150:].set(-1), half, 3.0)
-    few, _ = fit_log_loss(model, start, log_lik[:150], truth[:150], jnp.ones(150), 3.0)
+    unlabelled = truth.at[150:].set(-1)
+    all_rows, _ = fit_log_loss(model, start, garbled, unlabelled, half, penalty=3.0)
+    few, _ = fit_log_loss(model, start, log_lik[:150], truth[:150], jnp.ones(150), penalty=3.0)
     np.testing.assert_allclose(model.alpha(all_rows), model.alpha(few), atol=1e-4)
 
 
-def test_best_of_several_starts(problem):
+def test_several_starts_end_at_the_best_minimum(problem):
     log_lik, truth = problem
     model, prior = naive_bayes(CATEGORY, 3, "property_class"), jnp.log(jnp.array([0.6, 0.3, 0.1]))
-    args = (log_lik, truth, jnp.ones(300), 3.0)
-    several, info = fit_from_starts(model, jax.random.key(3), prior, *args, n_starts=4)
-    singles = [
-        fit_log_loss(model, model.init(k, log_lik)._replace(log_prior=prior), *args)[1].loss
-        for k in jax.random.split(jax.random.key(3), 4)
+    rows = (log_lik, truth, jnp.ones(300))
+    several, info = fit_from_starts(
+        model, jax.random.key(3), *rows, log_prior=prior, penalty=3.0, n_starts=4
+    )
+    starts = [
+        model.init(key, log_lik)._replace(log_prior=prior)
+        for key in jax.random.split(jax.random.key(3), 4)
     ]
+    singles = [fit_log_loss(model, start, *rows, penalty=3.0)[1].loss for start in starts]
     assert float(info.loss) <= min(map(float, singles)) + 1e-6
     np.testing.assert_array_equal(several.log_prior, prior)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_many_rows_reach_the_same_minimum_with_the_curvature(kind, monkeypatch):
+def test_the_curvature_leads_to_the_same_minimum(kind, monkeypatch):
     rng = np.random.default_rng(5)
     truth = rng.integers(0, 3, 600)
     log_lik = jnp.asarray(0.7 * np.eye(3)[truth][:, None] + rng.normal(size=(600, 4, 3)))
     model = naive_bayes((0, 0, 1, 1), 3, kind)
     start = model.init(jax.random.key(0), log_lik)
-    data = (log_lik, jnp.asarray(truth), jnp.ones(600), 3.0)
-    plain, info = fit_log_loss(model, start, *data)
+    rows = (log_lik, jnp.asarray(truth), jnp.ones(600))
+    plain, info = fit_log_loss(model, start, *rows, penalty=3.0)
     monkeypatch.setattr("xbayes.infer.gradient.MANY_ROWS", 1)
-    whitened, other = fit_log_loss(model, start, *data)
+    whitened, other = fit_log_loss(model, start, *rows, penalty=3.0)
     assert bool(other.converged)
     assert float(other.loss) == pytest.approx(float(info.loss), abs=1e-6)
     scores = [jax.nn.log_softmax(model.log_joint(p, log_lik)) for p in (plain, whitened)]

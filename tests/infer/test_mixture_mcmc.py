@@ -1,5 +1,6 @@
-"""NUTS on the Bayesian mixture: simulation-based calibration, closed forms, draws without names."""
+"""NUTS on the Bayesian mixture: simulation-based calibration, closed forms, label switching."""
 
+from functools import partial
 from itertools import product
 
 import jax
@@ -30,7 +31,11 @@ GRID = np.linspace(-5.0, 5.0, 9)
 
 def prior_of(weights, concentration, scatter=1.0, mean_precision=0.2):
     return mixture_prior(
-        *(2, np.zeros(1), np.array([[scatter]]), weights, concentration),
+        2,
+        np.zeros(1),
+        np.array([[scatter]]),
+        weights,
+        concentration=concentration,
         mean_precision=mean_precision,
         degrees=4.0,
     )
@@ -38,27 +43,24 @@ def prior_of(weights, concentration, scatter=1.0, mean_precision=0.2):
 
 @jax.jit
 def run(keys, prior, x, row_weight):
-    """A chain for each sky [R N], all at once."""
-
-    def one(key, x):
-        return sample_chain(key, prior, x[:, None], row_weight, WARMUP, N_DRAWS, THIN)
-
-    return jax.vmap(one)(keys, x)
+    """One chain for each simulated sample of rows [R N]."""
+    chain = partial(sample_chain, n_warmup=WARMUP, n_draws=N_DRAWS, thin=THIN)
+    return jax.vmap(lambda key, x: chain(key, prior, x[:, None], row_weight))(keys, x)
 
 
 def simulated(key, prior):
-    """Parameters from the prior [R K], and a sky [R N] from each."""
-    of_params, of_component, of_value = jax.random.split(key, 3)
-    truth = draw(of_params, starting_from(prior), N_SKIES)
+    """Parameters from the prior [R K], and rows [R N] from each."""
+    params_key, component_key, value_key = jax.random.split(key, 3)
+    truth = draw(params_key, starting_from(prior), N_SKIES)
     size = (N_SKIES, N)
-    component = jax.random.categorical(of_component, truth.log_weight[:, None], shape=size)
+    component = jax.random.categorical(component_key, truth.log_weight[:, None], shape=size)
     mean = jnp.take_along_axis(truth.mean[..., 0], component, 1)
     variance = jnp.take_along_axis(truth.covariance[..., 0, 0], component, 1)
-    return truth, mean + jnp.sqrt(variance) * jax.random.normal(of_value, size)
+    return truth, mean + jnp.sqrt(variance) * jax.random.normal(value_key, size)
 
 
-def without_names(params: MixtureParams):
-    """Quantities [... Q] that do not change when components change names."""
+def invariants(params: MixtureParams):
+    """Quantities [... Q] that do not depend on the order of the components."""
     weight, mean = np.exp(params.log_weight), np.asarray(params.mean[..., 0])
     variance = np.asarray(params.covariance[..., 0, 0])
     at = [
@@ -71,19 +73,19 @@ def without_names(params: MixtureParams):
 
 
 def p_values(prior, used_by_sampler, seed):
-    """Of the ranks of the truth among the draws being uniform, one a quantity."""
-    of_sky, of_chain = jax.random.split(jax.random.key(seed))
-    truth, x = simulated(of_sky, prior)
-    found = run(jax.random.split(of_chain, N_SKIES), used_by_sampler, x, jnp.ones(N))
+    """P-value of uniform ranks of the truth among the samples, by quantity."""
+    rows_key, chain_key = jax.random.split(jax.random.key(seed))
+    truth, x = simulated(rows_key, prior)
+    found = run(jax.random.split(chain_key, N_SKIES), used_by_sampler, x, jnp.ones(N))
     assert float(found.diverging.mean()) < 0.01
-    rank = (without_names(found.params) < without_names(truth)[:, None]).sum(1)  # [R Q], 0 .. S
+    rank = (invariants(found.params) < invariants(truth)[:, None]).sum(1)  # [R Q], 0 .. S
     counts = [np.bincount(r * BINS // (N_DRAWS + 1), minlength=BINS) for r in rank.T]
     return np.array([chisquare(count).pvalue for count in counts])
 
 
 @pytest.mark.parametrize("given", [("dirichlet", 0.8), ("stick_breaking", 2.0)])
 def test_ranks_of_the_truth_are_uniform(given):
-    """Talts et al. 2018 (arXiv:1804.06788): truth and draws are exchangeable if all is right."""
+    """Talts et al. 2018 (arXiv:1804.06788): truth and samples are exchangeable."""
     prior = prior_of(*given)
     assert p_values(prior, prior, 1).min() > 0.01
 
@@ -92,14 +94,14 @@ def test_ranks_of_the_truth_are_uniform(given):
     ("wrong", "which"),
     [({"scatter": 0.4}, 6), ({"concentration": 20.0}, 4)],
 )
-def test_ranks_tell_a_wrong_prior(wrong, which):
+def test_ranks_reveal_a_wrong_prior(wrong, which):
     prior = prior_of("dirichlet", 0.8)
     given = {"weights": "dirichlet", "concentration": 0.8, **wrong}
     assert p_values(prior, prior_of(**given), 1)[which] < 0.01
 
 
 def one_by_one(x, component):
-    """log p(x) of one component, and the posterior: each row given those before it."""
+    """log p(x) of one component and its posterior predictive, from one row after the other."""
     penalty, m, nu, s = (float(np.ravel(leaf)[0]) for leaf in component)
     total = 0.0
     for value in x:
@@ -110,8 +112,8 @@ def one_by_one(x, component):
     return total, t(nu, m, np.sqrt(s * (1 + penalty) / (penalty * nu)))
 
 
-def test_the_predictive_density_is_that_of_all_ways_to_divide_the_rows():
-    """Eight rows between two components: 2^8 closed forms. Other rows weigh nothing."""
+def test_the_predictive_density_is_the_sum_over_all_allocations():
+    """Eight rows in two components: 2^8 closed forms. Further rows have weight zero."""
     prior, alpha = prior_of("dirichlet", 0.8), 0.8
     x = np.array([-2.5, -2.0, -1.7, -0.4, 0.3, 1.9, 2.2, 2.6])
     log_post, density = [], []
@@ -172,7 +174,7 @@ def test_one_component_is_the_conjugate_posterior():
         ({"n_draws": 0}, "must be at least 1"),
     ],
 )
-def test_what_cannot_be_sampled_is_refused(change, says):
+def test_invalid_input_is_refused(change, says):
     given = {"x": np.zeros((2, 1)), **change}
     with pytest.raises(InputError, match=says):
         sample_posterior(jax.random.key(0), prior_of("dirichlet", 1.0), **given)
@@ -186,7 +188,7 @@ def test_weights_that_do_not_sum_to_one_are_refused():
 
 @pytest.fixture
 def scrambled():
-    """Draws about three components, whose names change from draw to draw, and rows of them."""
+    """Samples around three components, permuted in each sample, and rows drawn from them."""
     rng = np.random.default_rng(6)
     centre = np.array([[0.0, 0.0], [3.0, 0.0], [0.0, 4.0]])
     order = np.stack([rng.permutation(3) for _ in range(60)])
@@ -198,7 +200,7 @@ def scrambled():
     return draws, x, order
 
 
-def test_relabelling_undoes_the_names(scrambled):
+def test_relabelling_undoes_the_permutations(scrambled):
     draws, x, order = scrambled
     found = relabel(draws, x)
     named = np.take_along_axis(order, found.order, 1)
@@ -216,7 +218,7 @@ def test_relabelling_undoes_the_names(scrambled):
         relabel(draws._replace(mean=draws.mean * np.nan), x)
 
 
-def test_what_has_no_names_does_not_change_with_them(scrambled):
+def test_invariant_summaries_do_not_change_with_relabelling(scrambled):
     draws, x, _ = scrambled
     other = relabel(draws, x).draws
     together = co_clustering(draws, x)
@@ -233,7 +235,7 @@ def test_occupied_components_are_counted(scrambled):
     assert (np.asarray(occupied(jax.random.key(0), draws, x)) == 3).all()
     one = draws._replace(log_weight=jnp.full((60, 3), -700.0).at[:, 1].set(0.0))
     assert (np.asarray(occupied(jax.random.key(0), one, x)) == 1).all()
-    two = x[:2] * 0  # two rows alike: P(one component) = sum of squared responsibilities
+    two = x[:2] * 0  # two equal rows: P(same component) = sum of squared responsibilities
     many = jax.tree.map(lambda leaf: jnp.tile(leaf[:1], (4000,) + (1,) * (leaf.ndim - 1)), draws)
     resp = np.asarray(responsibilities(draws, two))[0, 0]
     mean = np.asarray(occupied(jax.random.key(1), many, two)).mean()

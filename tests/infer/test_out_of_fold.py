@@ -1,4 +1,4 @@
-"""Out-of-fold likelihoods against refitting the densities without the rows."""
+"""Out-of-fold likelihoods against densities refitted without the rows; the penalty's selection."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from xbayes.infer.out_of_fold import out_of_fold
-from xbayes.infer.select_penalty import select_strength
+from xbayes.infer.select_penalty import select_penalty
 from xbayes.models.naive_bayes import naive_bayes
 from xbayes.models.smooth_density import smooth_density
 from xbayes.published.density import published_density
@@ -26,33 +26,32 @@ def density(request):
 def folded(density, four_classes):
     features, truth = four_classes
     fold = np.random.default_rng(1).integers(0, J, len(truth))
-    grid = jax.tree.map(jnp.asarray, density.lay_grid(features, np.ones(len(truth), bool)))
-    counts = density.count(grid, features, jnp.asarray(truth), jnp.asarray(fold), J)
-    held_out = out_of_fold(density, grid, counts, features, jnp.asarray(fold))
-    return grid, features, truth, fold, held_out
+    prepared = jax.tree.map(jnp.asarray, density.prepare(features, np.ones(len(truth), bool)))
+    statistics = density.statistics(prepared, features, jnp.asarray(truth), jnp.asarray(fold), J)
+    held_out = out_of_fold(density, prepared, statistics, features, jnp.asarray(fold))
+    return prepared, features, truth, fold, held_out
 
 
-def refitted(density, grid, features, truth, kept):
-    """Densities of the kept rows only, on the same grid."""
-    counts = density.count(
-        grid, features, jnp.asarray(truth), jnp.where(jnp.asarray(kept), 0, -1), 1
-    )
-    params = density.fit(grid, jax.tree.map(lambda c: c[0], counts))
+def refitted(density, prepared, features, truth, rows):
+    """Log-likelihoods by densities of the given rows only, on the same grid."""
+    fold = jnp.where(jnp.asarray(rows), 0, -1)
+    statistics = density.statistics(prepared, features, jnp.asarray(truth), fold, 1)
+    params = density.fit(prepared, jax.tree.map(lambda leaf: leaf[0], statistics))
     return np.asarray(density.log_lik(params, features))
 
 
 def test_single_is_refitting_without_the_fold(density, folded):
-    grid, features, truth, fold, held_out = folded
+    prepared, features, truth, fold, held_out = folded
     for j in range(J):
-        expected = refitted(density, grid, features, truth, fold != j)[fold == j]
+        expected = refitted(density, prepared, features, truth, fold != j)[fold == j]
         np.testing.assert_allclose(held_out.single[fold == j], expected, rtol=1e-7, atol=1e-9)
 
 
 def test_nested_leaves_out_both_folds(density, folded):
-    grid, features, truth, fold, held_out = folded
+    prepared, features, truth, fold, held_out = folded
     for j in range(J):
         for i in range(J):
-            expected = refitted(density, grid, features, truth, (fold != j) & (fold != i))
+            expected = refitted(density, prepared, features, truth, (fold != j) & (fold != i))
             rows = fold == i
             np.testing.assert_allclose(
                 held_out.nested[j][rows], expected[rows], rtol=1e-7, atol=1e-9
@@ -60,21 +59,20 @@ def test_nested_leaves_out_both_folds(density, folded):
 
 
 def test_selection_never_sees_the_fold_it_scores(density, folded):
-    """Relabelling fold 0 at random leaves the held-out scores of fold 0's rows as they were."""
+    """Permuting the labels of fold 0 leaves the held-out scores of its rows unchanged."""
     _, _, truth, fold, held_out = folded
     model = naive_bayes((0, 0, 1), 4, "property")
     prior = jnp.log(jnp.bincount(jnp.asarray(truth), length=4) / len(truth))
-    penalty = (10.0,)
 
     def held_out_scores(labels):
-        return select_strength(
+        return select_penalty(
             model,
             jax.random.key(0),
-            prior,
             held_out.nested,
             jnp.asarray(labels),
             jnp.asarray(fold),
-            penalty,
+            log_prior=prior,
+            penalties=(10.0,),
         ).log_joint
 
     other = np.where(fold == 0, np.random.default_rng(3).permutation(truth), truth)
@@ -83,19 +81,19 @@ def test_selection_never_sees_the_fold_it_scores(density, folded):
     assert not np.array_equal(before[fold == 1], after[fold == 1])
 
 
-def test_selection_takes_the_least_held_out_loss(density, folded):
+def test_the_selected_penalty_has_the_least_held_out_loss(density, folded):
     _, _, truth, fold, held_out = folded
     model = naive_bayes((0, 0, 1), 4, "matrix")
     prior = jnp.log(jnp.bincount(jnp.asarray(truth), length=4) / len(truth))
     penalties = (0.01, 10.0, 1e5)
-    got = select_strength(
+    got = select_penalty(
         model,
         jax.random.key(0),
-        prior,
         held_out.nested,
         jnp.asarray(truth),
         jnp.asarray(fold),
-        penalties,
+        log_prior=prior,
+        penalties=penalties,
     )
     assert got.penalty == penalties[np.argmin(got.held_out_loss)]
     log_posterior = jax.nn.log_softmax(got.log_joint)[jnp.arange(len(truth)), truth]

@@ -1,4 +1,4 @@
-"""The posterior of weights: simulation-based calibration, quadrature, and what must not matter."""
+"""The posterior of the weights: simulation-based calibration, quadrature, invariances."""
 
 from functools import partial
 
@@ -9,13 +9,13 @@ import pytest
 from numpyro import handlers
 from scipy.stats import chi2
 
-from xbayes.infer.weight_model import Rows, local_coordinates, placed
+from xbayes.infer.weight_model import Rows, local_coordinates, sites_and_params
 from xbayes.infer.weight_posterior import (
     SAMPLERS,
     Sampling,
     _sampler,
     likelihood_power,
-    refitted,
+    refit_mode,
     sample_posterior,
 )
 from xbayes.models.assignment_matrix import assignment_model
@@ -36,7 +36,7 @@ def given_of(counted=None):
 
 
 def case(kind, n=N):
-    """Program, model, and rows that wait for labels: log-likelihoods at random, always the same."""
+    """Program, model, and rows without labels; the random log-likelihoods are always the same."""
     rng = np.random.default_rng(0)
     if kind == "assignment":
         counted = jnp.asarray(rng.dirichlet([2.0, 2.0, 2.0], 2))
@@ -52,12 +52,12 @@ def case(kind, n=N):
 
 
 def labels_of(model, rows, params, key):
-    """Labels that the parameters would give."""
+    """Random labels given the parameters."""
     return jax.random.categorical(key, rows.given.log_prior + model.scores(params, rows.design))
 
 
 def prior_draw(program, given, key):
-    """Every site of one draw of the prior, and its parameters."""
+    """Every site of one prior sample, and its parameters."""
     with handlers.seed(rng_seed=key), handlers.trace() as traced:
         params = program(given)
     return {name: site["value"] for name, site in traced.items()}, params
@@ -66,7 +66,7 @@ def prior_draw(program, given, key):
 SUMMARIES = {
     "property_class": {
         "temperature": lambda s: s["temperature"],
-        "alpha of a property and class": lambda s: s["alpha"][2, 1],
+        "alpha of a feature and class": lambda s: s["alpha"][2, 1],
         "offset": lambda s: s["offset"][0],
         "scale": lambda s: s["scale_class"],
     },
@@ -85,8 +85,8 @@ SUMMARIES = {
 
 
 def rank_p(kind, prior=None, power=1.0):
-    """p of uniform ranks of the truth among draws, by summary (Talts et al. 2018, algorithm 2)."""
-    _sampler.cache_clear()  # a sampler traced inside jit keeps what it was traced with
+    """P-value of uniform ranks of the truth, by summary (Talts et al. 2018, algorithm 2)."""
+    _sampler.cache_clear()  # a sampler traced inside jit keeps its tracers
     program, model, rows = case(kind)
     prior = prior or program
     summaries = SUMMARIES[kind]
@@ -106,7 +106,7 @@ def rank_p(kind, prior=None, power=1.0):
         apart = z.reshape(-1, z.shape[-1])[4 :: SHORT.chains * SHORT.draws // (RANKS - 1)]
 
         def summary(z):
-            sites = placed(program, own.given, local, z)[0]
+            sites = sites_and_params(program, own.given, local, z)[0]
             return jnp.stack([of(sites) for of in summaries.values()])
 
         return (jax.vmap(summary)(apart[: RANKS - 1]) < truth).sum(0)
@@ -131,18 +131,20 @@ def test_ranks_of_the_truth_are_uniform(kind):
 
 
 def test_an_overconfident_likelihood_fails_the_same_test():
-    """Negative control: every label counted four times."""
+    """Negative control: every label counts four times."""
     p = rank_p("property_class", power=4.0)
     assert min(p.values()) < 0.01, p
 
 
 LONG = Sampling("nuts", chains=2, warmup=100, draws=300)
-LONGER = Sampling("nuts", chains=4, warmup=200, draws=1000)  # for widths, known to some per cent
+LONGER = Sampling(
+    "nuts", chains=4, warmup=200, draws=1000
+)  # for standard deviations to a few per cent
 EXACT = Sampling("laplace", chains=4, draws=500)
 
 
 def labelled(kind, n=N, seed=3):
-    """A case whose labels come from one draw of its prior."""
+    """A case whose labels come from one prior sample."""
     program, model, rows = case(kind, n)
     prior_key, label_key = jax.random.split(jax.random.key(seed))
     _, params = prior_draw(program, rows.given, prior_key)
@@ -161,7 +163,7 @@ def moments(draws, site):
 
 
 def one_offset(n):
-    """Two classes and no weights: one free number; labels, and its moments by quadrature."""
+    """Two classes, no weights: one free number, the offset, and its moments by quadrature."""
     rng = np.random.default_rng(2)
     relative = rng.normal(size=(n, 3, 2))
     model, program = naive_bayes(CATEGORY, 2, "none"), weight_prior("none", CATEGORY, 2)
@@ -193,7 +195,7 @@ def test_one_offset_against_quadrature(n, sampling):
     np.testing.assert_allclose(got[1], -got[0], rtol=1e-6)
 
 
-def test_with_many_rows_all_three_agree():
+def test_with_many_rows_all_three_methods_agree():
     problem = labelled("property", 300)
     ways = [LONGER, EXACT, Sampling("svi", chains=4, draws=2000)]
     (mean, sd), *others = (moments(sampled(*problem, way), "alpha") for way in ways)
@@ -202,7 +204,7 @@ def test_with_many_rows_all_three_agree():
         np.testing.assert_allclose(width, sd, rtol=0.25)
 
 
-def test_mixing_directions_hold_what_nothing_else_says():
+def test_mixing_directions_are_orthogonal_to_everything_identified_elsewhere():
     for n_classes in (2, 3, 5):
         direction = mixing_directions(n_classes)
         flat = direction.reshape(len(direction), n_classes**2)
@@ -212,8 +214,8 @@ def test_mixing_directions_hold_what_nothing_else_says():
             np.testing.assert_allclose(gone, 0.0, atol=1e-12)
 
 
-def test_what_mixing_leaves_out_changes_no_posterior():
-    """Constants in rows and columns; the identity is a change of alpha. A direction does count."""
+def test_directions_outside_the_mixing_space_change_no_posterior():
+    """Constants in rows and columns change nothing; the identity changes alpha."""
     program, model, rows = case("matrix")
     _, params = prior_draw(program, rows.given, jax.random.key(0))
     rng = np.random.default_rng(1)
@@ -232,8 +234,8 @@ def test_what_mixing_leaves_out_changes_no_posterior():
     assert np.abs(other - posterior(params)).max() > 0.05
 
 
-def test_a_matrix_of_two_classes_is_a_weight_a_property():
-    """There are no directions left, and nothing becomes NaN for want of them."""
+def test_a_matrix_of_two_classes_is_one_weight_per_feature():
+    """Two classes leave no mixing direction; nothing becomes NaN."""
     _, _, rows, *_ = one_offset(N)
     means = []
     for kind in ("matrix", "property"):
@@ -257,7 +259,7 @@ def test_rows_not_counted_change_nothing():
     assert np.all(np.asarray(b.log_lik)[..., :40] < 0)
 
 
-def test_a_row_that_is_there_three_times_counts_once():
+def test_a_row_repeated_three_times_counts_once():
     program, model, rows = labelled("property")
     thrice = rows._replace(
         design=jnp.repeat(rows.design, 3, 0),
@@ -273,31 +275,31 @@ def test_a_row_that_is_there_three_times_counts_once():
     np.testing.assert_allclose(grouped.sites["alpha"], once.sites["alpha"], rtol=1e-3)
     assert moments(believed, "offset")[1].max() < 0.8 * moments(once, "offset")[1].max()
     local = local_coordinates(program, model, rows)
-    some = np.where(np.arange(N) < 30, np.arange(N) // 3, np.arange(N))  # a third may be alike
+    some = np.where(np.arange(N) < 30, np.arange(N) // 3, np.arange(N))  # a third may be correlated
     assert 0.1 < likelihood_power(program, model, rows, local, jnp.asarray(some)) <= 1.0
 
 
-def test_refitted_with_the_same_rows_is_the_centre(precision):
+def test_the_mode_refitted_to_the_same_rows_is_the_centre(precision):
     for kind in ("property_class", "assignment"):
         program, model, rows = labelled(kind)
         local = local_coordinates(program, model, rows)
-        found = refitted(program, model, rows, local)
-        centre = placed(program, rows.given, local, jnp.zeros_like(local.centre))[1]
+        found = refit_mode(program, model, rows, local)
+        centre = sites_and_params(program, rows.given, local, jnp.zeros_like(local.centre))[1]
         jax.tree.map(partial(np.testing.assert_allclose, atol=0.02), found, centre)
         assert found.offset.dtype == jnp.zeros(()).dtype
 
 
-def test_moved_draws_are_those_of_the_other_rows():
-    """draw + (mode there - mode here) against NUTS there; the rows differ as densities' draws do.
+def test_shifted_samples_are_posterior_samples_for_the_other_rows():
+    """sample + (mode for the other rows - mode) against NUTS on the other rows.
 
-    Negative control: draws that stay are several standard deviations away.
+    Negative control: samples that are not shifted are off by more than a standard deviation.
     """
     program, model, rows = labelled("property", 300)
     here = sampled(program, model, rows, LONGER)
     noise = 0.6 * jax.random.normal(jax.random.key(5), rows.design.shape)
     there = rows._replace(design=rows.design + noise.at[:, -1].set(0.0))
     expected = sampled(program, model, there, LONGER)
-    modes = [refitted(program, model, r, here.local) for r in (there, rows)]
+    modes = [refit_mode(program, model, r, here.local) for r in (there, rows)]
 
     def spread(params):
         return np.asarray(params.raw_property).reshape(-1, 3)
@@ -312,7 +314,7 @@ def test_moved_draws_are_those_of_the_other_rows():
 @pytest.mark.parametrize("kind", ["property_class", "matrix", "assignment"])
 @pytest.mark.parametrize("sky", ["separated", "five", "one class"])
 def test_hard_labels_stay_finite(kind, sky):
-    """The prior holds what the likelihood would send away."""
+    """Where the likelihood has no maximum, the prior keeps the posterior proper."""
     program, model, rows = case(kind)
     truth = np.arange(N) % C
     if sky == "five":
@@ -330,7 +332,7 @@ def test_hard_labels_stay_finite(kind, sky):
     mean, sd = moments(found, "offset")
     assert np.all(sd > 0.05)
     assert np.abs(mean).max() < 6.0
-    if sky == "one class":  # its offset rises as far as the prior lets it
+    if sky == "one class":  # the prior bounds its offset
         assert mean[0] > mean[1:].max() + 1.0
 
 

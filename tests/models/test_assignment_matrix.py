@@ -1,4 +1,4 @@
-"""The learned assignment matrix against sums over clusters written out."""
+"""The learned assignment matrix, against explicit sums over clusters."""
 
 import jax
 import jax.numpy as jnp
@@ -20,14 +20,14 @@ def clusters():
 
 def params(proportions, tilt=None, temperature=1.0, offset=None):
     return AssignmentParams(
-        jnp.log(jnp.asarray(proportions)),
-        jnp.zeros(C) if offset is None else jnp.asarray(offset),
-        jnp.log(jnp.asarray(temperature)),
-        jnp.zeros((K, C)) if tilt is None else jnp.asarray(tilt),
+        log_prior=jnp.log(jnp.asarray(proportions)),
+        offset=jnp.zeros(C) if offset is None else jnp.asarray(offset),
+        log_temperature=jnp.log(jnp.asarray(temperature)),
+        tilt=jnp.zeros((K, C)) if tilt is None else jnp.asarray(tilt),
     )
 
 
-def test_untilted_it_is_responsibility_times_assignment(clusters):
+def test_without_tilt_it_is_responsibility_times_assignment(clusters):
     """The published sum over k of r_k(x) A[k, c], by loops."""
     share, density, proportions = clusters
     posterior = np.zeros((N, C))
@@ -44,7 +44,7 @@ def test_untilted_it_is_responsibility_times_assignment(clusters):
     np.testing.assert_allclose(got, posterior, rtol=1e-10)
 
 
-def test_the_formula_with_everything_learned(clusters):
+def test_scores_are_the_formula(clusters):
     share, density, proportions = clusters
     rng = np.random.default_rng(3)
     tilt, offset = rng.normal(size=(K, C)), rng.normal(size=C)
@@ -70,20 +70,20 @@ def test_the_formula_with_everything_learned(clusters):
     )
 
 
-def test_units_change_nothing_and_gradients_are_finite(clusters):
+def test_units_do_not_matter_and_gradients_are_finite(clusters):
     share, density, proportions = clusters
     model = assignment_model(K, C)
     x = jnp.asarray(np.log(share.T[None] * density[:, :, None]))
-    given = model.init(jax.random.key(0), x)
+    start = model.init(jax.random.key(0), x)
     np.testing.assert_allclose(
-        model.log_joint(given, x + 7.0), model.log_joint(given, x), atol=1e-12
+        model.log_joint(start, x + 7.0), model.log_joint(start, x), atol=1e-12
     )
-    slope = jax.grad(lambda p: model.log_joint(p, x)[:, 0].sum())(given)
+    slope = jax.grad(lambda p: model.log_joint(p, x)[:, 0].sum())(start)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(slope))
     assert model.penalty(params(proportions)) == 0
 
 
 @pytest.mark.parametrize("sizes", [(0, 3), (2, 1)])
-def test_wrong_sizes(sizes):
+def test_wrong_sizes_are_refused(sizes):
     with pytest.raises(ValueError, match="a cluster and two classes"):
         assignment_model(*sizes)

@@ -56,7 +56,7 @@ def fitted(x, n_components=K, weights="dirichlet", row_weight=None, n_starts=2, 
 
 
 def bound_given(params, x, resp):
-    """The ELBO with a q(z) that need not be the best."""
+    """The ELBO with any q(z)."""
     expected = np.asarray(log_joint(params, x))
     return (resp * (expected - np.log(resp))).sum() - float(penalty(params))
 
@@ -78,7 +78,7 @@ def scikit_learn(x, resp, prior, kind, concentration):
 
 
 def constant_of_scikit_learn(n_rows, n_components, prior, kind, concentration):
-    """What its lower bound leaves out: the prior's normalising constants and 2 pi."""
+    """The constants missing from its lower bound: normalisation of the prior, and 2 pi."""
     nu, beta_0 = float(prior.component.degrees), float(prior.component.mean_precision)
     log_det = np.linalg.slogdet(np.asarray(prior.component.scatter))[1]
     component = nu * F / 2 * np.log(2) - nu / 2 * log_det - F / 2 * np.log(beta_0)
@@ -91,7 +91,7 @@ def constant_of_scikit_learn(n_rows, n_components, prior, kind, concentration):
 
 
 @pytest.mark.parametrize("kind", ["dirichlet_distribution", "dirichlet_process"])
-def test_every_iteration_is_scikit_learns(kind):
+def test_every_iteration_agrees_with_scikit_learn(kind):
     x, concentration = clumps(), 0.4
     resp = some_responsibilities(len(x))
     weights = "dirichlet" if kind == "dirichlet_distribution" else "stick_breaking"
@@ -110,16 +110,16 @@ def test_every_iteration_is_scikit_learns(kind):
         np.testing.assert_allclose(ours.mean, theirs.means_, rtol=1e-6, atol=1e-8)
         np.testing.assert_allclose(ours.covariance, theirs.covariances_, rtol=1e-6, atol=1e-8)
         np.testing.assert_allclose(np.exp(ours.log_weight), theirs.weights_, rtol=1e-6)
-        nu, penalty = params.component.degrees, params.component.mean_precision
+        nu, beta_k = params.component.degrees, params.component.mean_precision
         np.testing.assert_allclose(nu, theirs.degrees_of_freedom_, rtol=1e-9)
-        np.testing.assert_allclose(penalty, theirs.mean_precision_, rtol=1e-9)
+        np.testing.assert_allclose(beta_k, theirs.mean_precision_, rtol=1e-9)
         bound = theirs._compute_lower_bound(log_resp, log_norm) + constant
         np.testing.assert_allclose(bound_given(params, x, np.maximum(resp, 1e-300)), bound)
 
 
 @pytest.mark.parametrize("kind", ["exact", "missing", "noise"])
 @pytest.mark.parametrize("weights", WEIGHTS)
-def test_the_bound_never_falls(weights, kind):
+def test_the_bound_never_decreases(weights, kind):
     rng = np.random.default_rng(2)
     value = clumps(80)
     x = Measured(
@@ -141,8 +141,8 @@ def test_the_bound_never_falls(weights, kind):
     )
 
 
-def drawn_by_scipy(params, n_draws, rng):
-    """Draws of q and log prior - log q there, from nothing but SciPy: Dirichlet weights."""
+def sampled_by_scipy(params, n_draws, rng):
+    """Samples of q with Dirichlet weights, and log prior - log q, from SciPy alone."""
     c, prior = jax.device_get((params.component, params.prior.component))
     alpha, alpha_0 = np.asarray(params.stick.taken), np.asarray(params.prior.stick.taken)
     weight = rng.dirichlet(alpha, n_draws)
@@ -158,20 +158,20 @@ def drawn_by_scipy(params, n_draws, rng):
         each = np.moveaxis(precision[:, k], 0, -1)
         ratio += wishart.logpdf(each, float(prior.degrees), inverse_0)
         ratio -= wishart.logpdf(each, nu, inverse)
-        # Rows of normals times a root of the precision have it as covariance: whiten by it.
+        # Solving with a root of the precision gives the covariance of the mean.
         half = np.linalg.cholesky(precision[:, k])
         step = rng.normal(size=(n_draws, F))
         back = np.linalg.solve(half.swapaxes(1, 2), step[..., None])[..., 0]
         mean[:, k] = c.mean[k] + back / np.sqrt(c.mean_precision[k])
         off = np.einsum("sfg,sf->sg", half, mean[:, k] - prior.mean)
-        penalty, strength_0 = c.mean_precision[k], float(prior.mean_precision)
-        ratio += (step**2).sum(1) / 2 - strength_0 * (off**2).sum(1) / 2
-        ratio += F / 2 * np.log(strength_0 / penalty)
+        beta_k, beta_0 = c.mean_precision[k], float(prior.mean_precision)
+        ratio += (step**2).sum(1) / 2 - beta_0 * (off**2).sum(1) / 2
+        ratio += F / 2 * np.log(beta_0 / beta_k)
     return weight, mean, precision, ratio
 
 
 def test_the_bound_is_the_average_over_the_posterior():
-    """E_q[log p - log q] by Monte Carlo; of two rows a value is missing, an unknown like others."""
+    """E_q[log p - log q] by Monte Carlo; the missing values of two rows are latent variables."""
     rng, n_draws = np.random.default_rng(3), 3000
     value = clumps(6, seed=4)
     observed = np.ones((6, F), bool)
@@ -179,13 +179,13 @@ def test_the_bound_is_the_average_over_the_posterior():
     x, ones = Measured(value, observed), jnp.ones(6)
     params = m_step(starting_from(a_prior(2)), x, some_responsibilities(6, 2))
     resp = np.asarray(jax.nn.softmax(log_joint(params, x)))
-    weight, mean, precision, total = drawn_by_scipy(params, n_draws, rng)
+    weight, mean, precision, total = sampled_by_scipy(params, n_draws, rng)
     total = total - (resp * np.log(resp)).sum()
     half_log_det = np.linalg.slogdet(precision)[1] / 2
     spread, m_of = np.asarray(point(params).covariance), np.asarray(params.component.mean)
     for n, k in product(range(6), range(2)):
         row = np.tile(value[n], (n_draws, 1))
-        own = np.zeros(n_draws)  # log q of the missing value
+        log_q = np.zeros(n_draws)  # of the missing value
         if not observed[n].all():
             m, o = np.flatnonzero(~observed[n])[0], np.flatnonzero(observed[n])[0]
             slope = spread[k, m, o] / spread[k, o, o]
@@ -193,18 +193,18 @@ def test_the_bound_is_the_average_over_the_posterior():
             sd = np.sqrt(spread[k, m, m] - slope * spread[k, o, m])
             step = rng.normal(size=n_draws)
             row[:, m] = centre + sd * step
-            own = -(step**2) / 2 - np.log(sd) - np.log(2 * np.pi) / 2
+            log_q = -(step**2) / 2 - np.log(sd) - np.log(2 * np.pi) / 2
         off = row - mean[:, k]
         far = np.einsum("sf,sfg,sg->s", off, precision[:, k], off)
         log_lik = half_log_det[:, k] - F / 2 * np.log(2 * np.pi) - far / 2
-        total = total + resp[n, k] * (np.log(weight[:, k]) + log_lik - own)
+        total = total + resp[n, k] * (np.log(weight[:, k]) + log_lik - log_q)
     error = total.std() / np.sqrt(n_draws)
     assert error < 0.1
     assert abs(total.mean() - float(lower_bound(params, x, ones))) < 4 * error
 
 
 def one_by_one(x, prior):
-    """log p(x) of one component: each row given those before it (Murphy 2012, Eq. 4.222)."""
+    """log p(x) of one component, as a product of predictive densities (Murphy 2012, Eq. 4.222)."""
     beta_0, m, nu, s = (np.asarray(leaf) for leaf in prior.component)
     total = 0.0
     for row in x:
@@ -221,30 +221,30 @@ def test_one_component_is_the_exact_posterior(weights):
     x, prior = clumps(20), a_prior(1, weights)
     params = m_step(starting_from(prior), x, np.ones((20, 1)))
     evidence, posterior = one_by_one(x, prior)
-    for found, true in zip(params.component, posterior, strict=True):
-        np.testing.assert_allclose(found[0], true, rtol=1e-9)
+    for leaf, expected in zip(params.component, posterior, strict=True):
+        np.testing.assert_allclose(leaf[0], expected, rtol=1e-9)
     np.testing.assert_allclose(lower_bound(params, x, jnp.ones(20)), evidence, rtol=1e-10)
     beta_n, m, nu, s = posterior
     eta, new = nu + 1 - F, clumps(7, seed=5)
     shape = s * (1 + beta_n) / (beta_n * eta)
     student = multivariate_t(m, shape, eta)
     np.testing.assert_allclose(log_predictive(params, new), student.logpdf(new), rtol=1e-10)
-    hidden = Measured(np.where([True, False], new, np.nan), np.tile([True, False], (7, 1)))
+    incomplete = Measured(np.where([True, False], new, np.nan), np.tile([True, False], (7, 1)))
     marginal = multivariate_t(m[:1], shape[:1, :1], eta)
     np.testing.assert_allclose(
-        log_predictive(params, hidden), marginal.logpdf(new[:, :1]), rtol=1e-10
+        log_predictive(params, incomplete), marginal.logpdf(new[:, :1]), rtol=1e-10
     )
 
 
 def test_the_bound_is_below_the_evidence():
-    """Summed over all 2^7 ways to divide seven rows, each in closed form."""
+    """The evidence is a sum over all 2^7 partitions of seven rows, each in closed form."""
     x, prior = clumps(7, seed=6), a_prior(2, concentration=0.8)
-    alone = a_prior(1)
+    of_one = a_prior(1)
     total = -np.inf
     for z in product(range(2), repeat=7):
         count = np.bincount(z, minlength=2)
         weight = (gammaln(0.8 + count) - gammaln(0.8)).sum() + gammaln(1.6) - gammaln(8.6)
-        parts = [one_by_one(x[np.array(z) == k], alone)[0] for k in range(2)]
+        parts = [one_by_one(x[np.array(z) == k], of_one)[0] for k in range(2)]
         total = np.logaddexp(total, weight + sum(parts))
     starts = [m_step(starting_from(prior), x, some_responsibilities(7, 2, s)) for s in range(6)]
     starts = jax.tree.map(lambda *each: jnp.stack(each), *starts)
@@ -254,7 +254,7 @@ def test_the_bound_is_below_the_evidence():
 
 
 @pytest.mark.parametrize("weights", WEIGHTS)
-def test_components_that_are_not_needed_stay_empty(weights):
+def test_superfluous_components_stay_empty(weights):
     params, info = fitted(clumps(400), 8, weights, n_starts=3)
     assert bool(info.converged)
     count = np.sort(np.asarray(params.component.degrees) - F)
@@ -267,7 +267,7 @@ def test_components_that_are_not_needed_stay_empty(weights):
 
 
 def test_a_large_concentration_keeps_components():
-    """The negative control of the one before: what empties them is the prior."""
+    """The negative control of the previous test: the prior empties the components."""
     x, model, ones = clumps(400), bayesian_mixture(8), jnp.ones(400)
     starts = random_starts(model, jax.random.key(0), x, ones, 3)
     prior = jax.tree.map(lambda leaf: 400 * leaf, starts.prior.stick)
@@ -276,7 +276,7 @@ def test_a_large_concentration_keeps_components():
     assert (np.asarray(params.component.degrees) - F > 5).all()
 
 
-def test_row_weights_are_repeated_rows_and_order_does_not_matter():
+def test_row_weights_equal_repeated_rows_and_order_does_not_matter():
     x = clumps(50, seed=7)
     weight = np.random.default_rng(8).permutation(np.repeat([0.0, 1.0, 2.0], [10, 30, 10]))
     params, info = fitted(x, row_weight=weight)
@@ -288,7 +288,7 @@ def test_row_weights_are_repeated_rows_and_order_does_not_matter():
     np.testing.assert_allclose(info.log_lik, back_info.log_lik, rtol=1e-9)
 
 
-def test_rows_in_chunks_are_rows_at_once():
+def test_rows_in_chunks_give_the_same_fit():
     x = clumps(90, seed=9)
     model = bayesian_mixture(4)
     start = model.init(jax.random.key(0), x)
@@ -319,7 +319,7 @@ def test_a_dirichlet_is_a_stick():
 
 
 @pytest.mark.parametrize("weights", WEIGHTS)
-def test_draws_have_the_moments_of_the_posterior(weights, precision):
+def test_samples_have_the_moments_of_the_posterior(weights, precision):
     dtype = jnp.dtype(precision)
     x = jnp.asarray(clumps(40), dtype)
     prior = jax.tree.map(lambda a: a.astype(dtype), a_prior(K, weights))
@@ -346,7 +346,7 @@ def test_draws_have_the_moments_of_the_posterior(weights, precision):
     )
 
 
-def test_the_predictive_density_is_the_average_over_draws():
+def test_the_predictive_density_is_the_average_over_samples():
     x, new = clumps(50, seed=3), clumps(8, seed=11)
     params, _ = fitted(x)
     draws = draw(jax.random.key(2), params, 20_000)
@@ -358,7 +358,7 @@ def test_the_predictive_density_is_the_average_over_draws():
     assert (np.abs(each.mean(0) - np.exp(log_predictive(params, new))) < 5 * error).all()
 
 
-def test_single_precision_finds_the_same():
+def test_single_precision_gives_the_same_fit():
     x, resp = clumps(300), some_responsibilities(300)
     start = jax.tree.map(lambda a: a[None], m_step(starting_from(a_prior()), x, resp))
     wide, _ = fit_em(bayesian_mixture(K), start, x, jnp.ones(300), tol=1e-7)
@@ -383,7 +383,7 @@ def test_single_precision_finds_the_same():
         ({"n_components": 0}, "at least 1 component; found 0"),
     ],
 )
-def test_numbers_that_make_no_prior_are_refused(options, says):
+def test_invalid_numbers_are_refused(options, says):
     with pytest.raises(InputError, match=says):
         mixture_prior(**{"n_components": 2, "mean": np.zeros(2), "scatter": np.eye(2), **options})
     with pytest.raises(InputError, match=says):
@@ -394,13 +394,13 @@ def test_numbers_that_make_no_prior_are_refused(options, says):
 @pytest.mark.parametrize(
     "scatter", [np.zeros((2, 2)), [[1.0, 2.0], [2.0, 1.0]], np.eye(2) * np.nan]
 )
-def test_a_scatter_that_is_no_covariance_is_refused(scatter):
+def test_an_invalid_scatter_is_refused(scatter):
     with pytest.raises(InputError, match="symmetric and positive definite"):
         mixture_prior(2, np.zeros(2), np.asarray(scatter))
 
 
-def test_rows_with_little_to_tell_have_a_posterior_all_the_same():
-    """One row, a constant property, a collinear one, more components than rows: the prior holds."""
+def test_degenerate_rows_have_a_proper_posterior():
+    """One row, a constant or collinear feature, or more components than rows."""
     line, first = clumps(50), np.arange(50)
     rows = {
         "one row": (line, first < 1),
@@ -427,22 +427,22 @@ def test_rows_that_are_not_finite_are_refused(bad):
         fitted(x)
 
 
-def test_a_row_without_values_changes_no_component_and_errors_have_no_predictive():
+def test_a_row_of_weight_zero_changes_nothing_and_errors_have_no_predictive_density():
     x = clumps(30)
-    hidden = Measured(np.vstack([x, [np.nan, np.nan]]), np.arange(31)[:, None] < np.full(F, 30))
+    rows = Measured(np.vstack([x, [np.nan, np.nan]]), np.arange(31)[:, None] < np.full(F, 30))
     prior = starting_from(a_prior(1))
     seen = m_step(prior, x, np.ones((30, 1)))
     resp = np.ones((31, 1))
     resp[30] = 0.0
-    both = m_step(prior, hidden, resp)
+    both = m_step(prior, rows, resp)
     np.testing.assert_allclose(both.component.scatter, seen.component.scatter, rtol=1e-9)
     assert isinstance(both, VariationalParams)
-    np.testing.assert_allclose(log_predictive(seen, hidden)[30], 0.0, atol=1e-12)
+    np.testing.assert_allclose(log_predictive(seen, rows)[30], 0.0, atol=1e-12)
     with pytest.raises(InputError, match="exact values"):
         log_predictive(seen, Measured(x, None, np.ones((30, F))))
 
 
-def test_the_divergence_of_sticks_is_scipys(precision):
+def test_the_divergence_of_sticks_agrees_with_scipy(precision):
     rng = np.random.default_rng(1)
     dtype = jnp.dtype(precision)
     q = sticks.given_counts(sticks.stick_breaking(3, 0.7), jnp.array([4.0, 2.5, 1.0], dtype))

@@ -1,4 +1,4 @@
-"""Cluster-then-label densities against brute force."""
+"""Cluster-then-label densities, and the published method, against brute force."""
 
 import jax
 import jax.numpy as jnp
@@ -43,7 +43,13 @@ def params():
     shift, scale = jnp.array([1.0, -2.0, 0.0, 3.0]), jnp.array([2.0, 1.0, 0.5, 1.0])
     mean = jnp.asarray(rng.normal(size=(C, K, F)))
     return ClusterParams(
-        *(shift, scale, jnp.log(share), mean, whitening(jnp.asarray(covariance)), none, none)
+        shift=shift,
+        scale=scale,
+        log_share=jnp.log(share),
+        mean=mean,
+        whiten=whitening(jnp.asarray(covariance)),
+        log_present=none,
+        log_missing=none,
     )
 
 
@@ -54,7 +60,7 @@ def rows(params):
 
 
 def brute_force(params, value, observed, noise=None):
-    """log p(x_o | c) by scipy, in the units of the values."""
+    """log p(x_o | c) by SciPy, in the units of the values."""
     noise = np.zeros((len(value), F)) if noise is None else noise
     shift, scale = np.asarray(params.shift), np.asarray(params.scale)
     root = np.linalg.inv(np.asarray(params.whiten))
@@ -92,14 +98,14 @@ def test_errors_widen_the_densities(params, rows):
     measured = Measured(rows, observed, noise)
     expected = brute_force(params, rows, observed, noise)
     np.testing.assert_allclose(log_terms(params, measured).sum(1), expected, atol=1e-9)
-    alone = np.asarray(by_component(params, measured))
-    np.testing.assert_allclose(logsumexp(alone, axis=1), expected, atol=1e-9)
+    of_cluster = np.asarray(by_component(params, measured))
+    np.testing.assert_allclose(logsumexp(of_cluster, axis=1), expected, atol=1e-9)
     below = np.asarray(share_below(params, Measured(rows, observed, noise + 1e12)))
     np.testing.assert_allclose(below[observed], 0.5, atol=1e-3)
     assert np.isnan(below[~observed]).all()
 
 
-def test_rows_by_pattern_have_the_same_density(params, rows):
+def test_density_by_pattern_is_that_by_row(params, rows):
     observed = np.random.default_rng(4).random((N, F)) >= 0.4
     observed[0], observed[1] = False, True
     seen, of_row = np.unique(observed, axis=0, return_inverse=True)
@@ -109,7 +115,7 @@ def test_rows_by_pattern_have_the_same_density(params, rows):
     np.testing.assert_allclose(class_log_density(params, measured, patterns), expected, atol=1e-9)
 
 
-def test_a_tilt_changes_the_shares_alone(params, rows):
+def test_a_tilt_changes_the_shares_only(params, rows):
     tilt = jnp.asarray(np.random.default_rng(9).normal(size=(K, C)))
     other, total = tilted(params, tilt)
     np.testing.assert_allclose(jnp.exp(other.log_share).sum(1), 1.0)
@@ -120,8 +126,7 @@ def test_a_tilt_changes_the_shares_alone(params, rows):
     )
 
 
-def test_each_term_is_given_the_ones_before_it(params, rows):
-    """The first f terms are the density of the first f properties."""
+def test_the_first_terms_sum_to_the_density_of_the_first_features(params, rows):
     everything = np.ones((N, F), bool)
     terms = np.asarray(log_terms(params, Measured(rows)))
     for f in range(1, F + 1):
@@ -130,7 +135,7 @@ def test_each_term_is_given_the_ones_before_it(params, rows):
         np.testing.assert_allclose(terms[:, :f].sum(1), expected, atol=1e-9)
 
 
-def test_assignment_and_responsibility_are_bayes_rule(params, rows):
+def test_assignment_and_responsibility_follow_bayes_rule(params, rows):
     proportions = np.array([0.5, 0.3, 0.2])
     matrix, size = assignment(params, jnp.asarray(proportions))
     joint = proportions[:, None] * np.exp(np.asarray(params.log_share))
@@ -146,7 +151,7 @@ def test_assignment_and_responsibility_are_bayes_rule(params, rows):
     np.testing.assert_allclose(got, expected.T, rtol=1e-9)
 
 
-def test_margins_are_what_the_joint_integrates_to(params):
+def test_marginals_are_integrals_of_the_joint_density(params):
     value = jnp.asarray(params.shift + params.scale * 0.3)[None]
     below = share_below(params, Measured(value))[0]
     node = params.shift[:, None] + params.scale[:, None] * jnp.linspace(-12, 12, 20_001)
@@ -158,7 +163,7 @@ def test_margins_are_what_the_joint_integrates_to(params):
     np.testing.assert_allclose(below, expected, atol=2e-3)
 
 
-def test_a_class_without_members_is_the_cluster_itself():
+def test_a_class_without_members_has_the_density_of_the_cluster():
     rng = np.random.default_rng(5)
     clusters = MixtureParams(
         jnp.log(jnp.array([0.7, 0.3])),
@@ -189,8 +194,8 @@ def test_the_prior_is_worth_its_pseudo_sources():
     np.testing.assert_allclose(covariance[0, 0], scatter / (nu + N), rtol=1e-9)
 
 
-def test_holes_and_errors_do_not_move_the_classes():
-    """Moments of the true values: half of them hidden, the rest blurred, the same come out."""
+def test_missing_values_and_errors_do_not_bias_the_classes():
+    """The moments of the true values are recovered with missing values and measurement errors."""
     rng = np.random.default_rng(10)
     n, blur = 40_000, 0.3
     covariance = 0.6 * np.eye(F) + 0.4
@@ -210,32 +215,40 @@ def test_holes_and_errors_do_not_move_the_classes():
 
 @pytest.fixture
 def published():
-    """Two far clusters; of the third class too few members in the second."""
+    """Two distant clusters; the third class has too few members in the second."""
     rng = np.random.default_rng(7)
     x = np.concatenate([rng.normal(size=(80, F)), 20 + rng.normal(size=(80, F))])
     x = x @ (np.eye(F) + 0.3)
-    own = np.repeat([0, 1], 80)
+    cluster = np.repeat([0, 1], 80)
     truth = rng.integers(3, size=160)
-    truth[(own == 1) & (truth == 2)] = 0
+    truth[(cluster == 1) & (truth == 2)] = 0
     truth[-2:] = 2
-    moments = class_moments(jnp.asarray(x), jnp.eye(2)[own], jnp.eye(3)[truth])
-    centre = jnp.stack([x[own == k].mean(0) for k in range(2)])
-    clusters = (jnp.log(jnp.full(2, 0.5)), centre, jnp.tile(jnp.eye(F), (2, 1, 1)))
-    plain = (-jnp.ones(F), jnp.zeros(F), jnp.ones(F))
-    return PublishedClusterParams(*plain, *clusters, *moments), x, own, truth
+    mean, whiten, known = class_moments(jnp.asarray(x), jnp.eye(2)[cluster], jnp.eye(3)[truth])
+    params = PublishedClusterParams(
+        log_offset=-jnp.ones(F),
+        shift=jnp.zeros(F),
+        scale=jnp.ones(F),
+        log_weight=jnp.log(jnp.full(2, 0.5)),
+        cluster_mean=jnp.stack([x[cluster == k].mean(0) for k in range(2)]),
+        cluster_whiten=jnp.tile(jnp.eye(F), (2, 1, 1)),
+        mean=mean,
+        whiten=whiten,
+        known=known,
+    )
+    return params, x, cluster, truth
 
 
 def test_the_published_score_is_the_softmin_of_mahalanobis_distances(published):
-    params, x, own, truth = published
+    params, x, cluster, truth = published
     terms = published_terms(params, jnp.asarray(x), jnp.ones(x.shape, bool))
     got = np.asarray(jax.nn.softmax(terms.sum(1)))
     for n in range(0, len(x), 7):
         distance = np.full(3, np.inf)
         for c in range(3):
-            members = x[(own == own[n]) & (truth == c)]
+            members = x[(cluster == cluster[n]) & (truth == c)]
             if len(members) >= F:
-                off = x[n] - members.mean(0)
-                distance[c] = off @ np.linalg.pinv(np.cov(members.T)) @ off
+                offset = x[n] - members.mean(0)
+                distance[c] = offset @ np.linalg.pinv(np.cov(members.T)) @ offset
         expected = np.exp(-distance - logsumexp(-distance))
         np.testing.assert_allclose(got[n], expected, rtol=1e-6, atol=2 * np.exp(NOUGHT))
-    assert got[own == 1, 2].max() < 1e-15  # the published zero
+    assert got[cluster == 1, 2].max() < 1e-15  # the published zero

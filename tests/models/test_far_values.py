@@ -1,4 +1,4 @@
-"""The broad density behind all classes: what one value may tell is bounded, and far off it is 0."""
+"""The broad density common to all classes bounds the evidence of one value."""
 
 import jax
 import jax.numpy as jnp
@@ -6,22 +6,22 @@ import numpy as np
 import pytest
 from scipy import integrate
 
+from tests.models.test_share_below import features_of
 from xbayes.models.far_values import far_below, log_far
 from xbayes.models.smooth_density import smooth_density
-from xbayes.types import Features
 
 N_NODES = 32
 LIMITS = ([False, False], [True, False], [False, True], [True, True])
 
 
 def far(position, limited):
-    each = jnp.asarray(position)[:, None]
-    arguments = (each, np.array([limited]), N_NODES)
-    return np.exp(log_far(*arguments))[:, 0], np.asarray(far_below(*arguments))[:, 0]
+    position, limited = jnp.asarray(position)[:, None], np.array([limited])
+    height = np.exp(log_far(position, limited, N_NODES))
+    return height[:, 0], np.asarray(far_below(position, limited, N_NODES))[:, 0]
 
 
 @pytest.mark.parametrize("limited", LIMITS)
-def test_it_is_a_density_within_its_limits(limited):
+def test_it_is_a_density_between_its_limits(limited):
     low, high = np.where(limited, [0.0, N_NODES - 1.0], [-np.inf, np.inf])
     for x in (3.0, 20.0):
         below = integrate.quad(lambda p: far([p], limited)[0][0], low, x)[0]
@@ -31,42 +31,39 @@ def test_it_is_a_density_within_its_limits(limited):
 
 
 def two_classes(tails):
-    """A wide class of few and a narrow one of many sources, whose tails differ."""
+    """The log-odds of a wide class of few sources against a narrow class of many."""
     rng = np.random.default_rng(0)
     truth = np.repeat([0, 1], [300, 40])
-    value = (rng.normal(size=340) * np.where(truth, 2.0, 0.5) + truth)[:, None]
-    there = np.ones_like(value, bool)
-    features = Features(value, there, there, np.ones_like(value), 0 * value)
+    value = rng.normal(size=340) * np.where(truth, 2.0, 0.5) + truth
+    features = features_of(value)
     density = smooth_density(np.array([[np.nan, np.nan]]), np.array([False]), 2, tails=tails)
-    grid, rows = jax.tree.map(jnp.asarray, (density.lay_grid(features, truth >= 0), features))
-    counts = density.count(grid, rows, jnp.asarray(truth), jnp.zeros(340, int), 1)
+    grid, rows = jax.tree.map(jnp.asarray, (density.prepare(features, truth >= 0), features))
+    counts = density.statistics(grid, rows, jnp.asarray(truth), jnp.zeros(340, int), 1)
     params = density.fit(grid, jax.tree.map(lambda c: c[0], counts))
 
     def ratio(x):
-        x = np.reshape(np.asarray(x, float), (-1, 1))
-        each = (x, np.ones_like(x, bool), np.ones_like(x, bool), np.ones_like(x), 0 * x)
-        log_lik = np.asarray(density.log_lik(params, Features(*each)))[:, 0]
+        log_lik = np.asarray(density.log_lik(params, features_of(x)))[:, 0]
         return log_lik[:, 1] - log_lik[:, 0]
 
     return ratio
 
 
-def test_the_farther_the_less_it_tells(precision):
+def test_evidence_decreases_with_distance(precision):
     ratio = two_classes(1e-3)
-    told = np.abs(ratio([20, 50, 100, 1e3, 1e6, -1e3, -1e6]))
-    assert (told[2:] < 1e-2).all() and told[0] >= told[1] >= told[2]
+    evidence = np.abs(ratio([20, 50, 100, 1e3, 1e6, -1e3, -1e6]))
+    assert (evidence[2:] < 1e-2).all() and evidence[0] >= evidence[1] >= evidence[2]
 
 
-def test_without_it_a_far_value_tells_ever_more():
-    told = np.abs(two_classes(0.0)([20, 50, 100, 1e3]))
-    assert (np.diff(told) > 0).all() and told[-1] > 50
+def test_without_the_broad_density_evidence_increases_with_distance():
+    evidence = np.abs(two_classes(0.0)([20, 50, 100, 1e3]))
+    assert (np.diff(evidence) > 0).all() and evidence[-1] > 50
 
 
-def test_among_the_sources_it_changes_next_to_nothing():
+def test_the_broad_density_hardly_changes_evidence_near_the_sources():
     x = np.linspace(-1, 1, 21)
     np.testing.assert_allclose(two_classes(1e-3)(x), two_classes(0.0)(x), atol=0.02)
 
 
-def test_a_share_of_one_or_more_is_refused():
+def test_a_weight_of_one_is_refused():
     with pytest.raises(ValueError, match="0 <= tails < 1"):
         smooth_density(np.array([[np.nan, np.nan]]), np.array([False]), 2, tails=1.0)

@@ -1,4 +1,4 @@
-"""The mixture against SciPy, brute force, and skies whose truth is known."""
+"""The mixture against SciPy, brute force and simulated data."""
 
 import jax
 import jax.numpy as jnp
@@ -32,21 +32,22 @@ def covariances(rng, n, n_features):
 def params():
     rng = np.random.default_rng(1)
     weight = jnp.log(jnp.array([0.3, 0.7]))
-    return MixtureParams(
-        weight, jnp.asarray(rng.normal(size=(K, F))), jnp.asarray(covariances(rng, K, F))
-    )
+    mean = jnp.asarray(rng.normal(size=(K, F)))
+    covariance = jnp.asarray(covariances(rng, K, F))
+    return MixtureParams(log_weight=weight, mean=mean, covariance=covariance)
 
 
 def measured(kind, n=N, seed=2):
-    """Rows with holes and errors; holes are filled with NaN, which must change nothing."""
+    """Rows with missing values (NaN) and errors."""
     rng = np.random.default_rng(seed)
     value, observed = 2 * rng.normal(size=(n, F)), rng.random((n, F)) > 0.4
     observed[0], observed[1] = False, True
     value = np.where(observed, value, np.nan) if "missing" in kind else value
     noise = rng.gamma(1.0, 0.5, (n, F)) if "variance" in kind else None
     noise = covariances(rng, n, F) if "covariance" in kind else noise
-    rows = (value, observed if "missing" in kind else None, noise)
-    return Measured(*(None if part is None else jnp.asarray(part) for part in rows))
+    observed = observed if "missing" in kind else None
+    rows = Measured(value=value, observed=observed, noise=noise)
+    return jax.tree.map(jnp.asarray, rows)
 
 
 KINDS = ["exact", "missing", "variance", "covariance", "missing covariance", "missing variance"]
@@ -84,7 +85,7 @@ def test_density_is_scipys_marginal_with_the_errors_added(kind, params):
     + [(t, kind) for t in COVARIANCE_TYPES[1:] for kind in ("exact", "missing variance")],
 )
 def test_m_step_maximises_the_expected_likelihood(kind, covariance_type, params):
-    """Against the conditional moments row by row; the type against a numerical maximum."""
+    """Against the conditional moments of each row; the covariance type against a maximum."""
     x, weight = measured(kind), np.linspace(0.0, 2.0, N)
     joint, true_mean, true_covariance = brute_force(params, x)
     resp = weight[:, None] * np.exp(joint - np.logaddexp.reduce(joint, 1)[:, None])
@@ -102,16 +103,16 @@ def test_m_step_maximises_the_expected_likelihood(kind, covariance_type, params)
         np.testing.assert_allclose(new.log_weight, np.log(count / count.sum()), rtol=1e-9)
         np.testing.assert_allclose(new.mean, mean, rtol=1e-8, atol=1e-10)
 
-        def unlikely(precision):
-            """Minus the expected log-likelihood of the scatter, as a function of precisions."""
+        def loss(precision):
+            """Minus twice the expected log-likelihood, as a function of the precisions."""
             total = np.einsum("kfg,kfg->", precision, scatter)
             return total - (count * np.linalg.slogdet(precision)[1]).sum()
 
         best = np.linalg.inv(np.asarray(new.covariance))
         for direction in allowed_directions(covariance_type):
-            ahead, back = unlikely(best + 1e-4 * direction), unlikely(best - 1e-4 * direction)
+            ahead, back = loss(best + 1e-4 * direction), loss(best - 1e-4 * direction)
             assert abs(ahead - back) / 2e-4 < 1e-3  # a stationary point of a convex function
-            assert min(ahead, back) > unlikely(best)
+            assert min(ahead, back) > loss(best)
 
 
 def allowed_directions(covariance_type):
@@ -132,7 +133,7 @@ def allowed_directions(covariance_type):
 
 
 def test_one_gaussian_with_errors_is_the_maximum_likelihood():
-    """EM for K = 1 with errors ends where a general optimiser does."""
+    """EM for K = 1 with errors agrees with a general optimiser."""
     x = measured("missing variance", 200)
     ones = jnp.ones(200)
     model = gaussian_mixture(1, "diag", reg_covar=0.0)
@@ -149,10 +150,11 @@ def test_one_gaussian_with_errors_is_the_maximum_likelihood():
 
 
 @pytest.mark.slow
-def test_errors_and_holes_are_taken_out_of_the_answer():
-    """40 % missing, errors of very different size: the truth comes back; ignoring them it does not.
+def test_errors_and_missing_values_do_not_bias_the_fit():
+    """The truth is recovered with 40 % missing values and errors of very different size.
 
-    Holes here depend on an observed value, so the mean over what is left is biased.
+    It is not recovered if they are ignored. Whether a value is missing depends on an observed
+    value, so the mean of the remaining values is biased.
     """
     rng = np.random.default_rng(3)
     n, truth = 6000, np.array([[1.0, 0.8], [0.8, 1.0]])
@@ -172,8 +174,8 @@ def test_errors_and_holes_are_taken_out_of_the_answer():
     np.testing.assert_allclose(found.covariance, [truth, truth], atol=0.15)
     np.testing.assert_allclose(np.exp(found.log_weight)[order], [0.6, 0.4], atol=0.03)
 
-    blind, _ = fit_em(model, starts, Measured(x.value, x.observed), ones, tol=1e-7)
-    assert (np.diagonal(blind.covariance, axis1=1, axis2=2) > 1.5).all()
+    no_errors, _ = fit_em(model, starts, Measured(x.value, x.observed), ones, tol=1e-7)
+    assert (np.diagonal(no_errors.covariance, axis1=1, axis2=2) > 1.5).all()
     whole = jnp.where(observed, value, np.nanmean(np.where(observed, value, np.nan), 0))
     filled, _ = fit_em(model, starts, whole, ones, tol=1e-7)
     assert np.abs(np.sort(filled.mean[:, 1]) - [0, 6]).max() > 0.5
@@ -191,8 +193,8 @@ def test_complete_exact_rows_agree_with_the_general_path(params, precision):
     )
 
 
-def test_float32_keeps_its_digits_over_many_rows():
-    """Means of 1e3 sigma and 1e5 rows: a plain float32 sum of squares would lose all digits."""
+def test_float32_is_precise_over_many_rows():
+    """With means of 1e3 sigma and 1e5 rows, a plain float32 sum of squares loses all digits."""
     rng = np.random.default_rng(0)
     value = (1000.0 + rng.normal(size=(100_000, 2))).astype(np.float32)
     jax.config.update("jax_enable_x64", False)
@@ -226,7 +228,7 @@ def test_contract(kind, params):
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
 
 
-def test_row_with_nothing_observed_says_nothing(params):
+def test_row_with_nothing_observed_has_the_weights_as_joint(params):
     x = measured("missing variance")
     np.testing.assert_allclose(log_joint(params, x)[0], params.log_weight, rtol=1e-12)
 
@@ -239,7 +241,7 @@ def test_density_integrates_to_one(params):
 
 
 @pytest.mark.parametrize("start", [k_means_plus_plus, random_centres, random_rows])
-def test_starts_differ_and_ignore_order_weight_zero_and_writing(start):
+def test_starts_differ_by_key_only(start):
     rng = np.random.default_rng(4)
     value = rng.normal(size=(60, 2))
     model = gaussian_mixture(3, start=start)
@@ -263,7 +265,7 @@ def test_starts_differ_and_ignore_order_weight_zero_and_writing(start):
         np.testing.assert_allclose(got.covariance, expected.covariance, atol=1e-9)
 
 
-def test_an_empty_component_splits_the_heaviest(params):
+def test_an_empty_component_restarts_from_the_heaviest(params):
     away = params._replace(mean=params.mean.at[0].set(1e6))
     x = measured("exact")
     model = gaussian_mixture(K)
@@ -276,7 +278,7 @@ def test_an_empty_component_splits_the_heaviest(params):
     assert distance == pytest.approx(1.0)  # one sigma
 
 
-def test_free_parameters_count_what_can_be_chosen():
+def test_number_of_free_parameters():
     assert [free_parameters(kind, 2, 3) for kind in COVARIANCE_TYPES] == [19, 13, 13, 9]
 
 
@@ -295,7 +297,7 @@ def test_wrong_arguments_are_refused():
     [
         ({"value": np.full((5, 2), np.inf)}, "not finite"),
         ({"value": np.full((5, 2), np.nan)}, "not finite"),
-        ({"observed": np.array([[True, False]] * 5)}, r"properties \[1\] are observed in no row"),
+        ({"observed": np.array([[True, False]] * 5)}, r"features \[1\] are observed in no row"),
         ({"noise": -np.ones((5, 2))}, "negative variance"),
         ({"noise": np.full((5, 2), np.nan)}, "noise is not finite"),
         ({"noise": np.ones(5)}, "noise has shape"),

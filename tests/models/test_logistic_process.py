@@ -1,4 +1,4 @@
-"""The logistic Gaussian process: its mode, precision, evidence and draws."""
+"""The logistic Gaussian process: mode, precision, evidence and posterior samples."""
 
 import jax
 import jax.numpy as jnp
@@ -46,7 +46,7 @@ def test_newton_ends_at_the_mode_with_its_precision(n):
         np.testing.assert_allclose(fit.root[h] @ fit.root[h].T, -hessian, atol=1e-6 * max(n, 1))
 
 
-def test_evidence_is_that_of_a_sum_over_a_fine_lattice(monkeypatch):
+def test_evidence_equals_a_sum_over_a_fine_lattice(monkeypatch):
     monkeypatch.setattr(process, "N_WAVES", 2)
     count, scales = skewed(60), process._scales(float)
     fit = fit_process(count, flat())
@@ -60,22 +60,22 @@ def test_evidence_is_that_of_a_sum_over_a_fine_lattice(monkeypatch):
     np.testing.assert_allclose(fit.log_evidence - fit.log_evidence[0], exact, atol=0.05)
 
 
-def test_evidence_knows_smooth_from_wavy():
+def test_evidence_distinguishes_smooth_from_wavy_densities():
     x = np.arange(128) / 127
     for bends, longest in ((1, True), (12, False)):
         density = np.exp(1.5 * np.cos(np.pi * bends * x))
         count = jnp.asarray(4000 * density / density.sum())
         weight = jax.nn.softmax(fit_process(count, flat(128)).log_evidence).reshape(3, 3)
-        of_length = np.asarray(weight.sum(0))  # pairs are sizes by lengths
+        of_length = np.asarray(weight.sum(0))  # pairs are ordered by size, then length
         assert (of_length[2] > 0.9) == longest, of_length
 
 
-def spread_of(draws):
+def deviation_of(draws):
     return np.std(np.asarray(draws), axis=0)
 
 
-def test_draws_spread_as_the_precision_says():
-    """Sources weighted each for itself: the covariance of w is the inverse of its precision."""
+def test_samples_have_the_covariance_of_the_precision():
+    """With independent weights of the sources, the covariance of w is its inverse precision."""
     rng = np.random.default_rng(0)
     value = np.clip(stats.beta(2, 5).rvs(300, random_state=1), 0, 1)
     fit = fit_process(counted(value), flat())
@@ -89,31 +89,32 @@ def test_draws_spread_as_the_precision_says():
     covariance = jnp.linalg.inv(fit.root[4] @ fit.root[4].T)
     waves = process._waves(flat()) * process._scales(float)[4]
     density = jax.nn.softmax(flat() + waves @ fit.mode[4])
-    turn = waves - density @ waves  # how log density follows w
+    turn = waves - density @ waves  # derivative of the log density
     exact = np.sqrt(jnp.einsum("bj,jk,bk->b", turn, covariance, turn))
     often = np.asarray(density) > 1 / (4 * N_NODES)
-    np.testing.assert_allclose(spread_of(draws)[often], exact[often], rtol=0.2)
+    np.testing.assert_allclose(deviation_of(draws)[often], exact[often], rtol=0.2)
 
 
-def test_weights_of_groups_spread_more():
+def test_weights_of_groups_widen_the_posterior():
     value = np.repeat(stats.beta(2, 5).rvs(60, random_state=2), 5)
     node = np.round(value * (N_NODES - 1)).astype(int)
     fit, rng = fit_process(counted(value), flat()), np.random.default_rng(0)
     draws = {1: [], 5: []}
     for seed in range(150):
-        for alike, kept in draws.items():
-            weight = np.repeat(rng.exponential(size=300 // alike), alike)
+        for size, samples in draws.items():
+            weight = np.repeat(rng.exponential(size=300 // size), size)
             count = jnp.asarray(np.bincount(node, weight, N_NODES))
-            kept.append(draw_process(jax.random.key(seed), fit, count))
+            samples.append(draw_process(jax.random.key(seed), fit, count))
     often = counted(value) > 5
-    ratio = spread_of(draws[5])[often] / spread_of(draws[1])[often]
+    ratio = deviation_of(draws[5])[often] / deviation_of(draws[1])[often]
     assert np.median(ratio) > 1.3
 
 
-def test_intervals_hold_densities_of_the_prior():
-    """A density drawn from the prior, 200 sources of it, its 90 % intervals; also at half width.
+def test_intervals_cover_densities_of_the_prior():
+    """Coverage of 90 % intervals for densities sampled from the prior, with 200 sources each.
 
-    Measured: 0.87 where sources are (0.83 everywhere): a normal is not quite the posterior.
+    The coverage is 0.87 where there are sources (0.83 everywhere), because the posterior is only
+    approximately normal. Intervals of half the width must fail.
     """
     rng, inside, narrow = np.random.default_rng(5), [], []
     waves, scale = np.asarray(process._waves(flat())), np.asarray(process._scales(float)[4])
@@ -125,18 +126,18 @@ def test_intervals_hold_densities_of_the_prior():
         keys = jax.random.split(jax.random.key(seed), 80)
         draws = jax.vmap(draw_process, (0, None, 0))(keys, fit, jnp.asarray(np.array(count)))
         draws, mean = np.asarray(draws), np.asarray(draws).mean(0)
-        for each, kept in ((draws, inside), (mean + (draws - mean) / 2, narrow)):
+        for each, covered in ((draws, inside), (mean + (draws - mean) / 2, narrow)):
             low, high = np.quantile(each, [0.05, 0.95], axis=0)
-            kept.append(((low <= truth) & (truth <= high))[truth > np.log(0.02)].mean())
+            covered.append(((low <= truth) & (truth <= high))[truth > np.log(0.02)].mean())
     assert 0.83 < np.mean(inside) < 0.95, (np.mean(inside), np.mean(narrow))
     assert np.mean(narrow) < 0.7
 
 
-def test_far_from_the_sources_it_is_the_base_for_what_is_known():
+def test_without_sources_the_posterior_is_the_prior():
     base = jnp.log(jax.nn.softmax(jnp.linspace(0.0, 2.0, N_NODES)))
     fit = fit_process(jnp.zeros(N_NODES), base)
     np.testing.assert_allclose(fit.mode, 0.0, atol=1e-12)
     keys = jax.random.split(jax.random.key(0), 200)
     draws = jax.vmap(draw_process, (0, None, None))(keys, fit, jnp.zeros(N_NODES))
     np.testing.assert_allclose(jnp.exp(draws).sum(1), 1.0)
-    assert np.all(spread_of(draws) > 0.5)
+    assert np.all(deviation_of(draws) > 0.5)

@@ -1,4 +1,4 @@
-"""The weighting layer against a brute-force NumPy version of its formulas."""
+"""The alpha-weighted naive Bayes, against explicit loops over its formulas."""
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +8,7 @@ from scipy.special import log_softmax, softmax
 
 from xbayes.models.naive_bayes import KINDS, naive_bayes
 
-CATEGORY = (0, 0, 1, 2, 2)  # 5 properties in 3 categories
+CATEGORY = (0, 0, 1, 2, 2)  # 5 features in 3 categories
 N, F, C = 7, 5, 4
 
 
@@ -35,7 +35,7 @@ def softplus(x):
 
 
 def brute_force_scores(params, log_lik, kind):
-    """Loops over sources, classes and properties, straight from the table in the module."""
+    """Loops over sources, classes and features, from the table in the module docstring."""
     scores = np.zeros((N, C))
     for n in range(N):
         for c in range(C):
@@ -74,7 +74,7 @@ def test_contributions_sum_to_the_log_odds(kind, log_lik, precision):
     np.testing.assert_allclose(total, model.log_joint(params, x), atol=tolerance)
 
 
-def test_normalised_categories_are_the_published_formula(log_lik):
+def test_normalised_weights_are_the_published_formula(log_lik):
     """P(c) (prod over t of L(t|c)^alpha_t)^(1/sum alpha), normalised over the classes."""
     model = naive_bayes(CATEGORY, C, "category", normalise=True, offsets=False)
     params = random_params(model, log_lik)
@@ -89,10 +89,10 @@ def test_normalised_categories_are_the_published_formula(log_lik):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_units_of_a_property_do_not_matter(kind, log_lik):
+def test_units_of_a_feature_do_not_matter(kind, log_lik):
     model = naive_bayes(CATEGORY, C, kind)
     params = random_params(model, log_lik)
-    other = log_lik + np.array([0.0, 3.0, -7.0, 20.0, 1.0])[:, None]  # densities per other units
+    other = log_lik + np.array([0.0, 3.0, -7.0, 20.0, 1.0])[:, None]  # densities in other units
     got = [
         log_softmax(model.log_joint(params, jnp.asarray(x[1:])), axis=-1) for x in (log_lik, other)
     ]
@@ -120,20 +120,18 @@ def test_contract(kind, log_lik, precision):
     np.testing.assert_allclose(model.log_joint(params, x[order]), plain[order], rtol=1e-4)
     for loss in (lambda p: jax.nn.log_softmax(model.log_joint(p, x)).sum(), model.penalty):
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(jax.grad(loss)(params)))
-    assert (
-        np.asarray(jax.grad(lambda p: model.log_joint(p, x).sum())(params).log_prior) == 0
-    ).all()
+    gradient = jax.grad(lambda p: model.log_joint(p, x).sum())(params)
+    assert (np.asarray(gradient.log_prior) == 0).all()
 
 
-def test_each_kind_shrinks_to_the_one_above(log_lik):
-    """With nothing but the penalty to please, every kind is the plain naive Bayes."""
+def test_the_penalty_alone_gives_the_plain_naive_bayes(log_lik):
     from xbayes.infer.gradient import fit_log_loss
 
-    x, nobody = jnp.asarray(log_lik), jnp.zeros(N)
+    x, no_weight = jnp.asarray(log_lik), jnp.zeros(N)
     for kind in KINDS:
         model = naive_bayes(CATEGORY, C, kind)
         start = model.init(jax.random.key(1), x)
-        params, info = fit_log_loss(model, start, x, jnp.zeros(N, int), nobody, 10.0)
+        params, info = fit_log_loss(model, start, x, jnp.zeros(N, int), no_weight, penalty=10.0)
         assert info.converged
         np.testing.assert_allclose(model.alpha(params), 1.0, atol=1e-3)
 

@@ -1,4 +1,4 @@
-"""Where a value sits among the class densities, against sums and integrals of the densities."""
+"""The distribution functions of the class densities, against sums and integrals."""
 
 import jax
 import jax.numpy as jnp
@@ -19,15 +19,21 @@ KINDS = {
 
 def features_of(value):
     value = np.asarray(value, float)[:, None]
-    seen = np.ones(value.shape, bool)
-    return Features(value, seen, seen, np.ones_like(value), np.zeros_like(value))
+    every = np.ones(value.shape, bool)
+    return Features(
+        value=value,
+        measured=every,
+        available=every,
+        weight=np.ones_like(value),
+        error=np.zeros_like(value),
+    )
 
 
 def fit(density, value, truth):
     features = features_of(value)
-    grid = density.lay_grid(features, truth >= 0)
+    grid = density.prepare(features, truth >= 0)
     grid, rows = jax.tree.map(jnp.asarray, (grid, features))
-    counts = density.count(grid, rows, jnp.asarray(truth), jnp.zeros(len(truth), int), 1)
+    counts = density.statistics(grid, rows, jnp.asarray(truth), jnp.zeros(len(truth), int), 1)
     return density.fit(grid, jax.tree.map(lambda c: c[0], counts))
 
 
@@ -51,8 +57,7 @@ def test_smooth_share_is_the_integral_of_the_density(bounds, n):
     np.testing.assert_allclose(below[[0, -1]], [[0, 0], [1, 1]], atol=1e-5)  # broad tails
 
 
-def test_smooth_tails_hold_what_they_hold():
-    """Beyond the grid the share is the exponential tail, so that leaving it out must show."""
+def test_share_beyond_the_grid_is_that_of_the_exponential_tail():
     density = smooth_density(np.array([[NAN, NAN]]), np.array([True]), 2, tails=0.0)
     params = fit(density, *sample(6))
     origin, step, n = float(params.origin[0]), float(params.step[0]), params.log_density.shape[1]
@@ -60,14 +65,14 @@ def test_smooth_tails_hold_what_they_hold():
     height = np.exp(np.asarray(params.log_density)[0][[0, -1]])  # [2, C]
     tail = height / np.asarray(params.fall)[0].T
     assert (tail > 0.005).all()
-    out = np.array([edge[0] - 3 * step, edge[1] + 3 * step])
-    got = np.asarray(density.share_below(params, features_of(np.r_[edge, out])))[:, 0]
+    outside = np.array([edge[0] - 3 * step, edge[1] + 3 * step])
+    got = np.asarray(density.share_below(params, features_of(np.r_[edge, outside])))[:, 0]
     left = tail * np.exp(-3 * np.asarray(params.fall)[0].T)
     np.testing.assert_allclose(got[[0, 2]], [tail[0], left[0]], rtol=1e-9)
     np.testing.assert_allclose(1 - got[[1, 3]], [tail[1], left[1]], rtol=1e-9)
 
 
-def test_beyond_a_natural_limit_lies_nothing():
+def test_no_share_lies_beyond_a_natural_limit():
     density = smooth_density(np.array([[0.0, 1.0]]), np.array([False]), 2)
     params = fit(density, *sample())
     got = np.asarray(density.share_below(params, features_of([-0.5, 0.0, 1.0, 1.5])))[:, 0]
@@ -78,7 +83,7 @@ def test_published_share_is_the_sum_of_the_bins_below():
     density = KINDS["published"]()
     params = fit(density, *sample())
     bins = np.exp(np.asarray(params.log_density))[0]  # [B, C]
-    assert (np.abs(bins.sum(0) - 1) > 1e-4).all()  # as published, and no shares without rescaling
+    assert (np.abs(bins.sum(0) - 1) > 1e-4).all()  # the published bins are not normalised
     bins /= bins.sum(0)
     node = float(params.origin[0]) + float(params.step[0]) * np.arange(len(bins))
     middle = np.asarray(density.share_below(params, features_of(node)))[:, 0]
@@ -92,15 +97,15 @@ def test_published_share_is_the_sum_of_the_bins_below():
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("filler", [0.3, np.nan, 1e30])
-def test_no_value_no_share(kind, filler, precision):
+def test_share_is_nan_where_nothing_is_measured(kind, filler, precision):
     density = KINDS[kind]()
     params = fit(density, *sample())
     x = features_of(np.r_[filler, np.linspace(-3, 4, 99)])
-    x = x._replace(observed=np.arange(100)[:, None] > 0)
+    x = x._replace(measured=np.arange(100)[:, None] > 0)
     got = np.asarray(density.share_below(params, x))[:, 0]
     assert np.isnan(got[0]).all()
     assert (got[1:] >= 0).all() and (got[1:] <= 1).all()
-    # Ties at the ends only; float32 sums may waver in their last digits.
+    # float32 sums are exact to their last digits only.
     assert (np.diff(got[1:], axis=0) >= -1e-6).all()
 
 

@@ -1,4 +1,4 @@
-"""The class densities: normalised, smooth, falling, and blind to what was not measured."""
+"""The class densities of single features: normalised, smooth, and independent of placeholders."""
 
 import jax
 import jax.numpy as jnp
@@ -8,26 +8,19 @@ from scipy import stats
 from scipy.signal import find_peaks
 from sklearn.neighbors import KernelDensity
 
+from tests.models.test_share_below import features_of
 from xbayes.models.smooth_density import smooth_density
 from xbayes.published.density import published_density
-from xbayes.types import Features
 
 NO_BOUNDS = np.array([[np.nan, np.nan]])
 
 
-def features_of(value, observed=None, available=None):
-    value = np.asarray(value, float).reshape(len(value), -1)
-    observed = np.ones(value.shape, bool) if observed is None else observed
-    available = np.ones(value.shape, bool) if available is None else available
-    return Features(value, observed, available, np.ones_like(value), np.zeros_like(value))
-
-
 def fit(density, features, truth):
     truth = np.asarray(truth)
-    grid = density.lay_grid(features, truth >= 0)
-    grid, rows = jax.tree.map(jnp.asarray, (grid, features))
-    counts = density.count(grid, rows, jnp.asarray(truth), jnp.zeros(len(truth), int), 1)
-    return density.fit(grid, jax.tree.map(lambda c: c[0], counts))
+    prepared, rows = jax.tree.map(jnp.asarray, (density.prepare(features, truth >= 0), features))
+    fold = jnp.zeros(len(truth), int)
+    statistics = density.statistics(prepared, rows, jnp.asarray(truth), fold, 1)
+    return density.fit(prepared, jax.tree.map(lambda leaf: leaf[0], statistics))
 
 
 def smooth(n_classes=1, bounds=NO_BOUNDS, evidence=None):
@@ -60,12 +53,12 @@ def test_shape_jit_and_permutation(precision, fitted):
     with jax.disable_jit():
         np.testing.assert_allclose(density.log_lik(params, features), got, rtol=1e-5, atol=1e-5)
     order = np.random.default_rng(0).permutation(600)
-    shuffled = density.log_lik(params, Features(*(a[order] for a in features)))
+    shuffled = density.log_lik(params, jax.tree.map(lambda leaf: leaf[order], features))
     np.testing.assert_array_equal(shuffled, np.asarray(got)[order])
 
 
 @pytest.mark.parametrize("filler", [np.nan, np.inf, -99.0, 1e30])
-def test_filler_of_a_missing_value_changes_nothing_gradient_included(fitted, filler):
+def test_placeholder_of_a_missing_value_changes_neither_density_nor_gradient(fitted, filler):
     density, params, features = fitted
     filled = features._replace(value=np.where(features.measured, features.value, filler))
     np.testing.assert_array_equal(
@@ -81,7 +74,7 @@ def test_filler_of_a_missing_value_changes_nothing_gradient_included(fitted, fil
 
 
 @pytest.mark.parametrize("filler", [np.nan, 1e30])
-def test_filler_changes_no_fit(filler, four_classes):
+def test_placeholder_does_not_change_the_fit(filler, four_classes):
     features, truth = four_classes
     filled = features._replace(value=np.where(features.measured, features.value, filler))
     for make in DENSITIES.values():
@@ -90,17 +83,17 @@ def test_filler_changes_no_fit(filler, four_classes):
             np.testing.assert_array_equal(a, b)
 
 
-def test_not_surveyed_is_exactly_zero_and_missing_is_evidence(fitted):
+def test_not_available_is_exactly_zero_and_not_detected_is_evidence(fitted):
     density, params, features = fitted
     nothing = np.zeros_like(features.measured)
-    unseen = features._replace(observed=nothing, available=nothing)
-    assert (np.asarray(density.log_lik(params, unseen)) == 0).all()
-    missed = np.asarray(density.log_lik(params, features._replace(observed=nothing)))[0, 2]
-    assert missed.argmax() == 2  # the class that most often lacks the third property
-    assert missed.argmin() == 0
+    blank = features._replace(measured=nothing, available=nothing)
+    assert (np.asarray(density.log_lik(params, blank)) == 0).all()
+    not_detected = np.asarray(density.log_lik(params, features._replace(measured=nothing)))[0, 2]
+    assert not_detected.argmax() == 2  # the class with the fewest detections of the third feature
+    assert not_detected.argmin() == 0
 
 
-def test_presence_terms_are_the_shrunk_rates(four_classes):
+def test_detection_terms_are_the_shrunk_rates(four_classes):
     features, truth = four_classes
     params = fit(
         smooth(4, np.full((3, 2), np.nan), np.array([False, False, True])), features, truth
@@ -133,7 +126,7 @@ def test_finds_a_gaussian():
     np.testing.assert_allclose(got, stats.norm.logpdf(x), atol=0.12)
 
 
-def test_natural_limits_lose_no_density_and_ignoring_them_does():
+def test_natural_limits_keep_density_that_is_lost_without_them():
     value = np.random.default_rng(2).random(4000)
     edge = features_of(np.array([0.0, 0.005, 0.995, 1.0]))
 
@@ -156,7 +149,7 @@ def test_tails_keep_falling_and_stay_finite(precision):
         assert (np.diff(tail[:50], axis=0) < 0).all()
 
 
-def test_published_density_is_neutral_outside_as_published():
+def test_published_density_gives_no_evidence_outside_its_bins():
     value = np.random.default_rng(3).normal(size=300)
     params = fit(published(), features_of(value), np.zeros(300, int))
     outside = published().log_lik(params, features_of(np.array([50.0, -50.0])))
@@ -164,7 +157,7 @@ def test_published_density_is_neutral_outside_as_published():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_class_of_thirty_gets_no_spikes(seed):
+def test_the_density_of_a_class_of_thirty_has_no_spikes(seed):
     rng = np.random.default_rng(seed)
     value = np.r_[rng.normal(0, 1, 2000), rng.normal(1, 1, 30)]
     params = fit(smooth(2), features_of(value), np.repeat([0, 1], [2000, 30]))
@@ -176,7 +169,7 @@ def test_a_class_of_thirty_gets_no_spikes(seed):
 
 
 def test_bandwidth_follows_the_data():
-    """Two narrow peaks need a narrow kernel: a rule made for one peak does much worse held out."""
+    """Two narrow peaks need a narrow kernel; Silverman's rule for one peak scores worse."""
     rng = np.random.default_rng(4)
 
     def draw(n):
@@ -223,12 +216,12 @@ def test_half_cosine_of_latitude():
     b = np.asarray(params.origin[0] + params.step[0] * np.arange(101))
     cos_b = np.cos(np.deg2rad(b)) / np.cos(np.deg2rad(b)).sum()
     np.testing.assert_array_equal(params.log_density[..., 0], plain.log_density[..., 0])
-    height = np.exp(plain.log_density[0, :, 1]) * (1 + 0.02 / 250) - 0.01 / 250  # without the floor
+    height = np.exp(plain.log_density[0, :, 1]) * (1 + 0.02 / 250) - 0.01 / 250  # floor removed
     expected = (0.5 * height + 0.5 * cos_b + 0.01 / 250) / (1 + 0.02 / 250)
     np.testing.assert_allclose(np.exp(params.log_density[0, :, 1]), expected, rtol=1e-6)
 
 
-def test_change_of_units_changes_no_ratio(four_classes):
+def test_units_do_not_change_likelihood_ratios(four_classes):
     features, truth = four_classes
     scaled = features._replace(value=np.where(features.measured, features.value * 1000 - 7, 0))
     for make in DENSITIES.values():
@@ -249,7 +242,7 @@ def test_inverse_errors_weigh_the_training_values():
     assert 2.0 < np.exp(low - high) < 4.0
 
 
-def test_counts_traced_once(four_classes):
+def test_log_lik_is_traced_once(four_classes):
     features, truth = four_classes
     density, traces = smooth(4, np.full((3, 2), np.nan)), []
     params = fit(density, features, truth)
@@ -259,8 +252,8 @@ def test_counts_traced_once(four_classes):
     assert len(traces) == 1
 
 
-def test_thirty_draws_of_one_peak_show_one_peak():
-    """The best leave-one-out bandwidth alone breaks such samples into peaks now and then."""
+def test_thirty_sources_of_one_peak_show_one_peak():
+    """Without the lower limit, the leave-one-out bandwidth splits some such samples."""
     rng, x, peaks = np.random.default_rng(8), np.linspace(-4, 4, 200), []
     for _ in range(20):
         value = np.r_[rng.normal(0, 2, 1000), rng.normal(0, 1, 30)]

@@ -14,7 +14,7 @@ VOID = {"meta", "img", "br", "hr", "link", "input"}
 
 
 class Page(HTMLParser):
-    """What the tests ask of a page: its anchors, links, sources, tags and text."""
+    """The anchors, links, image sources, tags and visible text of a page."""
 
     def __init__(self, text):
         super().__init__()
@@ -86,23 +86,24 @@ def test_without_interactive_sections_no_script(context):
     assert "script" not in Page(render_report(context._replace(sections=still))).tags
 
 
-def test_interactive_sections_hold_what_is_printed_too(page, context):
+def test_interactive_sections_also_contain_the_printed_figures(page, context):
     assert page.ids.count("live-sky") == page.ids.count("live-scatter") == 1
-    assert page.tags.count("option") == 2 * len(context.names)
+    assert page.tags.count("option") == 2 * len(context.features)
     assert page.tags.count("script") == 3
-    assert "are shown here" not in page.words
+    assert "random subsample" not in page.words
     points = context.points._replace(n_sources=10_000_000)
     few = Page(render_report(context._replace(points=points)))
-    assert "2,300 of the 10,000,000 sources, drawn at random, are shown here" in few.words
+    assert "A random subsample of 2,300 of the 10,000,000 sources is shown." in few.words
 
 
-def test_tracks_are_folded_away(page, context):
-    folded = [f for section in context.sections for f in section.figures if f.fold]
-    assert page.tags.count("details") == len(folded) == 2
-    assert folded[0].fold in page.words
+def test_brief_tracks_are_folded_below_their_titles(page, context):
+    tracks = [track for section in context.sections for track in section.tracks]
+    assert page.tags.count("details") == page.tags.count("summary") == len(tracks) == 2
+    assert page.words.count(tracks[0].title) == 2
+    assert f"evidence for {tracks[0].predicted} against {tracks[0].runner_up}" in page.words
 
 
-def test_a_report_of_sixty_properties_and_ten_classes_stays_small(invented):
+def test_a_report_of_sixty_features_and_ten_classes_stays_small(invented):
     text = render_report(invented.context(60, 10))
     assert len(text.encode()) < 15e6
     assert Page(text).ids
@@ -116,13 +117,13 @@ def test_every_figure_is_a_png_inside_the_page(page, context):
         assert base64.b64decode(content, validate=True).startswith(b"\x89PNG")
 
 
-def test_the_blocks_are_labelled_as_what_they_are(page):
+def test_every_block_of_scores_has_its_label(page):
     for label in (
         "in sample (optimistic)",
         "held out (out of fold)",
         "held out, re-weighted to the expected proportions",
     ):
-        assert page.words.count(label) == 2  # of all classes together, and class by class
+        assert page.words.count(label) == 2  # in the overall table and in that by class
 
 
 def test_each_score_is_shown_with_its_interval(page, context):
@@ -133,19 +134,20 @@ def test_each_score_is_shown_with_its_interval(page, context):
             assert f"{number(score['lo'])} – {number(score['hi'])}" in page.words
 
 
-def test_the_summary_is_in_plain_words(context):
-    told = " ".join(sentences(context))
+def test_the_summary_states_the_main_results(context):
+    summary = " ".join(sentences(context))
     f1 = context.metrics["cross_validated"]["f1"]["XRB"]
-    assert "2,300 labelled sources of 4 classes" in told
-    assert f"XRB: held-out F1 {f1['value']:.3f} (90 % interval {f1['lo']:.3f} to" in told
-    assert "not calibrated" in told  # the invented model is too sure of itself
+    assert "trained on 2,300 labelled sources of 4 classes" in summary
+    assert "applied to the 2,345 sources of the catalogue" in summary
+    assert f"XRB: held-out F1 {f1['value']:.3f} (90 % interval {f1['lo']:.3f} to" in summary
+    assert "not calibrated" in summary  # the invented model is overconfident
 
 
-def test_a_calibrated_model_is_called_so(context):
+def test_a_calibrated_model_is_reported_as_calibrated(context):
     ece = {"value": 0.01, "lo": None, "hi": None, "calibrated_q95": 0.02}
     held_out = {**context.metrics["cross_validated"], "ece": ece}
     calibrated = context._replace(metrics={**context.metrics, "cross_validated": held_out})
-    assert "calibrated as far as these sources can tell" in sentences(calibrated)[-1]
+    assert "consistent with perfect calibration" in sentences(calibrated)[-1]
 
 
 LOO = {"elpd": -123.4, "se": 5.6, "troubled": 2}
@@ -153,31 +155,34 @@ ROW = {"name": "offset", "numbers": 4, "rhat": 1.234, "ess_bulk": 77.0, "ess_tai
 
 
 @pytest.mark.parametrize("method", ["nuts", "laplace"])
-def test_what_is_known_of_the_chains_is_told(context, method):
+def test_the_report_contains_the_diagnostics_of_the_chains(context, method):
     sampled = {"method": method, "power": 0.5, "draws": 2000, "loo": LOO}
     if method == "nuts":
         sampled |= {"sites": [ROW], "diverging": 3}
     page = Page(render_report(context._replace(metrics={**context.metrics, "posterior": sampled})))
     assert page.ids.index("chains") == page.ids.index("penalty") - 1
     assert "#chains" in page.links
-    assert "counts 0.50 times" in page.words and "-123.4 ± 5.6 nats; of 2 sources" in page.words
-    told = "2,000 draws, 3 of them after a step that diverged" in page.words
-    assert told == ("offset 4 1.2340 77 88" in page.words) == (method == "nuts")
-    assert ("no chains that could disagree" in page.words) == (method == "laplace")
+    assert "is multiplied by 0.50." in page.words
+    assert "-123.4 ± 5.6 nats; it is unreliable for 2 sources" in page.words
+    divergent = "2,000 samples, 3 of them after a divergent transition" in page.words
+    assert divergent == ("offset 4 1.2340 77 88" in page.words) == (method == "nuts")
+    assert ("no chains to compare" in page.words) == (method == "laplace")
 
 
-def test_a_run_without_a_posterior_tells_of_no_chains(page):
+def test_a_run_without_a_posterior_has_no_section_on_chains(page):
     assert "chains" not in page.ids and "#chains" not in page.links
 
 
 def test_the_width_of_the_intervals_is_one_sentence(context):
-    assert not [text for text in sentences(context) if "wide in the median" in text]
+    assert not [text for text in sentences(context) if "median width" in text]
     widths = {"median": 0.0312, "by_prediction": {"AGN": 0.01, "Star": None, "XRB": 0.21}}
     block = {**context.metrics["cross_validated"], "interval_width": widths}
-    told = context._replace(metrics={**context.metrics, "cross_validated": block})
-    (sentence,) = [text for text in sentences(told) if "wide in the median" in text]
-    assert "is 0.031 wide in the median held-out source" in sentence
-    assert "0.010 for those called AGN and 0.210 for those called XRB." in sentence
+    bayesian = context._replace(metrics={**context.metrics, "cross_validated": block})
+    (sentence,) = [text for text in sentences(bayesian) if "median width" in text]
+    assert "of the probability of the predicted class is 0.031:" in sentence
+    assert (
+        "0.010 for sources classified as AGN and 0.210 for sources classified as XRB." in sentence
+    )
     assert "Star" not in sentence and "None" not in sentence
 
 
@@ -190,7 +195,7 @@ def test_scores_without_a_value_are_dashes(context):
     )
     row = score_tables(context).classes[-1]
     assert row.held_out.value == "–" and row.strip is None
-    assert "there is no F1" in " ".join(sentences(context))
+    assert "CV: the held-out F1 is undefined" in " ".join(sentences(context))
     assert "None" not in Page(render_report(context)).words
 
 
@@ -211,7 +216,7 @@ def test_everything_is_escaped(context):
             provenance={evil: evil},
             features=[FeatureRow(label, 1, 2, 3, 4)],
             sections=[section._replace(title=evil, text=evil) for section in context.sections[:1]],
-            penalties=[context.penalties[0]._replace(fold=evil)],
+            penalties=[context.penalties[0]._replace(fit=evil)],
         )
     )
     assert "<script" not in text
@@ -222,7 +227,7 @@ def test_one_fixed_penalty_shows_no_losses(context):
     fixed = [penalty._replace(tried=(1.0,), loss=(float("nan"),)) for penalty in context.penalties]
     page = Page(render_report(context._replace(penalties=fixed, sections=[])))
     assert "nan" not in page.words.split()
-    assert "penalties tried" not in page.words
+    assert "penalties compared" not in page.words
 
 
 def test_provenance_is_flat():
@@ -232,9 +237,9 @@ def test_provenance_is_flat():
 
 def test_the_command_and_the_counts_are_there(page, context):
     assert context.command in page.words
-    for counts in context.names:
-        assert counts.label.name in page.words
-        assert f"{counts.observed:,}" in page.words
+    for row in context.features:
+        assert row.label.name in page.words
+        assert f"{row.measured:,}" in page.words
 
 
 @pytest.mark.parametrize(

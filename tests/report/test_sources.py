@@ -1,4 +1,4 @@
-"""What is shown of single sources: places, points, curves, tracks, and which are chosen."""
+"""Single sources in the report: positions, points, tracks, and their selection."""
 
 import json
 
@@ -8,11 +8,15 @@ from sklearn.metrics import precision_recall_curve
 
 from xbayes.classifier.predict import Products
 from xbayes.features.functions import galactic
-from xbayes.figures.all_figures import draw_histograms, draw_outliers, draw_sky, draw_track
+from xbayes.figures.histograms import draw_histograms
 from xbayes.figures.labels import FeatureLabel
+from xbayes.figures.outliers import draw_outliers
 from xbayes.figures.precision import draw_precision_recall, precision_recall
 from xbayes.figures.projection import mollweide
-from xbayes.report.build_tracks import most_certain, strangest
+from xbayes.figures.sky import draw_sky
+from xbayes.figures.track_record import factor_text, runner_up
+from xbayes.report.brief_track import brief_track
+from xbayes.report.build_tracks import most_certain, strongest_outliers
 from xbayes.report.interactive import MOST_POINTS, as_json, shown_rows
 
 
@@ -32,8 +36,8 @@ def test_mollweide_is_matplotlibs_mirrored(invented):
     rng = np.random.default_rng(0)
     l_deg, b_deg = rng.uniform(-180, 180, 200), np.append(rng.uniform(-90, 90, 198), [90, -90])
     x, y = mollweide(l_deg, b_deg)
-    figure = draw_sky(l_deg, b_deg, np.zeros(200, int), ["A", "B"])
-    project = figure.axes[0].transProjection
+    axes = draw_sky(l_deg, b_deg, np.zeros(200, int), ["A", "B"])
+    project = getattr(axes, "transProjection")  # noqa: B009  no attribute of all axes
     theirs = project.transform(np.radians(np.stack([-l_deg, b_deg], 1))) / np.sqrt(2)
     np.testing.assert_allclose(np.stack([x, y], 1), theirs, atol=1e-3)  # they stop early
     t = np.arcsin(y)
@@ -61,7 +65,7 @@ def test_the_operating_point_is_the_decision_not_the_largest_probability():
 def test_a_class_without_sources_or_predictions_has_no_operating_point():
     posterior, nobody = np.full((4, 3), 1 / 3), np.array([0, 0, 1, 1])
     shown = texts(draw_precision_recall(posterior, nobody, np.zeros(4, int), ["A", "B", "C"]))
-    assert "no source given this class" in shown and "no source of this class" in shown
+    assert "class never predicted" in shown and "no source of this class" in shown
 
 
 def test_outliers_at_or_below_the_level_are_counted():
@@ -69,7 +73,7 @@ def test_outliers_at_or_below_the_level_are_counted():
     assert shown == ["50.0 % (2) at or below 0.05", "(0) at or below 0.05"]
 
 
-def test_histograms_say_what_is_absent_and_bear_an_empty_property():
+def test_histograms_state_the_missing_shares_and_accept_an_empty_feature():
     values = [[np.array([]), np.array([])], [np.array([1.0, 1.0]), np.array([])]]
     absent = np.array([[1.0, np.nan], [0.004, 0.5]])
     labels = [FeatureLabel(name, "spectrum") for name in ("a", "b")]
@@ -77,18 +81,34 @@ def test_histograms_say_what_is_absent_and_bear_an_empty_property():
     assert shown == ["no value, %:", "100", "–", "no value, %:", "<1", "50"]
 
 
-def test_a_brief_track_keeps_the_sums(invented):
+def test_a_brief_track_has_the_sums_and_the_strongest_feature_of_each_category(invented):
     track = invented.track(14, 4)
-    full, brief = draw_track(track), draw_track(track, most=1)
-    assert brief.get_figheight() < 0.75 * full.get_figheight()
-    factors = [
-        [t.get_text() for t in f.axes[2].texts if t.get_fontweight() == "bold"]
-        for f in (full, brief)
-    ]
-    assert factors[0] == factors[1]
+    against, brief = runner_up(track), brief_track(track, 3)
+    feature = track.contribution[:, track.prediction] - track.contribution[:, against]
+    for g, band in enumerate(brief.bands[1:-1]):
+        members = np.flatnonzero(np.asarray(track.category) == g)
+        total, strongest = band.lines
+        assert total.factor + total.exponent == plain(factor_text(feature[members].sum()))
+        best = members[np.abs(feature[members]).argmax()]
+        assert (strongest.name, strongest.value) == (track.features[best], track.value_texts[best])
+        assert [s.share for s in band.segments] == track.category_posterior[g].tolist()
+    assert brief.title.startswith(f"3. {track.name}: {brief.predicted} ")
 
 
-def test_the_most_certain_and_the_strangest_are_chosen():
+def plain(factor):
+    return factor.translate(str.maketrans("", "", "$^{}"))
+
+
+def test_the_bars_of_a_brief_track_start_at_zero_and_stay_inside_their_cell(invented):
+    for seed in range(5):
+        brief = brief_track(invented.track(14, 4, seed), 1)
+        for line in (line for band in brief.bands for line in band.lines):
+            start = line.left + line.width if line.towards_left else line.left
+            assert start == pytest.approx(brief.zero)
+            assert line.left >= 0 and line.left + line.width <= 1
+
+
+def test_the_most_certain_sources_and_the_strongest_outliers_are_selected():
     nothing = np.zeros(4)
     products = Products(
         posterior=np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6], [0.1, 0.9]]),
@@ -107,7 +127,7 @@ def test_the_most_certain_and_the_strangest_are_chosen():
     )
     assert most_certain(products, 1, 10).tolist() == [1, 2]
     assert most_certain(products, 0, 1).tolist() == [0]
-    assert strangest(products, 3).tolist() == [3, 1, 0]
+    assert strongest_outliers(products, 3).tolist() == [3, 1, 0]
 
 
 def test_points_are_json_that_no_name_can_break(invented):

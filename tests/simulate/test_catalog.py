@@ -1,3 +1,5 @@
+"""Simulated catalogues: possible values, published counts, positions, detections."""
+
 from itertools import pairwise
 
 import numpy as np
@@ -8,10 +10,16 @@ from astropy.coordinates import SkyCoord
 from xbayes.catalog.read import read_catalog
 from xbayes.catalog.write import write_catalog
 from xbayes.simulate import catalog as simulate
-from xbayes.simulate.catalog import CLASSES, PRESETS, simulate_catalog, simulate_detections
-from xbayes.simulate.kinds import CLASS_OF_KIND, NAMES, draw_kinds, stream
+from xbayes.simulate.catalog import PRESETS, simulate_catalog, simulate_detections
 from xbayes.simulate.sky import Place, draw_places, equatorial, extinction
 from xbayes.simulate.spectra import draw_brightness
+from xbayes.simulate.subclasses import (
+    CLASS_OF_SUBCLASS,
+    CLASSES,
+    NAMES,
+    draw_subclasses,
+    stream,
+)
 from xbayes.types import InputError
 
 MAGNITUDES = {
@@ -52,19 +60,19 @@ def test_proportions_and_missing_values(table):
     assert missing[first].all() and 0.3 < missing[~first].mean() < 0.5
     once = np.asarray(table["n_detections"]) == 1
     np.testing.assert_array_equal(missing, first | once)
-    # No position, no parallax; faint ones have a position only.
+    # Without a magnitude there is no parallax; faint sources may have a magnitude only.
     assert table["parallax_snr"].mask[table["g_mag"].mask].all()
     np.testing.assert_array_equal(table["parallax_snr"].mask, table["pm"].mask)
     of = of_class(table)
     assert table["w1_mag"].mask[of["XRB"]].mean() > table["w1_mag"].mask[of["AGN"]].mean() + 0.2
-    unseen = np.logical_and.reduce([table[name].mask for name in MAGNITUDES])
-    np.testing.assert_array_equal(numbers(table, "p_any") == 0, unseen)
+    in_no_survey = np.logical_and.reduce([table[name].mask for name in MAGNITUDES])
+    np.testing.assert_array_equal(numbers(table, "p_any") == 0, in_no_survey)
 
 
-def test_surveys_have_limits(table):
+def test_magnitudes_end_at_the_survey_limits(table):
     for name, limit in MAGNITUDES.items():
         values = table[name].compressed()
-        if name in ("g_mag", "w3_mag"):  # the others are listed with a neighbouring band
+        if name in ("g_mag", "w3_mag"):  # other bands are listed together with a neighbouring band
             assert values.max() < limit + 2
         assert np.mean(values > limit + 0.5) < 0.06
     for one, other in (("j_mag", "k_mag"), ("w1_mag", "w2_mag")):
@@ -87,7 +95,7 @@ def test_every_value_is_possible(table):
     assert np.all(np.abs(table["dec"]) <= 90) and np.all((table["ra"] >= 0) & (table["ra"] < 360))
 
 
-def test_the_rotation_is_that_of_astropy():
+def test_equatorial_coordinates_agree_with_astropy():
     rng = np.random.default_rng(1)
     place = Place(rng.uniform(0, 360, 500), rng.uniform(-90, 90, 500), np.ones(500))
     ra, dec = equatorial(place)
@@ -95,7 +103,7 @@ def test_the_rotation_is_that_of_astropy():
     assert SkyCoord(ra * u.deg, dec * u.deg).separation(expected).arcsec.max() < 0.1
 
 
-def test_agn_are_isotropic_and_the_rest_is_in_the_plane(table):
+def test_agn_are_isotropic_and_other_classes_lie_in_the_plane(table):
     sine, of = np.abs(np.sin(np.radians(latitude(table)))), of_class(table)
     agn = np.sort(sine[of["AGN"]])
     uniform = np.arange(1, len(agn) + 1) / len(agn)
@@ -116,37 +124,37 @@ def test_dust_hides_counterparts_of_agn_in_the_plane(table):
     assert 0 < high < 0.2 and low > 2
 
 
-def test_binaries_of_nearby_galaxies_have_no_counterpart_of_their_own():
+def test_xray_binaries_at_the_place_of_m31_belong_to_the_nearby_subclass():
     size = 3000
     label = np.full(size, CLASSES.index("XRB"))
-    kind = draw_kinds(label, 3)
-    place = draw_places(kind, np.full(size, -14.0), 3)
-    near = kind == NAMES.index("nearby")
+    subclass = draw_subclasses(label, 3)
+    place = draw_places(subclass, np.full(size, -14.0), 3)
+    near = subclass == NAMES.index("nearby")
     m31 = np.hypot(place.longitude - 121.17, place.latitude + 21.57) < 2
     assert near[m31].mean() > 0.9 and m31.sum() > 50
 
 
 @pytest.mark.parametrize("name", ["agn", "coronal", "hmxb"])
 def test_number_counts(name):
-    """Flux over the limit of the survey falls with the slope of the law, both sides of a break."""
+    """Below the break, the flux over the survey limit falls with the slope of the power law."""
     brightness = draw_brightness(np.full(100_000, NAMES.index(name)), 1)
     ratio = brightness.log_flux - brightness.log_limit
     assert ratio.min() >= 0
     faint = brightness.log_flux < -13.3
     slope = {"agn": 0.53, "coronal": 1.0, "hmxb": 0.2}[name]
     counts = np.array([np.sum(faint & (ratio < r)) for r in (0.1, 0.2)])
-    # Between ratio 0 and r lies a share 1 - 10^(-slope r) of those far from the break.
+    # Far from the break, a share 1 - 10^(-slope r) lies between ratio 0 and r.
     expected = (1 - 10 ** (-slope * 0.2)) / (1 - 10 ** (-slope * 0.1))
     assert counts[1] / counts[0] == pytest.approx(expected, rel=0.1)
 
 
-def test_properties_have_streams_of_their_own(monkeypatch):
+def test_a_new_quantity_does_not_change_the_others(monkeypatch):
     before = simulate_catalog(100, 5)
     real = simulate.draw_variability
     monkeypatch.setattr(
         simulate,
         "draw_variability",
-        lambda kind, *rest: (stream(5, "a new property").random(7), real(kind, *rest))[1],
+        lambda *given: (stream(5, "a new quantity").random(7), real(*given))[1],
     )
     after = simulate_catalog(100, 5)
     for name in before.colnames:
@@ -154,14 +162,14 @@ def test_properties_have_streams_of_their_own(monkeypatch):
     assert stream(5, "a").random() != stream(5, "b").random() != stream(6, "b").random()
 
 
-def test_kinds_belong_to_their_class():
+def test_subclasses_belong_to_their_class():
     label = np.repeat(np.arange(4), 1000)
-    kind = draw_kinds(label, 1)
-    np.testing.assert_array_equal(CLASS_OF_KIND[kind], label)
-    assert set(kind) == set(range(len(NAMES)))
+    subclass = draw_subclasses(label, 1)
+    np.testing.assert_array_equal(CLASS_OF_SUBCLASS[subclass], label)
+    assert set(subclass) == set(range(len(NAMES)))
 
 
-def test_the_seed_decides():
+def test_the_seed_determines_the_table():
     one, same, other = (simulate_catalog(200, seed) for seed in (1, 1, 2))
     assert one["g_mag"].tolist() == same["g_mag"].tolist() != other["g_mag"].tolist()
 
@@ -182,7 +190,7 @@ def test_presets_have_the_published_counts(preset):
 
 
 @pytest.mark.parametrize("n", [0, -5, 100_000_001, 10**12])
-def test_impossible_numbers(n):
+def test_impossible_numbers_are_refused(n):
     with pytest.raises(InputError, match=f"from 1 to 100000000; found {n}"):
         simulate_catalog(n, 1)
 
@@ -190,57 +198,59 @@ def test_impossible_numbers(n):
 @pytest.mark.parametrize(
     "settings, message",
     [
-        ({"preset": "4xm"}, "unknown preset '4xm'; did you mean '4xmm'. there are 4xmm, 2sxps"),
-        ({"preset": "#"}, "unknown preset '#'; there are 4xmm, 2sxps, csc"),
+        ({"preset": "4xm"}, "unknown preset '4xm'; did you mean '4xmm'. choose one of 4xmm, 2sxps"),
+        ({"preset": "#"}, "unknown preset '#'; choose one of 4xmm, 2sxps, csc"),
         ({"preset": "csc", "n": 5}, "has its own number of sources, 2270; found a number of 5"),
         ({}, "give a number of sources or a preset"),
         ({"n": 5, "seed": -1}, "seed must not be negative; found -1"),
     ],
 )
-def test_impossible_settings(settings, message):
+def test_impossible_settings_are_refused(settings, message):
     with pytest.raises(InputError, match=message):
         simulate_catalog(**settings)
 
 
-def test_one_source():
+def test_a_catalogue_of_one_source():
     table = simulate_catalog(1, 1)
     assert len(table) == 1 and len(simulate_detections(table, 1)) == table["n_detections"][0]
 
 
-def test_it_survives_a_file(tmp_path):
+def test_a_catalogue_survives_a_file(tmp_path):
     table = simulate_catalog(50, 1)
     write_catalog(table, tmp_path / "sim.fits")
-    found = read_catalog(tmp_path / "sim.fits")
-    assert found.meta == table.meta
+    read_back = read_catalog(tmp_path / "sim.fits")
+    assert read_back.meta == table.meta
     for name in table.colnames:
-        assert found[name].tolist() == table[name].tolist()
-        assert found[name].unit == table[name].unit
-        assert found[name].meta == table[name].meta
-    again = simulate_detections(found, 1)
+        assert read_back[name].tolist() == table[name].tolist()
+        assert read_back[name].unit == table[name].unit
+        assert read_back[name].meta == table[name].meta
+    again = simulate_detections(read_back, 1)
     assert again["flux"].tolist() == simulate_detections(table, 1)["flux"].tolist()
 
 
-def test_detections(table):
-    found = simulate_detections(table, 1)
-    assert len(found) == table["n_detections"].sum()
-    assert 2 < len(found) / len(table) < 3
-    names, counts = np.unique(found["name"], return_counts=True)
+def test_detections_belong_to_their_source(table):
+    detections = simulate_detections(table, 1)
+    assert len(detections) == table["n_detections"].sum()
+    assert 2 < len(detections) / len(table) < 3
+    names, counts = np.unique(detections["name"], return_counts=True)
     expected = dict(zip(table["name"].tolist(), table["n_detections"].tolist(), strict=True))
     assert dict(zip(names.tolist(), counts.tolist(), strict=True)) == expected
     label = dict(zip(table["name"].tolist(), table["Class"].tolist(), strict=True))
-    assert found["Class"].tolist() == [label[name] for name in found["name"].tolist()]
+    assert detections["Class"].tolist() == [label[name] for name in detections["name"].tolist()]
     for name in ("hard_ms", "hard_hm", "hard_hs"):
-        assert np.all(np.abs(found[name]) <= 1)
-    assert np.all((found["var_prob"] >= 0) & (found["var_prob"] <= 1)) and np.all(found["flux"] > 0)
+        assert np.all(np.abs(detections[name]) <= 1)
+    assert np.all((detections["var_prob"] >= 0) & (detections["var_prob"] <= 1)) and np.all(
+        detections["flux"] > 0
+    )
 
 
-def test_detections_of_one_source_are_alike(table):
-    """They share the spectrum and the displacement of their source."""
-    found = simulate_detections(table, 1)
-    _, first = np.unique(np.asarray(found["name"]), return_index=True)
+def test_detections_of_one_source_are_correlated(table):
+    """They share the spectrum and the offset of their source."""
+    detections = simulate_detections(table, 1)
+    _, first = np.unique(np.asarray(detections["name"]), return_index=True)
     pairs = [(i, i + 1) for i, j in pairwise(np.sort(first)) if j - i > 1]
     for name in ("hard_hs", "var_prob", "flux"):
-        values = np.asarray(found[name], float)
+        values = np.asarray(detections[name], float)
         values = np.log10(values) if name == "flux" else values
         one, other = values[pairs].T
         assert np.corrcoef(one, other)[0, 1] > 0.6, name

@@ -13,6 +13,7 @@ import xbayes.catalog.whole_check as whole
 import xbayes.tasks.classify as stream
 from xbayes.catalog.read import open_chunks, read_catalog, table_chunks
 from xbayes.catalog.write import catalog_writer, write_catalog
+from xbayes.classifier.fitted_model import load_fitted_model
 from xbayes.classifier.store import load_model, save_model
 from xbayes.config.reader import load_config
 from xbayes.simulate.catalog import simulate_catalog
@@ -67,7 +68,9 @@ def sky():
 
 def classified(run, chunks, **options):
     told = []
-    tables = list(stream.classify_chunks(run, chunks, tell=told.append, **options))
+    tables = list(
+        stream.classify_chunks(load_fitted_model(run), chunks, tell=told.append, **options)
+    )
     return tables, told
 
 
@@ -105,7 +108,7 @@ def test_the_test_above_sees_a_block_rule_by_chunk(run, sky, tmp_path, monkeypat
 
 
 def test_any_format_to_any_format(run, sky, tmp_path, done, monkeypatch):
-    monkeypatch.setattr(stream, "CHUNK", SIZE)
+    monkeypatch.setattr("xbayes.tasks.fitted_run.CHUNK", SIZE)
     write_catalog(sky, tmp_path / "sky.fits")
     for source, ending in (
         ("sky.fits", "parquet"),
@@ -143,7 +146,7 @@ def set_cell(column, row, value):
     ids=["repeated", "nameless", "coordinate", "column", "text"],
 )
 def test_what_is_wrong_far_into_the_file(change, says, run, sky, tmp_path, refused, monkeypatch):
-    monkeypatch.setattr(stream, "CHUNK", SIZE)
+    monkeypatch.setattr("xbayes.tasks.fitted_run.CHUNK", SIZE)
     change(sky)
     path = tmp_path / "bad.parquet"
     write_catalog(sky, path)
@@ -183,7 +186,7 @@ def test_one_chunk_at_a_time_is_read(run, sky, tmp_path):
             taken.append(names is None)
             yield chunk
 
-    results = stream.classify_chunks(run, chunks._replace(read=counted))
+    results = stream.classify_chunks(load_fitted_model(run), chunks._replace(read=counted))
     for n in range(1, 4):
         assert isinstance(next(results), Table)
         assert sum(taken) == n
@@ -213,18 +216,20 @@ def test_a_stored_model_keeps_calibrator_and_sets_and_refuses_another_format(run
     np.testing.assert_array_equal(read.conformal.score, classifier.conformal.score)
     assert np.isfinite(np.asarray(read.conformal.score)).any(axis=1).all()
     record = tmp_path / "again" / "model" / "model.json"
-    old = record.read_text().replace('"format": 2', '"format": 1')
+    old = record.read_text().replace('"format": 3', '"format": 1')
     record.write_text(old)
     checksum = hashlib.sha256(old.encode()).hexdigest()
     (record.parent / "SHA256").write_text(checksum + "\n")
-    with pytest.raises(InputError, match=r"format 1 .* reads format 2: run again"):
+    with pytest.raises(InputError, match=r"format 1 .* reads format 3: run again"):
         load_model(tmp_path / "again")
 
 
 def test_the_set_of_a_source_is_that_of_any_chunk_and_any_prior(run, sky):
     """The chance in it belongs to the row; the prior of the sky does not enter."""
-    whole = stream.classify_catalog(run, sky)
-    parts = stream.classify_chunks(run, table_chunks(sky, SIZE), {c: 0.25 for c in CLASSES})
+    whole = stream.classify_table(load_fitted_model(run), sky)
+    parts = stream.classify_chunks(
+        load_fitted_model(run), table_chunks(sky, SIZE), prior={c: 0.25 for c in CLASSES}
+    )
     sets = np.concatenate([np.asarray(part["prediction_set"]).astype(str) for part in parts])
     np.testing.assert_array_equal(sets, np.asarray(whole["prediction_set"]).astype(str))
     assert {"AGN", "Star"} <= set(sets) and any(" or " in name for name in sets)

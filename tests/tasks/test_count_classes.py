@@ -6,6 +6,7 @@ from astropy.table import Table
 
 from xbayes.catalog.read import open_chunks, read_catalog
 from xbayes.catalog.write import write_catalog
+from xbayes.classifier.fitted_model import load_fitted_model
 from xbayes.output.table import GROUP
 from xbayes.tasks.count_classes import _disagreements, count_classes
 
@@ -68,8 +69,11 @@ def test_only_sources_without_a_label_count(folder, refused, done):
     table["Class"][:25] = ""
     catalog = new(folder, "some.parquet", table)
     chunks = open_chunks(catalog, 32, text=["name"])
-    assert count_classes(folder / "run", chunks).predicted.sum() == 25
-    assert count_classes(folder / "run", chunks, everything=True).predicted.sum() == 40
+    assert count_classes(load_fitted_model(folder / "run"), chunks).predicted.sum() == 25
+    assert (
+        count_classes(load_fitted_model(folder / "run"), chunks, everything=True).predicted.sum()
+        == 40
+    )
     catalog = new(folder, "all.parquet", sky(40, [0.4, 0.3, 0.3], 3))
     refused("counts", folder / "run", catalog, says=["every source", "--all"])
 

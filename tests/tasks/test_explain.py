@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import xbayes as xbayes_api
 from xbayes.catalog.read import read_catalog
 from xbayes.figures.track_record import ln_odds, state_of
-from xbayes.tasks.explain import explain_source
 
 CONFIG = Path(__file__).parents[2] / "configs" / "demo.yaml"
 CLASSES = ("AGN", "Star", "XRB", "CV")
@@ -44,7 +44,7 @@ def test_terms_sum_to_the_posterior_that_classify_gives(
     assert xbayes("classify", run, sky, "--out", out, *option)[0] == 0
     classified, table = read_catalog(out), read_catalog(sky)
     for row in (0, 6, 400, 599):
-        track = explain_source(run, table, str(table["name"][row]), prior)
+        track = xbayes_api.load(run).explain(table, str(table["name"][row]), prior=prior).track
         assert track.posterior.tolist() == [classified[f"p_{c}"][row] for c in CLASSES]
         assert track.classes[track.prediction] == classified["prediction"][row]
         assert track.outlier_p == classified["outlier_p"][row]
@@ -54,12 +54,12 @@ def test_terms_sum_to_the_posterior_that_classify_gives(
 def test_missing_values_have_a_say_and_no_place(run, sky):
     table = read_catalog(sky)
     rows = np.flatnonzero(np.ma.getmaskarray(table["g_mag"]))
-    track = explain_source(run, table, str(table["name"][rows[0]]))
+    track = xbayes_api.load(run).explain(table, str(table["name"][rows[0]])).track
     f = list(track.features).index("fx_g")
-    assert state_of(track.values[f]) == "missing" and np.isnan(track.below[f]).all()
-    assert np.abs(ln_odds(track).property[f]).max() > 0  # its absence is evidence
-    seen = [state_of(value) == "observed" for value in track.values]
-    assert ((track.below[seen] >= 0) & (track.below[seen] <= 1)).all()
+    assert state_of(track.value_texts[f]) == "not detected" and np.isnan(track.share_below[f]).all()
+    assert np.abs(ln_odds(track).feature[f]).max() > 0  # its absence is evidence
+    seen = [state_of(value) == "measured" for value in track.value_texts]
+    assert ((track.share_below[seen] >= 0) & (track.share_below[seen] <= 1)).all()
 
 
 def test_figure_and_table_are_written_and_the_ledger_printed(run, sky, folder, xbayes, refused):

@@ -1,7 +1,7 @@
-"""The columns of a catalogue as files know them, between astropy tables and the formats.
+"""The columns of a catalogue between astropy tables and the file formats.
 
-What holds in every format is decided here, once: NaN and the empty string are missing values,
-text is str, and a column may carry a unit, a description and a UCD.
+The conventions of all formats are defined here: NaN and the empty string are missing values, text
+is str, and a column may have a unit, a description and a UCD.
 """
 
 import re
@@ -15,39 +15,46 @@ from jaxtyping import Bool
 
 from xbayes.types import InputError
 
-# Beside control characters, what XML cannot hold.
+# Control characters, and further characters that XML cannot hold.
 _UNWRITABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _KINDS = "biufU"
-# FITS and VOTable lack these; the next wider type holds their values.
-_WIDER = {
-    "int8": np.int16,
-    "uint16": np.int32,
-    "uint32": np.int64,
-    "uint64": np.int64,
-}
+# Types that FITS and VOTable lack, and the type that is written in their place.
+_WIDER = {"int8": np.int16, "uint16": np.int32, "uint32": np.int64, "uint64": np.int64}
 
 
 class FileColumn(NamedTuple):
-    """One column: what is under a missing value has no meaning."""
+    """One column. The values where `missing` is true have no meaning."""
 
     name: str
-    values: np.ndarray  # [N]; kind b, i, u, f or U when written; may be wider or objects when read
-    missing: Bool[np.ndarray, "..."]  # the shape of values
+    values: np.ndarray  # [N]; kind b, i, u, f or U when written; may be arrays or objects when read
+    missing: Bool[np.ndarray, "..."]  # same shape as values
     unit: str = ""
     description: str = ""
     ucd: str = ""
 
 
 def to_table(columns: Sequence[FileColumn], meta: Mapping[str, Any]) -> Table:
-    """A table whose columns are all masked columns, with NaN or "" under missing values."""
+    """A table of masked columns, with NaN or "" under the mask."""
     masked = [_masked_column(column) for column in columns]
     return Table(masked, masked=True, copy=False, meta=plain_meta(meta))
 
 
 def masked_column(table: Table, name: str) -> MaskedColumn:
-    """A column of a masked table; `table[name]` itself may be anything to a checker of types."""
+    """A column of a masked table; type checkers do not know the type of `table[name]`."""
     column: Any = table[name]
     return column
+
+
+def file_column(column: Column) -> FileColumn:
+    """A plain column of astropy, as it is."""
+    return FileColumn(
+        name=str(column.name),
+        values=np.asarray(np.ma.getdata(column)),
+        missing=np.array(np.ma.getmaskarray(column)),
+        unit="" if column.unit is None else column.unit.to_string(),
+        description=column.description or "",
+        ucd=str((column.meta or {}).get("ucd") or ""),
+    )
 
 
 def subset(
@@ -59,23 +66,20 @@ def subset(
 
 
 def from_table(table: Table) -> list[FileColumn]:
-    """The columns to be written. Raises InputError for those that no catalogue file can hold."""
+    """The columns to write. Raises InputError for columns that no catalogue file can hold."""
     if not table.colnames:
         raise InputError("a table without columns cannot be written; give it at least one")
-    return [_file_column(table[name]) for name in table.colnames]
+    return [_writable(table[name]) for name in table.colnames]
 
 
 def plain_meta(meta: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What of a table's metadata is kept: text, numbers and lists or mappings of them."""
+    """The metadata of a table that is stored: text, numbers, and lists or mappings of them."""
     plain = {str(key): _plain(value) for key, value in (meta or {}).items()}
     return {key: value for key, value in plain.items() if value is not None}
 
 
 def standard_width(column: FileColumn) -> FileColumn:
-    """The same values in a type that FITS and VOTable know.
-
-    Raises InputError for integers beyond 64 bits with a sign.
-    """
+    """The same values in a type of FITS and VOTable. Raises InputError for integers above 2**63."""
     wider = _WIDER.get(column.values.dtype.name)
     if wider is None:
         return column
@@ -89,29 +93,23 @@ def standard_width(column: FileColumn) -> FileColumn:
 
 
 def parse_unit(text: str) -> u.UnitBase | u.function.FunctionUnitBase | None:
-    """A unit as files spell it; one that astropy does not know is kept as it is."""
+    """The unit that a file names; a unit that astropy does not know keeps its text."""
     if not text:
         return None
-    # Astropy's metaclass hides the arguments of Unit from checkers of types.
+    # Astropy's metaclass hides the arguments of Unit from type checkers.
     parse: Any = u.Unit
     unit = parse(text, parse_strict="silent")
     if not isinstance(unit, u.UnrecognizedUnit):
         return unit
-    # FITS files also say erg/cm2/s, which the general grammar refuses.
+    # The FITS grammar also reads erg/cm2/s, which the general grammar refuses.
     in_fits = parse(text, format="fits", parse_strict="silent")
     return unit if isinstance(in_fits, u.UnrecognizedUnit) else in_fits
 
 
 def _masked_column(column: FileColumn) -> MaskedColumn:
     values = _as_usual(column.values)
-    missing = np.array(column.missing, dtype=bool)
-    fill = None
-    if values.dtype.kind == "f":
-        fill = np.nan
-        missing |= np.isnan(values)
-    elif values.dtype.kind == "U":
-        fill = ""
-        missing |= values == ""
+    missing = np.array(column.missing, dtype=bool) | _is_blank(values)
+    fill = {"f": np.nan, "U": ""}.get(values.dtype.kind)
     if fill is not None and missing.any():
         values = np.where(missing, values.dtype.type(fill), values)
     masked: Any = MaskedColumn(
@@ -128,8 +126,8 @@ def _masked_column(column: FileColumn) -> MaskedColumn:
 
 
 def _as_usual(values: np.ndarray) -> np.ndarray:
-    """Bytes and objects as str where they are text, numbers in the byte order of the machine."""
-    # Masked arrays of 16-bit floats overflow on their own fill value.
+    """Text as str, be it bytes or objects, and numbers in native byte order."""
+    # The default fill value of masked arrays overflows 16-bit floats.
     native = np.float32 if values.dtype == np.float16 else values.dtype.newbyteorder("=")
     values = values.astype(native, copy=False)
     if values.dtype.kind == "S":
@@ -144,11 +142,11 @@ def _decode(values: np.ndarray) -> np.ndarray:
     try:
         return np.char.decode(values, "utf-8")
     except UnicodeDecodeError:
-        # Older files hold Latin-1, in which every byte is a character.
+        # Older files hold Latin-1, in which every byte is valid.
         return np.char.decode(values, "latin-1")
 
 
-def _file_column(column: Any) -> FileColumn:
+def _writable(column: Any) -> FileColumn:
     name = getattr(getattr(column, "info", None), "name", None)
     if not isinstance(column, Column):
         kind = type(column).__name__
@@ -162,19 +160,17 @@ def _file_column(column: Any) -> FileColumn:
             f"column {name!r} holds {found}; a catalogue holds one number, truth value or text "
             "a cell: leave it out or split it into columns"
         )
-    missing = np.array(np.ma.getmaskarray(column))
+    plain = file_column(column)
+    description = " ".join(_UNWRITABLE.sub(" ", plain.description).split())
+    missing = plain.missing | _is_blank(values)
+    return plain._replace(values=values, missing=missing, description=description)
+
+
+def _is_blank(values: np.ndarray) -> Bool[np.ndarray, "..."]:
+    """Where a value is NaN or the empty string."""
     if values.dtype.kind == "f":
-        missing |= np.isnan(values)
-    elif values.dtype.kind == "U":
-        missing |= values == ""
-    return FileColumn(
-        name,
-        values,
-        missing,
-        "" if column.unit is None else column.unit.to_string(),
-        " ".join(_UNWRITABLE.sub(" ", column.description or "").split()),
-        str((column.meta or {}).get("ucd") or ""),
-    )
+        return np.isnan(values)
+    return values == "" if values.dtype.kind == "U" else np.zeros(values.shape, bool)
 
 
 def _plain(value: Any) -> Any:

@@ -1,7 +1,7 @@
-"""Parquet and CSV through pyarrow.
+"""Parquet and CSV, read and written by pyarrow.
 
-Parquet keeps missing values as nulls, and unit, description and UCD in the metadata of each
-field; files of pandas, lsdb and astropy are read too. CSV keeps values and missing cells only.
+Parquet stores missing values as nulls, and unit, description and UCD in the metadata of each field.
+Files of pandas, lsdb and astropy are read too. CSV stores values and missing cells only.
 """
 
 import json
@@ -24,14 +24,14 @@ _META = b"xbayes"
 
 
 def read_parquet(path: Path) -> tuple[list[FileColumn], dict[str, Any]]:
-    """Columns and metadata. Lists and structures become objects, times become text."""
+    """Columns and metadata. Lists and structures become objects; times become text."""
     from pyarrow import parquet
 
     return _parquet_columns(path, parquet.ParquetFile(path).read())
 
 
 def parquet_schema(path: Path) -> tuple[tuple[str, ...], int]:
-    """The names of the columns, as `read_parquet` would give them, and the number of rows."""
+    """The names of the columns that `read_parquet` returns, and the number of rows."""
     from pyarrow import parquet
 
     with parquet.ParquetFile(path) as file:
@@ -42,7 +42,7 @@ def parquet_schema(path: Path) -> tuple[tuple[str, ...], int]:
 def parquet_chunks(
     path: Path, size: int, names: Sequence[str] | None = None
 ) -> Iterator[tuple[list[FileColumn], dict[str, Any]]]:
-    """The same as `read_parquet`, `size` rows at a time (the last chunk fewer)."""
+    """Chunks of `size` rows (the last one may be shorter), each as `read_parquet` returns it."""
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -52,7 +52,7 @@ def parquet_chunks(
             flags = [f"{name}.mask" for name in names]
             wanted = [n for n in file.schema_arrow.names if n in {*names, *flags}]
         waiting: list[pa.RecordBatch] = []
-        # A batch ends with its row group, so chunks of one size are put together here.
+        # A batch ends with its row group, so batches are joined and cut to chunks of one size.
         for batch in file.iter_batches(batch_size=size, columns=wanted):
             waiting.append(batch)
             while sum(map(len, waiting)) >= size:
@@ -63,9 +63,13 @@ def parquet_chunks(
             yield _parquet_columns(path, pa.Table.from_batches(waiting))
 
 
-def _parquet_columns(path: Path, table: "pa.Table") -> tuple[list[FileColumn], dict[str, Any]]:
-    kept = table.schema.metadata or {}
-    # Where pandas kept row numbers or astropy flags of missing values, they are no columns.
+def columns_of_arrow(table: "pa.Table", place: object) -> list[FileColumn]:
+    """The columns of an Arrow table; `place` names the table in messages."""
+    return _parquet_columns(place, table)[0]
+
+
+def _parquet_columns(path: object, table: "pa.Table") -> tuple[list[FileColumn], dict[str, Any]]:
+    # Row numbers that pandas stored, and masks that astropy stored, are not columns.
     flags = _astropy_flags(table)
     names = [n for n in table.column_names if n not in flags and not n.startswith("__index_level_")]
     columns = []
@@ -75,30 +79,22 @@ def _parquet_columns(path: Path, table: "pa.Table") -> tuple[list[FileColumn], d
         column = _from_arrow(name, table.column(name), table.schema.field(name))
         flag = flags.get(f"{name}.mask")
         columns.append(column if flag is None else column._replace(missing=column.missing | flag))
-    return columns, json.loads(kept.get(_META, b"{}"))
+    return columns, json.loads((table.schema.metadata or {}).get(_META, b"{}"))
 
 
 def _astropy_flags(table: "pa.Table") -> dict[str, np.ndarray]:
-    """The extra columns x.mask of a Parquet file that astropy wrote."""
+    """The masks that astropy stores as extra columns x.mask."""
     if b"table_meta_yaml" not in (table.schema.metadata or {}):
         return {}
     names = [n for n in table.column_names if n.endswith(".mask") and n[:-5] in table.column_names]
     return {name: table.column(name).to_numpy().astype(bool) for name in names}
 
 
-def write_parquet(
-    columns: Sequence[FileColumn], meta: dict[str, Any], handle: BufferedIOBase
-) -> None:
-    """Write one table."""
-    with parquet_writer(handle) as append:
-        append(columns, meta)
-
-
 @contextmanager
 def parquet_writer(
     handle: BufferedIOBase,
 ) -> Iterator[Callable[[Sequence[FileColumn], dict[str, Any]], None]]:
-    """A function that appends chunks of one table; the first decides types and metadata."""
+    """A function that appends chunks of one table; the first sets types and metadata."""
     from pyarrow import parquet
 
     with ExitStack() as stack:
@@ -110,7 +106,7 @@ def parquet_writer(
             if writer is None:
                 if meta:
                     table = table.replace_schema_metadata({_META: json.dumps(meta)})
-                # Numbers hardly repeat, and a dictionary of them costs more time than it saves.
+                # Numbers rarely repeat: a dictionary of them costs more time than it saves.
                 text = [f.name for f in table.schema if str(f.type) in ("string", "large_string")]
                 dictionary: Any = text or False
                 opened = parquet.ParquetWriter(handle, table.schema, use_dictionary=dictionary)
@@ -121,7 +117,7 @@ def parquet_writer(
 
 
 def to_arrow(columns: Sequence[FileColumn]) -> "pa.Table":
-    """An Arrow table with nulls for missing values and the rest in the fields' metadata."""
+    """An Arrow table: nulls for missing values, and the other attributes as field metadata."""
     import pyarrow as pa
 
     fields, arrays = [], []
@@ -137,15 +133,17 @@ def to_arrow(columns: Sequence[FileColumn]) -> "pa.Table":
 def _from_arrow(name: str, column: "pa.ChunkedArray", field: "pa.Field") -> FileColumn:
     texts = {key.decode(): text.decode() for key, text in (field.metadata or {}).items()}
     return FileColumn(
-        name,
-        _to_numpy(column),
-        column.is_null().to_numpy().astype(bool),
-        *(texts.get(key, "") for key in ("unit", "description", "ucd")),
+        name=name,
+        values=_to_numpy(column),
+        missing=column.is_null().to_numpy().astype(bool),
+        unit=texts.get("unit", ""),
+        description=texts.get("description", ""),
+        ucd=texts.get("ucd", ""),
     )
 
 
 def _to_numpy(column: "pa.ChunkedArray") -> np.ndarray:
-    """Values with anything under nulls."""
+    """Values, arbitrary where the column is null."""
     import pyarrow as pa
 
     kind = column.type
@@ -165,27 +163,28 @@ def _to_numpy(column: "pa.ChunkedArray") -> np.ndarray:
 
 
 def read_csv(path: Path, text: Sequence[str] = ()) -> tuple[list[FileColumn], dict[str, Any]]:
-    """Columns of a CSV file; an empty cell, and nothing else, is missing.
+    """Columns of a CSV file, and no metadata. Only empty cells are missing.
 
-    A column is whole numbers, truth values, numbers or text, whichever holds all its cells; dates
-    stay text. Raises InputError for rows of unequal length and other damage, and warns where the
-    last line has no end, since a file cut within its last cell shows nothing else.
+    A column holds whole numbers, truth values, numbers or text: the first of these types that fits
+    all its cells. Dates, and the columns named in `text`, are text. Raises InputError for rows of
+    unequal length and other damage. Warns if the last line has no end: nothing else shows that a
+    file was cut within its last cell.
     """
     data = path.read_bytes()
     if data.count(b'"') % 2:
-        # The parser would take all that follows for one cell.
+        # The parser would read the rest of the file as one cell.
         raise InputError(
             f'{path}: a quote (") opens a cell and none closes it; the file is truncated, or a '
-            "quote within a cell is not doubled"
+            "quote inside a cell is not doubled"
         )
     if not data.endswith((b"\n", b"\r")):
-        # Some programs never end the last line, so this alone is no error.
+        # Some programs never end the last line, so this is not an error.
         warnings.warn(f"the last line of {path} has no end: is the file complete?", stacklevel=2)
         data += b"\n"
     table = _parse_csv(data, dict.fromkeys(text, "string"))
-    dates = [f.name for f in table.schema if _is_date(f)]
+    dates = [field.name for field in table.schema if _is_date(field)]
     if dates:
-        # Arrow would rewrite them in its own spelling.
+        # Arrow would write them in another format.
         table = _parse_csv(data, dict.fromkeys([*dates, *text], "string"))
     _check_header(path, table.column_names)
     for field in table.schema:
@@ -200,7 +199,7 @@ def _parse_csv(data: bytes, types: dict[str, str]) -> "pa.Table":
     import pyarrow as pa
     from pyarrow import csv
 
-    # With one column an empty line is an empty cell; with more it is only a gap.
+    # An empty line is an empty cell if there is one column; else it is skipped.
     one_column = b"," not in data.split(b"\n", 1)[0]
     return csv.read_csv(
         pa.BufferReader(data),
@@ -242,7 +241,7 @@ def _is_number(text: str) -> bool:
 
 
 def write_csv(columns: Sequence[FileColumn], meta: dict[str, Any], handle: BufferedIOBase) -> None:
-    """Write values and missing cells; units, descriptions, UCDs and metadata have no place."""
+    """Write values and missing cells. CSV has no units, descriptions, UCDs and metadata."""
     from pyarrow import csv
 
     csv.write_csv(to_arrow(columns), handle, csv.WriteOptions(quoting_style="needed"))

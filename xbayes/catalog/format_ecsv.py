@@ -1,6 +1,6 @@
 """ECSV: a CSV file under a YAML header with units, descriptions, UCDs and metadata.
 
-Its text loses blanks at both ends, and every line break in it becomes a newline.
+Text loses blanks at both ends, and every line break in it becomes a newline.
 """
 
 import io
@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from astropy.table import Column, Table
 
-from xbayes.catalog.columns import FileColumn, to_table
+from xbayes.catalog.columns import FileColumn, file_column, to_table
 from xbayes.catalog.format_arrow import to_arrow
 from xbayes.types import InputError
 
 
 def read_ecsv(path: Path) -> tuple[list[FileColumn], dict[str, Any]]:
-    """Columns and metadata. Raises InputError for columns that are more than plain columns."""
+    """Columns and metadata. Raises InputError for mixin columns, such as times."""
     if not path.read_bytes().endswith(b"\n"):
         raise InputError(
             f"{path} is truncated: its last line has no end; make or fetch it again, or add a "
@@ -29,22 +29,11 @@ def read_ecsv(path: Path) -> tuple[list[FileColumn], dict[str, Any]]:
         if not isinstance(table[name], Column):
             kind = type(table[name]).__name__
             raise InputError(f"{path}: column {name!r} is a {kind}; store it as plain columns")
-    columns = [
-        FileColumn(
-            name,
-            np.asarray(np.ma.getdata(table[name])),
-            np.ma.getmaskarray(table[name]),
-            "" if table[name].unit is None else table[name].unit.to_string(),
-            table[name].description or "",
-            str(table[name].meta.get("ucd") or ""),
-        )
-        for name in table.colnames
-    ]
-    return columns, table.meta
+    return [file_column(table[name]) for name in table.colnames], table.meta
 
 
 def write_ecsv(columns: Sequence[FileColumn], meta: dict[str, Any], handle: BufferedIOBase) -> None:
-    """Write header and rows; the rows by Arrow, because astropy needs minutes for a million."""
+    """Write one table. Arrow writes the rows, because astropy needs minutes for a million."""
     from pyarrow import csv
 
     header = io.StringIO()
@@ -55,7 +44,7 @@ def write_ecsv(columns: Sequence[FileColumn], meta: dict[str, Any], handle: Buff
     handle.write(header.getvalue().encode())
     rows = to_arrow([_spelled(column) for column in columns])
     if len(columns) == 1:
-        # An empty line is no row in ECSV; an empty text is written with quotes.
+        # A reader of ECSV skips empty lines; an empty text is written with quotes.
         name = rows.column_names[0]
         rows = rows.set_column(0, name, rows.column(0).cast("string").fill_null(""))
     options = csv.WriteOptions(include_header=False, quoting_style="needed")
@@ -63,7 +52,7 @@ def write_ecsv(columns: Sequence[FileColumn], meta: dict[str, Any], handle: Buff
 
 
 def _spelled(column: FileColumn) -> FileColumn:
-    """Truth values as ECSV wants them."""
+    """Truth values as ECSV spells them."""
     if column.values.dtype.kind != "b":
         return column
     return column._replace(values=np.where(column.values, "True", "False"))

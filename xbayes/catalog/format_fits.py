@@ -1,9 +1,9 @@
-"""FITS tables: the first table of a file in, one binary table out.
+"""FITS: read the first table of a file, write one binary table.
 
-Units, descriptions and UCDs are in the keywords TUNITn, TCOMMn and TUCDn, which TOPCAT reads;
-the table's metadata is JSON in XBMETA. FITS text is ASCII and loses blanks at its end.
-Astropy misreads two things in a keyword, which are therefore replaced in descriptions: a single
-quote before a slash (by a double one), and & in a text longer than a card (by +).
+Units, descriptions and UCDs are in the keywords TUNITn, TCOMMn and TUCDn, which TOPCAT reads. The
+metadata of the table is JSON in XBMETA. FITS text is ASCII and loses blanks at its end.
+Astropy misreads two character sequences in a keyword, which are therefore replaced in descriptions:
+a single quote before a slash (by a double quote), and & in a text longer than a card (by +).
 """
 
 import gzip
@@ -25,11 +25,11 @@ from xbayes.types import InputError
 _FORMATS = {"bool": "L", "uint8": "B", "int16": "I", "int32": "J", "int64": "K"}
 _FORMATS |= {"float32": "E", "float64": "D"}
 _META = "XBMETA"
-_CARD = 30  # characters that fit into one card even when each is a quote, which is doubled
+_CARD = 30  # characters that fit into one card even if all are quotes, which are doubled
 
 
 def read_fits(path: Path) -> tuple[list[FileColumn], dict[str, Any]]:
-    """Columns and metadata of the first table. Raises InputError where there is none."""
+    """Columns and metadata of the first table. Raises InputError if there is none."""
     zipped = path.name.lower().endswith(".gz")
     data = io.BytesIO(gzip.decompress(path.read_bytes())) if zipped else path
     size = data.getbuffer().nbytes if isinstance(data, io.BytesIO) else os.path.getsize(path)
@@ -38,7 +38,7 @@ def read_fits(path: Path) -> tuple[list[FileColumn], dict[str, Any]]:
         hdu: Any = next(tables, None)
         if hdu is None:
             raise InputError(f"{path} is FITS but holds no table, or is truncated before it")
-        # Astropy would fill up or ignore what is missing at the end.
+        # Astropy would fill up or ignore rows that are missing at the end.
         if hdu.fileinfo()["datLoc"] + hdu.size > size:
             raise InputError(
                 f"{path} is truncated: its table needs {hdu.fileinfo()['datLoc'] + hdu.size} "
@@ -64,17 +64,17 @@ def _read_column(hdu: Any, index: int) -> FileColumn:
         values = hdu.data.field(index)
         missing = np.zeros(np.shape(values), bool) if column.null is None else stored == column.null
     return FileColumn(
-        column.name,
-        np.asarray(values),
-        missing,
-        column.unit or "",
-        str(hdu.header.get(f"TCOMM{number}", "")),
-        str(hdu.header.get(f"TUCD{number}", "")),
+        name=column.name,
+        values=np.asarray(values),
+        missing=missing,
+        unit=column.unit or "",
+        description=str(hdu.header.get(f"TCOMM{number}", "")),
+        ucd=str(hdu.header.get(f"TUCD{number}", "")),
     )
 
 
 def _blank(stored: np.ndarray, null: Any) -> np.ndarray:
-    """Where a cell of an ASCII table is empty or says the null value."""
+    """Where a cell of an ASCII table is empty or holds the null value."""
     cells = np.char.strip(stored)
     return (cells == b"") | (cells == str(null or "").strip().encode())
 
@@ -88,7 +88,7 @@ def write_fits(columns: Sequence[FileColumn], meta: dict[str, Any], handle: Buff
             if text:
                 hdu.header[f"{keyword}{number}"] = _card(text)
         if column.values.dtype.kind == "b" and column.missing.any():
-            # A zero byte is FITS for an undefined truth value; astropy offers no other way.
+            # In FITS a zero byte is an undefined truth value; astropy has no option to write it.
             hdu.data.view(np.ndarray)[column.name][column.missing] = 0
     if meta:
         hdu.header[_META] = _meta_card(meta)
@@ -117,13 +117,13 @@ def _write_column(column: FileColumn) -> fits.Column:
 
 
 def _with_null(column: FileColumn) -> tuple[np.ndarray, int | None]:
-    """Values with missing ones replaced, and the integer that stands for them if there is one."""
+    """Values with the missing ones replaced, and the integer that marks them, if one does."""
     values, missing = column.values, column.missing
     if values.dtype.kind == "f":
         return np.where(missing, values.dtype.type(np.nan), values), None
     if values.dtype.kind == "b" or not missing.any():
         return values, None
-    # A narrow type may use all its values, leaving none to stand for missing.
+    # A column of a narrow type may hold all values of the type, so that none is free as marker.
     values = values.astype(np.int32) if values.dtype.itemsize < 4 else values
     null = int(np.iinfo(values.dtype).min)
     while np.any(values[~missing] == null):
@@ -144,16 +144,16 @@ def _ascii_values(column: FileColumn) -> np.ndarray:
 
 def _is_printable(text: np.ndarray) -> bool:
     codes = np.ascontiguousarray(text).view(np.uint32)
-    # Zeros pad text shorter than the column is wide.
+    # Text shorter than the column is padded with zeros.
     return bool(np.all((codes == 0) | ((codes >= 32) & (codes <= 126))))
 
 
 def _card(text: str) -> str:
-    """The text as a keyword can hold it and astropy reads it back."""
+    """The text, changed where a keyword cannot hold it or astropy would not read it back."""
     text = re.sub(r"'(?=\s*/)", '"', text.encode("ascii", "replace").decode())
     return text.replace("&", "+") if len(text) > _CARD else text
 
 
 def _meta_card(meta: dict[str, Any]) -> str:
-    """JSON without the characters that astropy misreads; it spells them otherwise."""
+    """JSON with escapes for the characters that astropy misreads."""
     return json.dumps(meta).replace("'", "\\u0027").replace("&", "\\u0026")

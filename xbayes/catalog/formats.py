@@ -1,4 +1,4 @@
-"""Which format a file has: by the ending of its name, and by its first bytes."""
+"""The format of a file, from the ending of its name and from its first bytes."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -7,7 +7,7 @@ from xbayes.types import InputError
 
 
 class Format(NamedTuple):
-    """A file format and what the first bytes of such a file must look like."""
+    """A file format, and what `looks_like` may return for the first bytes of such a file."""
 
     name: str
     looks: tuple[str, ...]
@@ -37,19 +37,18 @@ _MAGIC = {
 
 
 def format_of(path: Path) -> Format:
-    """The format that the ending of the name says. Raises InputError for an unknown ending."""
-    # The longest first, so that .fits.gz is not read as .gz.
-    for ending in sorted(FORMATS, key=len, reverse=True):
+    """The format that the ending of the name gives. Raises InputError for an unknown ending."""
+    for ending, known in FORMATS.items():
         if path.name.lower().endswith(ending):
-            return FORMATS[ending]
+            return known
     raise InputError(
-        f"{path}: the ending of the name says the format, and {path.suffix or 'no ending'!r} is "
+        f"{path}: the ending of the name gives the format, but {path.suffix or 'no ending'!r} is "
         f"none of {', '.join(FORMATS)}; rename or convert the file"
     )
 
 
 def looks_like(head: bytes) -> str:
-    """What a file is, from its first bytes."""
+    """The kind of a file, from its first bytes."""
     for magic, name in _MAGIC.items():
         if head.startswith(magic):
             return name
@@ -62,7 +61,7 @@ def looks_like(head: bytes) -> str:
 
 
 def check_looks(path: Path) -> None:
-    """Raise InputError where the file is of another format than its name says, or is empty."""
+    """Raise InputError if the file is empty, or not of the format that its name gives."""
     with path.open("rb") as handle:
         head = handle.read(4096)
     if not head:
@@ -72,6 +71,6 @@ def check_looks(path: Path) -> None:
         return
     endings = [ending for ending, known in FORMATS.items() if found in known.looks]
     hint = f"; rename it to {endings[0]}" if endings else ""
-    # A compressed file may hold anything, so the ending is not known.
+    # A compressed file may hold any format, so the right ending is unknown.
     hint = "; unpack it, or name it .fits.gz if it is FITS" if found == "gzip" else hint
     raise InputError(f"{path} is named as {expected.name} but looks like {found}{hint}")

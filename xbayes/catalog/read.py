@@ -1,8 +1,8 @@
-"""Read a catalogue, whatever its format, or one row from the command line."""
+"""Read a catalogue in any of the formats, or one row given as key=value pairs."""
 
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,19 +31,29 @@ _READERS: dict[str, Reader] = {
 
 
 def read_catalog(path: str | os.PathLike[str], text: Sequence[str] = ()) -> Table:
-    """Read a table from FITS, VOTable, ECSV, CSV or Parquet, as the ending of its name says.
+    """The table in a FITS, VOTable, ECSV, CSV or Parquet file; the file ending gives the format.
 
-    Every column is a masked column. Missing are: what the format flags as missing, NaN, and the
-    empty string; under them lie NaN and "". Text is str. Units, descriptions and UCDs
-    (`column.meta["ucd"]`) are kept. CSV cells that all look like numbers become numbers, but for
-    the columns named in `text`: an id 007 stays as it is. Raises InputError for anything that is
-    not a complete table with at least one row.
+    Every column is a masked column. Values that the format flags as missing, NaN and the empty
+    string are masked; the values under the mask are NaN or "". Text is str. Units, descriptions and
+    UCDs (`column.meta["ucd"]`) are read too.
+
+    Parameters
+    ----------
+    path
+        The file.
+    text
+        Columns of a CSV file that stay text even if all cells look like numbers, such as an id 007.
+
+    Raises
+    ------
+    InputError
+        If the file is not a complete table with at least one row.
     """
     path = Path(path).expanduser()
     reader = _READERS[format_of(path).name]
     _check_file(path)
-    with _damage_told(path):
-        # Only CSV leaves open what is text.
+    with _reporting_damage(path):
+        # The other formats store the type of each column.
         columns, meta = read_csv(path, text) if reader is read_csv else reader(path)
     names = [column.name for column in columns]
     twice = {name for name in names if names.count(name) > 1}
@@ -54,34 +64,37 @@ def read_catalog(path: str | os.PathLike[str], text: Sequence[str] = ()) -> Tabl
 
 
 class Chunks(NamedTuple):
-    """A catalogue in pieces, which can be read more than once."""
+    """A catalogue in chunks, which can be read more than once."""
 
     colnames: tuple[str, ...]
     n_rows: int
-    size: int  # rows of a piece; the last one has fewer
-    # The pieces, in order: of the columns named, or of all.
+    size: int  # rows of a chunk; the last one may have fewer
+    # The chunks in order, with the named columns or with all.
     read: Callable[[Sequence[str] | None], Iterator[Table]]
 
 
 def open_chunks(path: str | os.PathLike[str], size: int, text: Sequence[str] = ()) -> Chunks:
-    """What `read_catalog` reads, `size` rows at a time.
+    """The table of `read_catalog` in chunks of `size` rows.
 
-    Of a Parquet file one chunk at a time is in memory; the other formats are read whole.
-    Raises InputError as `read_catalog` does, for damage inside a Parquet file while it is read.
+    A Parquet file of more than `size` rows is streamed, with one chunk in memory at a time. Any
+    other catalogue is read once, as a whole. Raises InputError as `read_catalog` does; damage in a
+    Parquet file is found only when its chunk is read.
     """
     path = Path(path).expanduser()
     if format_of(path).name != "Parquet":
         return table_chunks(read_catalog(path, text), size)
     _check_file(path)
-    with _damage_told(path):
+    with _reporting_damage(path):
         colnames, n_rows = parquet_schema(path)
     _check_rows(path, len(colnames), n_rows)
+    if n_rows <= size:
+        return table_chunks(read_catalog(path), size)
 
     def read(names: Sequence[str] | None) -> Iterator[Table]:
         chunks = parquet_chunks(path, size, names)
         while True:
-            # Not around the whole loop: what goes wrong between chunks is no damage of the file.
-            with _damage_told(path):
+            # Not around the whole loop: an error of the caller between chunks is not damage.
+            with _reporting_damage(path):
                 chunk = next(chunks, None)
             if chunk is None:
                 return
@@ -106,7 +119,7 @@ def _check_rows(path: Path, n_columns: int, n_rows: int) -> None:
 
 
 def _check_file(path: Path) -> None:
-    """Raise InputError where the path is no readable file of the format it names."""
+    """Raise InputError unless the path is a readable file of the format that its ending names."""
     try:
         if path.is_dir():
             inside = sorted(file.name for file in path.iterdir() if _is_catalog(file))[:3]
@@ -134,16 +147,16 @@ def _is_catalog(path: Path) -> bool:
 
 
 @contextmanager
-def _damage_told(path: Path) -> Iterator[None]:
+def _reporting_damage(path: Path) -> Iterator[None]:
     with warnings.catch_warnings():
-        # They tell of style, such as the spelling of units; damage is an error below.
+        # These warnings are about style, such as the spelling of units; damage raises an error.
         warnings.simplefilter("ignore", AstropyWarning)
         try:
             yield
         except InputError:
             raise
         except Exception as error:
-            # On damaged bytes the parsers raise whatever they stumble over.
+            # For damaged bytes the parsers raise errors of any type.
             reason = str(error).strip().split("\n")[0] or type(error).__name__
             raise InputError(
                 f"cannot read {path} as {format_of(path).name}: {reason}; "
@@ -151,8 +164,8 @@ def _damage_told(path: Path) -> Iterator[None]:
             ) from error
 
 
-def read_row(pairs: Sequence[str]) -> Table:
-    """A table of one row from `key=value`: a number where it is one, missing where empty.
+def parse_row(pairs: Sequence[str]) -> dict[str, str]:
+    """The cells of one source from `key=value` pairs.
 
     Raises InputError for no pair, a pair without `=` or name, and a name given twice.
     """
@@ -166,15 +179,20 @@ def read_row(pairs: Sequence[str]) -> Table:
         cells[name] = value
     if not cells:
         raise InputError("a row needs at least one key=value pair; found none")
+    return cells
+
+
+def row_table(cells: Mapping[str, float | str | None]) -> Table:
+    """A table of one row: text that looks like a number becomes one; None and "" are missing."""
     return to_table([_cell(name, value) for name, value in cells.items()], {})
 
 
-def _cell(name: str, value: str) -> FileColumn:
-    if value == "":
-        return FileColumn(name, np.array([np.nan]), np.array([True]))
+def _cell(name: str, value: float | str | None) -> FileColumn:
+    if value is None or value == "":
+        return FileColumn(name=name, values=np.array([np.nan]), missing=np.array([True]))
     try:
-        # Python alone takes 1_000 for a number.
-        number = float(value.replace("_", "?"))
+        # Python would read 1_000 as a number, other programs would not.
+        cell = float(value.replace("_", "?") if isinstance(value, str) else value)
     except ValueError:
-        return FileColumn(name, np.array([value]), np.array([False]))
-    return FileColumn(name, np.array([number]), np.array([False]))
+        cell = value
+    return FileColumn(name=name, values=np.array([cell]), missing=np.array([False]))

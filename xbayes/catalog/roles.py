@@ -1,4 +1,4 @@
-"""The roles of columns: what a config asks of a catalogue, checked and made uniform."""
+"""Check that a catalogue has the columns that a config names, and mask its missing values."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -20,13 +20,27 @@ _ROLES = ("ra", "dec", "label", "source", "group", "block")
 def check_catalog(
     table: Table, config: CatalogConfig, needed: Sequence[str], purpose: Purpose
 ) -> Table:
-    """A copy of the table in which missing is masked and every column asked for is there.
+    """A copy of the table that has every needed column and masks every missing value.
 
-    Masked are the markers of `config.missing_values` and infinite numbers; columns of
-    `config.optional` that are absent are added, all missing, with `meta["absent"]`. To train,
-    every column the config names must be there; to classify, the id and the `needed` ones, and
-    a single row without an id is named "row 1". Raises InputError for a lacking column, an id
-    that is missing or repeated, and coordinates out of range.
+    The markers of `config.missing_values` and infinite numbers are masked. Columns of
+    `config.optional` that the table lacks are added, all masked, with `meta["absent"]`.
+
+    Parameters
+    ----------
+    table
+        The catalogue.
+    config
+        The roles of its columns.
+    needed
+        Columns that features are computed from.
+    purpose
+        "train" needs every column that the config names. "classify" needs the id and the `needed`
+        columns; a single row without an id column is named "row 1".
+
+    Raises
+    ------
+    InputError
+        For a lacking column, a missing or repeated id, and coordinates out of range.
     """
     table = uniform_catalog(table, config, needed, purpose)
     check = WholeCheck(config)
@@ -38,7 +52,7 @@ def check_catalog(
 def uniform_catalog(
     table: Table, config: CatalogConfig, needed: Sequence[str], purpose: Purpose
 ) -> Table:
-    """The same for a chunk of a catalogue, without the checks of ids and coordinates."""
+    """As `check_catalog`, for a chunk: ids and coordinates are not checked."""
     table = Table(table, masked=True, copy=True)
     if purpose == "classify" and len(table) == 1 and config.id not in table.colnames:
         table.add_column(MaskedColumn(["row 1"], name=config.id), index=0)
@@ -59,16 +73,16 @@ def uniform_catalog(
 def check_present(
     colnames: Sequence[str], config: CatalogConfig, needed: Sequence[str], purpose: Purpose
 ) -> None:
-    """Raise InputError for a column that is asked for and neither there nor optional."""
+    """Raise InputError for a column that is needed, but neither present nor optional."""
     if config.id not in colnames:
         near = did_you_mean(config.id, colnames)
         raise InputError(f"the catalogue lacks its id column {config.id!r}{near}; set catalog.id")
-    asked = list(needed)
+    wanted = list(needed)
     if purpose == "train":
-        asked += [getattr(config, role) for role in _ROLES if getattr(config, role) is not None]
-        asked += [*config.keep, *config.missing_values]
+        wanted += [getattr(config, role) for role in _ROLES if getattr(config, role) is not None]
+        wanted += [*config.keep, *config.missing_values]
     present = {*colnames, *config.optional}
-    lacking = [name for name in dict.fromkeys(asked) if name not in present]
+    lacking = [name for name in dict.fromkeys(wanted) if name not in present]
     if lacking:
         names = "; ".join(f"{name!r}{did_you_mean(name, colnames)}" for name in lacking[:3])
         more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
@@ -86,7 +100,7 @@ def _absent(name: str, n_rows: int) -> MaskedColumn:
 
 
 def _mask(table: Table, name: str, where: Bool[np.ndarray, "..."]) -> None:
-    """Mask more values, and put under them what lies under missing values everywhere."""
+    """Mask more values, with NaN or "" under the mask."""
     column = masked_column(table, name)
     if not where.any():
         return
@@ -102,7 +116,7 @@ def _equals_any(
     values = np.ma.getdata(column)
     numbers = [number for number in map(_number, markers) if number is not None]
     if values.dtype.kind in "iuf":
-        # 32-bit numbers equal a marker only after the marker is rounded as they were.
+        # 32-bit numbers equal a marker only if the marker is rounded to 32 bits too.
         kind = values.dtype.type if values.dtype.kind == "f" else np.float64
         return np.isin(values, np.array(numbers, dtype=kind))
     if values.dtype.kind not in "bU":

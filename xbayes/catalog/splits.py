@@ -1,4 +1,4 @@
-"""Folds by source, never splitting a group: stratified by class, or contiguous blocks of rows."""
+"""Folds that never split a group: stratified by class, or contiguous blocks of rows."""
 
 from collections.abc import Iterator, Sequence
 
@@ -15,11 +15,11 @@ def stratified_folds(
     seed: int,
     classes: Sequence[str] | None = None,
 ) -> Int[np.ndarray, "N"]:
-    """Number of the fold each labelled row is held out in, UNLABELLED for the others.
+    """The fold in which each labelled row is held out; UNLABELLED for the other rows.
 
-    Rows of one group share a fold; the same seed gives the same folds. The names of the classes
-    serve the messages. Raises InputError for fewer than 2 folds, and for a class with fewer rows
-    or groups than folds.
+    Rows of one group share a fold. The same seed gives the same folds. `classes` are the names for
+    messages. Raises InputError for fewer than 2 folds, and for a class with fewer rows or groups
+    than folds.
     """
     labelled, target, member = _labelled(class_index, group, n_folds, classes)
     fold = np.full(len(class_index), UNLABELLED, dtype=np.int64)
@@ -35,11 +35,11 @@ def block_folds(
     seed: int,
     classes: Sequence[str] | None = None,
 ) -> Int[np.ndarray, "N"]:
-    """Likewise, a fold being a run of labelled rows in the order given, closed to a ring.
+    """As `stratified_folds`, but each fold is a contiguous run of labelled rows.
 
-    Where the first begins depends on the seed; a group goes where its first row is. In a catalogue
-    sorted by right ascension a fold is a part of the sky. Raises InputError for a class that lies
-    in one fold only, and as `stratified_folds` does.
+    The seed sets where the first fold begins; the last row is followed by the first one. A group is
+    in the fold of its first row. In a catalogue sorted by right ascension a fold is a part of the
+    sky. Also raises InputError for a class that is in one fold only.
     """
     labelled, target, member = _labelled(class_index, group, n_folds, classes)
     n_rows = len(labelled)
@@ -51,8 +51,9 @@ def block_folds(
         if len(np.unique(block[target == index])) < 2:
             name = repr(classes[index]) if classes is not None else str(index)
             raise InputError(
-                f"class {name} lies in one of {n_folds} contiguous blocks only, so none of it "
-                "would be left to learn from; use more folds, or validation.split: random"
+                f"class {name} lies in one of {n_folds} contiguous blocks only, so there are no "
+                "rows to learn it from when that block is held out; use more folds, or "
+                "validation.split: random"
             )
     fold = np.full(len(class_index), UNLABELLED, dtype=np.int64)
     fold[labelled] = block
@@ -63,7 +64,7 @@ SPLITS = {"random": stratified_folds, "blocks": block_folds}
 
 
 def _labelled(class_index, group, n_folds: int, classes: Sequence[str] | None):
-    """The labelled rows, their classes and groups; enough of each for the folds."""
+    """The labelled rows, their classes and groups. Raises InputError if they are too few."""
     if n_folds < 2:
         raise InputError(f"validation needs at least 2 folds; found {n_folds}")
     labelled = np.flatnonzero(class_index != UNLABELLED)
@@ -77,13 +78,13 @@ def _labelled(class_index, group, n_folds: int, classes: Sequence[str] | None):
 def _splits(
     target: Int[np.ndarray, "N"], member: Int[np.ndarray, "N"], n_folds: int, seed: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Rows trained on and rows held out, fold by fold."""
+    """The training rows and the held-out rows of each fold."""
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
     options = {"n_splits": n_folds, "shuffle": True, "random_state": seed}
     if len(np.unique(member)) < len(member):
         return StratifiedGroupKFold(**options).split(target, target, member)
-    # Without groups the simple one balances the classes exactly, and is fast.
+    # Without groups the simpler splitter balances the classes exactly, and is faster.
     return StratifiedKFold(**options).split(target, target)
 
 
@@ -93,7 +94,7 @@ def _check_sizes(
     n_folds: int,
     classes: Sequence[str] | None,
 ) -> None:
-    """Raise InputError where a class cannot be in every fold."""
+    """Raise InputError if a class cannot be in every fold."""
     present = range(len(classes)) if classes is not None else np.unique(target).tolist()
     for index in present:
         rows = int(np.sum(target == index))

@@ -1,4 +1,4 @@
-"""From raw labels to class indices, and from groups to group indices."""
+"""From raw labels to indices of classes and subclasses, and from groups to group indices."""
 
 import difflib
 from collections.abc import Mapping, Sequence
@@ -12,16 +12,17 @@ from xbayes.config.schema import CatalogConfig, TaxonomyConfig
 from xbayes.types import UNLABELLED, InputError
 
 _LEFT_OUT = -2
-SMALLEST = 10  # rows of a subclass: folds within folds still hold some
+SMALLEST = 10  # rows of a subclass, so that inner folds still hold some
 
 
 def class_indices(
     labels: Column, taxonomy: TaxonomyConfig
 ) -> tuple[Int[np.ndarray, "N"], Bool[np.ndarray, "N"]]:
-    """Index into the classes for each row, UNLABELLED where unknown, and which rows are kept.
+    """The class index of each row (UNLABELLED if unknown), and whether the row is in the sample.
 
-    A missing or empty label is unlabelled. Raises InputError for raw labels the taxonomy does
-    not know, all of them at once, and where no row is left with a class.
+    Rows with a label of `left_out` are not in the sample. A missing or empty label is unlabelled.
+    Raises InputError, which lists all raw labels that are not in the taxonomy, and if no row has a
+    class.
     """
     index_of = _index_of(taxonomy, taxonomy.classes)
     raw, inverse, counts = np.unique(_texts(labels), return_inverse=True, return_counts=True)
@@ -35,7 +36,7 @@ def class_indices(
         listed = ", ".join(_unknown(label, unknown[label], known) for label in [*unknown][:20])
         listed += f" and {len(unknown) - 20} more" if len(unknown) > 20 else ""
         raise InputError(
-            f"column {labels.name!r} has labels the taxonomy does not know: {listed}; add each "
+            f"column {labels.name!r} has labels that are not in the taxonomy: {listed}; add each "
             "to a class, to taxonomy.left_out or to taxonomy.unlabelled"
         )
     class_index = np.array([index_of[label] for label in raw.tolist()], dtype=np.int64)[inverse]
@@ -44,12 +45,12 @@ def class_indices(
             f"column {labels.name!r} has no labelled row: of {len(labels)} rows none has a label "
             f"of the classes {', '.join(taxonomy.classes)}"
         )
-    kept = class_index != _LEFT_OUT
-    return np.where(kept, class_index, UNLABELLED), kept
+    in_sample = class_index != _LEFT_OUT
+    return np.where(in_sample, class_index, UNLABELLED), in_sample
 
 
 class Subclass(NamedTuple):
-    """Raw labels of one class that are learned together."""
+    """Raw labels of one class that are modelled together."""
 
     name: str
     class_index: int
@@ -57,26 +58,29 @@ class Subclass(NamedTuple):
 
 
 def subclasses_of(taxonomy: TaxonomyConfig) -> tuple[Subclass, ...]:
-    """The subclasses in the order of their classes; none where no class has any.
+    """The subclasses in the order of their classes; empty if the taxonomy has none.
 
-    Raw labels of a class that no subclass lists are one more, which has the name of the class.
+    Raw labels of a class that no subclass lists form one more subclass, named like the class.
     """
     if not taxonomy.subclasses:
         return ()
-    found = []
-    for index, (name, labels) in enumerate(taxonomy.classes.items()):
-        own = {s: given for s, given in taxonomy.subclasses.items() if given[0] in labels}
-        listed = {label for given in own.values() for label in given}
+    subclasses = []
+    for index, (class_name, labels) in enumerate(taxonomy.classes.items()):
+        parts = {name: part for name, part in taxonomy.subclasses.items() if part[0] in labels}
+        listed = {label for part in parts.values() for label in part}
         rest = tuple(label for label in labels if label not in listed)
-        own = {name: rest} | own if rest else own
-        found += [Subclass(subclass, index, given) for subclass, given in own.items()]
-    return tuple(found)
+        if rest:
+            parts = {class_name: rest} | parts
+        subclasses += [
+            Subclass(name=name, class_index=index, labels=part) for name, part in parts.items()
+        ]
+    return tuple(subclasses)
 
 
 def subclass_indices(labels: Column, taxonomy: TaxonomyConfig) -> Int[np.ndarray, "N"] | None:
-    """Index into the subclasses for each row, UNLABELLED where unknown; None without subclasses.
+    """The subclass index of each row (UNLABELLED if unknown); None if there are no subclasses.
 
-    Raises InputError for a subclass too small to learn.
+    Raises InputError for a subclass with too few rows.
     """
     subclasses = subclasses_of(taxonomy)
     if not subclasses:
@@ -94,17 +98,17 @@ def subclass_indices(labels: Column, taxonomy: TaxonomyConfig) -> Int[np.ndarray
     return np.where(index >= 0, index, UNLABELLED)
 
 
-def _index_of(taxonomy: TaxonomyConfig, joined: Mapping[str, Sequence[str]]) -> dict[str, int]:
-    """Of every raw label: the place of what joins it, or why it has none."""
+def _index_of(taxonomy: TaxonomyConfig, members: Mapping[str, Sequence[str]]) -> dict[str, int]:
+    """For every raw label the index of its class or subclass, else UNLABELLED or _LEFT_OUT."""
     index_of = {"": UNLABELLED} | dict.fromkeys(taxonomy.unlabelled, UNLABELLED)
     index_of |= dict.fromkeys(taxonomy.left_out, _LEFT_OUT)
-    for index, raw_labels in enumerate(joined.values()):
+    for index, raw_labels in enumerate(members.values()):
         index_of |= dict.fromkeys(raw_labels, index)
     return index_of
 
 
 def without_label(labels: Column, taxonomy: TaxonomyConfig) -> Bool[np.ndarray, "N"]:
-    """Rows whose class nobody knows: the label is missing, empty or one of the unlabelled."""
+    """Rows of unknown class: the label is missing, empty or one of the unlabelled."""
     return np.isin(_texts(labels), ["", *taxonomy.unlabelled])
 
 
@@ -115,7 +119,7 @@ def _unknown(label: str, count: int, known: Sequence[str]) -> str:
 
 
 def _texts(labels: Column) -> np.ndarray:
-    """Labels as stripped text, empty where missing; the number 3.0 is the label 3."""
+    """Labels as stripped text, empty if missing; the number 3.0 is the label 3."""
     values = np.ma.getdata(np.ma.asarray(labels))
     missing = np.ma.getmaskarray(np.ma.asarray(labels))
     if values.dtype.kind == "f":
@@ -125,16 +129,10 @@ def _texts(labels: Column) -> np.ndarray:
     return np.where(missing, "", np.char.strip(values.astype(str)))
 
 
-def class_counts(class_index: Int[np.ndarray, "N"], classes: Sequence[str]) -> dict[str, int]:
-    """How many rows each class has, in the order of the classes; unlabelled rows do not count."""
-    counts = np.bincount(class_index[class_index >= 0], minlength=len(classes))
-    return dict(zip(classes, counts.tolist(), strict=True))
-
-
 def group_indices(table: Table, config: CatalogConfig) -> Int[np.ndarray, "N"]:
-    """Index of the group of each row, else of its source; each row is its own where none is given.
+    """The group index of each row: by column `group`, else by `source`, else one per row.
 
-    Raises InputError for a source in more than one group, which folds would split.
+    Raises InputError for a source in more than one group, because folds would split it.
     """
     if config.group is None:
         return _indices(table, config.source)
@@ -142,18 +140,18 @@ def group_indices(table: Table, config: CatalogConfig) -> Int[np.ndarray, "N"]:
     if config.source is not None:
         source = _indices(table, config.source)
         _, first = np.unique(source, return_index=True)
-        astray = np.flatnonzero(group != group[first][source])
-        if len(astray):
+        split = np.flatnonzero(group != group[first][source])
+        if len(split):
             raise InputError(
-                f"source {table[config.source][astray[0]]!r} (column {config.source!r}) is in "
-                f"more than one group of column {config.group!r}; groups must hold whole sources: "
-                "mend them, or set catalog.group: null"
+                f"source {table[config.source][split[0]]!r} (column {config.source!r}) is in "
+                f"more than one group of column {config.group!r}; all rows of a source must be in "
+                "one group: correct the groups, or set catalog.group: null"
             )
     return group
 
 
 def _indices(table: Table, name: str | None) -> Int[np.ndarray, "N"]:
-    """Index of each distinct value; every row without one is its own."""
+    """The index of the value of each row; a row with a missing value has an index of its own."""
     if name is None:
         return np.arange(len(table))
     column = np.ma.asarray(table[name])

@@ -1,4 +1,4 @@
-"""What in a catalogue is probably not what it seems: stand-ins for missing values, other units."""
+"""Warn of numbers that probably stand for a missing value; convert units."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,7 +9,7 @@ from astropy.table import MaskedColumn, Table
 from xbayes.catalog.columns import masked_column
 from xbayes.types import InputError
 
-# Numbers that catalogues write where there is none.
+# Numbers that catalogues use for a missing value.
 STAND_INS = (
     -9.0,
     -99.0,
@@ -25,29 +25,29 @@ STAND_INS = (
     999.0,
     9999.0,
 )
-MIN_ROWS = 3  # as often, and at the end of the column's range, it is hardly measured
+MIN_ROWS = 3  # a measured value rarely is the extreme of its column this often
 
 
 def stand_in_warnings(table: Table, names: Sequence[str]) -> list[str]:
-    """A warning for each column whose largest or smallest value looks like 'no value'."""
+    """A warning for each column whose largest or smallest value probably stands for no value."""
     warnings = []
     for name in names:
         column = masked_column(table, name)
         values = np.ma.asarray(column).compressed()
         if values.dtype.kind not in "fi" or not values.size:
             continue
-        for end, sign in ((values.min(), -1), (values.max(), 1)):
-            rows = int((values == end).sum())
-            if sign * end > 0 and float(end) in STAND_INS and rows >= MIN_ROWS:
+        for extreme, sign in ((values.min(), -1), (values.max(), 1)):
+            rows = int((values == extreme).sum())
+            if sign * extreme > 0 and float(extreme) in STAND_INS and rows >= MIN_ROWS:
                 warnings.append(
-                    f"column {name!r} holds {end:g} in {rows} rows; if that stands for no value, "
-                    f"list it under catalog.missing_values: {{{name}: [{end:g}]}}"
+                    f"column {name!r} holds {extreme:g} in {rows} rows; if that stands for no "
+                    f"value, list it under catalog.missing_values: {{{name}: [{extreme:g}]}}"
                 )
     return warnings
 
 
 def units_of(table: Table, names: Sequence[str]) -> dict[str, str]:
-    """The units of the columns that have one."""
+    """The unit of each of these columns that has one."""
     return {
         name: str(unit)
         for name in names
@@ -56,9 +56,9 @@ def units_of(table: Table, names: Sequence[str]) -> dict[str, str]:
 
 
 def convert_units(table: Table, units: Mapping[str, str]) -> Table:
-    """The table in the units the model was trained in; a column without a unit is taken as it is.
+    """The table, converted to the given units; a column without a unit is left as it is.
 
-    Raises InputError where a unit cannot be converted.
+    Raises InputError if a unit cannot be converted.
     """
     converted = table.copy(copy_data=False)
     for name, wanted in units.items():
@@ -79,6 +79,6 @@ def _factor(name: str, found: str, wanted: str) -> float:
         return float(np.asarray(u.Quantity(1.0, found).to_value(wanted)).item())
     except (ValueError, TypeError, u.UnitConversionError):
         raise InputError(
-            f"column {name!r} is in {found}, but the run was trained on {wanted}, and one does not "
-            "convert into the other; correct the unit or the column"
+            f"column {name!r} is in {found}, but the run was trained on {wanted}, and the units do "
+            "not convert into each other; correct the unit or the column"
         ) from None

@@ -1,7 +1,7 @@
-"""What must hold of the ids and coordinates of a whole catalogue, seen a chunk at a time.
+"""Check the ids and coordinates of a whole catalogue, one chunk at a time.
 
-Of each id only a 64-bit hash is kept, so that a catalogue of any size can be checked. Two ids of
-one hash are looked up again before either is called repeated.
+Only a 64-bit hash of each id is stored, so that a catalogue of any size can be checked. If two
+hashes are equal, the ids are read again and compared.
 """
 
 from collections import Counter
@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from astropy import units as u
 from astropy.table import MaskedColumn, Table
-from jaxtyping import Bool, UInt64
+from jaxtyping import Bool, Int64
 
 from xbayes.catalog.columns import masked_column
 from xbayes.config.schema import CatalogConfig
@@ -19,7 +19,7 @@ from xbayes.types import InputError
 
 
 class _Outside(NamedTuple):
-    """The first coordinate out of range, and how many there are."""
+    """The first value out of range, the id of its row, and the number of such values."""
 
     value: float
     row: str
@@ -27,7 +27,7 @@ class _Outside(NamedTuple):
 
 
 class WholeCheck:
-    """Give it every chunk with `add`, then `close`: that raises what is wrong with the whole."""
+    """Takes every chunk in `add`; `close` then raises InputError if the catalogue is wrong."""
 
     def __init__(self, config: CatalogConfig) -> None:
         self._id = config.id
@@ -37,23 +37,29 @@ class WholeCheck:
         self._outside: dict[str, _Outside] = {}
 
     def add(self, table: Table) -> None:
-        """Look at the next rows. Raises InputError for coordinates that are no degrees."""
+        """Add the next rows. Raises InputError for ids or coordinates of a wrong type."""
         ids = masked_column(table, self._id)
         nameless = np.ma.getmaskarray(ids)
         if nameless.any():
             if not self._n_nameless:
                 self._first_nameless = self._n_rows + int(nameless.argmax()) + 1
             self._n_nameless += int(nameless.sum())
-        self._hashes.append(hash_ids(np.ma.getdata(ids)))
+        try:
+            self._hashes.append(hash_ids(np.ma.getdata(ids)))
+        except TypeError:
+            raise InputError(
+                f"id column {self._id!r} must hold one number or text per row; found "
+                f"{np.ma.getdata(ids)[0]}; set catalog.id to another column"
+            ) from None
         self._n_rows += len(table)
         for name, low, high in self._limits:
             if name is not None and name in table.colnames:
                 self._add_coordinate(masked_column(table, name), ids, low, high)
 
     def close(self, again: Callable[[], Iterable[Table]]) -> None:
-        """Raise InputError for a missing or repeated id or a coordinate out of range.
+        """Raise InputError for a missing or repeated id, or a coordinate out of range.
 
-        `again` gives the same chunks once more, for ids whose hashes are equal.
+        `again` returns the same chunks once more, to compare ids whose hashes are equal.
         """
         if self._n_nameless:
             raise InputError(
@@ -95,24 +101,14 @@ class WholeCheck:
         outside = np.flatnonzero(measured & ((values < low) | (values > high)))
         if len(outside):
             name, row = str(column.name), outside[0]
-            first = self._outside.get(name, _Outside(float(values[row]), str(ids[row]), 0))
+            new = _Outside(value=float(values[row]), row=str(ids[row]), count=0)
+            first = self._outside.get(name, new)
             self._outside[name] = first._replace(count=first.count + len(outside))
 
 
-def hash_ids(ids: np.ndarray) -> UInt64[np.ndarray, "N"]:
-    """A hash of each id that is the same however wide the text column is; of integers, unique."""
-    if ids.dtype.kind in "bi":
-        return ids.astype(np.int64).view(np.uint64)
-    if ids.dtype.kind == "u":
-        return ids.astype(np.uint64)
-    if ids.dtype.kind == "f":
-        return (ids.astype(np.float64) + 0.0).view(np.uint64)  # -0 is 0
-    letters = np.ascontiguousarray(ids.astype(str)).view(np.uint32).reshape(len(ids), -1)
-    factors = np.random.default_rng(0).integers(0, 2**64, letters.shape[1], dtype=np.uint64)
-    total = np.zeros(len(ids), np.uint64)
-    for place, factor in enumerate(factors):
-        total += letters[:, place] * (factor | np.uint64(1))
-    return total
+def hash_ids(ids: np.ndarray) -> Int64[np.ndarray, "N"]:
+    """Python's hash of each id. It differs between processes, so it must not be stored."""
+    return np.fromiter(map(hash, ids.tolist()), np.int64, len(ids))
 
 
 def _refuse_other_than_degrees(column: MaskedColumn, measured: Bool[np.ndarray, "..."]) -> None:

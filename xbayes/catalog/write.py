@@ -1,4 +1,4 @@
-"""Write a catalogue, whatever its format; a file is there whole or not at all."""
+"""Write a catalogue in any of the formats. An interrupted write leaves no file."""
 
 import os
 import secrets
@@ -27,16 +27,18 @@ _WRITERS = {
 
 
 def write_catalog(table: Table, path: str | os.PathLike[str], overwrite: bool = False) -> None:
-    """Write a table as FITS, VOTable, ECSV, CSV or Parquet, as the ending of the name says.
+    """Write a table as FITS, VOTable, ECSV, CSV or Parquet; the file ending gives the format.
 
-    Masked values, NaN and the empty string are all written as missing. Units, descriptions, UCDs
-    and plain metadata are kept, except in CSV, which keeps values and missing cells only.
-    Limits of the formats: FITS holds ASCII text and drops blanks at its end; ECSV drops them at
-    both ends; in CSV text that looks like a number is one when read; FITS and VOTable widen int8,
-    uint16, uint32 and uint64 to the next type they know, and FITS stores small integers with
-    missing values as 32 bits.
-    Raises InputError where the file exists (unless `overwrite`), the folder does not, or a
-    column cannot be held.
+    Masked values, NaN and the empty string are written as missing. Units, descriptions, UCDs and
+    plain metadata are written too, except in CSV.
+
+    Limits of the formats: FITS holds ASCII text only and drops blanks at its end; ECSV drops blanks
+    at both ends; a CSV column of text that looks like numbers is read back as numbers; FITS and
+    VOTable store int8, uint16, uint32 and uint64 in the next wider type that they have; FITS stores
+    8-bit and 16-bit integers with missing values in 32 bits.
+
+    Raises InputError if the file exists (unless `overwrite`), if its folder does not exist, or if
+    the format cannot hold a column.
     """
     with catalog_writer(path, overwrite) as append:
         append(table)
@@ -46,10 +48,10 @@ def write_catalog(table: Table, path: str | os.PathLike[str], overwrite: bool = 
 def catalog_writer(
     path: str | os.PathLike[str], overwrite: bool = False
 ) -> Iterator[Callable[[Table], None]]:
-    """A function that appends the chunks of one table; the file is there when all went well.
+    """A function that appends a chunk of the table; the file appears when the block ends.
 
-    A Parquet file grows chunk by chunk; for the other formats the chunks are collected first.
-    Raises InputError as `write_catalog` does.
+    Chunks of a Parquet file are written at once; for the other formats they are collected in
+    memory. Raises InputError as `write_catalog` does.
     """
     path = Path(path).expanduser()
     check_output(path, overwrite)
@@ -67,7 +69,7 @@ def catalog_writer(
 
 
 def _collecting(kind: str, path: Path):
-    """A writer of chunks for the formats that are written at once."""
+    """A writer that collects the chunks and writes them together."""
     write = write_fits_gz if path.name.lower().endswith(".gz") else _WRITERS[kind]
 
     @contextmanager
@@ -97,14 +99,14 @@ def _joined(
 
 
 def check_output(path: str | os.PathLike[str], overwrite: bool = False) -> None:
-    """Raise InputError where no catalogue can be written; for long work, ask before it."""
+    """Raise InputError if no catalogue can be written there; call this before long work."""
     path = Path(path).expanduser()
     format_of(path)
     check_place(path, overwrite)
 
 
 def check_place(path: Path, overwrite: bool = False) -> None:
-    """Raise InputError where no file can be written, whatever its format."""
+    """Raise InputError if no file can be written there, whatever its format."""
     if path.is_dir():
         raise InputError(f"{path} is a folder; give the name of a file to write")
     if not path.parent.is_dir():

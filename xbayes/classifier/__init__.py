@@ -1,1 +1,1 @@
-"""The whole classifier: learned, applied, explained, stored."""
+"""The whole classifier: recipe, fit, prediction, explanation, model file."""

@@ -1,12 +1,10 @@
-"""Which density a config asks for, and the arrays it will learn."""
-
-from typing import Any
+"""Which class densities a config asks for, and the records of arrays that they learn."""
 
 import numpy as np
 
 from xbayes.config.schema import Config, focus_class
 from xbayes.features.build import names_of, scale_bounds
-from xbayes.infer.check_clusters import refusing
+from xbayes.infer.check_clusters import checked_density
 from xbayes.infer.fit_clusters import ClusterOptions, cluster_density
 from xbayes.models.base import Density
 from xbayes.models.cluster_label import ClusterParams
@@ -16,80 +14,79 @@ from xbayes.published.clusters import PublishedClusterParams
 from xbayes.published.density import PublishedDensityParams, published_density
 from xbayes.published.fit_clusters import published_cluster_density
 
-Groups = list[tuple[str, tuple[int, ...]]]  # kind, places of its properties
+GroupParams = DensityParams | PublishedDensityParams | ClusterParams | PublishedClusterParams
+PARAMS_OF_DENSITY: dict[str, type[GroupParams]] = {
+    "smooth": DensityParams,
+    "published": PublishedDensityParams,
+    "clusters": ClusterParams,
+    "published_clusters": PublishedClusterParams,
+}
+
+Groups = list[tuple[str, tuple[int, ...]]]  # name of the density, indices of its features
 
 
 def build_density(config: Config) -> Density:
-    """The density of all properties of a config."""
-    parts = [(members, _density(config, kind, members)) for kind, members in groups_of(config)]
+    """The class density of all features of a config."""
+    parts = [(members, _density(config, name, members)) for name, members in groups_of(config)]
     return parts[0][1] if len(parts) == 1 else side_by_side(parts)
 
 
 def groups_of(config: Config) -> Groups:
-    """Names that share a density: the joint categories, and all the others."""
-    properties = names_of(config)
-    everything = range(len(properties.features))
-    joint = [name for name, c in config.categories.items() if c.likelihood == "mixture"]
-    of_category = {
-        name: tuple(f for f in everything if properties.categories[properties.category[f]] == name)
-        for name in joint
-    }
-    groups = [("clusters", members) for members in of_category.values() if members]
+    """Features that share a density: each joint category, then all the others."""
+    names = names_of(config)
+    groups: Groups = []
+    for category, options in config.categories.items():
+        members = tuple(f for f, g in enumerate(names.category) if names.categories[g] == category)
+        if options.likelihood == "mixture" and members:
+            groups.append(("clusters", members))
     taken = {f for _, members in groups for f in members}
-    rest = tuple(f for f in everything if f not in taken)
+    rest = tuple(f for f in range(len(names.features)) if f not in taken)
     return [*groups, (config.model.density, rest)] if rest else groups
 
 
-def params_of(config: Config) -> list[type]:
-    """The records that the density's parameters are made of, one a group."""
-    kinds: dict[str, Any] = {
-        "smooth": DensityParams,
-        "published": PublishedDensityParams,
-        "clusters": ClusterParams,
-        "published_clusters": PublishedClusterParams,
-    }
-    return [kinds[kind] for kind, _ in groups_of(config)]
+def params_of(config: Config) -> list[type[GroupParams]]:
+    """The record of arrays that each group's density learns."""
+    return [PARAMS_OF_DENSITY[name] for name, _ in groups_of(config)]
 
 
-def _density(config: Config, kind: str, members: tuple[int, ...]) -> Density:
-    names = [list(config.features)[f] for f in members]
-    features = [config.features[name] for name in names]
-    properties, model = names_of(config), config.model
-    n_modelled = len(properties.modelled)
-    missing_weight = 1.0 if model.missing_weight == "auto" else model.missing_weight
+def _density(config: Config, name: str, members: tuple[int, ...]) -> Density:
+    chosen = tuple(list(config.features)[f] for f in members)
+    if name == "published_clusters":
+        return _published_clusters(config, chosen)
+    features = [config.features[feature] for feature in chosen]
+    names, model = names_of(config), config.model
+    n_modelled = len(names.modelled)
     evidence = np.array([feature.missing == "evidence" for feature in features])
-    if kind == "clusters":
-        options = _options(config)
-        density = cluster_density(evidence, n_modelled, options)
-        least = 1 if options.components == "auto" else options.components
-        return refusing(density, names, least)
-    if kind == "published_clusters":
-        return _published_clusters(config, names)
-    if kind == "published":
-        classes = [properties.classes[c] for c in properties.class_of]
+    if name == "clusters":
+        options = _cluster_options(config)
+        fewest = 1 if options.components == "auto" else options.components
+        return checked_density(cluster_density(evidence, n_modelled, options), chosen, fewest)
+    missing_weight = 1.0 if model.missing_weight == "auto" else model.missing_weight
+    if name == "published":
+        classes = [names.classes[c] for c in names.class_of]
         cosine = np.array([[c in feature.cosine_for for c in classes] for feature in features])
         return published_density(evidence, cosine, missing_weight)
     bounds = np.array([scale_bounds(feature) for feature in features])
     return smooth_density(bounds, evidence, n_modelled, missing_weight, tails=model.tails)
 
 
-def _options(config: Config) -> ClusterOptions:
-    given, model = config.model.clusters, config.model
-    own = {name: getattr(given, name) for name in ClusterOptions._fields if name != "focus"}
-    focus, place = focus_class(config), -1
-    if model.objective == "f1" and model.optimiser == "gradient" and focus is not None:
-        place = list(config.taxonomy.classes).index(focus)
-    return ClusterOptions(**own, focus=place)
+def _cluster_options(config: Config) -> ClusterOptions:
+    model, focus = config.model, -1
+    f1_class = focus_class(config)
+    if model.objective == "f1" and model.optimiser == "gradient" and f1_class is not None:
+        focus = list(config.taxonomy.classes).index(f1_class)
+    given = {f: getattr(model.clusters, f) for f in ClusterOptions._fields if f != "focus"}
+    return ClusterOptions(**given, focus=focus)
 
 
-def _published_clusters(config: Config, names: list[str]) -> Density:
-    given = config.model.clusters
-    components = 6 if given.components == "auto" else given.components
+def _published_clusters(config: Config, chosen: tuple[str, ...]) -> Density:
+    options = config.model.clusters
+    components = 6 if options.components == "auto" else options.components
     density = published_cluster_density(
-        tuple(config.features[name].rescale for name in names),
-        len(names_of(config).modelled),
-        components,
-        given.starts,
-        given.fit_on == "everything",
+        rescale=tuple(config.features[name].rescale for name in chosen),
+        n_classes=len(names_of(config).modelled),
+        components=components,
+        starts=options.starts,
+        everything=options.fit_on == "everything",
     )
-    return refusing(density, names, components, fills_gaps=True)
+    return checked_density(density, chosen, components, fills_gaps=True)

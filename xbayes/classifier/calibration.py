@@ -1,16 +1,20 @@
-"""Calibration: class scores become probabilities that mean what they say.
+"""Calibration: class scores become probabilities that match observed frequencies.
 
-z = log p(class | data) - log prior(class) is what the data of a source tell. The calibrated score:
+The evidence of the data is z = log p(class | data) - log prior(class). The calibrated score is
 
-    log prior + z @ matrix.T + offset where anything was measured
+    log prior + z @ matrix.T + offset
 
-none         matrix 1, offset 0
-temperature  matrix T times 1, offset 0                   (Guo et al. 2017, section 4.2)
-vector       diagonal matrix, offset                      (Guo et al. 2017, section 4.2)
-dirichlet    full matrix, offset; what is off the diagonal and the offset are shrunk (Kull et al.
-             2019, Eqs. 6 and 9). Theirs is softmax(W log p + b); taking the prior out shifts b.
+and exactly the log prior if no feature was measured. The kinds of calibration are
 
-Everything is fitted on scores of rows that neither densities nor weights have seen.
+none         identity matrix, no offset
+temperature  identity matrix times a number, no offset   (Guo et al. 2017, section 4.2)
+vector       diagonal matrix, offset                     (Guo et al. 2017, section 4.2)
+dirichlet    full matrix, offset; the offset and the elements off the diagonal are shrunk towards
+             zero (Kull et al. 2019, Eqs. 6 and 9). They use softmax(W log p + b); here the prior is
+             taken out of p, which shifts b.
+
+Calibrators are fitted on nested out-of-fold scores: neither the densities nor the weights behind a
+score have seen its row.
 """
 
 from functools import partial
@@ -25,63 +29,64 @@ from xbayes.classifier.probabilities import class_posterior, clipped
 from xbayes.infer.gradient import log_loss_of_scores, minimise
 
 NONE, AUTO = "none", "auto"
-LOOSE = 0.5  # sources: log scales and offsets are given a standard normal, so that none diverges
+# In sources: a standard normal prior on log scales and offsets, so that none of them diverges.
+WEAK_SHRINKAGE = 0.5
 MOST_LOG_SCALE = 5.0
 
 
 class Calibrator(NamedTuple):
-    """What calibrates scores; a unit matrix and zeros change nothing."""
+    """The matrix and offset of a calibration; the identity and zeros change nothing."""
 
     matrix: Float[Array, "C C"]
     offset: Float[Array, "C"]
 
 
 class CalibrationReport(NamedTuple):
-    """What was chosen, and the log loss of each candidate on rows it was not fitted to."""
+    """The chosen kind, and the log loss of each candidate on rows it was not fitted to."""
 
     chosen: str = NONE
     tried: tuple[str, ...] = (NONE,)
     held_out_loss: tuple[float, ...] = (float("nan"),)
-    error: tuple[float, ...] = (0.0,)  # standard error of the difference to the best, paired
+    error: tuple[float, ...] = (0.0,)  # standard error of the paired difference to the best
 
 
 class Calibration(NamedTuple):
-    """A fitted calibrator, and the held-out rows as calibrators without their fold see them."""
+    """A fitted calibrator, and the calibrated out-of-fold scores."""
 
     calibrator: Calibrator
-    log_joint: Float[np.ndarray, "N C"]
+    log_joint: Float[np.ndarray, "N C"]  # each row by the calibrator fitted without its fold
     report: CalibrationReport
 
 
 class _Kind(NamedTuple):
-    """A candidate; its numbers are traced, so that all kinds share one compiled fit."""
+    """The numbers that define a kind; they are traced, so that all kinds share one compiled fit."""
 
-    name: str
-    by_class: float  # 1: a scale and an offset for each class
-    full: float  # 1: also what is off the diagonal
-    shrinkage: float  # of the latter and the offsets, in sources
+    by_class: float = 0.0  # 1: a scale and an offset for each class
+    full: float = 0.0  # 1: also elements off the diagonal
+    shrinkage: float = WEAK_SHRINKAGE  # of the offsets and of these elements, in sources
 
 
-# From the simplest on.
-KINDS = (
-    _Kind("temperature", 0.0, 0.0, LOOSE),
-    _Kind("vector", 1.0, 0.0, LOOSE),
-    _Kind("dirichlet (300)", 1.0, 1.0, 300.0),
-    _Kind("dirichlet (30)", 1.0, 1.0, 30.0),
-    _Kind("dirichlet (3)", 1.0, 1.0, 3.0),
-)
+KINDS = {  # the simplest first
+    "temperature": _Kind(),
+    "vector": _Kind(by_class=1.0),
+    "dirichlet (300)": _Kind(by_class=1.0, full=1.0, shrinkage=300.0),
+    "dirichlet (30)": _Kind(by_class=1.0, full=1.0, shrinkage=30.0),
+    "dirichlet (3)": _Kind(by_class=1.0, full=1.0, shrinkage=3.0),
+}
 
 
 class _Free(NamedTuple):
+    """The unconstrained numbers that a fit optimises."""
+
     log_temperature: Float[Array, ""]
     log_scale: Float[Array, "C"]
-    beside: Float[Array, "C C"]  # off the diagonal
+    off_diagonal: Float[Array, "C C"]
     offset: Float[Array, "C"]
 
 
 def identity(n_classes: int) -> Calibrator:
     """The calibrator that changes nothing."""
-    return Calibrator(jnp.eye(n_classes), jnp.zeros(n_classes))
+    return Calibrator(matrix=jnp.eye(n_classes), offset=jnp.zeros(n_classes))
 
 
 def calibrated(
@@ -90,131 +95,154 @@ def calibrated(
     log_prior: Float[Array | np.ndarray, "C"],
     measured: Bool[Array | np.ndarray, "*N"],
 ) -> Float[Array, "*N C"]:
-    """Calibrated scores under the prior of the training part, which is the one in `log_joint`.
+    """Calibrated scores under `log_prior`, the prior that `log_joint` contains.
 
-    Exactly `log_prior` where nothing was measured. For another prior add the difference of the
-    logarithms: it replaces the last term only.
+    Rows without a measured feature get exactly `log_prior`. To change the prior afterwards, add the
+    difference of the log priors.
     """
-    told = evidence(log_joint, log_prior) @ calibrator.matrix.T + calibrator.offset
-    return jnp.asarray(log_prior) + jnp.where(measured[..., None], told, 0.0)
+    log_odds = evidence(log_joint, log_prior) @ calibrator.matrix.T + calibrator.offset
+    return jnp.asarray(log_prior) + jnp.where(measured[..., None], log_odds, 0.0)
 
 
 def evidence(
     log_joint: Float[Array | np.ndarray, "*N C"], log_prior: Float[Array | np.ndarray, "C"]
 ) -> Float[Array, "*N C"]:
-    """z, the log posterior less the log prior."""
+    """z, the log posterior minus the log prior."""
     return jax.nn.log_softmax(jnp.asarray(log_joint)) - log_prior
 
 
 def fit_calibration(
-    log_joint: Float[Array | np.ndarray, "*D N C"],
+    log_joint: Float[Array | np.ndarray, "*S N C"],
     log_prior: Float[Array, "C"],
     measured: Bool[np.ndarray, "N"],
     truth: Int[np.ndarray, "N"],
     fold: Int[np.ndarray, "N"],
     group: Int[np.ndarray, "N"],
+    *,
     kind: str = AUTO,
 ) -> Calibration:
-    """Fit and choose among kinds on held-out scores; rows of fold -1 change nothing.
+    """The calibrator fitted on out-of-fold scores, and these scores calibrated out of fold.
 
-    Of scores by draws D, what is calibrated is the mean over draws of calibrated probabilities.
+    Every candidate is fitted without each fold in turn and scored on that fold. `auto` takes the
+    simplest kind whose log loss is within one standard error of the best. The standard error is
+    that of the paired difference, with groups kept together (Breiman et al. 1984, section 3.4.3).
+    If all rows are of one class, nothing can be learned and the scores stay as they are.
 
-    Every candidate is fitted without each fold in turn and scored on it. `auto` takes the simplest
-    whose log loss is within one standard error of the best, the error that of the paired difference
-    with groups kept together (Breiman et al. 1984, section 3.4.3). Where all rows are of one class
-    nothing can be learned and the scores stay.
+    Parameters
+    ----------
+    log_joint
+        Scores under `log_prior`. A leading axis holds posterior samples; then the mean over samples
+        of the calibrated probabilities is fitted.
+    measured
+        Rows with at least one measured feature.
+    fold
+        Rows of fold -1 are ignored.
     """
     rows = fold >= 0
     log_joint = jnp.where(rows[:, None], jnp.asarray(log_joint), log_prior)
-    log_joint = log_joint.reshape(-1, *log_joint.shape[-2:])  # [D, N, C]
-    n_classes, stay = len(log_prior), np.asarray(_log_mean(log_joint), np.float64)
+    log_joint = log_joint.reshape(-1, *log_joint.shape[-2:])  # [S, N, C]
+    n_classes, unchanged = len(log_prior), np.asarray(_log_mean(log_joint), np.float64)
     if kind == NONE or len(np.unique(truth[rows])) < 2:
-        return Calibration(identity(n_classes), stay, CalibrationReport())
-    kinds = [k for k in KINDS if kind == AUTO or k.name.startswith(kind)]
+        return Calibration(
+            calibrator=identity(n_classes), log_joint=unchanged, report=CalibrationReport()
+        )
     z = evidence(log_joint, log_prior)
     folds = range(int(fold.max()) + 1)
-    inside = np.stack([rows, *(rows & (fold != j) for j in folds)])  # [1 + J, N]
-    fits = _fit_all(kinds, z, log_prior, jnp.asarray(measured), jnp.asarray(truth), inside)
-    scores = [stay, *(_cross_fitted(fit, log_joint, log_prior, measured, fold) for fit in fits)]
-    loss = np.stack([_losses(score[rows], truth[rows]) for score in scores])
-    report = _chosen((NONE, *(k.name for k in kinds)), loss, group[rows], kind == AUTO)
+    training = np.stack([rows, *(rows & (fold != j) for j in folds)])  # [1 + J, N]
+    row_weight, seen = jnp.asarray(training, z.dtype), jnp.asarray(measured)
+    kinds = {name: k for name, k in KINDS.items() if kind == AUTO or name.startswith(kind)}
+    fits = [
+        _fit_folds(jnp.asarray(k, z.dtype), z, log_prior, seen, jnp.asarray(truth), row_weight)
+        for k in kinds.values()
+    ]
+    scores = [unchanged, *(_out_of_fold(f, log_joint, log_prior, measured, fold) for f in fits)]
+    loss = np.stack([_log_losses(score[rows], truth[rows]) for score in scores])
+    report = _choose((NONE, *kinds), loss, group[rows], kind == AUTO)
     best = report.tried.index(report.chosen)
     whole = identity(n_classes) if best == 0 else jax.tree.map(lambda a: a[0], fits[best - 1])
-    return Calibration(whole, scores[best], report)
-
-
-def _fit_all(kinds, z, log_prior, measured, truth, inside) -> list[Calibrator]:
-    """By kind, calibrators [1 + J ...] fitted on all rows and without each fold."""
-    fits = []
-    for kind in kinds:
-        numbers = jnp.asarray([kind.by_class, kind.full, kind.shrinkage], z.dtype)
-        fits.append(
-            _fit_folds(numbers, z, log_prior, measured, truth, jnp.asarray(inside, z.dtype))
-        )
-    return fits
+    return Calibration(calibrator=whole, log_joint=scores[best], report=report)
 
 
 @jax.jit
-def _fit_folds(numbers, z, log_prior, measured, truth, inside):
-    return jax.lax.map(partial(_fit, numbers, z, log_prior, measured, truth), inside)
+def _fit_folds(kind, z, log_prior, measured, truth, row_weight) -> Calibrator:
+    """Calibrators [1 + J ...] fitted on all rows and without each fold."""
+    return jax.lax.map(partial(_fit, kind, z, log_prior, measured, truth), row_weight)
 
 
-def _fit(numbers, z, log_prior, measured, truth, row_weight):
-    by_class, full, shrinkage = numbers
+def _fit(kind, z, log_prior, measured, truth, row_weight) -> Calibrator:
+    by_class, full, shrinkage = kind
     n_classes = z.shape[-1]
-    beside = 1.0 - jnp.eye(n_classes)
+    is_off_diagonal = 1.0 - jnp.eye(n_classes)
 
-    def made(free: _Free) -> Calibrator:
+    def calibrator_of(free: _Free) -> Calibrator:
         log_scale = free.log_temperature + by_class * free.log_scale
         scale = jnp.exp(jnp.clip(log_scale, -MOST_LOG_SCALE, MOST_LOG_SCALE))
-        return Calibrator(jnp.diag(scale) + full * beside * free.beside, by_class * free.offset)
+        matrix = jnp.diag(scale) + full * is_off_diagonal * free.off_diagonal
+        return Calibrator(matrix=matrix, offset=by_class * free.offset)
 
     def loss(free: _Free):
-        told = z @ made(free).matrix.T + made(free).offset
-        score = _log_mean(log_prior + told * measured[:, None])
-        loose = free.log_temperature**2 + (free.log_scale**2).sum()
-        shrunk = (free.offset**2).sum() + (beside * free.beside**2).sum()
+        calibrator = calibrator_of(free)
+        log_odds = z @ calibrator.matrix.T + calibrator.offset
+        score = _log_mean(log_prior + log_odds * measured[:, None])
+        scales = free.log_temperature**2 + (free.log_scale**2).sum()
+        others = (free.offset**2).sum() + (is_off_diagonal * free.off_diagonal**2).sum()
         total = jnp.maximum(row_weight.sum(), 1.0)
         fit = log_loss_of_scores(score, truth, row_weight)
-        return fit + (LOOSE * loose + shrinkage * shrunk) / total
+        return fit + (WEAK_SHRINKAGE * scales + shrinkage * others) / total
 
     zero = jnp.zeros(n_classes, z.dtype)
-    start = _Free(zero[0], zero, jnp.zeros((n_classes, n_classes), z.dtype), zero)
-    return made(minimise(loss, start)[0])
+    start = _Free(
+        log_temperature=zero[0],
+        log_scale=zero,
+        off_diagonal=jnp.zeros((n_classes, n_classes), z.dtype),
+        offset=zero,
+    )
+    return calibrator_of(minimise(loss, start)[0])
 
 
-def _cross_fitted(fit: Calibrator, log_joint, log_prior, measured, fold) -> np.ndarray:
-    """Each row by the calibrator that was fitted without its fold."""
+def _out_of_fold(fits: Calibrator, log_joint, log_prior, measured, fold) -> np.ndarray:
+    """Each row's score by the calibrator that was fitted without its fold."""
     measured = jnp.broadcast_to(jnp.asarray(measured), log_joint.shape[:-1])
-    parts = [
-        _log_mean(calibrated(Calibrator(matrix, offset), log_joint, log_prior, measured))
-        for matrix, offset in zip(fit.matrix[1:], fit.offset[1:], strict=True)
+    scores = [
+        _log_mean(
+            calibrated(jax.tree.map(lambda a, j=j: a[j], fits), log_joint, log_prior, measured)
+        )
+        for j in range(1, len(fits.matrix))
     ]
-    own = jnp.stack(parts)[np.maximum(fold, 0), np.arange(len(fold))]
-    return np.asarray(own, np.float64)
+    own_fold = jnp.stack(scores)[np.maximum(fold, 0), np.arange(len(fold))]
+    return np.asarray(own_fold, np.float64)
 
 
-def _log_mean(score: Float[Array, "D N C"]) -> Float[Array, "N C"]:
-    """log of the mean over draws of the probabilities; scores of one draw stay as they are."""
+def _log_mean(score: Float[Array, "S N C"]) -> Float[Array, "N C"]:
+    """Log of the mean probability over samples; the scores of a single sample stay as they are."""
     if len(score) == 1:
         return score[0]
     return jax.nn.logsumexp(jax.nn.log_softmax(score), axis=0) - jnp.log(len(score))
 
 
-def _losses(log_joint: np.ndarray, truth: np.ndarray) -> np.ndarray:
+def _log_losses(log_joint: np.ndarray, truth: np.ndarray) -> np.ndarray:
     probability = clipped(class_posterior(log_joint))
     return -np.log(probability[np.arange(len(truth)), truth])
 
 
-def _chosen(names, loss: np.ndarray, group: np.ndarray, auto: bool) -> CalibrationReport:
-    """The simplest within one standard error; of a kind that was asked for, the best."""
+def _choose(
+    names: tuple[str, ...], loss: np.ndarray, group: np.ndarray, auto: bool
+) -> CalibrationReport:
+    """The simplest of `names` within one standard error of the best, by the `loss` of each row.
+
+    Unless `auto`, the user chose the kind, so that none (the first name) is no candidate.
+    """
     mean = np.nan_to_num(loss.mean(1), nan=np.inf)
-    first = 0 if auto else 1  # a kind that was asked for is not refused
+    first = 0 if auto else 1
     best = first + int(mean[first:].argmin())
     _, member = np.unique(group, return_inverse=True)
     difference = loss - loss[best] - (mean - mean[best])[:, None]
     sums = np.stack([np.bincount(member, row) for row in difference])  # [K, groups]
     error = np.sqrt((sums**2).sum(1)) / loss.shape[1]
     within = np.flatnonzero((mean <= mean[best] + error) & (np.arange(len(mean)) >= first))
-    chosen = int(within[0])
-    return CalibrationReport(names[chosen], names, tuple(mean.tolist()), tuple(error.tolist()))
+    return CalibrationReport(
+        chosen=names[int(within[0])],
+        tried=names,
+        held_out_loss=tuple(mean.tolist()),
+        error=tuple(error.tolist()),
+    )

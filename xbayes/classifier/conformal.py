@@ -1,8 +1,9 @@
-"""Sets of classes that hold the true one as often as promised, class by class.
+"""Prediction sets: they contain the true class of 90 % of the sources of each class.
 
-Mondrian conformal prediction (Vovk, Gammerman & Shafer 2005, sections 2.2 and 4.5): a candidate
-class is judged among held-out sources of that very class, so that rare classes are covered like
-common ones. The nonconformity of class c is -log p(c | data) under the training prior.
+Mondrian conformal prediction (Vovk, Gammerman & Shafer 2005, sections 2.2 and 4.5): a source is
+compared with the held-out sources of each candidate class separately, so that the coverage is the
+same for rare and common classes. The nonconformity score of class c is -log p(c | data) under the
+training prior.
 """
 
 from typing import NamedTuple
@@ -13,11 +14,11 @@ from jaxtyping import Array, Bool, Float, Int
 
 from xbayes.types import Features
 
-LEVEL = 0.1  # share of the sources of each class whose set lacks it
+LEVEL = 0.1  # fraction of the sources of each class whose set lacks that class
 
 
 class ConformalReference(NamedTuple):
-    """Nonconformity of the held-out sources of each class to their own class, sorted."""
+    """Sorted nonconformity scores of the held-out sources of each class for their own class."""
 
     score: Float[Array, "C R"]  # padded with inf
     size: Int[Array, "C"]
@@ -26,22 +27,22 @@ class ConformalReference(NamedTuple):
 def fit_conformal(
     posterior: Float[np.ndarray, "N C"], truth: Int[np.ndarray, "N"]
 ) -> ConformalReference:
-    """From held-out posteriors of labelled rows.
+    """The reference scores, from out-of-fold posteriors of labelled rows.
 
-    Rows should be exchangeable with those to come; of detections of the same few sources the
-    coverage is that of the detections seen.
+    The coverage holds for rows that are exchangeable with these. If they are detections of a few
+    sources, it holds for further detections of these sources.
     """
     n_classes = posterior.shape[1]
     size = np.bincount(truth, minlength=n_classes)
-    score = np.full((n_classes, max(int(size.max()), 1)), np.inf)
-    own = nonconformity(posterior)
+    reference = np.full((n_classes, max(int(size.max()), 1)), np.inf)
+    score = _nonconformity(posterior)
     for c in range(n_classes):
-        score[c, : size[c]] = np.sort(own[truth == c, c])
-    return ConformalReference(jnp.asarray(score), jnp.asarray(size))
+        reference[c, : size[c]] = np.sort(score[truth == c, c])
+    return ConformalReference(score=jnp.asarray(reference), size=jnp.asarray(size))
 
 
-def nonconformity(posterior: Float[np.ndarray, "N C"]) -> Float[np.ndarray, "N C"]:
-    """-log p, finite for a probability that is 0 to rounding."""
+def _nonconformity(posterior: Float[np.ndarray, "N C"]) -> Float[np.ndarray, "N C"]:
+    """-log p, finite also if the probability has underflowed to 0."""
     return -np.log(np.maximum(np.asarray(posterior, np.float64), 1e-300))
 
 
@@ -50,20 +51,22 @@ def p_values(
     posterior: Float[np.ndarray, "N C"],
     u: Float[np.ndarray, "N"],
 ) -> Float[np.ndarray, "N C"]:
-    """(held-out sources of class c strictly stranger + u (number equal + 1)) / (n_c + 1).
+    """The p-value of each class: (n_larger + u (n_equal + 1)) / (n_c + 1).
 
-    With u uniform the p-value of the true class is exactly uniform, however few the members: of a
-    class with none it is u itself, and with fewer than 9 the set keeps such a class even of
-    sources stranger than all of them with probability 1 - 0.1 (n_c + 1), so the sets are valid
-    but large. Smoothed form of Vovk et al. 2005, Eq. 2.20.
+    n_c is the number of held-out sources of class c; n_larger and n_equal count those with a larger
+    and with an equal score (smoothed form of Vovk et al. 2005, Eq. 2.20). If u is uniform in
+    [0, 1), the p-value of the true class is exactly uniform, however few members the class has. For
+    a class without members it is u. A class with fewer than 9 members stays in the set of a source
+    with a larger score than all of them with probability 1 - 0.1 (n_c + 1): the sets remain valid,
+    but become large.
     """
-    score, size = np.asarray(reference.score, np.float64), np.asarray(reference.size)
-    own, value = nonconformity(posterior), np.empty(posterior.shape)
+    sorted_score, size = np.asarray(reference.score, np.float64), np.asarray(reference.size)
+    score, p_value = _nonconformity(posterior), np.empty(posterior.shape)
     for c in range(len(size)):
-        usual = score[c, : size[c]]
-        below, upto = (np.searchsorted(usual, own[:, c], side) for side in ("left", "right"))
-        value[:, c] = (size[c] - upto + u * (upto - below + 1)) / (size[c] + 1)
-    return value
+        members = sorted_score[c, : size[c]]
+        below, up_to = (np.searchsorted(members, score[:, c], side) for side in ("left", "right"))
+        p_value[:, c] = (size[c] - up_to + u * (up_to - below + 1)) / (size[c] + 1)
+    return p_value
 
 
 def prediction_sets(
@@ -72,31 +75,30 @@ def prediction_sets(
     u: Float[np.ndarray, "N"],
     level: float = LEVEL,
 ) -> Bool[np.ndarray, "N C"]:
-    """The classes that are not excluded at `level`; none for a source unlike every class.
+    """The classes with a p-value above `level`; there are none for a source unlike every class.
 
-    `posterior` is under the prior of the training part, as that of the reference.
+    `posterior` is under the training prior, like that of the reference.
     """
     return p_values(reference, posterior, u) > level
 
 
 def row_uniform(features: Features) -> Float[np.ndarray, "N"]:
-    """A number in [0, 1) for each row, made of the bits of its own values and nothing else.
+    """A pseudo-random number in [0, 1) for each row, computed from the bits of its own values.
 
-    So the sets do not change with the order of the rows, their number, or from run to run; rows
-    that are the same in every property get the same number. (Mixing: splitmix64, Steele et al.
-    2014.)
+    It does not depend on the other rows, on their order or on the run; rows with equal values get
+    equal numbers. The hash is splitmix64 (Steele et al. 2014).
     """
-    observed, available = np.asarray(features.measured), np.asarray(features.available)
-    value = np.where(observed, np.asarray(features.value, np.float64), 0.0) + 0.0  # no -0.0
-    state = observed.astype(np.uint64) + np.uint64(2) * available
+    measured, available = np.asarray(features.measured), np.asarray(features.available)
+    value = np.where(measured, np.asarray(features.value, np.float64), 0.0) + 0.0  # no -0.0
+    state = measured.astype(np.uint64) + np.uint64(2) * available
     bits = np.ascontiguousarray(value).view(np.uint64) + state * np.uint64(0xD1B54A32D192ED03)
     bits += np.arange(1, value.shape[1] + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    whole = _mixed(bits).sum(1, dtype=np.uint64)
-    return (_mixed(whole) >> np.uint64(11)) * 2.0**-53
+    row_bits = _mix_bits(bits).sum(1, dtype=np.uint64)
+    return (_mix_bits(row_bits) >> np.uint64(11)) * 2.0**-53
 
 
-def _mixed(x: np.ndarray) -> np.ndarray:
-    """Every bit of the result depends on every bit of x, which is overwritten."""
+def _mix_bits(x: np.ndarray) -> np.ndarray:
+    """Hash x in place: every bit of the result depends on every bit of x."""
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)):
         x ^= x >> np.uint64(shift)
         x *= np.uint64(factor)

@@ -1,8 +1,9 @@
-"""How strange a source is for the class it was given.
+"""Outlier score and outlier p-value: how unusual a source is for its predicted class.
 
-The outlier measure of Tranin et al. 2022 depends on how many properties were measured, and with
-weights other than one it is no density. So it is judged by its tail: outlier_score standardised for
-which properties are there, ranked among held-out sources of the same class.
+The outlier measure of Tranin et al. 2022 depends on the number of measured features, and with
+weights other than one it is not a density. It is therefore judged by its tail. The surprise of a
+feature is -log L(feature | class). The outlier score is the weighted surprise, standardised for the
+available features; the p-value is its rank among the held-out sources of the same class.
 """
 
 from typing import NamedTuple
@@ -12,19 +13,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-USUAL = 0.99  # of the held-out sources of a class; what is stranger is unlike them
-MIN_PAIRS = 5  # fewer sources measured in both of two properties say nothing of their covariance
+USUAL = 0.99  # quantile of the held-out scores of a class, above which log-odds are shrunk
+MIN_PAIRS = 5  # sources with both features available, needed to estimate a covariance
 
 
 class OutlierReference(NamedTuple):
-    """What is usual, per class, among sources the densities had not seen."""
+    """The distribution of the surprise per class, from out-of-fold log-likelihoods."""
 
-    alpha: Float[Array, "F C"]  # weights, divided by their sum over properties
-    mean: Float[Array, "C F"]  # of the surprise -log L(p|c)
+    alpha: Float[Array, "F C"]  # weights, divided by their sum over features
+    mean: Float[Array, "C F"]  # of the surprise
     covariance: Float[Array, "C F F"]
-    outlier_score: Float[
-        Array, "C R"
-    ]  # sorted, of the held-out sources of each class; padded with inf
+    outlier_score: Float[Array, "C R"]  # sorted, of the held-out sources; padded with inf
     size: Int[Array, "C"]
 
 
@@ -41,9 +40,9 @@ def fit_reference(
     class_index: Int[np.ndarray, "N"],
     alpha: Float[np.ndarray, "F C"],
 ) -> OutlierReference:
-    """Mean and covariance of the surprise of each property, from out-of-fold log-likelihoods.
+    """Mean and covariance of the surprise per feature, from out-of-fold log-likelihoods.
 
-    Rows of class -1 change nothing.
+    Rows of class -1 are ignored.
     """
     n_features, n_classes = log_lik.shape[1:]
     alpha = np.asarray(_normalised(jnp.asarray(alpha)))
@@ -55,71 +54,81 @@ def fit_reference(
             -np.asarray(log_lik)[rows, :, c], np.asarray(available)[rows]
         )
     size = np.bincount(class_index[class_index >= 0], minlength=n_classes)
-    empty = np.full((n_classes, max(int(size.max()), 1)), np.inf)
-    reference = OutlierReference(*map(jnp.asarray, (alpha, mean, covariance, empty, size)))
-    own = np.asarray(_strangeness(*reference[:3], jnp.asarray(log_lik), jnp.asarray(available)))
+    ranks = np.full((n_classes, max(int(size.max()), 1)), np.inf)
+    reference = OutlierReference(
+        alpha=jnp.asarray(alpha),
+        mean=jnp.asarray(mean),
+        covariance=jnp.asarray(covariance),
+        outlier_score=jnp.asarray(ranks),
+        size=jnp.asarray(size),
+    )
+    score = np.asarray(outlier_score(reference, jnp.asarray(log_lik), jnp.asarray(available)))
     for c in range(n_classes):
-        empty[c, : size[c]] = np.sort(own[class_index == c, c])
-    return reference._replace(outlier_score=jnp.asarray(empty))
+        ranks[c, : size[c]] = np.sort(score[class_index == c, c])
+    return reference._replace(outlier_score=jnp.asarray(ranks))
 
 
 def outlier_score(
     reference: OutlierReference, log_lik: Float[Array, "N F C"], available: Bool[Array, "N F"]
 ) -> Float[Array, "N C"]:
-    """Weighted surprise over the available properties, in standard deviations of the class."""
-    return _strangeness(*reference[:3], log_lik, available)
+    """Weighted surprise of the available features, in standard deviations of the class."""
+    # Without the ranks, whose number differs from fit to fit, so that it is compiled once.
+    return _standardised(reference.alpha, reference.mean, reference.covariance, log_lik, available)
 
 
 @jax.jit
-def _strangeness(alpha, mean, covariance, log_lik, available):
+def _standardised(alpha, mean, covariance, log_lik, available):
     # As matrix products, which are many times faster than sums over [N, F, C].
     n_features, n_classes = alpha.shape
-    kept = available.astype(log_lik.dtype)  # [N, F]
+    mask = available.astype(log_lik.dtype)  # [N, F]
     surprise = jnp.where(available[..., None], -log_lik, 0.0)
-    expected = kept @ (alpha * mean.T)
+    expected = mask @ (alpha * mean.T)
     excess = _weighted_sum(surprise, alpha) - expected
     weighted = jnp.einsum("fc,cfg,gc->fcg", alpha, covariance, alpha)
-    halfway = (kept @ weighted.reshape(n_features, -1)).reshape(-1, n_classes, n_features)
-    variance = (halfway * kept[:, None]).sum(-1)
+    half_product = (mask @ weighted.reshape(n_features, -1)).reshape(-1, n_classes, n_features)
+    variance = (half_product * mask[:, None]).sum(-1)
     return excess / jnp.sqrt(jnp.maximum(variance, 1e-12))
 
 
 def tail_probability(
     reference: OutlierReference,
-    outlier_score: Float[np.ndarray, "N C"],
+    score: Float[np.ndarray, "N C"],
     class_index: Int[np.ndarray, "N"],
 ) -> Float[np.ndarray, "N"]:
-    """(1 + held-out sources of that class at least as strange) / (n + 1)."""
-    sorted_, size = np.asarray(reference.outlier_score), np.asarray(reference.size)
+    """The outlier p-value: (1 + n_at_least) / (n + 1).
+
+    n is the number of held-out sources of the class, n_at_least the number of those with at least
+    the same outlier score.
+    """
+    ranks, size = np.asarray(reference.outlier_score), np.asarray(reference.size)
     probability = np.ones(len(class_index))
     for c in range(len(size)):
         rows = class_index == c
-        below = np.searchsorted(sorted_[c, : size[c]], outlier_score[rows, c], side="left")
+        below = np.searchsorted(ranks[c, : size[c]], score[rows, c], side="left")
         probability[rows] = (1 + size[c] - below) / (size[c] + 1)
     return probability
 
 
 def shrinkage_factor(
     reference: OutlierReference,
-    outlier_score: Float[Array, "N C"],
+    score: Float[Array, "N C"],
     posterior: Float[Array, "N C"],
 ) -> Float[Array, "N"]:
-    """1 for a source as usual as the training sources, towards 0 the stranger it is.
+    """The factor that shrinks the log-odds of a source unlike the training sources: 1 to 0.
 
-    Per class, its usual outlier_score (that which USUAL of the held-out sources do not exceed, at
-    least one standard deviation) over the outlier_score; the mean over classes as probable as they
-    are. What a source tells, times this, is what may be believed of it.
+    It is the mean over classes, weighted by `posterior`, of min(1, usual / score). The usual score
+    of a class is the USUAL quantile of its held-out sources, at least one standard deviation.
     """
     last = jnp.maximum(jnp.ceil(USUAL * reference.size).astype(int) - 1, 0)
     usual = jnp.take_along_axis(reference.outlier_score, last[:, None], 1)[:, 0]
     usual = jnp.maximum(jnp.where(jnp.isfinite(usual), usual, 1.0), 1.0)
-    return (posterior * jnp.minimum(1.0, usual / jnp.maximum(outlier_score, usual))).sum(-1)
+    return (posterior * jnp.minimum(1.0, usual / jnp.maximum(score, usual))).sum(-1)
 
 
 def _weighted_sum(
     values: Float[Array, "N F C"], weight: Float[Array, "F C"]
 ) -> Float[Array, "N C"]:
-    """Sum over the properties of weight times value, class by class."""
+    """Sum over the features of weight times value, for each class."""
     n_features, n_classes = weight.shape
     diagonal = weight[:, :, None] * jnp.eye(n_classes)  # [F, C, C]
     flat = values.reshape(-1, n_features * n_classes)
@@ -131,15 +140,15 @@ def _normalised(alpha: Float[Array, "F C"]) -> Float[Array, "F C"]:
 
 
 def _moments(surprise: Float[np.ndarray, "N F"], available: Bool[np.ndarray, "N F"]):
-    """Mean and covariance over the rows where a property, or a pair of them, was available."""
-    here = available.astype(float)
-    size = here.sum(0)
-    mean = (surprise * here).sum(0) / np.maximum(size, 1.0)
-    centred = (surprise - mean) * here
-    pairs = here.T @ here
+    """Mean over the rows with the feature available, covariance over those with both available."""
+    mask = available.astype(float)
+    size = mask.sum(0)
+    mean = (surprise * mask).sum(0) / np.maximum(size, 1.0)
+    centred = (surprise - mean) * mask
+    pairs = mask.T @ mask
     covariance = np.where(pairs >= MIN_PAIRS, centred.T @ centred / np.maximum(pairs, 1.0), 0.0)
     variance = np.where(size >= MIN_PAIRS, np.diag(covariance), 1.0)
     np.fill_diagonal(covariance, np.maximum(variance, 1e-6))
-    # Pairs from different rows need not make a covariance: clip its negative directions.
+    # Elements from different rows may not form a positive matrix: clip its negative eigenvalues.
     value, vector = np.linalg.eigh(covariance)
     return mean, (vector * np.maximum(value, 1e-6)) @ vector.T

@@ -1,12 +1,21 @@
-"""The whole classifier: densities, weights, outlier reference, decision; applied to any rows.
+"""Apply a fitted classifier to any rows.
 
-features -> density.log_lik [N, F, C] -> model.log_joint [N, C] -> posterior and products
+features -> log-likelihoods [N, F, C] -> class scores [N, C] -> posterior and the other products
+
+    score_c = log prior(c) + b_c + sum over features f of contribution[f, c]
+    p(c | x) = softmax over c of score_c
+
+`density.log_lik` gives the log-likelihoods. `model.contributions` gives the terms of the sum and
+`model.log_joint` the score: see `xbayes.models.naive_bayes`. `uncalibrated_scores` computes both
+and averages them with additive terms, if the classifier has any; `_final_scores` then calibrates
+the score, shrinks the log-odds of outliers and replaces the prior. Models see subclasses (T); the
+score of a class is the log-sum-exp over its subclasses.
 """
 
 import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +26,7 @@ from xbayes.classifier import probabilities as post
 from xbayes.classifier.calibration import Calibrator, calibrated
 from xbayes.classifier.conformal import ConformalReference, prediction_sets, row_uniform
 from xbayes.classifier.decision import decide
-from xbayes.classifier.intervals import JointDraws, Spread, averaged, interval, over_draws
+from xbayes.classifier.intervals import JointDraws, PosteriorSamples, interval, mean_over_samples
 from xbayes.classifier.outlier import (
     OutlierReference,
     outlier_measure,
@@ -25,12 +34,12 @@ from xbayes.classifier.outlier import (
     shrinkage_factor,
     tail_probability,
 )
-from xbayes.classifier.recipe import Recipe, Scoring, scoring
+from xbayes.classifier.recipe import Recipe, Scoring
 from xbayes.classifier.subclasses import (
     class_scores,
     class_sums,
-    likeliest,
     log_shares,
+    most_probable_subclass,
     prior_of_subclasses,
 )
 from xbayes.models.additive_terms import (
@@ -40,29 +49,31 @@ from xbayes.models.additive_terms import (
     mixed,
     mixed_log_joint,
 )
+from xbayes.models.base import Params
+from xbayes.models.naive_bayes import NaiveBayesParams
 from xbayes.models.term_tables import TermTables
 from xbayes.types import Features
 
-CHUNK = 8_192  # rows computed at once: one compilation, and they stay in the processor's cache
-LEAST = 1_024  # fewer are filled up to so many: milliseconds, where compiling takes a second
+CHUNK = 8_192  # rows computed at once: compiled once, and the arrays fit the processor's cache
+SMALLEST_CHUNK = 1_024  # fewer rows are padded: that costs milliseconds, compiling costs a second
 
 
 class Classifier(NamedTuple):
-    """What is learned; nothing but arrays."""
+    """Everything that is learned, as arrays only."""
 
-    density: Any
-    weights: Any
+    density: Params
+    weights: NaiveBayesParams
     outlier: OutlierReference
-    class_weight: Float[Array, "C"]  # of the decision rule; ones for the most probable class
+    class_weight: Float[Array, "C"]  # of the decision rule; ones predict the most probable class
     calibrator: Calibrator
     conformal: ConformalReference
-    draws: JointDraws | None = None  # of density and weights, where the posterior was asked for
-    splines: SplineTerms | None = None  # averaged with them in log-odds
-    terms: TermTables | None = None  # averaged with all of these
+    draws: JointDraws | None = None  # posterior samples of density and weights
+    splines: SplineTerms | None = None  # averaged with the scores in log-odds
+    terms: TermTables | None = None  # averaged with the result in log-odds
 
 
 class Products(NamedTuple):
-    """What each source gets."""
+    """The results for each source."""
 
     posterior: Float[np.ndarray, "N C"]
     prediction: Int[np.ndarray, "N"]
@@ -72,10 +83,10 @@ class Products(NamedTuple):
     outlier: Float[np.ndarray, "N"]
     outlier_p: Float[np.ndarray, "N"]
     n_missing: Int[np.ndarray, "N"]
-    track: Float[np.ndarray, "N G C"]
-    subclass: Int[np.ndarray, "N"]  # likeliest of the predicted class; without any, that class
+    track: Float[np.ndarray, "N G C"]  # the posterior given each category alone
+    subclass: Int[np.ndarray, "N"]  # the most probable one of the predicted class
     prediction_set: Bool[np.ndarray, "N C"]  # not excluded at 10 %, under the training prior
-    # 90 % intervals, ends on the last axis; without draws it is empty.
+    # Ends of 90 % intervals on the last axis, which is empty without posterior samples.
     posterior_interval: Float[np.ndarray, "N C E"]
     outlier_interval: Float[np.ndarray, "N E"]
 
@@ -87,47 +98,53 @@ def classify(
     log_prior: Float[np.ndarray, "C"] | None = None,
     size: int | None = None,
 ) -> Products:
-    """Everything each source gets; `log_prior` replaces that of the training part, no more.
+    """The results for each row.
 
-    Rows are computed `size` at a time, filled up to it, so that JAX compiles once for any number.
+    Parameters
+    ----------
+    log_prior
+        Replaces the training prior in the score; None keeps it.
+    size
+        Rows computed at once; the last chunk is padded, so that JAX compiles once.
     """
-    prior = prior_of(recipe, classifier, log_prior)
+    prior = subclass_log_prior(recipe, classifier, log_prior)
     n_rows = features.value.shape[0]
     size = size or padded_size(n_rows)
-    features = Features(*map(np.asarray, features))
+    features = jax.tree.map(np.asarray, features)
 
-    def one(first: int) -> Products:
+    def classify_chunk(first: int) -> Products:
         rows = features.rows(slice(first, first + size))
         return _classify_rows(recipe, classifier, rows, prior, size)
 
-    start = one(0)
-    whole = Products(*(np.empty((n_rows, *a.shape[1:]), a.dtype) for a in start))
+    start = classify_chunk(0)
+    whole = jax.tree.map(lambda a: np.empty((n_rows, *a.shape[1:]), a.dtype), start)
 
     def fill(first: int) -> None:
-        for column, part in zip(whole, one(first) if first else start, strict=True):
-            column[first : first + size] = part
+        chunk = classify_chunk(first) if first else start
+        for column, values in zip(whole, chunk, strict=True):
+            column[first : first + size] = values
 
-    # JAX and NumPy both let go of the interpreter while they compute.
+    # JAX and NumPy release the interpreter lock while they compute.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(fill, range(0, n_rows, size)))
     return whole
 
 
 def padded_size(n_rows: int) -> int:
-    """Rows computed at once for so many in all: a power of two from LEAST to CHUNK."""
-    return min(CHUNK, max(LEAST, 1 << max(0, n_rows - 1).bit_length()))
+    """The number of rows computed at once: a power of two from SMALLEST_CHUNK to CHUNK."""
+    return min(CHUNK, max(SMALLEST_CHUNK, 1 << max(0, n_rows - 1).bit_length()))
 
 
-def prior_of(
+def subclass_log_prior(
     recipe: Recipe, classifier: Classifier, log_prior: Float[np.ndarray, "C"] | None
 ) -> Float[Array, "T"]:
-    """The prior to apply to subclasses, in the precision of the model; None: the trained one."""
+    """The prior of the subclasses in the precision of the model; None: the training prior."""
     trained, class_of = classifier.weights.log_prior, recipe.names.class_of
     return trained if log_prior is None else prior_of_subclasses(log_prior, trained, class_of)
 
 
 def trained_log_prior(recipe: Recipe, classifier: Classifier) -> Float[np.ndarray, "C"]:
-    """The class proportions of the training part."""
+    """The log class proportions of the training part."""
     trained = class_scores(classifier.weights.log_prior, recipe.names.class_of)
     return np.asarray(trained, np.float64)
 
@@ -135,15 +152,10 @@ def trained_log_prior(recipe: Recipe, classifier: Classifier) -> Float[np.ndarra
 def densities_of_classes(
     recipe: Recipe, classifier: Classifier, of_subclass: Float[np.ndarray, "*F T"]
 ) -> Float[np.ndarray, "*F C"]:
-    """Densities of classes, or shares of them, from those of their subclasses."""
+    """Densities of classes, or cumulative shares, from those of their subclasses."""
     class_of = recipe.names.class_of
     share = np.exp(np.asarray(log_shares(classifier.weights.log_prior, class_of), np.float64))
     return np.asarray(class_sums(np.asarray(of_subclass) * share, class_of))
-
-
-def added_terms(classifier: Classifier) -> tuple[AdditiveTerms, ...]:
-    """What is averaged with the weighted densities, one after the other."""
-    return tuple(t for t in (classifier.splines, classifier.terms) if t is not None)
 
 
 def _classify_rows(
@@ -151,173 +163,222 @@ def _classify_rows(
 ) -> Products:
     n_rows = rows.value.shape[0]
     padded = rows if n_rows == size else rows.padded(size)
-    scored = _score(scoring(recipe), classifier, padded, log_prior)
-    prediction, alternative, subclass, measure, strange = (
-        np.asarray(a)[:n_rows]
-        for a in (
-            *(scored.prediction, scored.alternative, scored.subclass),
-            *(scored.outlier, scored.outlier_score),
-        )
-    )
-    probability, trained = (
-        post.exact(p)[:n_rows] for p in (scored.posterior, scored.training_posterior)
-    )
+    scored = _score(recipe.scoring, classifier, padded, log_prior)
+    posterior = post.exact(scored.posterior)[:n_rows]
+    subclass = np.asarray(scored.subclass)[:n_rows]
+    posterior_interval, outlier_interval = _intervals(scored, subclass, n_rows)
     return Products(
-        probability,
-        prediction,
-        post.margin(probability),
-        post.entropy(probability),
-        alternative,
-        measure.astype(np.float64),
-        tail_probability(classifier.outlier, strange, subclass),
-        (~np.asarray(rows.measured)).sum(1),
-        post.exact(scored.track)[:n_rows],
-        subclass,
-        prediction_sets(classifier.conformal, trained, row_uniform(rows)),
-        *_intervals(scored, subclass, n_rows),
+        posterior=posterior,
+        prediction=np.asarray(scored.prediction)[:n_rows],
+        margin=post.margin(posterior),
+        entropy=post.entropy(posterior),
+        alternative=np.asarray(scored.alternative)[:n_rows],
+        outlier=np.asarray(scored.outlier)[:n_rows].astype(np.float64),
+        outlier_p=tail_probability(
+            classifier.outlier, np.asarray(scored.outlier_score)[:n_rows], subclass
+        ),
+        n_missing=(~np.asarray(rows.measured)).sum(1),
+        track=post.exact(scored.track)[:n_rows],
+        subclass=subclass,
+        prediction_set=prediction_sets(
+            classifier.conformal,
+            post.exact(scored.training_posterior)[:n_rows],
+            row_uniform(rows),
+        ),
+        posterior_interval=posterior_interval,
+        outlier_interval=outlier_interval,
     )
 
 
 def _intervals(scored: "_Scored", subclass: Int[np.ndarray, "n"], n_rows: int):
-    """Of the posterior of each class and of the outlier measure of the likeliest subclass."""
-    if scored.posteriors is None or scored.measures is None:
+    """Intervals of the class posteriors, and of the outlier measure of the given subclass."""
+    if scored.posterior_samples is None or scored.outlier_samples is None:
         n_classes = scored.posterior.shape[1]
         return np.empty((n_rows, n_classes, 0)), np.empty((n_rows, 0))
-    posteriors = np.asarray(scored.posteriors)[:, :n_rows]
-    measures = np.asarray(scored.measures)[:, :n_rows]
-    of_subclass = np.take_along_axis(measures, subclass[None, :, None], 2)[..., 0]
-    return interval(posteriors), interval(of_subclass)
+    posterior = np.asarray(scored.posterior_samples)[:, :n_rows]
+    outlier = np.asarray(scored.outlier_samples)[:, :n_rows]
+    of_subclass = np.take_along_axis(outlier, subclass[None, :, None], 2)[..., 0]
+    return interval(posterior), interval(of_subclass)
 
 
 class _Scored(NamedTuple):
-    """What is computed inside jit, in its precision."""
+    """The results that are computed inside jit, in its precision."""
 
     posterior: Float[Array, "N C"]
-    training_posterior: Float[Array, "N C"]  # under the prior of the training part
+    training_posterior: Float[Array, "N C"]  # under the training prior
     prediction: Int[Array, "N"]
     alternative: Int[Array, "N"]
     subclass: Int[Array, "N"]  # of the predicted class
     outlier: Float[Array, "N"]  # of that subclass
     outlier_score: Float[Array, "N T"]
     track: Float[Array, "N G C"]
-    posteriors: Float[Array, "D N C"] | None  # by draw, in single precision
-    measures: Float[Array, "D N T"] | None
+    posterior_samples: Float[Array, "S N C"] | None  # in single precision
+    outlier_samples: Float[Array, "S N T"] | None
 
 
 @partial(jax.jit, static_argnums=0)
 def _score(
-    how: Scoring, classifier: Classifier, features: Features, log_prior: Float[Array, "T"]
+    scoring: Scoring, classifier: Classifier, features: Features, log_prior: Float[Array, "T"]
 ) -> _Scored:
     trained = classifier.weights.log_prior
-    log_lik = how.density.log_lik(classifier.density, features)
-    log_joint, category_score, measured, strange, kept = own_scores(
-        how, classifier, features, log_lik, by_category=True
-    )
-    # The offsets belong to every category in which something was measured.
+    log_lik = scoring.density.log_lik(classifier.density, features)
+    scores = uncalibrated_scores(scoring, classifier, features, log_lik, by_category=True)
+    log_joint, category_score, measured = scores.log_joint, scores.contribution, scores.measured
+    # The offsets belong to every category with a measured feature.
     offset = (log_joint - trained - category_score.sum(1))[:, None]
-    there = (category_score != 0).any(-1)  # [N, G]
-    alone = trained + category_score + offset * there[..., None]
+    category_measured = (category_score != 0).any(-1)  # [N, G]
+    alone = trained + category_score + offset * category_measured[..., None]
 
-    under_prior = partial(_under_prior, classifier, log_prior, kept)
-    score = under_prior(log_joint, measured)
+    final = partial(_final_scores, classifier, log_prior, scores.shrinkage)
+    of_classes = partial(class_scores, class_of=scoring.class_of)
+    score = final(log_joint, measured)
     without = log_joint[:, None] - category_score
-    without = under_prior(without, jnp.broadcast_to(measured[:, None], there.shape))
-    of_classes = partial(class_scores, class_of=how.class_of)
-    posterior, spread = jax.nn.softmax(of_classes(score)), None
+    without = final(without, jnp.broadcast_to(measured[:, None], category_measured.shape))
+    posterior, samples = jax.nn.softmax(of_classes(score)), None
     training_posterior = jax.nn.softmax(of_classes(score - log_prior + trained))
     if classifier.draws is not None:
-        spread = spread_of(how, classifier, classifier.draws, features, log_prior, kept)
-        if not how.averages_log_odds:
-            posterior, training_posterior = spread.posterior.mean(0), spread.training_posterior
+        samples = posterior_samples(scoring, classifier, features, log_prior, scores.shrinkage)
+        if not scoring.averages_log_odds:
+            posterior, training_posterior = samples.posterior.mean(0), samples.training_posterior
     prediction = jnp.asarray(decide(posterior, classifier.class_weight))
-    subclass = likeliest(score, prediction, how.class_of)
-    measure = outlier_measure(log_lik, how.model.alpha(classifier.weights), log_prior)
+    subclass = most_probable_subclass(score, prediction, scoring.class_of)
+    measure = outlier_measure(log_lik, scoring.model.alpha(classifier.weights), log_prior)
     return _Scored(
-        posterior,
-        training_posterior,
-        prediction,
-        post.alternative(of_classes(without), prediction),
-        subclass,
-        jnp.take_along_axis(measure, subclass[:, None], 1)[:, 0],
-        strange,
-        jax.nn.softmax(of_classes(under_prior(alone, there))),
-        None if spread is None else spread.posterior.astype(jnp.float32),
-        None if spread is None else spread.outlier.astype(jnp.float32),
+        posterior=posterior,
+        training_posterior=training_posterior,
+        prediction=prediction,
+        alternative=post.alternative(of_classes(without), prediction),
+        subclass=subclass,
+        outlier=jnp.take_along_axis(measure, subclass[:, None], 1)[:, 0],
+        outlier_score=scores.outlier_score,
+        track=jax.nn.softmax(of_classes(final(alone, category_measured))),
+        posterior_samples=None if samples is None else samples.posterior.astype(jnp.float32),
+        outlier_samples=None if samples is None else samples.outlier.astype(jnp.float32),
     )
 
 
-class OwnScores(NamedTuple):
-    """Scores of subclasses before calibration, under the training prior, and their parts.
+class UncalibratedScores(NamedTuple):
+    """Scores of the subclasses under the training prior, and the contributions they consist of.
 
-    The parts are contributions by property F, or their sums by category G.
+    score = log prior + offset + the sum of the contributions
     """
 
     log_joint: Float[Array, "N T"]
-    part: Float[Array, "N _ T"]
-    measured: Bool[Array, "N"]  # whether anything was; otherwise all parts are exactly zero
+    contribution: Float[Array, "N _ T"]  # per feature, or summed over each category
+    measured: Bool[Array, "N"]  # rows with a measured feature; the contributions of others are 0
     outlier_score: Float[Array, "N T"]
-    kept: Float[Array, "N"]  # share of the log-odds beside the prior that is believed
+    shrinkage: Float[Array, "N"]  # the factor for the calibrated log-odds
 
 
-def own_scores(
-    how: Scoring,
+def uncalibrated_scores(
+    scoring: Scoring,
     classifier: Classifier,
     features: Features,
     log_lik: Float[Array, "N F T"],
     by_category: bool,
-) -> OwnScores:
-    """What weighted densities, curves and terms say together; `log_lik` is of the densities."""
+) -> UncalibratedScores:
+    """Scores and contributions of the weighted densities, averaged with the additive terms.
+
+    `log_lik` are the log-likelihoods of the classifier's densities.
+    """
+    model = scoring.model
     measured = (log_lik != 0).any(axis=(1, 2))
-    gather = partial(_by_category, how) if by_category else lambda each: each
-    if how.averages_log_odds:
-        assert classifier.draws is not None  # a recipe with a posterior has them
-        own = (how.density, how.model, classifier.draws, classifier.density)
-        log_joint, each = averaged(*own, features)
-        part = gather(each)
+    gather = partial(_sum_by_category, scoring) if by_category else lambda per_feature: per_feature
+    if scoring.averages_log_odds:
+        log_joint, per_feature = _mean_scores(scoring, classifier, features)
+        contribution = gather(per_feature)
     else:
-        log_joint = how.model.log_joint(classifier.weights, log_lik)
-        of_model = how.model.category_scores if by_category else how.model.contributions
-        part = of_model(classifier.weights, log_lik)
-    for terms in added_terms(classifier):
-        each = jnp.where(measured[:, None, None], contributions(terms, features), 0.0)
-        part = mixed(terms, part, gather(each))
-        log_joint = mixed_log_joint(terms, log_joint, each.sum(1), measured)
-    strange = outlier_score(classifier.outlier, log_lik, jnp.asarray(features.available))
-    kept = jnp.ones_like(strange[:, 0])
-    if how.shrinks:
-        # Under the prior of the training part, so that another prior changes only its own term.
+        log_joint = model.log_joint(classifier.weights, log_lik)
+        terms_of = model.category_scores if by_category else model.contributions
+        contribution = terms_of(classifier.weights, log_lik)
+    for terms in _additive_terms(classifier):
+        added = jnp.where(measured[:, None, None], contributions(terms, features), 0.0)
+        contribution = mixed(terms, contribution, gather(added))
+        log_joint = mixed_log_joint(terms, log_joint, added.sum(1), measured)
+    unusual = outlier_score(classifier.outlier, log_lik, jnp.asarray(features.available))
+    shrinkage = jnp.ones_like(unusual[:, 0])
+    if scoring.shrinks_outliers:
+        # Under the training prior, so that another prior changes only the prior term.
         trained = classifier.weights.log_prior
         score = calibrated(classifier.calibrator, log_joint, trained, measured)
-        kept = shrinkage_factor(classifier.outlier, strange, jax.nn.softmax(score))
-    return OwnScores(log_joint, part, measured, strange, kept)
+        shrinkage = shrinkage_factor(classifier.outlier, unusual, jax.nn.softmax(score))
+    return UncalibratedScores(
+        log_joint=log_joint,
+        contribution=contribution,
+        measured=measured,
+        outlier_score=unusual,
+        shrinkage=shrinkage,
+    )
 
 
-def spread_of(
-    how: Scoring, classifier: Classifier, draws: JointDraws, features: Features, log_prior, kept
-) -> Spread:
-    """What each draw says of the rows, calibrated and under `log_prior`.
+def posterior_samples(
+    scoring: Scoring,
+    classifier: Classifier,
+    features: Features,
+    log_prior: Float[Array, "T"],
+    shrinkage: Float[Array, "N"],
+) -> PosteriorSamples:
+    """Calibrated posteriors under `log_prior`, one for each posterior sample of the classifier.
 
-    Terms, and `kept` of `own_scores`, are the same in every draw.
+    The additive terms, and `shrinkage` of `uncalibrated_scores`, are the same in every sample. The
+    samples are scored one after another, so that memory holds the log-likelihoods of one.
     """
-    own = (how.density, how.model, draws, classifier.density)
-    beside = [(terms, contributions(terms, features).sum(1)) for terms in added_terms(classifier)]
+    assert classifier.draws is not None, "the classifier has no posterior samples"
+    model, trained = scoring.model, classifier.weights.log_prior
+    additive = [(t, contributions(t, features).sum(1)) for t in _additive_terms(classifier)]
 
-    def final(score, measured):
-        for terms, added in beside:
+    def score_sample(draw: JointDraws):
+        log_lik = _sampled_log_lik(scoring, classifier, draw, features)
+        measured = (log_lik != 0).any(axis=(1, 2))
+        score = model.log_joint(draw.weights, log_lik)
+        for terms, added in additive:
             score = mixed_log_joint(terms, score, added, measured)
-        return _under_prior(classifier, log_prior, kept, score, measured)
+        score = _final_scores(classifier, log_prior, shrinkage, score, measured)
+        measure = outlier_measure(log_lik, model.alpha(draw.weights), log_prior)
+        return jax.nn.softmax(score), jax.nn.softmax(score - log_prior + trained), measure
 
-    spread = over_draws(*own, features, final, log_prior, classifier.weights.log_prior)
-    posterior, trained = (class_sums(p, how.class_of) for p in spread[:2])
-    return Spread(posterior, trained, spread.outlier)
+    posterior, under_training, measure = jax.lax.map(score_sample, classifier.draws)
+    return PosteriorSamples(
+        posterior=class_sums(posterior, scoring.class_of),
+        training_posterior=class_sums(under_training.mean(0), scoring.class_of),
+        outlier=measure,
+    )
 
 
-def _by_category(how: Scoring, each: Float[Array, "N F C"]) -> Float[Array, "N G C"]:
-    category = np.array(how.category)
-    return jnp.einsum("nfc,fg->ngc", each, jnp.eye(category.max() + 1)[category])
+def _mean_scores(scoring: Scoring, classifier: Classifier, features: Features):
+    """Scores and contributions per feature, averaged over the posterior samples.
+
+    A mean of log-odds is still a sum of contributions; a mean of probabilities is not.
+    """
+    assert classifier.draws is not None, "a recipe with a posterior has samples"
+
+    def score_sample(draw: JointDraws):
+        log_lik = _sampled_log_lik(scoring, classifier, draw, features)
+        model = scoring.model
+        return model.log_joint(draw.weights, log_lik), model.contributions(draw.weights, log_lik)
+
+    return mean_over_samples(score_sample, classifier.draws)
 
 
-def _under_prior(classifier: Classifier, log_prior, kept, score, measured):
+def _sampled_log_lik(
+    scoring: Scoring, classifier: Classifier, draw: JointDraws, features: Features
+) -> Float[Array, "N F T"]:
+    density = classifier.density if draw.density is None else draw.density
+    return scoring.density.log_lik(density, features)
+
+
+def _additive_terms(classifier: Classifier) -> tuple[AdditiveTerms, ...]:
+    """The additive models, in the order in which they are averaged with the scores."""
+    return tuple(t for t in (classifier.splines, classifier.terms) if t is not None)
+
+
+def _sum_by_category(scoring: Scoring, per_feature: Float[Array, "N F C"]) -> Float[Array, "N G C"]:
+    category = np.array(scoring.category)
+    return jnp.einsum("nfc,fg->ngc", per_feature, jnp.eye(category.max() + 1)[category])
+
+
+def _final_scores(classifier: Classifier, log_prior, shrinkage, score, measured):
+    """Calibrated scores with shrunk log-odds, under another prior; `score` is [N T] or [N G T]."""
     trained = classifier.weights.log_prior
-    told = calibrated(classifier.calibrator, score, trained, measured) - trained
-    return log_prior + kept.reshape(-1, *[1] * (told.ndim - 1)) * told
+    log_odds = calibrated(classifier.calibrator, score, trained, measured) - trained
+    return log_prior + shrinkage.reshape(-1, *[1] * (log_odds.ndim - 1)) * log_odds

@@ -1,17 +1,15 @@
-"""Class scores become posteriors, and posteriors become what each source gets.
+"""Posterior probabilities from class scores, and quantities derived from a posterior.
 
-Probabilities that leave the program sum to one in float64; `exact` sees to it for those that were
-computed inside jit, where the precision is JAX's.
+All output probabilities sum to one in float64. `exact` normalises those that were computed inside
+jit in the precision of JAX.
 """
-
-from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-CLIP = 1e-6  # probabilities are clipped here and renormalised before the log
+CLIP = 1e-6  # probabilities below are raised to it before the log
 
 
 def class_posterior(log_joint: Float[np.ndarray, "*N C"]) -> Float[np.ndarray, "*N C"]:
@@ -22,7 +20,7 @@ def class_posterior(log_joint: Float[np.ndarray, "*N C"]) -> Float[np.ndarray, "
 
 
 def clipped(posterior: Float[np.ndarray, "N C"]) -> Float[np.ndarray, "N C"]:
-    """Probabilities as the log loss sees them."""
+    """Probabilities clipped at CLIP and renormalised, for the log loss."""
     bounded = np.clip(posterior, CLIP, 1.0)
     return bounded / bounded.sum(-1, keepdims=True)
 
@@ -30,7 +28,7 @@ def clipped(posterior: Float[np.ndarray, "N C"]) -> Float[np.ndarray, "N C"]:
 def with_prior(
     posterior: Float[np.ndarray, "N C"], old: Float[np.ndarray, "C"], new: Float[np.ndarray, "C"]
 ) -> Float[np.ndarray, "N C"]:
-    """The posterior under another prior; exact, since the prior enters the score as its log."""
+    """The posterior under another prior; exact, because the score contains the log prior."""
     weight = posterior * (np.asarray(new) / np.asarray(old))
     return weight / weight.sum(-1, keepdims=True)
 
@@ -45,34 +43,27 @@ def entropy(posterior: Float[np.ndarray, "N C"]) -> Float[np.ndarray, "N"]:
     return -np.sum(posterior * np.log(np.maximum(posterior, 1e-300)), axis=-1) + 0.0
 
 
-def by_category(
-    contribution: Float[Array | np.ndarray, "N F C"], category: Sequence[int], n_categories: int
-) -> Float[Array, "N G C"]:
-    """Contributions to the score, summed over the properties of each category."""
-    member = jnp.eye(n_categories)[jnp.asarray(category)]  # [F, G]
-    return jnp.einsum("nfc,fg->ngc", contribution, member)
-
-
 def alternative(
     without: Float[Array | np.ndarray, "N G C"],
     prediction: Int[Array | np.ndarray, "N"],
 ) -> Int[Array, "N"]:
-    """The most probable other class that wins when one category is left out; -1 if none.
+    """The class that would be predicted instead if one category were left out; -1 if none.
 
-    `without` holds the class scores with each category left out in turn.
+    `without` holds the class scores with each category left out in turn. Among several such
+    classes, the one with the largest posterior is returned.
     """
     without = jax.nn.softmax(without)
     winner, height = without.argmax(-1), without.max(-1)
     height = jnp.where(winner == prediction[:, None], -1.0, height)
     best = height.argmax(-1)[:, None]
-    found = jnp.take_along_axis(winner, best, 1), jnp.take_along_axis(height, best, 1)
-    return jnp.where(found[1] > 0, found[0], -1)[:, 0]
+    largest = jnp.take_along_axis(height, best, 1)
+    return jnp.where(largest > 0, jnp.take_along_axis(winner, best, 1), -1)[:, 0]
 
 
 def exact(probability: Float[Array, "*N C"]) -> Float[np.ndarray, "*N C"]:
-    """As float64 that sums to one; what JAX computed in float64 does already."""
-    got = np.asarray(probability)
-    if got.dtype == np.float64:
-        return got
-    got = got.astype(np.float64)
-    return got / got.sum(-1, keepdims=True)
+    """The probabilities in float64, normalised there unless JAX already computed in float64."""
+    values = np.asarray(probability)
+    if values.dtype == np.float64:
+        return values
+    values = values.astype(np.float64)
+    return values / values.sum(-1, keepdims=True)

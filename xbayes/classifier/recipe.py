@@ -1,4 +1,4 @@
-"""What does not change over folds: the functions that a config asks for."""
+"""The functions that a config asks for: everything that does not change over folds."""
 
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -21,98 +21,127 @@ class PosteriorOptions(NamedTuple):
     method: Literal["nuts", "svi", "laplace"]
     chains: int
     warmup: int
-    draws: int  # of each chain
-    thin: int  # steps of a chain for each of them
-    kept: int  # joint draws of densities and weights that sources get
-    densities: bool  # whether these are drawn too
-    weights: str  # the kind of the config
+    draws: int  # per chain
+    thin: int  # steps of a chain per draw
+    samples: int  # joint posterior samples of densities and weights that are stored
+    densities: bool  # whether densities are sampled too, or only weights
+    weights: str  # `model.weights` of the config
     offsets: bool
-    average: str = "probability"  # of the draws, or log_odds
+    average: Literal["probability", "log_odds"] = "probability"  # of which the mean is reported
+
+
+class Scoring(NamedTuple):
+    """The part of a recipe needed for scoring.
+
+    JAX compiles once for all recipes with the same scoring; they may differ in how the classifier
+    is learned and in names.
+    """
+
+    density: Density
+    model: ClassModel
+    category: tuple[int, ...]  # of each feature
+    class_of: tuple[int, ...]  # of each subclass
+    averages_log_odds: bool  # scores are means over posterior samples; contributions sum to them
+    shrinks_outliers: bool
 
 
 class Recipe(NamedTuple):
-    """What does not change over folds: the functions, and the names on the axes."""
+    """The functions, the options of the fit, and the names on the axes."""
 
     density: Density
     model: ClassModel
     names: Names
-    penalties: tuple[float, ...]  # penalties to choose from
+    penalties: tuple[float, ...]  # candidates
     n_starts: int
     n_folds: int  # inner folds
     objective: str = "log_loss"  # or f1
-    optimiser: str = "gradient"  # or evolution, for f1
-    search_missing: bool = False  # whether evolution weighs what is missing too
+    optimiser: str = "gradient"  # or evolution, for f1 only
+    search_missing: bool = False  # evolution also searches the exponent of P(missing | class)
     decision: str = "argmax"  # or f1
-    focus: int = -1  # the class whose F1 counts; -1 if none does
-    assignment: ScoreModel | None = None  # learned instead of weights, then turned into them
-    calibration: str = "none"  # or a kind of xbayes.classifier.calibration, or auto
-    posterior: PosteriorOptions | None = None  # how it is sampled, where it is asked for
-    terms: TermPlan | None = None  # a boosted additive model beside the weighted densities
-    splines: bool = False  # smooth curves likewise, before the boosted terms
-    shrinks: bool = False  # what a source tells, where it is unlike the training sources
+    focus: int = -1  # index of the class whose F1 is maximised; -1: none
+    assignment: ScoreModel | None = None  # learned first, then turned into density and weights
+    calibration: str = "none"  # auto, or a kind of xbayes.classifier.calibration
+    posterior: PosteriorOptions | None = None
+    terms: TermPlan | None = None  # a boosted additive model, averaged with the densities' scores
+    splines: bool = False  # smooth additive curves, averaged with them before the boosted terms
+    shrinks_outliers: bool = False  # log-odds of sources unlike the training sources are shrunk
+
+    @property
+    def scoring(self) -> Scoring:
+        """The part of the recipe needed for scoring."""
+        return Scoring(
+            density=self.density,
+            model=self.model,
+            category=tuple(self.names.category),
+            class_of=self.names.class_of,
+            averages_log_odds=self.posterior is not None and self.posterior.average == "log_odds",
+            shrinks_outliers=self.shrinks_outliers,
+        )
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """A config, alike where the same recipe is asked for."""
+class _CacheKey:
+    """A config that equals every config with the same recipe."""
 
     key: str
     config: Config = field(compare=False)
 
 
 def build_recipe(config: Config) -> Recipe:
-    """The functions a config asks for; the same object where the same ones are asked for.
+    """The functions that a config asks for; one object for all configs with the same functions.
 
-    JAX compiles for each recipe anew, so a run, its model when loaded, and a run like it share one.
+    JAX compiles for each recipe object, so a run, its loaded model and similar runs share one.
     """
-    asked = config.model_dump(exclude={"name", "seed", "catalog", "target", "validation"})
-    return _recipe(_Asked(repr((asked, config.validation.inner_folds)), config))
+    relevant = config.model_dump(exclude={"name", "seed", "catalog", "target", "validation"})
+    return _recipe(_CacheKey(repr((relevant, config.validation.inner_folds)), config))
 
 
 @lru_cache(maxsize=16)
-def _recipe(asked: _Asked) -> Recipe:
-    config = asked.config
-    properties = names_of(config)
-    model, n_modelled = config.model, len(properties.modelled)
-    density = build_density(config)
+def _recipe(cached: _CacheKey) -> Recipe:
+    config, model = cached.config, cached.config.model
+    names, focus = names_of(config), focus_class(config)
+    n_modelled = len(names.modelled)
     assignment, weights = None, model.weights
     if weights == "assignment":
         n_clusters = int(model.clusters.components)
         assignment, weights = assignment_model(n_clusters, n_modelled), "property"
-    weighting = naive_bayes(
-        properties.category, n_modelled, weights, model.normalise, model.offsets
-    )
-    penalties = PENALTIES if model.penalty == "auto" else (float(model.penalty),)
-    focus = focus_class(config)
     return Recipe(
-        density,
-        weighting,
-        properties,
-        penalties,
-        model.starts,
-        config.validation.inner_folds,
-        model.objective,
-        model.optimiser,
-        model.missing_weight == "auto",
-        config.decision,
-        properties.classes.index(focus) if focus else -1,
-        assignment,
-        model.calibration,
-        _posterior_options(config),
-        _term_plan(config),
-        model.splines,
-        model.shrink_outliers,
+        density=build_density(config),
+        model=naive_bayes(names.category, n_modelled, weights, model.normalise, model.offsets),
+        names=names,
+        penalties=PENALTIES if model.penalty == "auto" else (float(model.penalty),),
+        n_starts=model.starts,
+        n_folds=config.validation.inner_folds,
+        objective=model.objective,
+        optimiser=model.optimiser,
+        search_missing=model.missing_weight == "auto",
+        decision=config.decision,
+        focus=names.classes.index(focus) if focus else -1,
+        assignment=assignment,
+        calibration=model.calibration,
+        posterior=_posterior_options(config),
+        terms=_term_plan(config),
+        splines=model.splines,
+        shrinks_outliers=model.shrink_outliers,
     )
 
 
 def _posterior_options(config: Config) -> PosteriorOptions | None:
     if config.variant != "bayes":
         return None
-    given = config.posterior
-    sampled = (given.method, given.chains, given.warmup, given.draws, given.thin)
-    kept = (given.kept, given.densities)
-    model = config.model
-    return PosteriorOptions(*sampled, *kept, model.weights, model.offsets, given.average)
+    sampling = config.posterior
+    return PosteriorOptions(
+        method=sampling.method,
+        chains=sampling.chains,
+        warmup=sampling.warmup,
+        draws=sampling.draws,
+        thin=sampling.thin,
+        samples=sampling.samples,
+        densities=sampling.densities,
+        weights=config.model.weights,
+        offsets=config.model.offsets,
+        average=sampling.average,
+    )
 
 
 def _term_plan(config: Config) -> TermPlan | None:
@@ -120,25 +149,4 @@ def _term_plan(config: Config) -> TermPlan | None:
     if model.terms == "none":
         return None
     share = None if model.terms_share == "auto" else float(model.terms_share)
-    return TermPlan({"single": 1, "pairs": 2}[model.terms], share)
-
-
-class Scoring(NamedTuple):
-    """What of a recipe those read who only score.
-
-    JAX compiles once for all recipes that differ in how they learn, or in names.
-    """
-
-    density: Density
-    model: ClassModel
-    category: tuple[int, ...]  # of each property
-    class_of: tuple[int, ...]  # of each subclass, or of each class
-    averages_log_odds: bool  # scores are means over draws, so that contributions sum to them
-    shrinks: bool  # what a source tells, where it is unlike the training sources
-
-
-def scoring(recipe: Recipe) -> Scoring:
-    """How rows are scored by what the recipe has learned."""
-    averages = recipe.posterior is not None and recipe.posterior.average == "log_odds"
-    category, class_of = tuple(recipe.names.category), recipe.names.class_of
-    return Scoring(recipe.density, recipe.model, category, class_of, averages, recipe.shrinks)
+    return TermPlan(depth={"single": 1, "pairs": 2}[model.terms], share=share)

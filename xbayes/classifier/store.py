@@ -1,7 +1,7 @@
-"""A fitted classifier on disk: plain arrays and JSON, nothing that executes when loaded.
+"""The model file: a fitted classifier as plain arrays and JSON; loading executes no code.
 
-model/model.json    format, versions, the resolved config, names and checksum of the arrays
-model/arrays.npz    every array by its name, such as `weights.offset`
+model/model.json    format, versions, the resolved config, shapes and checksum of the arrays
+model/arrays.npz    every array under its name, such as `weights.offset`
 model/SHA256        checksum of model.json
 """
 
@@ -9,10 +9,10 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 import xbayes
 from xbayes.classifier.build_density import params_of
@@ -25,24 +25,23 @@ from xbayes.classifier.recipe import Recipe, build_recipe
 from xbayes.config.reader import dump_config, parse_config
 from xbayes.config.schema import Config
 from xbayes.models.additive_terms import SplineTerms
+from xbayes.models.base import Params
 from xbayes.models.naive_bayes import NaiveBayesParams
 from xbayes.models.term_tables import TermTables
 from xbayes.types import InputError
 
-FORMAT = (
-    3  # 3: the decision rule has class weights; 2: calibrator, reference of the prediction sets
-)
+FORMAT = 3  # 3: class weights of the decision rule; 2: calibrator and conformal reference
 
 
 def save_model(
     folder: Path, config: Config, classifier: Classifier, units: Mapping[str, str]
 ) -> None:
-    """Write the model of one run into `folder`, which is made."""
+    """Write the model of a run, with the units of its columns, into the new directory `folder`."""
     folder.mkdir(parents=True)
     arrays = {
-        f"{part}.{name}": _stored(part, value)
-        for part, params in _parts(config, classifier).items()
-        for name, value in params._asdict().items()
+        f"{prefix}.{name}": _stored(prefix, value)
+        for prefix, record in _records(config, classifier).items()
+        for name, value in record._asdict().items()
     } | {"class_weight": np.asarray(classifier.class_weight)}
     np.savez_compressed(folder / "arrays.npz", allow_pickle=False, **arrays)
     record = {
@@ -60,7 +59,10 @@ def save_model(
 def load_model(run: Path) -> tuple[Config, Recipe, Classifier, dict[str, str]]:
     """The model of a run directory, and the units of the columns it was trained on.
 
-    Raises `InputError` if there is none, it is of another version, or it was altered.
+    Raises
+    ------
+    InputError
+        The directory has no model, or one of another format, or the files were altered.
     """
     folder = run / "model"
     missing = [n for n in ("model.json", "arrays.npz", "SHA256") if not (folder / n).is_file()]
@@ -75,14 +77,14 @@ def load_model(run: Path) -> tuple[Config, Recipe, Classifier, dict[str, str]]:
         _check_version(folder, record)
         if _sha256(folder / "arrays.npz") != record["arrays_sha256"]:
             raise InputError(f"{folder}/arrays.npz was altered since it was written; run again")
-        config = parse_config(record["config"], f"{folder}/model.json")
+        config = parse_config(record["config"], f"{folder}/model.json", stored=True)
         with np.load(folder / "arrays.npz", allow_pickle=False) as arrays:
             classifier = _rebuild(config, _checked(dict(arrays), record["arrays"]))
         return config, build_recipe(config), classifier, dict(record["units"])
     except InputError:
         raise
     except Exception as error:
-        # The checksums hold, so somebody rewrote them: whatever it is, it is no model of ours.
+        # The checksums are right, so another program wrote these files.
         reason = f"{type(error).__name__}: {error}"
         raise InputError(f"{folder} holds no model of xbayes ({reason}); run again") from error
 
@@ -96,9 +98,8 @@ def _check_version(folder: Path, record: dict) -> None:
 
 
 def _checked(arrays: dict[str, np.ndarray], shapes: dict) -> dict[str, np.ndarray]:
-    """The arrays, if they are those listed and hold numbers."""
-    found = {name: list(array.shape) for name, array in arrays.items()}
-    if found != shapes:
+    """The arrays, after a check of their names, shapes and values."""
+    if {name: list(array.shape) for name, array in arrays.items()} != shapes:
         raise InputError("the arrays of the model are not those its model.json lists; run again")
     bad = [name for name, array in arrays.items() if np.isnan(array).any()]
     if bad:
@@ -106,75 +107,69 @@ def _checked(arrays: dict[str, np.ndarray], shapes: dict) -> dict[str, np.ndarra
     return arrays
 
 
-def _parts(config: Config, classifier: Classifier) -> dict[str, Any]:
-    """The records of arrays, by the name they have in the file."""
-    density = classifier.density
-    several = density if len(params_of(config)) > 1 else [density]
-    named = {_density_name(i, len(several)): params for i, params in enumerate(several)}
+def _records(config: Config, classifier: Classifier) -> dict[str, Params]:
+    """The records of arrays under the prefix that their names have in the file."""
+    named = _density_records(config, "density", classifier.density)
     if classifier.draws is not None:
-        drawn = classifier.draws.density
-        if drawn is not None:
-            each = drawn if len(several) > 1 else [drawn]
-            named |= {f"draws.{_density_name(i, len(several))}": p for i, p in enumerate(each)}
         named["draws.weights"] = classifier.draws.weights
-    if classifier.terms is not None:
-        named["terms"] = classifier.terms
-    if classifier.splines is not None:
-        named["splines"] = classifier.splines
-    return named | {name: getattr(classifier, name) for name in _RECORDS}
+        if classifier.draws.density is not None:
+            named |= _density_records(config, "draws.density", classifier.draws.density)
+    records = ("weights", "outlier", "calibrator", "conformal", "splines", "terms")
+    given = {name: getattr(classifier, name) for name in records}
+    return named | {name: record for name, record in given.items() if record is not None}
 
 
-_RECORDS = {
-    "weights": NaiveBayesParams,
-    "outlier": OutlierReference,
-    "calibrator": Calibrator,
-    "conformal": ConformalReference,
-}
+def _density_records(config: Config, prefix: str, density: Params) -> dict[str, Params]:
+    """One record for each group of features that shares a density."""
+    prefixes = _density_prefixes(config, prefix)
+    return dict(zip(prefixes, density if len(prefixes) > 1 else [density], strict=True))
 
 
-def _stored(part: str, value: Any) -> np.ndarray:
-    """Draws were rounded to single precision when made."""
+def _density_prefixes(config: Config, prefix: str) -> list[str]:
+    n_groups = len(params_of(config))
+    return [prefix] if n_groups == 1 else [f"{prefix}_{i}" for i in range(n_groups)]
+
+
+def _stored(prefix: str, value: Array | np.ndarray) -> np.ndarray:
+    """Posterior samples in single precision, to which they were rounded when made."""
     value = np.asarray(value)
-    small = part.startswith("draws.") and value.dtype == np.float64
-    return value.astype(np.float32) if small else value
-
-
-def _density_name(i: int, n: int) -> str:
-    return "density" if n == 1 else f"density_{i}"
+    single = prefix.startswith("draws.") and value.dtype == np.float64
+    return value.astype(np.float32) if single else value
 
 
 def _rebuild(config: Config, arrays: dict[str, np.ndarray]) -> Classifier:
-    exact = arrays["class_weight"].dtype
+    precision = arrays["class_weight"].dtype
 
-    def one(array):
-        return jnp.asarray(array.astype(exact) if array.dtype == np.float32 else array)
+    def restored(array):
+        return jnp.asarray(array.astype(precision) if array.dtype == np.float32 else array)
 
-    def record(part, kind):
-        return kind(**{name: one(arrays[f"{part}.{name}"]) for name in kind._fields})
+    def stored(prefix: str) -> bool:
+        return any(name.startswith((f"{prefix}.", f"{prefix}_")) for name in arrays)
 
-    kinds = params_of(config)
+    def record(prefix, kind):
+        return kind(**{name: restored(arrays[f"{prefix}.{name}"]) for name in kind._fields})
 
-    def densities(prefix):
-        parts = [record(prefix + _density_name(i, len(kinds)), k) for i, k in enumerate(kinds)]
-        return parts[0] if len(parts) == 1 else tuple(parts)
+    def density(prefix: str) -> Params:
+        prefixes = _density_prefixes(config, prefix)
+        groups = [record(p, kind) for p, kind in zip(prefixes, params_of(config), strict=True)]
+        return groups[0] if len(groups) == 1 else tuple(groups)
 
-    drawn = any(name.startswith("draws.density") for name in arrays)
     draws = None
-    if any(name.startswith("draws.") for name in arrays):
-        weights = record("draws.weights", NaiveBayesParams)
-        draws = JointDraws(densities("draws.") if drawn else None, weights)
-
-    def beside(part, kind):
-        there = any(name.startswith(f"{part}.") for name in arrays)
-        return record(part, kind) if there else None
-
+    if stored("draws.weights"):
+        draws = JointDraws(
+            density=density("draws.density") if stored("draws.density") else None,
+            weights=record("draws.weights", NaiveBayesParams),
+        )
     return Classifier(
-        density=densities(""),
-        draws=draws,
+        density=density("density"),
+        weights=record("weights", NaiveBayesParams),
+        outlier=record("outlier", OutlierReference),
         class_weight=jnp.asarray(arrays["class_weight"]),
-        splines=beside("splines", SplineTerms),
-        terms=beside("terms", TermTables),
-        **{name: record(name, kind) for name, kind in _RECORDS.items()},
+        calibrator=record("calibrator", Calibrator),
+        conformal=record("conformal", ConformalReference),
+        draws=draws,
+        splines=record("splines", SplineTerms) if stored("splines") else None,
+        terms=record("terms", TermTables) if stored("terms") else None,
     )
 
 

@@ -1,16 +1,18 @@
-"""A class is the sum of the kinds of source it joins, and its score still a sum of named terms.
+"""Scores of classes from scores of their subclasses, still as sums of named terms.
 
-    p(c | data) = sum over subclasses t of c of p(t | data)
+The posterior of a class is the sum over its subclasses t:
 
-so score_c = log sum over t of exp score_t. With the responsibility of a subclass within its class,
-r_t = p(t | data) / p(c | data), and its share P(t | c) before any data,
+    p(c | data) = sum over t of p(t | data),   so   score_c = log sum over t of exp(score_t)
+
+With the responsibility r_t = p(t | data) / p(c | data) of a subclass and its prior share P(t | c),
 
     score_c = log P(c) + sum over t of r_t contribution_t - sum over t of r_t log(r_t / P(t | c))
 
-exactly: the identity behind the bound of EM (Neal & Hinton 1998), which is tight at these r. The
-last term, never above zero, is what the data had to tell which subclass it is.
+exactly. This is the identity behind the lower bound of EM, which is tight at these r (Neal & Hinton
+1998). The last term is never positive: minus the divergence of the responsibilities from the prior
+shares, that is, the information in the data about the subclass.
 
-Where no class has subclasses every function here gives back what it got.
+If no class has subclasses, scores and values are returned unchanged.
 """
 
 from collections.abc import Sequence
@@ -20,76 +22,75 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-_FAR = -1e30  # log of nothing, and no NaN in its gradients
+_LOG_ZERO = -1e30  # finite, so that gradients have no NaN
 
 Values = Array | np.ndarray
-ClassOf = Sequence[int]  # [T], of each subclass
+ClassOf = Sequence[int]  # [T], the class of each subclass
 
 
 def class_scores(score: Float[Values, "*N T"], class_of: ClassOf) -> Float[Values, "*N C"]:
-    """Log sum of the exponentials over the subclasses of each class."""
-    if not _joined(class_of):
+    """Class scores: the log-sum-exp over the subclasses of each class."""
+    if not _has_subclasses(class_of):
         return score
-    return jax.nn.logsumexp(jnp.where(_member(class_of), score[..., None], _FAR), axis=-2)
+    return jax.nn.logsumexp(jnp.where(_membership(class_of), score[..., None], _LOG_ZERO), axis=-2)
 
 
 def class_sums(probability: Float[Values, "*N T"], class_of: ClassOf) -> Float[Array, "*N C"]:
-    """Probabilities of the classes."""
+    """Class probabilities: the sum over the subclasses of each class."""
     probability = jnp.asarray(probability)
-    return probability @ _member(class_of).astype(probability.dtype)
+    return probability @ _membership(class_of).astype(probability.dtype)
 
 
 def responsibilities(score: Float[Values, "*N T"], class_of: ClassOf) -> Float[Values, "*N T"]:
-    """Of each subclass within its class; they sum to one over each class."""
+    """The probability of each subclass within its class."""
     return jnp.exp(score - class_scores(score, class_of)[..., np.asarray(class_of)])
 
 
 def class_means(
     of_subclass: Float[Values, "N *F T"], responsibility: Float[Values, "N T"], class_of: ClassOf
 ) -> Float[Array, "N *F C"]:
-    """Means over the subclasses of each class, each as responsible as it is."""
+    """Means over the subclasses of each class, weighted by their responsibilities."""
     of_subclass = jnp.asarray(of_subclass)
     between = (1,) * (of_subclass.ndim - 2)
     weight = responsibility.reshape(responsibility.shape[0], *between, responsibility.shape[-1])
-    # A subclass that is not responsible counts for nothing, whatever it says.
-    weighed = jnp.where(weight > 0, weight * of_subclass, 0.0)
-    return weighed @ _member(class_of).astype(weighed.dtype)
+    # A subclass of zero responsibility adds nothing, even if its value is not finite.
+    weighted = jnp.where(weight > 0, weight * of_subclass, 0.0)
+    return weighted @ _membership(class_of).astype(weighted.dtype)
 
 
-def told_apart(
+def subclass_term(
     responsibility: Float[Values, "N T"], log_share: Float[Values, "T"], class_of: ClassOf
 ) -> Float[Array, "N C"]:
-    """-sum over t of r_t log(r_t / P(t | c)), the last term of a class score."""
+    """The last term of a class score: -sum over t of r_t log(r_t / P(t | c))."""
     return -class_means(jnp.log(responsibility) - log_share, responsibility, class_of)
 
 
 def log_shares(log_prior: Float[Values, "T"], class_of: ClassOf) -> Float[Array, "T"]:
-    """log P(t | c) of a prior over the subclasses."""
+    """log P(t | c), from a prior over the subclasses."""
     return jnp.asarray(log_prior) - class_scores(log_prior, class_of)[np.asarray(class_of)]
 
 
 def prior_of_subclasses(
     log_prior: Float[Values, "C"], trained: Float[Values, "T"], class_of: ClassOf
 ) -> Float[Array, "T"]:
-    """A prior over classes for their subclasses, whose shares stay as in the training part."""
-    return jnp.asarray(log_prior, trained.dtype)[np.asarray(class_of)] + log_shares(
-        trained, class_of
-    )
+    """A class prior extended to the subclasses, whose shares P(t | c) are those of `trained`."""
+    of_class = jnp.asarray(log_prior, trained.dtype)[np.asarray(class_of)]
+    return of_class + log_shares(trained, class_of)
 
 
-def likeliest(
+def most_probable_subclass(
     score: Float[Values, "N T"], prediction: Values, class_of: ClassOf
 ) -> Int[Array, "N"]:
     """The most probable subclass of the predicted class."""
-    own = np.asarray(class_of) == prediction[:, None]
-    return jnp.where(own, score, -jnp.inf).argmax(-1)
+    member = np.asarray(class_of) == prediction[:, None]
+    return jnp.where(member, score, -jnp.inf).argmax(-1)
 
 
-def _joined(class_of: ClassOf) -> bool:
+def _has_subclasses(class_of: ClassOf) -> bool:
     """Whether any class has more than one subclass."""
     return len(set(class_of)) < len(class_of)
 
 
-def _member(class_of: ClassOf) -> np.ndarray:
-    """[T, C], true where a subclass is of the class."""
+def _membership(class_of: ClassOf) -> np.ndarray:
+    """[T, C], true where the subclass belongs to the class."""
     return np.asarray(class_of)[:, None] == np.arange(max(class_of) + 1)

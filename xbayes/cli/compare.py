@@ -1,6 +1,5 @@
 """What `xbayes compare` shows on the screen."""
 
-import shlex
 import sys
 from pathlib import Path
 
@@ -8,20 +7,16 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+import xbayes
 from xbayes.cli.progress import Reporter
-from xbayes.compare.plan import Request
 
 WIDE = 144  # characters, where nobody says how wide the screen is
 
 
-def compare(
-    request: Request, out: Path | None, overwrite: bool, resume: bool, reporter: Reporter
-) -> None:
+def compare(items: list[Path], *, reporter: Reporter, **options) -> None:
     """Compare, print the table and where the report is; exit as told to if it was stopped."""
-    from xbayes.compare import run as driver
-
     with reporter:
-        done = driver.compare(request, out, overwrite, resume, reporter, command_of(request))
+        done = xbayes.compare(*items, progress=reporter, **options)
     for warning in done.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     if done.reused:
@@ -78,17 +73,3 @@ def _cell(entry: dict, score: str) -> Text:
     style = "bold" if entry["standing"] == "best" else ""
     text = Text(f"{sign}{number(entry['value'], score)}{limit(entry)}", style=style)
     return text.append(f"\n{short_interval(entry, score)}", style="dim")
-
-
-def command_of(request: Request) -> str:
-    """The command that makes the comparison again; paths as they were given."""
-    words = ["xbayes", "compare", *map(str, request.items)]
-    for option, value in (
-        ("--catalog", request.catalog and request.catalog.name),
-        ("--peers-on", request.peers_on),
-        ("--peer-calibration", request.peer_calibration),
-    ):
-        words += [option, str(value)] if value else []
-    words += [word for name in request.peers for word in ("--peer", name)]
-    words += [word for setting in request.settings for word in ("--set", setting)]
-    return shlex.join(words)

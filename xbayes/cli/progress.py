@@ -16,9 +16,10 @@ class Reporter:
             from rich.console import Console
             from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-            columns = (BarColumn(), TextColumn("{task.percentage:3.0f}%"), TimeElapsedColumn())
             self.bar = Progress(
-                *columns,
+                BarColumn(),
+                TextColumn("{task.percentage:3.0f}%"),
+                TimeElapsedColumn(),
                 TextColumn("{task.description}"),
                 console=Console(stderr=True),
                 transient=True,

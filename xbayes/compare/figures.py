@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from xbayes.figures.precision import frame_precision, precision_recall
-from xbayes.figures.reliability import draw_diagram, reliability
+from xbayes.figures.reliability import draw_reliability_diagram, reliability
 from xbayes.figures.style import (
     CLASS_LINES,
     CLASS_MARKERS,
@@ -24,11 +24,11 @@ from xbayes.figures.style import (
 )
 
 COLUMNS = 4
-SHARE = 28  # letters of a variant's name that a panel's title holds
+TITLE_WIDTH = 28  # letters in a line of a panel title
 
 
 def variant_style(number: int) -> dict[str, Any]:
-    """Colour and line of a variant by its place; after ten, the same colours with other lines."""
+    """Colour and line style of a variant by its number; colours repeat with other line styles."""
     turn = number // len(CLASS_PALETTE)
     line = CLASS_LINES[(number + turn) % len(CLASS_LINES)]
     return {"color": CLASS_PALETTE[number % len(CLASS_PALETTE)], "linestyle": line}
@@ -38,7 +38,7 @@ def variant_style(number: int) -> dict[str, Any]:
 def draw_differences(
     names: Sequence[str], reference: str, changes: dict[str, Sequence[dict | None]], focus: str
 ) -> Figure:
-    """Each variant less the reference: log loss and F1 with 90 % intervals; filled where real.
+    """Log loss and F1 of each variant minus the reference, with 90 % intervals; filled if real.
 
     `changes` holds a difference per variant, None for the reference itself.
     """
@@ -64,7 +64,7 @@ def draw_differences(
 
 
 def _reach(changes: Sequence[dict | None]) -> float:
-    """Half the width of the axis: the usual differences are seen, and those far off only told."""
+    """Half the width of the axis; differences far beyond the usual ones get an arrow."""
     known = [c for c in changes if c is not None and c["value"] is not None]
     ends = np.array([max(abs(c["lo"]), abs(c["hi"])) for c in known])
     if not known or not ends.max() > 0:
@@ -75,7 +75,7 @@ def _reach(changes: Sequence[dict | None]) -> float:
 
 def _interval(axes: Axes, row: int, change: dict | None, reach: float) -> None:
     if change is None or change["value"] is None:
-        text = "reference" if change is None else "no rule known"
+        text = "reference" if change is None else "rule not known"
         axes.annotate(
             text, (0, row), (6, 0), textcoords="offset points", va="center", color=MUTED, fontsize=8
         )
@@ -99,7 +99,7 @@ def draw_compared_precision(
     predictions: dict[str, Int[np.ndarray, "N"]],
     classes: Sequence[str],
 ) -> Figure:
-    """Precision against recall, a panel a class, a curve a variant; points decide by the rule."""
+    """Precision against recall, a panel per class and a curve per variant; points: F1 rule."""
     n_columns = min(2, len(classes))
     n_rows = -(-len(classes) // n_columns)
     legend = 0.24 * (-(-len(posteriors) // 2)) + 0.3
@@ -126,12 +126,12 @@ def draw_compared_precision(
     return figure
 
 
-def _point(axes: Axes, hit: np.ndarray, taken: np.ndarray, number: int, colour: str) -> None:
-    if not hit.any() or not taken.any():
+def _point(axes: Axes, hit: np.ndarray, chosen: np.ndarray, number: int, colour: str) -> None:
+    if not hit.any() or not chosen.any():
         return
-    precision, recall = (hit & taken).sum() / taken.sum(), (hit & taken).sum() / hit.sum()
     axes.plot(
-        *(recall, precision),
+        (hit & chosen).sum() / hit.sum(),
+        (hit & chosen).sum() / chosen.sum(),
         marker=CLASS_MARKERS[number % len(CLASS_MARKERS)],
         color=colour,
         markersize=7,
@@ -148,7 +148,7 @@ def _point(axes: Axes, hit: np.ndarray, taken: np.ndarray, number: int, colour: 
 def draw_compared_reliability(
     posteriors: dict[str, Float[np.ndarray, "N C"]], truth: Int[np.ndarray, "N"]
 ) -> Figure:
-    """How often the most probable class is right, against its probability; a panel a variant."""
+    """Fraction of correct top labels against their probability, with a panel per variant."""
     n_columns = min(COLUMNS, len(posteriors))
     n_rows = -(-len(posteriors) // n_columns)
     size = (max(5.5, WIDTH * n_columns / COLUMNS), 0.7 + 2.9 * n_rows)
@@ -157,11 +157,12 @@ def draw_compared_reliability(
     for v, (name, posterior) in enumerate(posteriors.items()):
         panel = axes.flat[v]
         bins = reliability(posterior.max(1), posterior.argmax(1) == truth)
-        draw_diagram(panel, bins, variant_style(v)["color"])
+        draw_reliability_diagram(bins, panel, colour=variant_style(v)["color"])
         panel.tick_params(labelbottom=True)
-        panel.set_title(_broken(name), fontsize=8.5)
+        panel.set(xlabel="", ylabel="")
+        panel.set_title(_two_lines(name), fontsize=8.5)
         if v % n_columns == 0:
-            panel.set_ylabel("observed fraction right")
+            panel.set_ylabel("fraction correct")
         if v + n_columns >= len(posteriors):
             panel.set_xlabel("probability of the top class")
     for panel in axes.flat[len(posteriors) :]:
@@ -171,10 +172,10 @@ def draw_compared_reliability(
     return figure
 
 
-def _broken(name: str) -> str:
-    """A long name on two lines."""
-    if len(name) <= SHARE:
-        return shortened(name, SHARE)
-    cut = max(name.rfind(mark, 0, SHARE) for mark in "_[,-") + 1 or SHARE
-    cut = cut if cut > SHARE // 3 else SHARE
-    return f"{shortened(name[:cut], SHARE + 1)}\n{shortened(name[cut:], SHARE)}"
+def _two_lines(name: str) -> str:
+    """The name, on two lines if it is long."""
+    if len(name) <= TITLE_WIDTH:
+        return shortened(name, TITLE_WIDTH)
+    cut = max(name.rfind(mark, 0, TITLE_WIDTH) for mark in "_[,-") + 1 or TITLE_WIDTH
+    cut = cut if cut > TITLE_WIDTH // 3 else TITLE_WIDTH
+    return f"{shortened(name[:cut], TITLE_WIDTH + 1)}\n{shortened(name[cut:], TITLE_WIDTH)}"

@@ -1,4 +1,4 @@
-"""The report of a comparison as one HTML file that needs nothing else."""
+"""The report of a comparison as one self-contained HTML page."""
 
 import json
 from importlib.resources import files
@@ -31,17 +31,17 @@ from xbayes.figures.style import WIDTH, data_uri
 from xbayes.report.context import rendered
 from xbayes.report.html import flattened, template
 
-MOST_ROWS = 60  # sources on which two variants disagree
-MOST_DATA = 2000  # of them in the page, for the pairs a reader chooses
-SOME_DPI = 120
+MOST_ROWS = 60  # sources with disagreement in the table
+MOST_DATA = 2000  # sources in the page, for the pairs that a reader selects
+DPI = 120
 
 
 def render_comparison(comparison: Comparison) -> str:
     """The report as HTML text."""
-    numbers, names = comparison.numbers, comparison.names
+    numbers, names = comparison.numbers, list(comparison.predictions)
     reference = best_of(numbers, names)
     pair = _pair(comparison)
-    posterior = {n: one.posterior.mean(0) for n, one in comparison.found.items()}
+    posterior = {n: one.posterior.mean(0) for n, one in comparison.predictions.items()}
     return template("compare.html.j2").render(
         title=title(numbers),
         caption=caption(numbers),
@@ -50,21 +50,23 @@ def render_comparison(comparison: Comparison) -> str:
         rows=[_row(name, numbers) for name in names],
         reference=reference,
         differences=_figure(
-            "Differences with 90 % intervals; a filled point where the interval excludes 0. An "
-            "arrow: beyond the axis.",
+            "Differences with 90 % intervals. A filled point: the interval excludes 0. An arrow: "
+            "the value is beyond the axis.",
             draw_differences(
-                names, str(reference), _to_reference(numbers, names, reference), numbers["focus"]
+                names, reference, _to_reference(numbers, names, reference), numbers["focus"]
             ),
         ),
         matrices=_matrices(numbers, names),
         precision=_figure(
-            "Precision against recall of the held-out probabilities; marked points: the class "
-            "given by the F1 rule. Grey: equal F1.",
+            "Precision against recall of the out-of-fold probabilities. Marked points: predictions "
+            "by the F1 rule. Grey: equal F1.",
             _precision(comparison),
         ),
         reliability=_figure(
             "Reliability of the most probable class.",
-            draw_compared_reliability(_first_repeat(comparison), comparison.labels.class_index),
+            draw_compared_reliability(
+                _first_repeat(comparison), comparison.plan.labels.class_index
+            ),
         ),
         pair=pair,
         disagreements=_disagreements(comparison, posterior, pair),
@@ -77,7 +79,7 @@ def render_comparison(comparison: Comparison) -> str:
 
 
 def _figure(text: str, figure: Figure) -> dict[str, str]:
-    shown = rendered(text, figure, dpi=SOME_DPI)
+    shown = rendered(text, figure, dpi=DPI)
     return {
         "source": data_uri(shown.png),
         "caption": shown.caption,
@@ -87,14 +89,14 @@ def _figure(text: str, figure: Figure) -> dict[str, str]:
 
 
 def _first_repeat(comparison: Comparison) -> dict[str, Float[np.ndarray, "N C"]]:
-    """Intervals count sources, so figures show each source once."""
-    return {name: one.posterior[0] for name, one in comparison.found.items()}
+    """Posteriors of the first repeat: the intervals of the figures need each source once."""
+    return {name: one.posterior[0] for name, one in comparison.predictions.items()}
 
 
 def _precision(comparison: Comparison) -> Figure:
-    decided = {name: one.prediction[0] for name, one in comparison.found.items()}
-    truth = comparison.labels.class_index
-    return draw_compared_precision(_first_repeat(comparison), truth, decided, comparison.classes)
+    predictions = {name: one.prediction[0] for name, one in comparison.predictions.items()}
+    truth, classes = comparison.plan.labels.class_index, comparison.plan.classes
+    return draw_compared_precision(_first_repeat(comparison), truth, predictions, classes)
 
 
 def _row(name: str, numbers: dict) -> dict:
@@ -113,23 +115,23 @@ def _row(name: str, numbers: dict) -> dict:
 
 
 def _change(numbers: dict, score: str, first: str, second: str) -> dict:
-    """Score of the second less the first, whichever way the pair is kept."""
+    """A score of the second variant minus that of the first, whatever the order of the pair."""
     for one in numbers["differences"]:
         if (one["first"], one["second"]) == (first, second):
             return one[score]
         if (one["first"], one["second"]) == (second, first):
-            kept = one[score]
-            if kept["value"] is None:
-                return kept
-            turned = {"value": -kept["value"], "lo": -kept["hi"], "hi": -kept["lo"]}
-            return turned | {"p_better": 1 - kept["p_better"]}
+            change = one[score]
+            if change["value"] is None:
+                return change
+            reverse = {"value": -change["value"], "lo": -change["hi"], "hi": -change["lo"]}
+            return reverse | {"p_better": 1 - change["p_better"]}
     raise KeyError((first, second))
 
 
-def _to_reference(numbers: dict, names: list[str], reference: str | None) -> dict:
+def _to_reference(numbers: dict, names: list[str], reference: str) -> dict:
     return {
         score: [
-            None if name == reference else _change(numbers, score, str(reference), name)
+            None if name == reference else _change(numbers, score, reference, name)
             for name in names
         ]
         for score in ("log_loss", "f1")
@@ -137,61 +139,59 @@ def _to_reference(numbers: dict, names: list[str], reference: str | None) -> dic
 
 
 def _matrices(numbers: dict, names: list[str]) -> list[dict]:
-    """Row less column, for every pair, with P(row better) and a sign where it is real."""
-    made = []
+    """Row minus column for every pair, with P(row better), and a sign if it is real."""
+    matrices = []
     for score, text in (("log_loss", "Log loss"), ("f1", f"F1 of {numbers['focus']} (rule)")):
         rows = [
             {"name": row, "cells": [_matrix_cell(numbers, score, row, column) for column in names]}
             for row in names
         ]
-        made.append({"title": text, "rows": rows})
-    return made
+        matrices.append({"title": text, "rows": rows})
+    return matrices
 
 
 def _matrix_cell(numbers: dict, score: str, row: str, column: str) -> dict[str, str]:
     if row == column:
-        return {"text": "", "better": "", "sign": "", "told": ""}
+        return {"text": "", "better": "", "sign": "", "interval": ""}
     change = _change(numbers, score, column, row)
     if change["value"] is None:
-        return {"text": "–", "better": "", "sign": "", "told": "no rule known"}
+        return {"text": "–", "better": "", "sign": "", "interval": "the rule is not known"}
     sign = ("▲" if change["p_better"] > 0.5 else "▼") if is_real(change) else ""
-    better = f"{100 * change['p_better']:.0f} %"
     return {
         "text": f"{change['value']:+.4f}",
-        "better": better,
+        "better": f"{100 * change['p_better']:.0f} %",
         "sign": sign,
-        "told": signed(change),
+        "interval": signed(change),
     }
 
 
 def _pair(comparison: Comparison) -> tuple[str, str] | None:
-    """The best readable variant and the best peer; without peers (or ours) the two best."""
-    names, kinds = comparison.names, comparison.kinds
+    """The best variant of xbayes and the best peer, or else the two best variants."""
+    numbers, names = comparison.numbers, list(comparison.predictions)
     if len(names) < 2:
         return None
-    peers = [name for name in names if kinds[name] == "peer"]
-    ours = [name for name in names if kinds[name] != "peer"]
-    first = best_of(comparison.numbers, ours or names)
-    second = best_of(comparison.numbers, [n for n in (peers or names) if n != first])
-    return (str(first), str(second))
+    peers = [name for name in names if numbers["variants"][name]["kind"] == "peer"]
+    first = best_of(numbers, [name for name in names if name not in peers] or names)
+    second = best_of(numbers, [name for name in (peers or names) if name != first])
+    return first, second
 
 
 def _disagreements(
     comparison: Comparison, posterior: dict[str, Float[np.ndarray, "N C"]], pair
 ) -> list[dict]:
-    """The sources to which the two give different classes, the strongest first."""
+    """Sources with different most probable classes, in order of decreasing disagreement."""
     if pair is None:
         return []
     first, second = (posterior[name] for name in pair)
     strength = disagreement(first, second)
     rows = np.flatnonzero(first.argmax(1) != second.argmax(1))
     rows = rows[np.argsort(-strength[rows], kind="stable")][:MOST_ROWS]
-    order = [*pair, *(name for name in comparison.names if name not in pair)]
-    classes = comparison.classes
+    order = [*pair, *(name for name in posterior if name not in pair)]
+    classes, truth = comparison.plan.classes, comparison.plan.labels.class_index
     return [
         {
-            "id": comparison.ids[row],
-            "truth": classes[comparison.labels.class_index[row]],
+            "id": comparison.plan.ids[row],
+            "truth": classes[truth[row]],
             "strength": f"{strength[row]:.2f}",
             "given": [
                 (classes[posterior[n][row].argmax()], f"{posterior[n][row].max():.2f}")
@@ -203,32 +203,33 @@ def _disagreements(
 
 
 def _data(comparison: Comparison, posterior: dict[str, Float[np.ndarray, "N C"]], pair) -> Markup:
-    """What the script needs to show another pair: the sources on which any two differ."""
+    """The data with which the script shows another pair: the sources on which any two differ."""
     if pair is None:
         return Markup("null")
-    stacked = np.stack([posterior[name] for name in comparison.names])  # [V, N, C]
+    names, plan = list(posterior), comparison.plan
+    stacked = np.stack([posterior[name] for name in names])  # [V, N, C]
     top = stacked.argmax(-1)
     rows = np.flatnonzero((top != top[0]).any(0))
     spread = (stacked.max(0) - stacked.min(0)).max(-1)
     rows = rows[np.argsort(-spread[rows], kind="stable")][:MOST_DATA]
     data = {
-        "names": comparison.names,
-        "classes": list(comparison.classes),
-        "pair": [comparison.names.index(name) for name in pair],
+        "names": names,
+        "classes": list(plan.classes),
+        "pair": [names.index(name) for name in pair],
         "most": MOST_ROWS,
-        "ids": comparison.ids[rows].tolist(),
-        "truth": comparison.labels.class_index[rows].tolist(),
+        "ids": plan.ids[rows].tolist(),
+        "truth": plan.labels.class_index[rows].tolist(),
         "p": np.round(stacked[:, rows], 3).tolist(),
     }
     text = json.dumps(data, separators=(",", ":"))
-    return Markup(text.replace("<", "\\u003c"))  # stands inside a script element
+    return Markup(text.replace("<", "\\u003c"))  # it is inside a script element
 
 
 def _settings(name: str, numbers: dict) -> dict:
     one = numbers["variants"][name]
     return {
         "name": name,
-        "kind": {"config": "cross-validated here", "run": "run directory", "peer": "peer"}[
+        "kind": {"config": "cross-validated here", "run": "run directory", "peer": "third-party"}[
             one["kind"]
         ],
         "rows": flattened({"from": one["origin"], **one["settings"]}),

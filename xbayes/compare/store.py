@@ -1,4 +1,4 @@
-"""Finished variants of a comparison, so that one that was stopped goes on where it was."""
+"""Storage of finished variants, so that an interrupted comparison can be resumed."""
 
 import io
 import re
@@ -8,37 +8,44 @@ from typing import Any
 
 import numpy as np
 
-from xbayes.compare.cross_validate_peer import HeldOut
+from xbayes.compare.predictions import VariantPredictions
+from xbayes.compare.variants import Variant
 from xbayes.output.files import write_whole
 
 FOLDER = "variants"
 
 
-def store_variant(out: Path, name: str, fingerprint: str, found: HeldOut) -> None:
-    """`out/variants/<name>.npz`, whole or not at all; arrays and text, nothing that executes."""
-    path = path_of(out, name, fingerprint)
+def store_variant(out: Path, variant: Variant, predictions: VariantPredictions) -> None:
+    """Write `out/variants/<name>.npz`, atomically; it holds arrays and text, nothing executable."""
+    path = _path_of(out, variant)
     path.parent.mkdir(parents=True, exist_ok=True)
+    arrays: dict[str, Any] = predictions._asdict()
+    arrays |= {"chosen": np.array(predictions.chosen, dtype=str)}
+    arrays |= {"name": np.array(variant.name), "fingerprint": np.array(variant.fingerprint)}
     stream = io.BytesIO()
-    arrays: dict[str, Any] = found._asdict() | {"chosen": np.array(found.chosen, dtype=str)}
-    np.savez_compressed(stream, **arrays, name=np.array(name), fingerprint=np.array(fingerprint))
+    np.savez_compressed(stream, **arrays)
     write_whole(path, stream.getvalue())
 
 
-def stored_variant(out: Path, name: str, fingerprint: str) -> HeldOut | None:
-    """The variant as stored by the same config on the same catalogue; None if there is none."""
-    path = path_of(out, name, fingerprint)
+def stored_variant(out: Path, variant: Variant) -> VariantPredictions | None:
+    """The stored predictions; None unless they are of the same config on the same catalogue."""
     try:
-        with np.load(path, allow_pickle=False) as kept:
-            if str(kept["fingerprint"]) != fingerprint:
+        with np.load(_path_of(out, variant), allow_pickle=False) as stored:
+            if str(stored["fingerprint"]) != variant.fingerprint:
                 return None
-            seconds = (float(kept["fit_seconds"]), float(kept["predict_seconds"]))
-            arrays = (kept["outer_fold"], kept["posterior"], kept["prediction"])
-            return HeldOut(*arrays, *seconds, tuple(kept["chosen"].tolist()))
+            return VariantPredictions(
+                outer_fold=stored["outer_fold"],
+                posterior=stored["posterior"],
+                prediction=stored["prediction"],
+                fit_seconds=float(stored["fit_seconds"]),
+                predict_seconds=float(stored["predict_seconds"]),
+                chosen=tuple(stored["chosen"].tolist()),
+            )
     except (FileNotFoundError, ValueError, KeyError, zipfile.BadZipFile):
         return None
 
 
-def path_of(out: Path, name: str, fingerprint: str) -> Path:
-    """The file of a variant; names differ in more than files allow, fingerprints do not."""
-    safe = re.sub(r"[^A-Za-z0-9._=,+-]+", "_", name)[:80].strip("_")
-    return out / FOLDER / f"{safe}-{fingerprint[:8]}.npz"
+def _path_of(out: Path, variant: Variant) -> Path:
+    """The file of a variant; the fingerprint tells names apart that map to the same file name."""
+    safe = re.sub(r"[^A-Za-z0-9._=,+-]+", "_", variant.name)[:80].strip("_")
+    return out / FOLDER / f"{safe}-{variant.fingerprint[:8]}.npz"

@@ -1,4 +1,4 @@
-"""The words and numbers of a comparison, for the screen and for the report alike."""
+"""Texts and formatted numbers of a comparison, for the screen and for the report."""
 
 import math
 from collections.abc import Mapping
@@ -10,21 +10,27 @@ ALIKE_SIGN = "≈"
 
 
 def headings(focus: str) -> dict[str, str]:
-    """What the scores are called, by their keys."""
-    names = (
-        *(f"{focus} F1\n(rule)", f"{focus} F1\n(argmax)", "precision\n(rule)", "recall\n(rule)"),
-        *("macro F1\n(rule)", "log loss\n[nats]", "Brier\nscore", "ECE of top\n(calibrated)"),
-    )
-    return dict(zip(SCORES, names, strict=True))
+    """Column headings, by the keys of the scores."""
+    names = {
+        "f1": f"{focus} F1\n(rule)",
+        "f1_argmax": f"{focus} F1\n(argmax)",
+        "precision": "precision\n(rule)",
+        "recall": "recall\n(rule)",
+        "macro_f1": "macro F1\n(rule)",
+        "log_loss": "log loss\n[nats]",
+        "brier": "Brier\nscore",
+        "ece": "ECE of top\n(calibrated)",
+    }
+    return {score: names[score] for score in SCORES}
 
 
 def title(numbers: Mapping) -> str:
-    """What was compared on what."""
+    """The number of variants, folds and sources, in one sentence."""
     folds = numbers["folds"]
     times = f", {folds['repeats']} times" if folds["repeats"] > 1 else ""
     partial = numbers["partial"]
     text = (
-        f"{len(numbers['variants'])} variants held out on the same {folds['outer']} folds{times}: "
+        f"{len(numbers['variants'])} variants on the same {folds['outer']} folds{times}: "
         f"{numbers['n_sources']:,} sources"
     )
     if numbers["n_groups"] < numbers["n_sources"]:
@@ -33,30 +39,30 @@ def title(numbers: Mapping) -> str:
 
 
 def caption(numbers: Mapping) -> str:
-    """How to read the table."""
+    """Explanation of the table."""
     drawn = "groups" if numbers["n_groups"] < numbers["n_sources"] else "sources"
     focus, n = numbers["focus"], numbers["comparisons"]["all"]
     by_chance = f"{0.1 * n:.0f}" if n >= 10 else "a few"
     return (
-        f"Below each value its 90 % interval, from {numbers['bootstrap']:,} bootstrap draws of "
-        f"{drawn}. Rule: one factor on p({focus}), tuned on inner folds for its F1; argmax: the "
-        f"most probable class. Bold: better than every other variant, the 90 % interval of each "
-        f"paired difference excluding 0. {ALIKE_SIGN}: the best value, and those not "
-        f"distinguishable from it. In brackets the ECE of the top label that a perfectly "
-        f"calibrated model exceeds one time in twenty. {n} paired comparisons were made, so up to "
-        f"{by_chance} may look real by chance."
+        f"Below each value is its 90 % interval, from {numbers['bootstrap']:,} bootstrap draws of "
+        f"{drawn}. Rule: p({focus}) is multiplied by a class weight that maximises its F1 on the "
+        f"inner folds; argmax: the most probable class. Bold: better than every other variant, "
+        f"where the 90 % interval of each paired difference excludes 0. {ALIKE_SIGN}: the best "
+        f"value, and values that cannot be distinguished from it. In brackets: the ECE of the top "
+        f"label that a perfectly calibrated model exceeds one time in twenty. {n} paired "
+        f"comparisons were made, so up to {by_chance} may look real by chance."
     )
 
 
 def number(value: float | None, score: str) -> str:
-    """Three decimals, four of what is small; a dash for none."""
+    """Three decimals, or four for losses; a dash for None."""
     if value is None or not math.isfinite(value):
         return "–"
     return f"{value:.{_places(score)}f}"
 
 
 def short_interval(entry: Mapping, score: str) -> str:
-    """'.67-.81'; empty without one."""
+    """'.67-.81'; empty without an interval."""
     if entry.get("lo") is None or entry.get("hi") is None:
         return ""
     ends = (f"{entry[end]:.{_places(score) - 1}f}".removeprefix("0") for end in ("lo", "hi"))
@@ -64,7 +70,7 @@ def short_interval(entry: Mapping, score: str) -> str:
 
 
 def limit(entry: Mapping) -> str:
-    """' (.035)', the ECE that a calibrated model exceeds one time in twenty; empty elsewhere."""
+    """' (.035)', the ECE that a calibrated model exceeds one time in twenty; empty for others."""
     value = entry.get("calibrated_q95")
     return "" if value is None else f" ({value:.3f})".replace("(0", "(")
 
@@ -74,7 +80,7 @@ def _places(score: str) -> int:
 
 
 def seconds_of(value: float | None) -> str:
-    """Seconds with a sensible number of digits; a dash where they are not known."""
+    """Seconds with two or more digits; a dash if they are not known."""
     if value is None:
         return "–"
     return f"{value:.0f}" if value >= 10 else f"{value:.1f}" if value >= 0.1 else f"{value:.2f}"

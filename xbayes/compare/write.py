@@ -1,4 +1,4 @@
-"""The folder of a comparison: numbers, table, predictions and the report, each whole or not."""
+"""The files of a comparison: numbers, table, predictions and report, each written atomically."""
 
 import csv
 import io
@@ -20,13 +20,13 @@ def write_comparison(out: Path, comparison: Comparison, page: str) -> None:
     out.mkdir(parents=True, exist_ok=True)
     text = json.dumps(comparison.numbers, indent=1, allow_nan=False) + "\n"
     write_whole(out / "compare.json", text.encode())
-    write_whole(out / "compare.csv", table_as_csv(comparison.numbers).encode())
-    write_catalog(predictions_of(comparison), out / "predictions.parquet", overwrite=True)
+    write_whole(out / "compare.csv", _table_as_csv(comparison.numbers).encode())
+    write_catalog(_predictions(comparison), out / "predictions.parquet", overwrite=True)
     write_whole(out / "compare.html", page.encode())
 
 
-def table_as_csv(numbers: dict) -> str:
-    """One line a variant: each score, its interval, and whether it is the best."""
+def _table_as_csv(numbers: dict) -> str:
+    """One line per variant: each score with its interval and its standing."""
     stream = io.StringIO()
     columns = [f"{s}{end}" for s in SCORES for end in ("", "_lo", "_hi", "_standing")]
     head = ["variant", "kind", *columns, "ece_calibrated_q95", "fit_seconds", "predict_seconds"]
@@ -41,28 +41,28 @@ def table_as_csv(numbers: dict) -> str:
     return stream.getvalue()
 
 
-def predictions_of(comparison: Comparison) -> Table:
-    """One row a labelled source and repeat: the decision and the posterior of every variant."""
-    repeats, n_rows = comparison.outer_fold.shape
-    classes = np.array([*comparison.classes, ""])
+def _predictions(comparison: Comparison) -> Table:
+    """One row per labelled source and repeat: prediction and posterior of every variant."""
+    plan = comparison.plan
+    repeats, n_rows = plan.outer_fold.shape
+    classes = np.array([*plan.classes, ""])
     table = Table()
-    table[comparison.id_column] = np.tile(comparison.ids, repeats)
-    table["true_class"] = np.tile(classes[comparison.labels.class_index], repeats)
+    table[plan.id_column] = np.tile(plan.ids, repeats)
+    table["true_class"] = np.tile(classes[plan.labels.class_index], repeats)
     table["repeat"] = np.repeat(np.arange(repeats), n_rows)
     table["fold"] = Column(
-        comparison.outer_fold.ravel(), description="outer fold that held this source out"
+        plan.outer_fold.ravel(), description="outer fold with this source in its test part"
     )
-    for name, one in comparison.found.items():
-        decision = Column(
+    for name, one in comparison.predictions.items():
+        table[f"{name}:prediction"] = Column(
             classes[one.prediction.ravel()],
-            description=f"class by the F1 rule, {name}; empty where the rule is not known",
+            description=f"class by the F1 rule, {name}; empty if the rule is not known",
             meta={"ucd": UCD_CLASS},
         )
-        table[f"{name}:prediction"] = decision
-        for c, label in enumerate(comparison.classes):
+        for c, label in enumerate(plan.classes):
             table[f"{name}:p_{label}"] = Column(
                 one.posterior[..., c].ravel(),
-                description=f"held-out posterior of {label}, {name}",
+                description=f"out-of-fold posterior of {label}, {name}",
                 meta={"ucd": UCD_PROBABILITY},
             )
     return table

@@ -1,1 +1,1 @@
-"""What the user wrote, typed and checked."""
+"""The config: what the user wrote, typed and checked."""

@@ -1,7 +1,7 @@
-"""The part of a config that tells of the table: roles of columns, classes, properties."""
+"""The sections of a config that describe the table: roles of columns, classes, features."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -22,36 +22,46 @@ from xbayes.config.checks import (
 
 
 class CatalogConfig(Record):
-    """Which table comes in and what its columns are for."""
+    """The catalogue, and the role of each of its columns."""
 
     file: str | None = Field(
         default=None,
-        description="the catalogue; ${VAR} stands for a variable; null: give --catalog",
+        description="Path of the catalogue. ${VAR} stands for an environment variable. With null, "
+        "give the path with --catalog.",
     )
-    id: Column = Field(description="column that names each row, unique")
+    id: Column = Field(description="Column that names each row. Every name must be unique.")
     ra: Column | None = Field(
-        default=None, description="column of the right ascension, degrees, ICRS"
+        default=None, description="Column of the right ascension (ICRS, degrees)."
     )
-    dec: Column | None = Field(default=None, description="column of the declination, degrees, ICRS")
-    label: Column | None = Field(default=None, description="column of the raw class label")
+    dec: Column | None = Field(
+        default=None, description="Column of the declination (ICRS, degrees)."
+    )
+    label: Column | None = Field(default=None, description="Column of the raw class labels.")
     source: Column | None = Field(
         default=None,
-        description="column naming the source, where rows are detections; never split over folds",
+        description="Column that names the source, if the rows are detections. The rows of one "
+        "source stay in one fold.",
     )
     group: Column | None = Field(
         default=None,
-        description="column of groups, never split over folds and used for nothing else",
+        description="Column that names groups of related rows, such as one field. The rows of one "
+        "group stay in one fold.",
     )
     block: Column | None = Field(
-        default=None, description="column saying which release a row comes from"
+        default=None,
+        description="Column that names the release of each row. A column that is empty throughout "
+        "a release is not available there.",
     )
-    keep: tuple[Column, ...] = Field(default=(), description="columns passed through to the output")
+    keep: tuple[Column, ...] = Field(
+        default=(), description="Columns that are copied to the output."
+    )
     optional: tuple[Column, ...] = Field(
         default=(),
-        description="columns the catalogue may lack altogether; they then count as unmeasured",
+        description="Columns that a catalogue may lack. Their values are then not available.",
     )
     missing_values: dict[str, tuple[str | Whole | Number, ...]] = Field(
-        default_factory=dict, description="per column, values that mean missing, beside empty cells"
+        default_factory=dict,
+        description="Values that stand for an empty cell, such as -99, by column.",
     )
 
     @field_validator("missing_values", mode="before")
@@ -78,23 +88,26 @@ class CatalogConfig(Record):
 
 
 class TaxonomyConfig(Record):
-    """Which raw labels make which class; the order fixes the class axis."""
+    """Which raw labels form which class. The order of the classes is the order of the output."""
 
     classes: dict[str, tuple[str, ...]] = Field(
-        description="per class, the raw labels it joins; at least two classes"
+        description="The raw labels of each class. At least two classes are needed."
     )
     aggregated: dict[str, tuple[str, ...]] | None = Field(
         default=None,
-        description="coarser classes, each the classes it joins; scored beside the fine ones",
+        description="Coarser classes, each a list of classes. They are scored in addition.",
     )
     subclasses: dict[str, tuple[str, ...]] = Field(
         default={},
-        description="kinds of source in a class, each the raw labels it joins: learned apart, "
-        "their probabilities added; labels of a class that none lists are one more, named as it is",
+        description="The raw labels of each subclass. Each subclass is modelled separately, and "
+        "the probability of a class is the sum over its subclasses. Labels of a class that no "
+        "subclass lists form one more subclass, named like the class.",
     )
-    left_out: tuple[str, ...] = Field(default=(), description="raw labels whose rows are removed")
+    left_out: tuple[str, ...] = Field(default=(), description="Raw labels whose rows are removed.")
     unlabelled: tuple[str, ...] = Field(
-        default=(), description="raw labels that count as class unknown; an empty label always does"
+        default=(),
+        description="Raw labels of rows whose class is unknown. An empty label always counts as "
+        "unknown.",
     )
 
     @field_validator("classes", "subclasses", "left_out", "unlabelled", mode="before")
@@ -119,23 +132,29 @@ class TaxonomyConfig(Record):
         ]
         problems += self._aggregation_problems()
         problems += self._subclass_problems()
+        problems += self._label_problems()
+        refuse(problems)
+        return self
+
+    def _label_problems(self) -> list[Problem]:
+        """Every raw label must be listed once, and none may be empty."""
         lists = {("classes", name): labels for name, labels in self.classes.items()}
         lists |= {("left_out",): self.left_out, ("unlabelled",): self.unlabelled}
+        problems: list[Problem] = []
         first: dict[str, str] = {}
         for path, labels in lists.items():
             for index, label in enumerate(labels):
                 if not label:
-                    problem = "an empty label is always unlabelled; remove it"
-                    problems.append(Problem((*path, index), problem))
+                    text = "an empty label is always unlabelled; remove it"
+                    problems.append(Problem((*path, index), text))
                 elif label in first:
-                    problem = f"raw label {label!r} is listed twice, first in {first[label]}"
-                    problems.append(Problem((*path, index), f"{problem}; keep one"))
+                    text = f"raw label {label!r} is listed twice, first in {first[label]}; keep one"
+                    problems.append(Problem((*path, index), text))
                 first.setdefault(label, ".".join(path))
-        refuse(problems)
-        return self
+        return problems
 
     def _aggregation_problems(self) -> list[Problem]:
-        """Every class in one coarser class, and in no other."""
+        """Every class must be in exactly one coarser class."""
         if self.aggregated is None:
             return []
         joined = [name for members in self.aggregated.values() for name in members]
@@ -147,18 +166,19 @@ class TaxonomyConfig(Record):
             if name not in self.classes or joined.count(name) > 1
         }
         text |= {name: f"lacks the class {name!r}" for name in self.classes if name not in joined}
-        problems = [Problem(("aggregated",), f"{what}; each class once") for what in text.values()]
+        problems = [
+            Problem(("aggregated",), f"{wrong}; list each class once") for wrong in text.values()
+        ]
         return problems + name_problems(
             self.aggregated, CLASS_NAME, "a class name", ("aggregated",)
         )
 
     def _subclass_problems(self) -> list[Problem]:
-        """Every raw label in one subclass at most, and all those of a subclass in one class."""
-        owner = {label: name for name, labels in self.classes.items() for label in labels}
+        """A raw label is in at most one subclass; the labels of a subclass are of one class."""
+        class_of = {label: name for name, labels in self.classes.items() for label in labels}
         problems = name_problems(self.subclasses, CLASS_NAME, "a subclass name", ("subclasses",))
         first: dict[str, str] = {}
         for name, labels in self.subclasses.items():
-            found = [owner.get(label) for label in labels]
             if not labels:
                 text = "a subclass needs at least one raw label; found none"
                 problems.append(Problem(("subclasses", name), text))
@@ -166,14 +186,17 @@ class TaxonomyConfig(Record):
                 text = "is also the name of a class, which has other labels than these; rename it"
                 problems.append(Problem(("subclasses", name), text))
             for index, label in enumerate(labels):
-                text = f"raw label {label!r} is listed twice, first in {first.get(label)}; keep one"
-                if found[index] is None:
-                    near = did_you_mean(label, list(owner), "labels of classes are")
+                if label not in class_of:
+                    near = did_you_mean(label, list(class_of), "labels of classes are")
                     text = f"raw label {label!r} is in no class{near}"
-                elif found[index] != found[0]:
-                    text = f"raw label {label!r} is of class {found[index]}, but {labels[0]!r} of "
-                    text += f"{found[0]}; a subclass belongs to one class"
-                elif label not in first:
+                elif class_of[label] != class_of.get(labels[0]):
+                    text = (
+                        f"raw label {label!r} is of class {class_of[label]}, but {labels[0]!r} of "
+                        f"{class_of.get(labels[0])}; a subclass belongs to one class"
+                    )
+                elif label in first:
+                    text = f"raw label {label!r} is listed twice, first in {first[label]}; keep one"
+                else:
                     first[label] = name
                     continue
                 problems.append(Problem(("subclasses", name, index), text))
@@ -181,52 +204,70 @@ class TaxonomyConfig(Record):
 
 
 class CategoryConfig(Record):
-    """One track of properties that belong together."""
+    """A group of related features, such as the spectral ones."""
 
     likelihood: Literal["kde", "mixture"] = Field(
         default="kde",
-        description="kde: properties independent in a class; mixture: jointly Gaussian components "
-        "(model.clusters says how)",
+        description="kde: the features are independent within a class. mixture: their joint "
+        "density in each class is a Gaussian mixture (settings: model.clusters).",
     )
 
 
 class FeatureConfig(Record):
-    """One property of a source: how it follows from the columns and how it is read."""
+    """One feature of a source: how it follows from the columns, and how it is used."""
 
-    expression: str = Field(description="arithmetic over columns, such as log10(flux)")
-    category: str = Field(description="the track it belongs to, such as location or spectrum")
+    expression: str = Field(description="Formula over columns, such as log10(flux).")
+    category: str = Field(
+        description="Category of the feature, such as location or spectrum. Explanations show one "
+        "probability track per category."
+    )
     scale: Literal["linear", "log10", "squash"] = Field(
-        default="linear", description="applied to the expression; squash is x / (1 + |x|)"
+        default="linear",
+        description="Transformation of the expression. squash is x / (1 + |x|).",
     )
     error: str | None = Field(
-        default=None, description="expression of the error; its inverse weighs a training value"
+        default=None,
+        description="Formula of the standard error of the expression. Training values are weighted "
+        "by its inverse.",
     )
     missing: Literal["ignore", "evidence"] = Field(
         default="ignore",
-        description="evidence: that a survey looked and found nothing tells the class",
+        description="What an empty value means. ignore: not available, no evidence for any class. "
+        "evidence: not detected by a survey that covers the source, which is evidence.",
     )
     bounds: tuple[Number | None, Number | None] | None = Field(
-        default=None, description="natural limits [low, high] before the scale; null is no limit"
+        default=None,
+        description="Natural limits [low, high] of the expression, before the scale. null means no "
+        "limit.",
     )
     measured: str | None = Field(
-        default=None, description="condition, such as dec > -30; where it is not true nobody looked"
+        default=None,
+        description="Condition over columns, such as dec > -30. Where it is not true, the feature "
+        "is not available.",
     )
     rescale: Literal["none", "minmax", "log_minmax"] = Field(
         default="none",
-        description="learned on the training rows, for density: published_clusters; log_minmax "
-        "takes log(x + least positive / 10) first",
+        description="Scaling to [0, 1] by the range of the training rows. log_minmax first takes "
+        "log(x + smallest positive value / 10). Needs density: published_clusters.",
     )
     cosine_for: tuple[str, ...] = Field(
-        default=(), description="classes whose published density is a cosine in this property"
+        default=(),
+        description="Classes for which the published density of this feature is a cosine.",
     )
-    description: str = Field(default="", description="what it is, for the report")
-    unit: str = Field(default="", description="unit of the expression, before the scale")
+    description: str = Field(
+        default="", description="What the feature is, in words, for report and tables."
+    )
+    unit: str = Field(default="", description="Unit of the expression, before the scale.")
 
     @field_validator("bounds", mode="before")
     @classmethod
-    def _bounds_are_a_pair(cls, value: Any) -> Any:
-        pair = isinstance(value, list | tuple) and len(value) == 2
-        if value is not None and not (pair and all(v is None or is_number(v) for v in value)):
+    def _bounds_are_a_pair(cls, value: object) -> object:
+        valid = value is None or (
+            isinstance(value, list | tuple)
+            and len(value) == 2
+            and all(v is None or is_number(v) for v in value)
+        )
+        if not valid:
             refuse([Problem((), f"must be [low, high], null for no limit; found {value!r}")])
         return value
 

@@ -1,9 +1,9 @@
-"""The part of a config that tells how likelihoods are made, weighed and tested."""
+"""The sections of a config that say how likelihoods are estimated, weighted and validated."""
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from xbayes.config.checks import (
     Number,
@@ -17,62 +17,89 @@ from xbayes.config.checks import (
 )
 
 
-def _auto_or_positive(value: Any) -> Any:
-    if value != "auto" and not (is_number(value) and 0 < value < float("inf")):
-        refuse([Problem((), f"must be auto or a number above 0; found {value!r}")])
-    return value
+def _auto_or(accepts: Callable[[float], bool], wanted: str, whole: bool = False) -> BeforeValidator:
+    """A check that a value is `auto` or a number that `accepts` takes."""
+
+    def check(value: object) -> object:
+        number = isinstance(value, int) if whole else True
+        if value != "auto" and not (number and is_number(value) and accepts(value)):
+            refuse([Problem((), f"must be auto or {wanted}; found {value!r}")])
+        return value
+
+    return BeforeValidator(check)
+
+
+AutoOrCount = Annotated[
+    Literal["auto"] | Whole,
+    _auto_or(lambda n: 1 <= n <= 200, "a whole number from 1 to 200", whole=True),
+]
+AutoOrPositive = Annotated[
+    Literal["auto"] | Number, _auto_or(lambda x: 0 < x < float("inf"), "a number above 0")
+]
+AutoOrExponent = Annotated[
+    Literal["auto"] | Number, _auto_or(lambda x: 0 <= x <= 1, "a number from 0 to 1")
+]
+AutoOrShare = Annotated[
+    Literal["auto"] | Number, _auto_or(lambda x: 0 < x <= 1, "a number above 0, at most 1")
+]
 
 
 class ClusterConfig(Record):
-    """Gaussian mixtures: of all properties (density: clusters), or of a category's."""
+    """Gaussian mixtures of all features (density: clusters) or of the features of a category."""
 
-    components: Literal["auto"] | Whole = Field(
-        default=4, description="clusters; auto: by the likelihood of sources EM has not seen"
+    components: AutoOrCount = Field(
+        default=4,
+        description="Number of clusters. auto chooses it by the likelihood of held-out sources.",
     )
     mixture: Literal["em", "dirichlet", "stick_breaking"] = Field(
         default="em",
-        description="how clusters are found: EM, or variational Bayes under a prior of their "
-        "weights, which leaves those of `components` empty that the sources do not need",
+        description="How clusters are fitted. em: maximum likelihood. dirichlet, stick_breaking: "
+        "variational Bayes under that prior on their weights; components is then an upper limit, "
+        "and clusters that the data do not need stay empty.",
     )
-    concentration: Literal["auto"] | Number = Field(
+    concentration: AutoOrPositive = Field(
         default="auto",
-        description="of that prior: smaller keeps fewer clusters; of each cluster for dirichlet "
-        "(auto: 1/components), of all for stick_breaking (auto: 1)",
+        description="Concentration of the prior on the cluster weights; a smaller value leaves "
+        "fewer clusters. dirichlet: per cluster (auto: 1/components). stick_breaking: in total "
+        "(auto: 1).",
     )
     learn: Literal["none", "assignment", "mixture"] = Field(
         default="mixture",
-        description="what follows the gradient of the log loss: nothing, P(cluster | class), or "
-        "that with the means and covariances of the classes; objective: f1 goes on to F1",
+        description="What is then fitted to the labels by gradient steps on the log loss. "
+        "assignment: P(cluster | class). mixture: also the means and covariances of the classes. "
+        "With objective: f1, steps on F1 follow.",
     )
-    steps: Whole = Field(default=15, ge=1, description="steps of the gradient; few regularise")
+    steps: Whole = Field(
+        default=15,
+        ge=1,
+        description="Number of gradient steps. Few steps keep the fit close to the clusters.",
+    )
     penalty: Number = Field(
-        default=10.0, ge=0, description="pull back to where the gradient began, in sources"
+        default=10.0,
+        ge=0,
+        description="Penalty on the distance from the start of the gradient steps, in numbers of "
+        "sources.",
     )
     mean_sources: Number = Field(
-        default=5.0, gt=0, description="what the cluster counts for in the mean of a class in it"
+        default=5.0,
+        gt=0,
+        description="Number of sources that the cluster mean counts for in the estimate of a "
+        "class mean in that cluster.",
     )
     covariance_sources: Number = Field(
-        default=20.0, gt=0, description="what the cluster counts for in the covariance of a class"
+        default=20.0,
+        gt=0,
+        description="Number of sources that the cluster covariance counts for in the estimate of "
+        "a class covariance in that cluster.",
     )
-    starts: Whole = Field(default=4, ge=1, description="random starts of EM; the best is kept")
+    starts: Whole = Field(
+        default=4, ge=1, description="Number of random starts of EM. The best one is used."
+    )
     fit_on: Literal["training", "everything"] = Field(
         default="training",
-        description="rows that scaler and clusters see, for density: published_clusters; the "
-        "authors let them see the test rows too",
+        description="Rows from which scaling and clusters are learned (density: "
+        "published_clusters). The published work used everything, test rows included.",
     )
-
-    @field_validator("components", mode="before")
-    @classmethod
-    def _components_are_auto_or_a_number(cls, value: Any) -> Any:
-        whole = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 200
-        if value != "auto" and not whole:
-            refuse([Problem((), f"must be auto or a whole number from 1 to 200; found {value!r}")])
-        return value
-
-    @field_validator("concentration", mode="before")
-    @classmethod
-    def _concentration_is_auto_or_positive(cls, value: Any) -> Any:
-        return _auto_or_positive(value)
 
     @model_validator(mode="after")
     def _a_concentration_needs_a_prior(self) -> "ClusterConfig":
@@ -83,86 +110,97 @@ class ClusterConfig(Record):
 
 
 class ModelConfig(Record):
-    """How class likelihoods are estimated and weighed."""
+    """How class likelihoods are estimated and weighted."""
 
     density: Literal["smooth", "published", "clusters", "published_clusters"] = Field(
         default="smooth",
-        description="of each property in a class (smooth, published), or of all together",
+        description="Class densities. smooth, published: one density per feature and class. "
+        "clusters, published_clusters: one joint density of all features per class.",
     )
     clusters: ClusterConfig = Field(
-        default=ClusterConfig(), description="how Gaussian mixtures are made"
+        default=ClusterConfig(), description="Settings of the Gaussian mixtures."
     )
     weights: Literal["none", "category", "property", "property_class", "matrix", "assignment"] = (
         Field(
             default="matrix",
-            description="what has a weight of its own; none: every weight is one; assignment: one "
-            "temperature, and P(class | cluster) is learned instead (density: clusters)",
+            description="Weights of the log-likelihoods. none: all are 1. category: one per "
+            "category. property: one per feature. property_class: one per feature and class. "
+            "matrix: a matrix over classes per feature. assignment: one temperature, and "
+            "P(class | cluster) is learned instead (density: clusters).",
         )
     )
     normalise: Switch = Field(
-        default=False, description="divide by the sum of the weights (the published formula)"
+        default=False,
+        description="Divide the weighted sum by the sum of the weights, as in the published "
+        "formula. Needs weights: category.",
     )
-    offsets: Switch = Field(default=True, description="learn an offset b per class")
-    missing_weight: Literal["auto"] | Number = Field(
+    offsets: Switch = Field(default=True, description="Learn an offset b for each class.")
+    missing_weight: AutoOrExponent = Field(
         default=1.0,
-        description="exponent of P(missing | class), 0 to 1; 0: a gap tells nothing; "
-        "auto: searched with the weights (optimiser: evolution)",
+        description="Exponent, from 0 to 1, of P(not detected | class). With 0 a non-detection is "
+        "no evidence. auto learns it with the weights (optimiser: evolution).",
     )
     tails: Number = Field(
         default=0.001,
         ge=0,
         lt=1,
-        description="share of a class that may lie anywhere, alike in all classes (density: "
-        "smooth): values far from all training values then tell nothing; 0: there is none",
+        description="Fraction of each class that follows a broad density common to all classes, so "
+        "that a value far from all training values favours no class. 0 switches this off. Needs "
+        "density: smooth.",
     )
     shrink_outliers: Switch = Field(
         default=True,
-        description="log-odds of a source stranger than 99 % of the held-out ones of its class "
-        "shrink towards the prior, in proportion to how strange it is",
+        description="Shrink the log-odds of outliers towards the prior. A source counts as an "
+        "outlier if its outlier score exceeds that of 99 % of the held-out sources of the class; "
+        "the larger the score, the stronger the shrinkage.",
     )
     objective: Literal["log_loss", "f1"] = Field(
-        default="log_loss", description="what the weights are learned for; f1 is that of f1_class"
+        default="log_loss",
+        description="Objective of the weights: log loss, or the F1 score of the class f1_class.",
     )
     optimiser: Literal["gradient", "evolution"] = Field(
         default="gradient",
-        description="how the weights are learned; evolution, the published way, serves f1 only",
+        description="Optimiser of the weights. evolution is the published differential evolution "
+        "and needs objective: f1.",
     )
     prior: Literal["training", "uniform"] | Proportions = Field(
         default="training",
-        description="class proportions: those of the training rows, all alike, or given",
+        description="Prior class proportions: those of the training rows, equal ones (uniform), or "
+        "one proportion per class.",
     )
-    penalty: Literal["auto"] | Number = Field(
-        default="auto", description="penalty of the shrinkage; auto: chosen on inner folds"
+    penalty: AutoOrPositive = Field(
+        default="auto",
+        description="Penalty on the weights, which shrinks them towards simpler weights. auto "
+        "chooses it on inner folds.",
     )
-    starts: Whole = Field(default=4, ge=1, description="random starts of the weights")
+    starts: Whole = Field(default=4, ge=1, description="Number of random starts of the weights.")
     splines: Switch = Field(
         default=False,
-        description="a smooth curve per property and class (P-splines), learned on the log loss "
-        "and averaged in log-odds with the weighted densities; none if they gain no more than a "
-        "standard error",
+        description="Add a smooth curve (P-spline) per feature and class, averaged in log-odds "
+        "with the weighted densities. The curves are dropped unless they lower the held-out log "
+        "loss by more than one standard error.",
     )
     terms: Literal["none", "single", "pairs"] = Field(
         default="none",
-        description="boosted terms of one property, or of one and two, averaged in log-odds with "
-        "the weighted densities; a gap where a survey looked counts as a value",
+        description="Add boosted terms of one feature (single), or of one and two features "
+        "(pairs), averaged in log-odds with the weighted densities. In a term, not detected is one "
+        "more value of the feature.",
     )
-    terms_share: Literal["auto"] | Number = Field(
+    terms_share: AutoOrShare = Field(
         default="auto",
-        description="of the terms in the log-odds, above 0 to 1; auto: by held-out log loss, and "
-        "none if they gain no more than a standard error",
+        description="Share of the terms in that average, above 0 and up to 1. auto chooses it by "
+        "held-out log loss, and drops the terms unless they lower it by more than one standard "
+        "error.",
     )
     calibration: Literal["auto", "none", "temperature", "vector", "dirichlet"] = Field(
         default="auto",
-        description="how held-out scores become probabilities that mean what they say; auto: by "
-        "held-out log loss",
+        description="Calibration map, fitted to held-out probabilities. auto chooses it by "
+        "held-out log loss.",
     )
 
     @field_validator("prior", mode="before")
     @classmethod
-    def _prior_is_training_or_proportions(cls, value: object) -> object:
-        if not isinstance(value, Mapping) and value not in ("training", "uniform"):
-            text = f"must be training, uniform or a proportion per class; found {value!r}"
-            refuse([Problem((), text)])
+    def _prior_is_a_name_or_proportions(cls, value: object) -> object:
         if isinstance(value, Mapping):
             refuse(
                 [
@@ -171,158 +209,140 @@ class ModelConfig(Record):
                     if not is_number(share)
                 ]
             )
-        return value
-
-    @field_validator("penalty", mode="before")
-    @classmethod
-    def _penalty_is_auto_or_positive(cls, value: Any) -> Any:
-        return _auto_or_positive(value)
-
-    @field_validator("missing_weight", mode="before")
-    @classmethod
-    def _missing_weight_is_auto_or_an_exponent(cls, value: Any) -> Any:
-        if value != "auto" and not (is_number(value) and 0 <= value <= 1):
-            refuse([Problem((), f"must be auto or a number from 0 to 1; found {value!r}")])
-        return value
-
-    @field_validator("terms_share", mode="before")
-    @classmethod
-    def _terms_share_is_auto_or_a_share(cls, value: Any) -> Any:
-        if value != "auto" and not (is_number(value) and 0 < value <= 1):
-            refuse([Problem((), f"must be auto or a number above 0, at most 1; found {value!r}")])
+        elif value not in ("training", "uniform"):
+            text = f"must be training, uniform or a proportion per class; found {value!r}"
+            refuse([Problem((), text)])
         return value
 
     @model_validator(mode="after")
-    def _terms_stand_beside_probabilities(self) -> "ModelConfig":
-        if self.terms == "none" and self.terms_share != "auto":
-            text = "needs terms: single or pairs; found terms: none"
-            refuse([Problem(("terms_share",), text)])
-        asked = {"terms": self.terms != "none", "splines": self.splines}
-        if not any(asked.values()):
-            return self
-        name = next(key for key, wanted in asked.items() if wanted)
-        told = self.terms if name == "terms" else "true"
-        for key, found, needed in (
-            ("density", self.density, ("smooth", "clusters")),
-            ("objective", self.objective, ("log_loss",)),
-        ):
-            if found not in needed:
-                text = f"{told} needs {key}: {' or '.join(needed)}; found {key}: {found}"
-                refuse([Problem((name,), text)])
+    def _check(self) -> "ModelConfig":
+        refuse([*self._weight_problems(), *self._density_problems(), *self._term_problems()])
         return self
 
-    @model_validator(mode="after")
-    def _evolution_searches(self) -> "ModelConfig":
+    def _weight_problems(self) -> list[Problem]:
+        """Weights, optimisers and densities that do not go together."""
+        problems = []
         if self.optimiser == "evolution" and self.objective != "f1":
             text = f"evolution needs objective: f1; found objective: {self.objective}"
-            refuse([Problem(("optimiser",), text)])
+            problems.append(Problem(("optimiser",), text))
         if self.missing_weight == "auto" and self.optimiser != "evolution":
             text = f"auto needs optimiser: evolution; found optimiser: {self.optimiser}"
-            refuse([Problem(("missing_weight",), text)])
-        return self
+            problems.append(Problem(("missing_weight",), text))
+        if self.normalise and self.weights != "category":
+            text = f"true needs weights: category; found weights: {self.weights}"
+            problems.append(Problem(("normalise",), text))
+        if self.weights != "assignment":
+            return problems
+        if self.density != "clusters":
+            text = f"assignment needs density: clusters; found density: {self.density}"
+            problems.append(Problem(("weights",), text))
+        elif self.clusters.components == "auto":
+            text = "assignment needs a number of clusters; found clusters.components: auto"
+            problems.append(Problem(("weights",), text))
+        if not self.offsets:
+            problems.append(Problem(("offsets",), "weights: assignment needs offsets: true"))
+        return problems
 
-    @model_validator(mode="after")
-    def _missing_weight_belongs_to_single_properties(self) -> "ModelConfig":
+    def _density_problems(self) -> list[Problem]:
+        """Settings that the chosen density does not have."""
+        problems = []
         if self.density in ("clusters", "published_clusters") and self.missing_weight != 1:
             text = f"needs density smooth or published; found density: {self.density}"
-            refuse([Problem(("missing_weight",), text)])
-        return self
-
-    @model_validator(mode="after")
-    def _tails_belong_to_smooth_densities(self) -> "ModelConfig":
-        # A stored config holds the default too, whatever its density.
+            problems.append(Problem(("missing_weight",), text))
+        # A resolved config holds the default of tails whatever its density.
         if self.tails != ModelConfig.model_fields["tails"].default and self.density != "smooth":
-            refuse([Problem(("tails",), f"needs density: smooth; found density: {self.density}")])
-        return self
-
-    @model_validator(mode="after")
-    def _an_assignment_needs_clusters(self) -> "ModelConfig":
-        if self.weights == "assignment":
-            if self.density != "clusters":
-                text = f"assignment needs density: clusters; found density: {self.density}"
-                refuse([Problem(("weights",), text)])
-            if self.clusters.components == "auto":
-                text = "assignment needs a number of clusters; found clusters.components: auto"
-                refuse([Problem(("weights",), text)])
-            if not self.offsets:
-                refuse([Problem(("offsets",), "weights: assignment needs offsets: true")])
-        return self
-
-    @model_validator(mode="after")
-    def _published_clusters_are_found_by_em(self) -> "ModelConfig":
+            text = f"needs density: smooth; found density: {self.density}"
+            problems.append(Problem(("tails",), text))
         found = self.clusters.mixture
         if self.density == "published_clusters" and found != "em":
             text = f"published_clusters needs em; found {found}; or set density: clusters"
-            refuse([Problem(("clusters", "mixture"), text)])
-        return self
+            problems.append(Problem(("clusters", "mixture"), text))
+        return problems
 
-    @model_validator(mode="after")
-    def _only_category_weights_are_normalised(self) -> "ModelConfig":
-        if self.normalise and self.weights != "category":
-            text = f"true needs weights: category; found weights: {self.weights}"
-            refuse([Problem(("normalise",), text)])
-        return self
+    def _term_problems(self) -> list[Problem]:
+        """Splines and terms need a density and weights fitted by log loss."""
+        problems = []
+        if self.terms == "none" and self.terms_share != "auto":
+            text = "needs terms: single or pairs; found terms: none"
+            problems.append(Problem(("terms_share",), text))
+        for key, value in (("terms", self.terms), ("splines", "true" if self.splines else "none")):
+            if value != "none" and self.density not in ("smooth", "clusters"):
+                text = f"{value} needs density: smooth or clusters; found density: {self.density}"
+                problems.append(Problem((key,), text))
+            if value != "none" and self.objective != "log_loss":
+                text = f"{value} needs objective: log_loss; found objective: {self.objective}"
+                problems.append(Problem((key,), text))
+        return problems
 
 
 class TargetConfig(Record):
-    """Another catalogue that the run is to be applied to; its classes are not looked at."""
+    """Another catalogue, to which the run will be applied. Its labels are not used."""
 
     file: str | None = Field(
         default=None,
-        description="that catalogue: properties that it never measured are left out; ${VAR} stands "
-        "for a variable",
+        description="Path of that catalogue. Features that it does not have are left out of the "
+        "model. ${VAR} stands for an environment variable.",
     )
     importance: Number = Field(
         default=0.0,
         ge=0,
         le=1,
-        description="power of the importance weights, with which labelled sources like its own "
-        "count for more; 0: all count alike",
+        description="Power of the importance weights, by which labelled sources that resemble "
+        "those of the target count for more. With 0 all count the same.",
     )
 
     @model_validator(mode="after")
-    def _importance_is_of_a_catalogue(self) -> "TargetConfig":
+    def _importance_needs_a_catalogue(self) -> "TargetConfig":
         if self.importance and self.file is None:
-            refuse([Problem(("importance",), "needs target.file, the catalogue that it is for")])
+            text = "needs target.file, the catalogue that the weights are computed for"
+            refuse([Problem(("importance",), text)])
         return self
 
 
 class PosteriorConfig(Record):
-    """How densities and weights are sampled, where the variant is bayes."""
+    """How the posterior of densities and weights is sampled (variant: bayes)."""
 
     method: Literal["nuts", "svi", "laplace"] = Field(
         default="nuts",
-        description="of the weights: Hamiltonian Monte Carlo; a normal fitted to the posterior by "
-        "its evidence bound; the curvature at the mode (seconds)",
+        description="Posterior of the weights. nuts: Hamiltonian Monte Carlo. svi: variational "
+        "inference with a normal. laplace: a normal with the curvature at the mode, in seconds.",
     )
-    chains: Whole = Field(default=4, ge=1, le=64, description="chains, side by side")
-    warmup: Whole = Field(default=500, ge=50, description="steps that tune each chain")
-    draws: Whole = Field(default=500, ge=50, description="draws kept of each chain")
-    thin: Whole = Field(default=2, ge=1, le=20, description="steps of a chain for each draw kept")
-    kept: Whole = Field(
+    chains: Whole = Field(
+        default=4, ge=1, le=64, description="Number of chains. They run in parallel."
+    )
+    warmup: Whole = Field(default=500, ge=50, description="Number of warm-up steps of each chain.")
+    draws: Whole = Field(default=500, ge=50, description="Number of draws stored from each chain.")
+    thin: Whole = Field(
+        default=2, ge=1, le=20, description="Number of steps of a chain per stored draw."
+    )
+    samples: Whole = Field(
         default=100,
         ge=20,
         le=2000,
-        description="joint draws of densities and weights that sources get",
+        description="Number of joint posterior samples of densities and weights that give the "
+        "probabilities and their intervals.",
     )
     densities: Switch = Field(
-        default=True, description="draw the class densities too, with the weights that go with them"
+        default=True,
+        description="Sample the class densities too, each with the weights that belong to it. With "
+        "false only the weights are sampled.",
     )
     average: Literal["probability", "log_odds"] = Field(
         default="probability",
-        description="what of the draws is averaged to the reported probabilities; log_odds keeps "
-        "every prediction a sum of contributions, and allows model.terms beside the draws",
+        description="Quantity whose mean over the samples gives the reported probabilities. With "
+        "log_odds every prediction remains a sum of contributions, and model.terms and "
+        "model.splines are allowed.",
     )
 
 
 class WellCharacterised(Record):
-    """Which labelled sources are known well, and are scored apart too."""
+    """Labelled sources with good data, which are also scored separately."""
 
-    at_least: Whole = Field(default=2, ge=1, description="how many conditions must hold")
+    at_least: Whole = Field(default=2, ge=1, description="How many of the conditions must hold.")
     of: tuple[str, ...] = Field(
         min_length=1,
-        description="conditions over columns, such as observed(Gmag) or significance > 10; where a "
-        "value is missing they do not hold",
+        description="Conditions over columns, such as observed(Gmag) or significance > 10. A "
+        "condition with an empty value does not hold.",
     )
 
     @model_validator(mode="after")
@@ -334,23 +354,31 @@ class WellCharacterised(Record):
 
 
 class ValidationConfig(Record):
-    """How the run is tested on sources it never saw."""
+    """How the run is tested on held-out sources."""
 
     split: Literal["random", "blocks"] = Field(
         default="random",
-        description="how rows are shared out over outer and inner folds, groups whole either way: "
-        "stratified at random, or contiguous runs of rows in the order of the file (sorted by "
-        "position: one part of the sky after another), begun at a place the seed decides",
+        description="How outer and inner folds are made; groups are never split. random: at "
+        "random, stratified by class. blocks: contiguous runs of rows in the order of the file, so "
+        "that a file sorted by position gives parts of the sky; the seed sets where the first one "
+        "begins.",
     )
-    folds: Whole = Field(default=5, ge=2, description="outer folds")
-    inner_folds: Whole = Field(default=5, ge=2, description="folds inside a training part")
-    repeats: Whole = Field(default=1, ge=1, description="times the outer folds are redrawn")
+    folds: Whole = Field(default=5, ge=2, description="Number of outer folds.")
+    inner_folds: Whole = Field(
+        default=5, ge=2, description="Number of folds inside each training part."
+    )
+    repeats: Whole = Field(
+        default=1, ge=1, description="Number of cross-validations, each with new outer folds."
+    )
     proportions: Proportions | None = Field(
-        default=None, description="class proportions expected in the sky, for prior-weighted scores"
+        default=None,
+        description="Class proportions expected in the sky, for the prior-weighted scores.",
     )
     bootstrap: Whole = Field(
-        default=1000, ge=1, description="draws for the intervals of the scores"
+        default=1000, ge=1, description="Number of bootstrap samples for the intervals of scores."
     )
     well_characterised: WellCharacterised | None = Field(
-        default=None, description="sources known well, scored apart; null: none are told apart"
+        default=None,
+        description="Sources with good data, which are also scored separately. null: no such "
+        "scores.",
     )

@@ -1,58 +1,56 @@
-"""Read and write the config file: every refusal says file, line, column and key."""
+"""Read and write config files. Every error names file, line, column and key."""
 
 import difflib
 import io
-from collections.abc import Collection, Sequence
+import json
+import os
+import warnings
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.representer import RoundTripRepresenter
 from ruamel.yaml.scalarbool import ScalarBoolean
 
-from xbayes.config.checks import did_you_mean
+from xbayes.config.checks import RENAMED_KEYS, below, other_name
+from xbayes.config.messages import SET, KeyPath, Source, message_of, message_of_point, shorten
 from xbayes.config.schema import Config
-from xbayes.config.sweep import Point, grid, with_values
+from xbayes.config.sweep import grid, with_values
 from xbayes.types import InputError
 
 MAX_DEPTH = 20
-MOST_TOLD = 10  # problems of a sweep
-# What a value of the wrong type should have been, by the type of pydantic's error.
-_WANTED = {
-    "int_type": "a whole number",
-    "float_type": "a number",
-    "finite_number": "a finite number",
-    "bool_type": "true or false",
-    "string_type": "text; put it in quotes",
-    "tuple_type": "a list [a, b]",
-    "dict_type": "a section of key: value",
-    "model_type": "a section of key: value",
-    "invalid_key": "text; put the key in quotes",
-}
-# Not only YAMLError: ruamel lets these out on some broken scalars, dates and deep nestings.
+MOST_SHOWN = 10  # problems of a sweep
+# ruamel.yaml also raises these, for some broken scalars, dates and deep nestings.
 _BROKEN = (YAMLError, ValueError, TypeError, AttributeError, RecursionError)
-KeyPath = tuple[str | int, ...]
 
 
-class _Source(NamedTuple):
-    """Where the values of a config came from."""
+def load_config(path: str | Path, overrides: Sequence[str] = (), *, stored: bool = False) -> Config:
+    """The config in a file.
 
-    file: str
-    tree: CommentedMap  # as read, with line numbers
-    overrides: tuple[KeyPath, ...]  # keys given by --set
+    A file may say `extends: other.yaml` (a path relative to its own folder) and give only what
+    differs: sections are merged key by key, other values replace those of the other file, and a
+    feature or class set to null is removed.
 
+    Parameters
+    ----------
+    path
+        The YAML file.
+    overrides
+        Texts `key=value`, as given to --set.
+    stored
+        Whether a run wrote the file. Old names of keys are then read without a warning.
 
-def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
-    """Read a config file; overrides are the key=value of --set. Raises InputError.
-
-    A file may say `extends: other.yaml` (beside it) and give only what differs: sections merge key
-    by key, other values replace, and a feature or class set to null is taken out.
+    Raises
+    ------
+    InputError
+        If the file cannot be read or is not a valid config.
     """
-    return parse_config(_read(Path(path)), str(path), overrides)
+    return parse_config(_read(Path(path)), str(path), overrides, stored=stored)
 
 
 def parse_config(
@@ -60,31 +58,55 @@ def parse_config(
     file: str = "config",
     overrides: Sequence[str] = (),
     chain: tuple[Path, ...] = (),
+    *,
+    stored: bool = False,
 ) -> Config:
-    """A config from its YAML text; file is what the messages call it. Raises InputError.
+    """A config from its YAML text; arguments and errors as of `load_config`.
 
-    `chain` holds the files that extend this one, to find circles.
+    Messages call the text by the name `file`. `chain` holds the files that extend this one, so that
+    a circle is found.
     """
     tree = _parse(text, file)
     if tree is None:
         raise InputError(f"{file}: is empty; a config needs name, catalog, taxonomy and features")
     if not isinstance(tree, CommentedMap):
-        found = _shorten(_plain(tree, file))
+        found = shorten(_plain(tree, file))
         raise InputError(f"{file}:1:1: a config is a mapping of key: value; found {found}")
-    values = _merged_with_base(_plain(tree, file), file, chain or (Path(file).resolve(),))
-    source = _Source(file, tree, tuple(_override(values, text) for text in overrides))
+    with warnings.catch_warnings(action="ignore") if stored else nullcontext():
+        plain = _plain(tree, file)  # warns of old names
+    values = _merged_with_base(plain, file, chain or (Path(file).resolve(),))
+    source = Source(file, tree, tuple(_override(values, text) for text in overrides))
     try:
         config = Config.model_validate(values)
     except ValidationError as error:
-        problems = sorted(_message(details, source) for details in error.errors())
+        problems = sorted(message_of(details, source) for details in error.errors())
         raise InputError("\n".join(dict.fromkeys(text for _, text in problems))) from None
     if config.sweep:
         _check_sweep(config, values, source)
     return config
 
 
+def config_of(
+    given: str | os.PathLike[str] | Mapping | Config,
+    overrides: Sequence[str] = (),
+    *,
+    target: str | os.PathLike[str] | None = None,
+) -> Config:
+    """The config of a file, a mapping or a `Config`, after the overrides. Raises InputError.
+
+    `target` overrides `target.file`.
+    """
+    if target is not None:
+        overrides = [*overrides, f"target.file={json.dumps(os.fspath(target))}"]
+    if isinstance(given, Config):
+        return parse_config(dump_config(given), given.name, overrides) if overrides else given
+    if isinstance(given, Mapping):
+        return parse_config(json.dumps(given), "config", overrides)
+    return load_config(Path(given), overrides)
+
+
 def swept(config: Config) -> dict[str, Config]:
-    """The variants of a config by name: those of its sweep, or the config itself."""
+    """The variants of a config by name: one per point of its sweep, or the config itself."""
     if not config.sweep:
         return {config.name: config}
     values = config.model_dump(mode="json")
@@ -94,42 +116,22 @@ def swept(config: Config) -> dict[str, Config]:
     }
 
 
-def _check_sweep(config: Config, values: dict[Any, Any], source: _Source) -> None:
-    """Every point of the grid is a config; what is wrong stands at the value that brings it in."""
+def _check_sweep(config: Config, values: dict[Any, Any], source: Source) -> None:
+    """Raise InputError unless every point of the grid is a valid config."""
     problems = []
     for point in grid(config.sweep):
         try:
             Config.model_validate(with_values(values, point))
         except ValidationError as error:
-            problems += [_message_of_point(details, point, source) for details in error.errors()]
+            problems += [message_of_point(details, point, source) for details in error.errors()]
     if problems:
         texts = list(dict.fromkeys(text for _, text in sorted(problems)))
-        more = [f"and {len(texts) - MOST_TOLD} more"] if len(texts) > MOST_TOLD else []
-        raise InputError("\n".join([*texts[:MOST_TOLD], *more]))
-
-
-def _message_of_point(
-    details: ErrorDetails, point: Point, source: _Source
-) -> tuple[tuple[int, int], str]:
-    """As `_message`, for a value of the sweep; a combination that does not go is told as such."""
-    path = tuple(part for part in details["loc"] if part != "[key]")
-    problem = _problem(details, path)
-    place: KeyPath = ("sweep",)
-    for key, at in point.index.items():
-        parts = tuple(key.split("."))
-        if path[: len(parts)] == parts or parts[: len(path)] == path:
-            unknown = details["type"] == "extra_forbidden"
-            place = ("sweep", key) if unknown else ("sweep", key, at)
-    if len(place) < 3 and details["type"] != "extra_forbidden":
-        problem = f"{point.label} does not go: {_dotted(path)}: {problem}"
-    line, column, _ = _position(source.tree, place)
-    by_set = any(key[0] == "sweep" for key in source.overrides)
-    where = "--set " if by_set else f"{source.file}:{line}:{column}: "
-    return (line, column), f"{where}{_dotted(place)}: {problem}"
+        more = [f"and {len(texts) - MOST_SHOWN} more"] if len(texts) > MOST_SHOWN else []
+        raise InputError("\n".join([*texts[:MOST_SHOWN], *more]))
 
 
 def _merged_with_base(values: dict[Any, Any], file: str, chain: tuple[Path, ...]) -> dict[Any, Any]:
-    """The values on top of those of the file they extend; that file is checked by itself first."""
+    """The values, merged with those of the file they extend, which must be valid by itself."""
     base = values.pop("extends", None)
     if base is None:
         return values
@@ -138,15 +140,15 @@ def _merged_with_base(values: dict[Any, Any], file: str, chain: tuple[Path, ...]
         raise InputError(f"{file}: extends {base}, which extends it; break the circle")
     below = parse_config(_read(path), str(path), (), (*chain, path.resolve()))
     merged = _merge(below.model_dump(mode="json"), values)
-    _take_out(merged.get("features"), below.features)
+    _remove_nulls(merged.get("features"), below.features)
     taxonomy = merged.get("taxonomy")
     if isinstance(taxonomy, dict):
-        _take_out(taxonomy.get("classes"), below.taxonomy.classes)
+        _remove_nulls(taxonomy.get("classes"), below.taxonomy.classes)
     return merged
 
 
-def _take_out(section: Any, below: Collection[str]) -> None:
-    """Remove what is null now and was there below; any other null is refused later."""
+def _remove_nulls(section: Any, below: Collection[str]) -> None:
+    """Remove names of the file below that are now null; any other null is refused later."""
     if isinstance(section, dict):
         for name in [name for name in below if section.get(name, ...) is None]:
             del section[name]
@@ -159,10 +161,10 @@ def _merge(below: Any, above: Any) -> Any:
 
 
 def dump_config(config: Config) -> str:
-    """YAML that loads back to an equal config, defaults written out, ${VAR} kept."""
+    """YAML that loads back to an equal config. It holds every default, and ${VAR} as written."""
     yaml = YAML()
     yaml.Representer = _Representer
-    yaml.width = 10_000  # folding a long text changes its blanks
+    yaml.width = 10_000  # folding a long text would change its blanks
     stream = io.StringIO()
     yaml.dump(config.model_dump(mode="json"), stream)
     return stream.getvalue()
@@ -215,20 +217,38 @@ def _reason(error: Exception) -> str:
     return (str(error) or type(error).__name__).splitlines()[0]
 
 
-def _plain(node: Any, file: str, depth: int = 0) -> Any:
-    """The node as plain Python values, which pydantic takes for what they are."""
+def _plain(node: Any, file: str, dotted: str = "", depth: int = 0) -> Any:
+    """The node, at a dotted key, as plain Python values; old names of keys become the new ones."""
     if depth > MAX_DEPTH:
         raise InputError(f"{file}: is nested deeper than {MAX_DEPTH}; a config is flatter")
     if isinstance(node, CommentedMap):
-        return {key: _plain(value, file, depth + 1) for key, value in node.items()}
+        named = {_new_name(node, key, file, dotted): value for key, value in node.items()}
+        return {k: _plain(v, file, below(dotted, k), depth + 1) for k, v in named.items()}
     if isinstance(node, CommentedSeq):
-        return [_plain(value, file, depth + 1) for value in node]
+        return [_plain(value, file, dotted, depth + 1) for value in node]
     if isinstance(node, bool | ScalarBoolean):
         return bool(node)
     for kind in (int, float, str):
         if isinstance(node, kind):
             return kind(node)
     return node
+
+
+def _new_name(node: CommentedMap, key: Any, file: str, dotted: str) -> Any:
+    """The key, or its new name, with a warning, if it was renamed. Raises InputError for both."""
+    name = other_name(dotted, key, RENAMED_KEYS)
+    if name == key:
+        return key
+    mark = (node.lc.data or {}).get(key)
+    where = f"{file}:{mark[0] + 1}:{mark[1] + 1}:" if mark and file != SET else file
+    old, new = below(dotted, key), below(dotted, name)
+    if name in node:
+        raise InputError(
+            f"{where} {old}: is the old name of {new}, which is given too; remove {old}"
+        )
+    text = f"{where} {old}: is now called {new}; rename it, for the next release refuses {old}"
+    warnings.warn(text, FutureWarning, stacklevel=2)
+    return name
 
 
 def _override(values: dict[Any, Any], text: str) -> KeyPath:
@@ -244,83 +264,13 @@ def _override(values: dict[Any, Any], text: str) -> KeyPath:
             inner = section[part] = {}
         if not isinstance(inner, dict):
             above = ".".join(path[:depth])
-            found = f"{above} holds {_shorten(inner)}, which has no keys"
+            found = f"{above} holds {shorten(inner)}, which has no keys"
             raise InputError(f"--set {key}: {found}; set {above} as a whole")
         section = inner
     try:
-        section[path[-1]] = YAML(typ="safe", pure=True).load(value)
+        given = CommentedMap({path[-1]: YAML().load(value)})
     except _BROKEN as error:
         raise InputError(f"--set {key}: {value!r} is not YAML: {_reason(error)}") from None
-    return path
-
-
-def _message(details: ErrorDetails, source: _Source) -> tuple[tuple[int, int], str]:
-    """Position, to sort by, and the line of the message."""
-    # pydantic says [key] where the key itself is at fault.
-    path = tuple(part for part in details["loc"] if part != "[key]")
-    missing = details["type"] == "missing"
-    line, column, held = _position(source.tree, path)
-    looked = path[:-1] if missing else path
-    by_set = any(
-        path[: len(key)] == key or (held < len(looked) and key[: len(looked)] == looked)
-        for key in source.overrides
-    )
-    where = "--set " if by_set else f"{source.file}:{line}:{column}: "
-    return (line, column), f"{where}{_dotted(path)}: {_problem(details, path)}"
-
-
-def _position(tree: CommentedMap, path: KeyPath) -> tuple[int, int, int]:
-    """Line and column, from 1, of the deepest key the file holds, and how deep that is."""
-    line, column, node = 0, 0, tree
-    for depth, key in enumerate(path):
-        marks = getattr(node, "lc", None)
-        mark = ((marks and marks.data) or {}).get(key)
-        if mark is None:
-            return line + 1, column + 1, depth
-        line, column = mark[:2]
-        node = node[key]
-    return line + 1, column + 1, len(path)
-
-
-def _dotted(path: KeyPath) -> str:
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
-    return text.removeprefix(".")
-
-
-def _problem(details: ErrorDetails, path: KeyPath) -> str:
-    """What is wrong, what was found, what to do."""
-    kind, found = details["type"], _shorten(details["input"])
-    if kind == "config":
-        return details["msg"]
-    if kind == "extra_forbidden":
-        known = _model(path[:-1]).model_fields
-        return f"unknown key{did_you_mean(str(path[-1]), known, 'keys here are')}"
-    if kind == "missing":
-        wanted = _model(path[:-1]).model_fields[str(path[-1])].description
-        return f"missing key; add it: {wanted}"
-    if kind == "literal_error":
-        known = get_args(_model(path[:-1]).model_fields[str(path[-1])].annotation)
-        near = did_you_mean(str(details["input"]), known)
-        hint = near if "did you mean" in near else ""
-        return f"must be {details.get('ctx', {})['expected']}; found {found}{hint}"
-    if kind in _WANTED:
-        return f"must be {_WANTED[kind]}; found {found}"
-    if kind == "string_too_short":
-        return "must not be empty; found ''"
-    return f"must be {details['msg'].removeprefix('Input should be ')}; found {found}"
-
-
-def _model(path: KeyPath) -> type[BaseModel]:
-    """The record that the keys on the path lead to."""
-    kind: Any = Config
-    for key in path:
-        is_record = isinstance(kind, type) and issubclass(kind, BaseModel)
-        kind = kind.model_fields[str(key)].annotation if is_record else get_args(kind)[-1]
-    return kind
-
-
-def _shorten(value: object) -> str:
-    if value is None:
-        return "nothing"
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    renamed = _plain(given, SET, ".".join(path[:-1]))
+    section.update(renamed)
+    return *path[:-1], *renamed

@@ -1,7 +1,6 @@
-"""The experiment, typed: what a config may say, its defaults and its limits.
+"""The config of an experiment: its sections, defaults, and the checks across sections.
 
-The file itself is read and written in config_file.py, which turns what is refused here into
-messages with file, line and column.
+reader.py reads and writes the file, and adds file, line and column to the errors raised here.
 """
 
 import os
@@ -35,43 +34,52 @@ from xbayes.types import InputError
 class Config(Record):
     """One experiment."""
 
-    name: str = Field(description="letters, digits and . _ -; names the run directory")
+    name: str = Field(
+        description="Name of the experiment and of its run directory. Letters, digits and . _ - "
+        "are allowed."
+    )
     seed: Whole = Field(
-        default=1, ge=0, le=2**32 - 1, description="of every random number in the run"
+        default=1, ge=0, le=2**32 - 1, description="Seed of all random numbers in the run."
     )
     precision: Literal["float64", "float32"] = Field(
-        default="float64", description="of the arithmetic"
+        default="float64", description="Floating-point precision of the computation."
     )
-    catalog: CatalogConfig = Field(description="the table that comes in")
-    taxonomy: TaxonomyConfig = Field(description="raw labels to classes")
-    features: dict[str, FeatureConfig] = Field(description="the properties, by name")
+    catalog: CatalogConfig = Field(description="The catalogue and the roles of its columns.")
+    taxonomy: TaxonomyConfig = Field(description="Classes, and the raw labels of each.")
+    features: dict[str, FeatureConfig] = Field(description="Features of a source, by name.")
     categories: dict[str, CategoryConfig] = Field(
-        default_factory=dict, description="how the properties of a category go together, by name"
+        default_factory=dict, description="Settings of the categories of features, by name."
     )
-    model: ModelConfig = Field(default=ModelConfig(), description="likelihoods and their weights")
+    model: ModelConfig = Field(
+        default=ModelConfig(), description="Class likelihoods and their weights."
+    )
     target: TargetConfig = Field(
-        default=TargetConfig(), description="another catalogue, which the run is learned for"
+        default=TargetConfig(), description="Another catalogue, to which the run will be applied."
     )
     variant: Literal["point", "bayes"] = Field(
         default="point",
-        description="bayes: posterior draws of densities and weights, so that every probability "
-        "has an interval",
+        description="point: one best fit. bayes: posterior samples of densities and weights, so "
+        "that every probability has an interval.",
     )
     posterior: PosteriorConfig = Field(
-        default=PosteriorConfig(), description="how they are sampled (variant: bayes)"
+        default=PosteriorConfig(), description="How the posterior is sampled (variant: bayes)."
     )
     decision: Literal["argmax", "f1"] = Field(
         default="argmax",
-        description="the most probable class, or a rule learned out of fold for the F1 of f1_class",
+        description="How the predicted class is chosen. argmax: the most probable class. f1: class "
+        "weights, learned out of fold, that maximise the F1 score of f1_class.",
     )
     f1_class: str | None = Field(
-        default=None, description="the one class whose F1 counts; XRB if there is one"
+        default=None,
+        description="Class whose F1 score is maximised. null: XRB, if there is such a class.",
     )
-    validation: ValidationConfig = Field(default=ValidationConfig(), description="held-out scores")
+    validation: ValidationConfig = Field(
+        default=ValidationConfig(), description="How the held-out scores are computed."
+    )
     sweep: dict[str, tuple[Any, ...]] = Field(
         default_factory=dict,
-        description="dotted keys, each a list of values: the grid of 'xbayes compare', such as "
-        "model.weights: [property, matrix]",
+        description="Grid of 'xbayes compare': dotted keys with a list of values each, such as "
+        "model.weights: [property, matrix].",
     )
 
     @model_validator(mode="after")
@@ -125,11 +133,11 @@ class Config(Record):
             for name in self.categories
             if name not in known
         ]
-        joint = [n for n, c in self.categories.items() if c.likelihood == "mixture"]
+        joint = [name for name, c in self.categories.items() if c.likelihood == "mixture"]
         if joint and (self.model.density != "smooth" or self.model.missing_weight != 1):
             text = "likelihood: mixture needs model.density: smooth and model.missing_weight: 1"
             problems.append(Problem(("categories", joint[0]), text))
-        rescaled = [n for n, f in self.features.items() if f.rescale != "none"]
+        rescaled = [name for name, f in self.features.items() if f.rescale != "none"]
         if rescaled and self.model.density != "published_clusters":
             text = f"needs model.density: published_clusters; found {self.model.density}"
             problems.append(Problem(("features", rescaled[0], "rescale"), text))
@@ -141,61 +149,62 @@ class Config(Record):
             near = did_you_mean(self.f1_class, classes, "classes are")
             return [Problem(("f1_class",), f"no such class: {self.f1_class!r}{near}")]
         if self.model.objective == "f1" and self.taxonomy.subclasses:
-            text = "needs log_loss where taxonomy.subclasses are learned apart; found f1"
+            text = "must be log_loss if there are taxonomy.subclasses; found f1"
             return [Problem(("model", "objective"), text)]
-        asked = self.decision == "f1" or self.model.objective == "f1"
-        if asked and focus_class(self) is None:
-            text = f"say whose F1 counts, for none of {quoted(classes)} is named XRB"
+        uses_f1 = self.decision == "f1" or self.model.objective == "f1"
+        if uses_f1 and focus_class(self) is None:
+            text = f"name the class whose F1 is maximised: none of {quoted(classes)} is named XRB"
             return [Problem(("f1_class",), text)]
         return []
 
     def _posterior_problems(self) -> list[Problem]:
-        """What has no posterior."""
+        """Settings that cannot be combined with variant: bayes."""
         model = self.model
         if self.variant != "bayes":
             return []
         if model.objective != "log_loss":
             text = f"bayes needs model.objective: log_loss; found {model.objective}"
             return [Problem(("variant",), text)]
-        asked = {"model.terms": model.terms != "none", "model.splines": model.splines}
-        beside = " and ".join(key for key, wanted in asked.items() if wanted)
-        if beside and self.posterior.average != "log_odds":
-            text = f"must be log_odds where there are {beside} beside the draws; found "
-            return [Problem(("posterior", "average"), text + self.posterior.average)]
+        uses = {"model.terms": model.terms != "none", "model.splines": model.splines}
+        added = " and ".join(key for key, used in uses.items() if used)
+        if added and self.posterior.average != "log_odds":
+            text = f"must be log_odds if there are {added}; found {self.posterior.average}"
+            return [Problem(("posterior", "average"), text)]
         if model.normalise:
-            text = "bayes needs model.normalise: false, or the size of the weights means nothing"
+            text = "bayes needs model.normalise: false; else the data do not fix the weights' size"
             return [Problem(("variant",), text)]
         if model.weights == "none" and not model.offsets:
             text = "bayes needs something to learn: model.weights, or model.offsets: true"
             return [Problem(("variant",), text)]
         if self.posterior.densities and model.density not in ("smooth", "clusters"):
             text = f"true needs model.density: smooth or clusters; found {model.density}; set it "
-            return [Problem(("posterior", "densities"), text + "to false to draw the weights only")]
+            text += "to false to sample the weights only"
+            return [Problem(("posterior", "densities"), text)]
         return []
 
     def _target_problems(self) -> list[Problem]:
-        """What takes no weights of sources."""
+        """Settings that do not take importance weights of sources."""
         model = self.model
         if not self.target.importance:
             return []
-        found = None
+        text = None
         if self.variant == "bayes":
-            found = "variant: point; found variant: bayes"
+            text = "needs variant: point; found variant: bayes"
         elif model.density == "published_clusters":
-            found = "another density; found model.density: published_clusters"
+            text = "needs another density; found model.density: published_clusters"
         elif model.optimiser == "evolution":
-            found = "model.optimiser: gradient; found evolution"
-        return [Problem(("target", "importance"), f"needs {found}")] if found else []
+            text = "needs model.optimiser: gradient; found evolution"
+        return [Problem(("target", "importance"), text)] if text else []
 
     def _collisions(self) -> list[Problem]:
-        """Two output columns of one name; case does not tell columns apart in FITS."""
+        """Output columns with the same name; FITS ignores case in column names."""
         categories = dict.fromkeys(feature.category for feature in self.features.values())
-        owner: dict[str, str] = {}
+        class_of: dict[str, str] = {}
         problems = []
         for name in self.taxonomy.classes:
             columns = [f"p_{name}", f"p_{name}_lo", f"p_{name}_hi"]
             for column in columns + [f"p_{category}_{name}" for category in categories]:
-                other = owner.setdefault(column.lower(), name)
+                other = class_of.setdefault(column.lower(), name)
                 if other != name:
                     text = f"class names {other!r} and {name!r} both give a column {column!r}"
                     problems.append(
@@ -205,10 +214,10 @@ class Config(Record):
 
 
 def catalog_path(config: Config) -> Path:
-    """The catalogue's file, with ${VAR} expanded; a relative path is from the current folder.
+    """Path of the catalogue, with ${VAR} expanded; a relative path starts in the current folder.
 
-    Expanded here and not on load, so that the config kept in a run still says ${VAR}.
-    Raises InputError where the config names no file or a variable is not set.
+    The variable is expanded here, not when the config is read, so that the config stored in a run
+    still says ${VAR}. Raises InputError if the config names no file or a variable is not set.
     """
     if config.catalog.file is None:
         raise InputError(
@@ -218,7 +227,7 @@ def catalog_path(config: Config) -> Path:
 
 
 def target_path(config: Config) -> Path:
-    """The target's file, likewise."""
+    """Path of the target catalogue; see `catalog_path`."""
     if config.target.file is None:
         raise InputError("the config names no target: target.file is null; set it or give --target")
     return _expanded("target.file", config.target.file, "--target")
@@ -240,7 +249,7 @@ def _expanded(key: str, text: str, option: str) -> Path:
 def class_proportions(
     proportions: Mapping[str, float], classes: Sequence[str]
 ) -> Float[np.ndarray, "C"]:
-    """Given proportions in the order of the classes, summing to 1. Raises InputError."""
+    """Proportions in the order of the classes, with sum 1. Raises InputError."""
     problems = proportion_problems(proportions, classes)
     if problems:
         raise InputError("\n".join(": ".join([*map(str, path), text]) for path, text in problems))
@@ -249,14 +258,14 @@ def class_proportions(
 
 
 def focus_class(config: Config) -> str | None:
-    """The class whose F1 counts: the one given, else XRB; None if there is neither."""
+    """The class whose F1 is maximised: f1_class, else XRB; None if there is neither."""
     if config.f1_class is not None:
         return config.f1_class
     return "XRB" if "XRB" in config.taxonomy.classes else None
 
 
 def given_log_prior(config: Config) -> Float[np.ndarray, "C"] | None:
-    """The log prior of the config; None for the training proportions, which the weights know."""
+    """The log prior of the config; None for the training proportions, used in the fit anyway."""
     if config.model.prior == "uniform":
         n_classes = len(config.taxonomy.classes)
         return np.full(n_classes, -np.log(n_classes))

@@ -1,4 +1,4 @@
-"""A config that stands for many: the grid of its `sweep`."""
+"""The grid of configs that the `sweep` of a config describes."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from xbayes.config.checks import Problem
 
 MOST_POINTS = 500
-# Variants are compared on the same sources and folds, and have one name for their files.
+# Keys that all variants share: they are compared on the same sources and folds.
 SHARED = (
     *("name", "seed", "sweep", "f1_class", "catalog", "taxonomy"),
     *("validation.folds", "validation.repeats", "validation.bootstrap"),
@@ -21,23 +21,23 @@ class Point(NamedTuple):
 
     label: str  # such as weights=property,calibration=none
     value: dict[str, Any]  # by dotted key
-    index: dict[str, int]  # place of the value in the list of its key
+    index: dict[str, int]  # index of the value in the list of its key
 
 
 def grid(sweep: Mapping[str, Sequence[Any]]) -> list[Point]:
-    """Every combination of the values, the last key turning fastest; one point without a sweep."""
+    """Every combination of the values, the last key varying fastest; one point without a sweep."""
     short = _short_names(list(sweep))
     points = []
-    for places in product(*(range(len(values)) for values in sweep.values())):
-        index = dict(zip(sweep, places, strict=True))
-        value = {key: sweep[key][at] for key, at in index.items()}
+    for indices in product(*(range(len(values)) for values in sweep.values())):
+        index = dict(zip(sweep, indices, strict=True))
+        value = {key: sweep[key][i] for key, i in index.items()}
         label = ",".join(f"{short[key]}={_as_text(one)}" for key, one in value.items())
-        points.append(Point(label, value, index))
+        points.append(Point(label=label, value=value, index=index))
     return points
 
 
 def with_values(values: Mapping[str, Any], point: Point) -> dict[str, Any]:
-    """The keys and values of a config with those of the point in their places, and no sweep."""
+    """The values of a config, with those of the point put in and the sweep removed."""
     changed = copy.deepcopy({key: value for key, value in values.items() if key != "sweep"})
     for key, value in point.value.items():
         *above, last = key.split(".")
@@ -50,29 +50,32 @@ def with_values(values: Mapping[str, Any], point: Point) -> dict[str, Any]:
 
 
 def sweep_problems(sweep: Mapping[str, Sequence[Any]]) -> list[Problem]:
-    """What is wrong with the keys and lists; the values are checked as those of any config."""
+    """Problems of the keys and lists of a sweep; the reader checks the values, point by point."""
     problems = []
     for key, values in sweep.items():
         shared = next((s for s in SHARED if key == s or key.startswith(f"{s}.")), None)
         if shared is not None:
-            text = f"variants must share {shared}, or they could not be compared; take it out"
+            text = f"variants must share {shared}, else they cannot be compared; remove it"
             problems.append(Problem(("sweep", key), text))
         elif not all(key.split(".")):
             problems.append(Problem(("sweep", key), "must be a dotted key, such as model.weights"))
         if not values:
             problems.append(Problem(("sweep", key), "needs at least one value; found none"))
         texts = [_as_text(value) for value in values]
-        for at, text in enumerate(texts):
-            if text in texts[:at]:
-                problems.append(Problem(("sweep", key, at), f"lists {text} twice; each value once"))
-    if prod(len(values) for values in sweep.values()) > MOST_POINTS:
-        n = prod(len(values) for values in sweep.values())
-        problems.append(Problem(("sweep",), f"has {n:,} combinations; at most {MOST_POINTS}"))
+        problems += [
+            Problem(("sweep", key, i), f"lists {text} twice; list each value once")
+            for i, text in enumerate(texts)
+            if text in texts[:i]
+        ]
+    n_points = prod(map(len, sweep.values()))
+    if n_points > MOST_POINTS:
+        text = f"has {n_points:,} combinations; at most {MOST_POINTS} are allowed"
+        problems.append(Problem(("sweep",), text))
     return problems
 
 
 def _short_names(keys: Sequence[str]) -> dict[str, str]:
-    """The last part of each key; the whole key where two would be alike."""
+    """The last part of each key; the whole key if two keys share that part."""
     last = [key.split(".")[-1] for key in keys]
     return {key: end if last.count(end) == 1 else key for key, end in zip(keys, last, strict=True)}
 

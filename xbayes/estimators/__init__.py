@@ -1,4 +1,4 @@
-"""The scikit-learn face of the models."""
+"""Estimators with the interface of scikit-learn."""
 
 from xbayes.estimators.alpha_bayes import AlphaBayesClassifier
 from xbayes.estimators.mixture import GaussianMixture

@@ -1,4 +1,4 @@
-"""The alpha-weighted naive Bayes of this package with scikit-learn's face."""
+"""The alpha-weighted naive Bayes classifier as a scikit-learn estimator."""
 
 import numbers
 import warnings
@@ -31,42 +31,70 @@ CHOICES = {
     "decision": ("argmax", "f1"),
 }
 LARGEST = 1e300
-ACCEPTED: dict[str, Any] = {"dtype": np.float64, "ensure_all_finite": "allow-nan"}
+VALIDATION: dict[str, Any] = {"dtype": np.float64, "ensure_all_finite": "allow-nan"}
 
 
 class AlphaBayesClassifier(ClassifierMixin, BaseEstimator):
-    """Naive Bayes whose properties count by learned weights alpha (Tranin et al. 2022, A&A 657).
+    """Naive Bayes with a learned weight alpha per feature (Tranin et al. 2022, A&A 657).
 
-        score_c = log prior(c) + b_c + sum over properties of contribution[p, c]
+        score_c = log prior(c) + b_c + sum over features f of contribution[f, c]
 
-    One-dimensional class densities give log-likelihoods; the weights are learned on those of inner
-    folds, by densities that never saw the row, and so are the penalty and the decision rule.
-    Always float64, whatever JAX's setting. The same work as `xbayes run` on an array.
+    One-dimensional class densities give log-likelihoods. The weights are learned on out-of-fold
+    log-likelihoods, and the penalty and the decision rule are chosen on nested out-of-fold scores.
+    All computations are in float64, whatever the setting of JAX.
 
     Parameters
     ----------
-    weights : what has a weight: "category", "property", "property_class", or "matrix", W[p, c, c'].
-    categories : None, each property a category of its own, or a label for each column of X.
-    density : "smooth", or "published" as in the paper.
-    missing : what NaN means. "evidence": looked for and not found, with P(found | class) of its
-        own; "ignore": nothing is known, and it contributes exactly zero.
-    normalise : divide by the sum of the weights, the published formula; of weights="category" only.
-    offsets : learn b, one a class; it counts where something was measured.
-    objective : "log_loss", or "f1" of `focus_class`.
-    decision : "argmax", or "f1", a rule for the F1 of `focus_class`; probabilities stay.
-    focus_class : one of classes_, needed where F1 is.
-    prior : "training", or class proportions [C] in the order of classes_, which sum to 1.
-    penalty : "auto", the best of a few on inner folds, or a number above 0.
-    n_starts : random starts of the weights.
-    n_folds : inner folds; no more are made than the smallest class has members (rows, or groups).
-        A class of one member does not count there: it is in the densities, but out of fold it has
-        only the broad density of all classes. If all classes are such, nothing can be learned, and
-        the result is the plain naive Bayes: alpha 1, no offsets, the most probable class.
-    random_state : of the folds and the starts.
+    weights : {"category", "property", "property_class", "matrix"}
+        One weight per category, per feature, per feature and class, or a matrix W[f, c, c'] per
+        feature.
+    categories : list or None
+        A category label for each column of X; None makes each feature its own category.
+    density : {"smooth", "published"}
+        Smooth densities, or the kernel densities of the paper.
+    missing : {"evidence", "ignore"}
+        "evidence": NaN means not detected, with a learned probability per class. "ignore": NaN
+        means not available, and its contribution is exactly zero.
+    normalise : bool
+        Divide by the sum of the weights, as in the published formula (weights="category" only).
+    offsets : bool
+        Learn b; it is added if any feature was measured.
+    objective : {"log_loss", "f1"}
+        What the weights optimise: the log loss, or the F1 of `focus_class`.
+    decision : {"argmax", "f1"}
+        The most probable class, or a rule that maximises the F1 of `focus_class`.
+    focus_class : label or None
+        A class of y; needed if `objective` or `decision` is "f1".
+    prior : "training" or list
+        Class proportions [C] in the order of `classes_`, with sum 1.
+    penalty : "auto" or float
+        Penalty on the weights; "auto" chooses among a few values on inner folds.
+    n_starts : int
+        Random starts of the weights.
+    n_folds : int
+        Inner folds, at most as many as the smallest class has members (rows or groups). Classes
+        with a single member do not limit it: out of fold they have the broad density of all
+        classes. If every class has a single member, the result is the plain naive Bayes: alpha 1,
+        no offsets, the most probable class.
+    random_state : int, RandomState or None
+        Of the folds and the starts.
 
-    Attributes: classes_ [C]; n_features_in_; feature_names_in_ [F], if X has names; alpha_ [F C],
-    weight of property and class; weights_, all that is learned (NaiveBayesParams); offset_ [C];
-    class_prior_ [C]; category_names_ [G]; penalty_; factor_ [C] of the decision rule; n_folds_.
+    Attributes
+    ----------
+    classes_ : array [C]
+    n_features_in_ : int
+    feature_names_in_ : array [F]
+        If X has column names.
+    alpha_ : array [F C]
+        Weight of each feature and class.
+    weights_ : NaiveBayesParams
+        All learned numbers.
+    offset_, class_prior_ : array [C]
+    category_names_ : array [G]
+    penalty_ : float
+    factor_ : array [C]
+        Class weights of the decision rule.
+    n_folds_ : int
     """
 
     def __init__(
@@ -103,20 +131,24 @@ class AlphaBayesClassifier(ClassifierMixin, BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X, y, *, groups=None):
-        """Fit to X [N F], where NaN is missing, and the classes y [N].
+        """Fit to X [N F], in which NaN is missing, and the classes y [N].
 
-        Rows of one of `groups` [N] are never split over inner folds. Raises ValueError for wrong
-        parameters, infinite values, fewer than 2 classes.
+        Rows with the same value of `groups` [N] stay in one inner fold.
+
+        Raises
+        ------
+        ValueError
+            Invalid parameters, infinite values, or fewer than 2 classes.
         """
         self._check_parameters()
-        X, y = map(np.asarray, validate_data(self, X, y, **ACCEPTED))
+        X, y = map(np.asarray, validate_data(self, X, y, **VALIDATION))
         if (np.abs(X) > LARGEST).any():
-            raise InputError(f"X has values beyond {LARGEST:g}, whose range overflows; scale them")
+            raise InputError(f"X has values beyond {LARGEST:g}, which overflow; scale them")
         check_classification_targets(y)
         self.classes_, truth = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise InputError(
-                f"AlphaBayesClassifier tells classes apart and needs at least 2; y has 1 class, "
+                f"AlphaBayesClassifier needs at least 2 classes; y has 1 class, "
                 f"{self.classes_.tolist()[0]!r}"
             )
         log_prior = self._given_log_prior()
@@ -124,60 +156,72 @@ class AlphaBayesClassifier(ClassifierMixin, BaseEstimator):
         group = _group_index(groups, X)
         fold, self.n_folds_ = plans.inner_folds(truth, group, int(self.n_folds), seed)
         self._plan = self._make_plan(X.shape[1])
-        if not plans.learnable(truth, group):
+        if not plans.is_learnable(truth, group):
             self._plan = plans.plain(self._plan)
-        features = plans.features_of(X, self._plan.evidence)
-        rows = features, Labels(truth, group), fold
+        features, labels = plans.features_of(X, self._plan.evidence), Labels(truth, group)
         with jax.enable_x64(True):
-            rows = plans.pad_training(*rows, plans.padded_rows(len(X)))
+            features, labels, fold = plans.pad_training(
+                features, labels, fold, plans.padded_rows(len(X))
+            )
             recipe = plans.recipe_of(self._plan)
-            classifier, report = fit_classifier(recipe, *rows, jax.random.key(seed))
-            self._keep(recipe, classifier, report, log_prior)
+            classifier, report = fit_classifier(
+                recipe, features, labels, fold, jax.random.key(seed)
+            )
+            self._store(recipe, classifier, report, log_prior)
         if not report.weights.converged:
             warnings.warn(
                 f"the weights did not converge in {int(report.weights.n_steps)} steps; scale or "
-                "drop properties, or raise penalty",
+                "drop features, or raise penalty",
                 ConvergenceWarning,
                 stacklevel=2,
             )
         return self
 
     def predict(self, X):
-        """The class [N] of each row, by the decision rule."""
-        chosen = self._apply(X, lambda *rows: classify(*rows).prediction)
-        return self.classes_[chosen]
+        """The class [N] of each row under the decision rule."""
+        return self.classes_[self._products(X, "prediction")]
 
     def predict_proba(self, X):
-        """Posterior [N C], rows summing to 1; class_prior_ where nothing was measured."""
-        return self._apply(X, lambda *rows: classify(*rows).posterior)
+        """Posterior [N C]; class_prior_ for a row without a measured feature."""
+        return self._products(X, "posterior")
 
     def predict_log_proba(self, X):
-        """Log posterior [N C], finite where the posterior is 0 to rounding."""
-        score = self._log_joint(X)
+        """Log posterior [N C], finite also where the posterior underflows to 0."""
+
+        def log_joint(recipe: Recipe, classifier: Classifier, features: Features) -> np.ndarray:
+            terms = explain(recipe, classifier, features)
+            return terms.log_prior + terms.offset + terms.contribution.sum(1)
+
+        score = self._apply(X, log_joint)
         return score - np.logaddexp.reduce(score, axis=1, keepdims=True)
 
     def decision_function(self, X):
-        """What `predict` compares: log posterior + log factor [N C]; of 2 classes the log-odds [N].
+        """The values [N C] that `predict` compares: log posterior plus log class weight.
 
-        Two classes: above 0 where the second is predicted.
+        For 2 classes: their difference [N], positive where the second class is predicted.
         """
         score = self.predict_log_proba(X) + np.log(self.factor_)
         return score[:, 1] - score[:, 0] if score.shape[1] == 2 else score
 
     def contributions(self, X):
-        """What each property adds to the score of each class [N F C].
+        """The contribution [N F C] of each feature to the score of each class.
 
-        Their sum over F, with log(class_prior_) and, where anything was measured, offset_, is the
-        log posterior but for a constant of the row: differences between classes are log-odds.
+        log(class_prior_) + offset_ + the sum over F is the log posterior up to a constant per row,
+        so that differences between classes are log-odds. Rows without a measured feature have no
+        offset.
         """
-        return self._apply(X, lambda *rows: explain(*rows).contribution)
+        return self._apply(X, lambda *applied: explain(*applied).contribution)
 
     def outlier_probability(self, X):
-        """Share [N] of held-out rows of the predicted class at least as strange as this one."""
-        return self._apply(X, lambda *rows: classify(*rows).outlier_p)
+        """The outlier p-value [N].
+
+        It is the fraction of held-out rows of the predicted class with at least the outlier score
+        of the row.
+        """
+        return self._products(X, "outlier_p")
 
     def __sklearn_tags__(self):
-        """NaN is allowed."""
+        """Tags of scikit-learn: NaN is allowed in X."""
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags
@@ -192,29 +236,29 @@ class AlphaBayesClassifier(ClassifierMixin, BaseEstimator):
                 raise InputError(f"{name} is True or False; got {getattr(self, name)!r}")
         for name, least in {"n_starts": 1, "n_folds": 2}.items():
             given = getattr(self, name)
-            if not _is(numbers.Integral, given) or given < least:
+            if not _is_number(given, numbers.Integral) or given < least:
                 raise InputError(f"{name} is a whole number, at least {least}; got {given!r}")
         _penalties(self.penalty)
         if self.normalise and self.weights != "category":
             raise InputError(f'normalise=True needs weights="category"; got {self.weights!r}')
         if self.focus_class is None and "f1" in (self.objective, self.decision):
-            raise InputError("objective or decision f1 needs focus_class, one of the classes of y")
+            raise InputError('objective="f1" or decision="f1" needs focus_class, a class of y')
 
     def _given_log_prior(self):
-        """Log prior [C] that replaces the training one; None for the training one."""
+        """Log prior [C] that replaces the training prior, or None."""
         if isinstance(self.prior, str) and self.prior == "training":
             return None
         n_classes = len(self.classes_)
-        rule = (
+        message = (
             f'prior is "training" or {n_classes} proportions above 0 that sum to 1, in the order '
-            f"of the classes {self.classes_.tolist()}"
+            f"of the classes {self.classes_.tolist()}; got {self.prior!r}"
         )
         try:
             share = np.asarray(self.prior, np.float64)
         except (TypeError, ValueError):
-            raise InputError(f"{rule}; got {self.prior!r}") from None
+            raise InputError(message) from None
         if share.shape != (n_classes,) or not (share > 0).all() or abs(share.sum() - 1) > 1e-6:
-            raise InputError(f"{rule}; got {self.prior!r}")
+            raise InputError(message)
         return np.log(share / share.sum())
 
     def _make_plan(self, n_features: int) -> plans.Plan:
@@ -236,7 +280,7 @@ class AlphaBayesClassifier(ClassifierMixin, BaseEstimator):
         )
 
     def _categories(self, n_features: int) -> tuple[np.ndarray, tuple[int, ...]]:
-        """Names [G] in the order they first appear, and the category of each property."""
+        """Names [G] in the order they first appear, and the category of each feature."""
         if self.categories is None:
             names = getattr(self, "feature_names_in_", [f"x{f}" for f in range(n_features)])
             return np.asarray(names, object), tuple(range(n_features))
@@ -252,15 +296,13 @@ class AlphaBayesClassifier(ClassifierMixin, BaseEstimator):
     def _focus(self) -> int:
         if self.focus_class is None:
             return -1
-        found = [c for c, name in enumerate(self.classes_.tolist()) if name == self.focus_class]
-        if not found:
-            raise InputError(
-                f"focus_class is one of {self.classes_.tolist()}; got {self.focus_class!r}"
-            )
-        return found[0]
+        classes = self.classes_.tolist()
+        if self.focus_class not in classes:
+            raise InputError(f"focus_class is one of {classes}; got {self.focus_class!r}")
+        return classes.index(self.focus_class)
 
-    def _keep(self, recipe: Recipe, classifier: Classifier, report: FitReport, log_prior):
-        # Without calibration the prior is one term of the score, whichever it is.
+    def _store(self, recipe: Recipe, classifier: Classifier, report: FitReport, log_prior):
+        # There is no calibration, so that the prior is a separate term of the score.
         weights = classifier.weights
         if log_prior is not None:
             weights = weights._replace(log_prior=jnp.asarray(log_prior))
@@ -271,45 +313,44 @@ class AlphaBayesClassifier(ClassifierMixin, BaseEstimator):
         self.offset_ = self.weights_.offset if self._plan.offsets else np.zeros_like(self.factor_)
         self.penalty_ = report.penalty
 
-    def _log_joint(self, X) -> np.ndarray:
-        def one(recipe: Recipe, classifier: Classifier, features: Features) -> np.ndarray:
-            terms = explain(recipe, classifier, features)
-            return terms.log_prior + terms.offset + terms.contribution.sum(1)
+    def _products(self, X, name: str) -> np.ndarray:
+        return self._apply(X, lambda *applied: getattr(classify(*applied), name))
 
-        return self._apply(X, one)
+    def _apply(
+        self, X, compute: Callable[[Recipe, Classifier, Features], np.ndarray]
+    ) -> np.ndarray:
+        """The values [N ...] that `compute` gives for all rows, chunk by chunk.
 
-    def _apply(self, X, compute: Callable[..., np.ndarray]) -> np.ndarray:
-        """`compute(recipe, classifier, features)` [N ...] of all rows, a chunk at a time.
-
-        Not the chunks of `classify`: those run in threads, which do not know of float64 here.
+        Each chunk is one chunk of `classify` too, which computes only the first one outside
+        threads: threads do not inherit the float64 setting.
         """
         check_is_fitted(self)
-        X = np.asarray(validate_data(self, X, reset=False, **ACCEPTED))
+        X = np.asarray(validate_data(self, X, reset=False, **VALIDATION))
         recipe, size = plans.recipe_of(self._plan), plans.chunk_rows(len(X))
-        parts = []
+        chunks = []
         with jax.enable_x64(True):
             classifier = jax.tree.map(jnp.asarray, self._classifier)
             for first in range(0, len(X), size):
                 rows = plans.features_of(X[first : first + size], self._plan.evidence)
-                found = compute(recipe, classifier, rows.padded(size))
-                parts.append(found[: len(rows.value)])
-        return np.concatenate(parts)
+                values = compute(recipe, classifier, rows.padded(size))
+                chunks.append(values[: len(rows.value)])
+        return np.concatenate(chunks)
 
 
-def _penalties(penalty: Any) -> tuple[float, ...]:
+def _penalties(penalty) -> tuple[float, ...]:
     if isinstance(penalty, str) and penalty == "auto":
         return PENALTIES
-    if not _is(numbers.Real, penalty) or not 0 < float(penalty) < np.inf:
+    if not _is_number(penalty, numbers.Real) or not 0 < float(penalty) < np.inf:
         raise InputError(f'penalty is "auto" or a number above 0; got {penalty!r}')
     return (float(penalty),)
 
 
-def _is(kind: type, given: object) -> bool:
-    return isinstance(given, kind) and not isinstance(given, bool | np.bool_)
+def _is_number(value: object, kind: type) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool | np.bool_)
 
 
 def _group_index(groups, X) -> np.ndarray:
-    """A number for each row's group [N]; without groups each row is one."""
+    """The index [N] of each row's group; without groups every row is a group."""
     if groups is None:
         return np.arange(len(X))
     check_consistent_length(X, groups)

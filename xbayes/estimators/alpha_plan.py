@@ -1,11 +1,11 @@
-"""What `AlphaBayesClassifier` hands to the package: a recipe, features, inner folds."""
+"""The recipe, features and inner folds that `AlphaBayesClassifier` passes to the package."""
 
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Array, Float, Int
 
 from xbayes.catalog.splits import stratified_folds
 from xbayes.classifier.predict import CHUNK, Classifier
@@ -16,12 +16,12 @@ from xbayes.models.smooth_density import smooth_density
 from xbayes.published.density import published_density
 from xbayes.types import UNLABELLED, Features, InputError, Labels, Names
 
-LEAST_ROWS = 256  # rows are padded to powers of two from here, so that few shapes are compiled
-HOLDING = 1e6  # a penalty that leaves every alpha at 1, to some 1e-6
+LEAST_ROWS = 256  # rows are padded to this power of two or a larger one, so that few are compiled
+FIXING_PENALTY = 1e6  # leaves every alpha at 1 to about 1e-6
 
 
 class Plan(NamedTuple):
-    """A recipe in plain values, which pickle and compare equal; the functions do neither."""
+    """The options of a recipe. Unlike its functions, they can be pickled and compared."""
 
     category: tuple[int, ...]  # F
     n_classes: int
@@ -39,117 +39,137 @@ class Plan(NamedTuple):
 
 
 def recipe_of(plan: Plan) -> Recipe:
-    """The same functions for the same plan, so that JAX compiles once for all estimators.
+    """The recipe of a plan; equal plans share its functions, so that JAX compiles once.
 
-    The axes carry numbers for names: with names, JAX would compile for each data set anew.
+    Features and classes are named by numbers: names of data would make JAX compile for each data
+    set.
     """
-    features, classes = (tuple(map(str, range(n))) for n in (len(plan.category), plan.n_classes))
-    categories = tuple(map(str, range(max(plan.category) + 1)))
-    weighting = (plan.category, plan.n_classes, plan.weights, plan.normalise, plan.offsets)
+    n_features = len(plan.category)
     return Recipe(
-        _density(plan.density, len(plan.category), plan.n_classes, plan.evidence),
-        _weighting(*weighting),
-        Names(features, categories, plan.category, classes),
-        plan.penalties,
-        plan.n_starts,
-        plan.n_folds,
-        plan.objective,
+        density=_density(plan.density, n_features, plan.n_classes, plan.evidence),
+        model=naive_bayes(
+            plan.category, plan.n_classes, plan.weights, plan.normalise, plan.offsets
+        ),
+        names=Names(
+            features=_numbers(n_features),
+            categories=_numbers(max(plan.category) + 1),
+            category=plan.category,
+            classes=_numbers(plan.n_classes),
+        ),
+        penalties=plan.penalties,
+        n_starts=plan.n_starts,
+        n_folds=plan.n_folds,
+        objective=plan.objective,
         decision=plan.decision,
         focus=plan.focus,
     )
 
 
-_weighting = cache(naive_bayes)
+def _numbers(n: int) -> tuple[str, ...]:
+    return tuple(map(str, range(n)))
 
 
 @cache
-def _density(kind: str, n_features: int, n_classes: int, evidence: bool) -> Density:
-    each = np.full(n_features, evidence)
-    if kind == "published":
-        return published_density(each, np.zeros((n_features, n_classes), bool))
-    return smooth_density(np.full((n_features, 2), [-np.inf, np.inf]), each, n_classes)
+def _density(name: str, n_features: int, n_classes: int, evidence: bool) -> Density:
+    of_feature = np.full(n_features, evidence)
+    if name == "published":
+        return published_density(of_feature, np.zeros((n_features, n_classes), bool))
+    return smooth_density(np.full((n_features, 2), [-np.inf, np.inf]), of_feature, n_classes)
 
 
 def features_of(X: Float[np.ndarray, "N F"], evidence: bool) -> Features:
-    """NaN is a value that was looked for and not found, or (not evidence) not looked for."""
-    observed = ~np.isnan(X)
-    available = np.ones_like(observed) if evidence else observed
+    """Features of X; NaN is not detected if `evidence`, else not available."""
+    measured = ~np.isnan(X)
     return Features(
-        np.where(observed, X, 0.0), observed, available, np.ones_like(X), np.zeros_like(X)
+        value=np.where(measured, X, 0.0),
+        measured=measured,
+        available=np.ones_like(measured) if evidence else measured,
+        weight=np.ones_like(X),
+        error=np.zeros_like(X),
     )
 
 
 def padded_rows(n_rows: int) -> int:
-    """Rows filled up to a power of two, LEAST_ROWS at least."""
+    """The number of rows after padding: a power of two, at least LEAST_ROWS."""
     return max(LEAST_ROWS, 1 << (n_rows - 1).bit_length())
 
 
 def chunk_rows(n_rows: int) -> int:
-    """Rows computed at once when a fitted classifier is applied."""
+    """The number of rows computed at once when a fitted classifier is applied."""
     return min(CHUNK, padded_rows(n_rows))
 
 
 def pad_training(
     features: Features, labels: Labels, fold: Int[np.ndarray, "N"], n_rows: int
 ) -> tuple[Features, Labels, Int[np.ndarray, "M"]]:
-    """Rows below that no fit reads: without class and without fold."""
-    more = (0, n_rows - len(fold))
-    class_index = np.pad(labels.class_index, more, constant_values=UNLABELLED)
-    padded = Labels(class_index, np.pad(labels.group, more, constant_values=-1))
-    return features.padded(n_rows), padded, np.pad(fold, more, constant_values=-1)
+    """Features, labels and folds with rows added that have neither class nor fold."""
+    added = (0, n_rows - len(fold))
+    padded = Labels(
+        class_index=np.pad(labels.class_index, added, constant_values=UNLABELLED),
+        group=np.pad(labels.group, added, constant_values=-1),
+    )
+    return features.padded(n_rows), padded, np.pad(fold, added, constant_values=-1)
 
 
 def storable(classifier: Classifier) -> Classifier:
-    """NumPy arrays, which pickle as float64 whatever JAX's setting, and of few shapes.
+    """The classifier as NumPy arrays, which keep float64 when unpickled, in few shapes.
 
-    The ranks of the references, as many as the largest class has rows, are filled up.
+    The sorted reference scores, one per row of the largest class, are padded.
     """
     classifier = jax.tree.map(np.asarray, classifier)
     outlier, conformal = classifier.outlier, classifier.conformal
     return classifier._replace(
-        outlier=outlier._replace(outlier_score=_filled(outlier.outlier_score)),
-        conformal=conformal._replace(score=_filled(conformal.score)),
+        outlier=outlier._replace(outlier_score=_padded(outlier.outlier_score)),
+        conformal=conformal._replace(score=_padded(conformal.score)),
     )
 
 
-def _filled(ranks: Any) -> np.ndarray:
-    more = padded_rows(ranks.shape[1]) - ranks.shape[1]
-    return np.pad(ranks, ((0, 0), (0, more)), constant_values=np.inf)
+def _padded(scores: Float[Array | np.ndarray, "C R"]) -> np.ndarray:
+    added = padded_rows(scores.shape[1]) - scores.shape[1]
+    return np.pad(np.asarray(scores), ((0, 0), (0, added)), constant_values=np.inf)
 
 
 def inner_folds(
     truth: Int[np.ndarray, "N"], group: Int[np.ndarray, "N"], n_folds: int, seed: int
 ) -> tuple[Int[np.ndarray, "N"], int]:
-    """Fold of each row, and how many: no more than the smallest class has members (groups).
+    """The fold of each row, and the number of folds.
 
-    Classes of one member ride along with the largest class. Raises InputError for one group.
+    There are at most as many folds as the smallest class has members (groups). Classes of one
+    member are distributed with the largest class.
+
+    Raises
+    ------
+    InputError
+        All rows of the classes are in one group.
     """
     classes, inverse = np.unique(truth, return_inverse=True)
     members = _members(inverse, group, len(classes))
     target = np.where((members < 2)[inverse], members.argmax(), inverse)
     members = _members(target, group, len(classes))
-    most = int(members[members > 0].min())
-    if most < 2:
+    smallest = int(members[members > 0].min())
+    if smallest < 2:
         raise InputError(
-            "inner folds need at least 2 groups that hold the classes; all rows of some classes "
-            "are in 1 group: give groups that are smaller, or none"
+            "inner folds need at least 2 groups per class; all rows of a class are in 1 group: "
+            "pass smaller groups, or none"
         )
-    n_folds = min(n_folds, most)
+    n_folds = min(n_folds, smallest)
     return stratified_folds(target, group, n_folds, seed), n_folds
 
 
-def learnable(truth: Int[np.ndarray, "N"], group: Int[np.ndarray, "N"]) -> bool:
-    """Whether any class is left in the densities when one of its members is held out."""
+def is_learnable(truth: Int[np.ndarray, "N"], group: Int[np.ndarray, "N"]) -> bool:
+    """Whether any class has a second member that remains if one is held out."""
     return bool(_members(truth, group, int(truth.max()) + 1).max() > 1)
 
 
 def plain(plan: Plan) -> Plan:
-    """The same plan with weights held at 1 and nothing else learned: the plain naive Bayes."""
-    held = {"penalties": (HOLDING,), "offsets": False}
-    return plan._replace(**held, objective="log_loss", decision="argmax")
+    """The plain naive Bayes: the plan with weights fixed at 1, no offsets and no rule."""
+    return plan._replace(
+        penalties=(FIXING_PENALTY,), offsets=False, objective="log_loss", decision="argmax"
+    )
 
 
 def _members(
     target: Int[np.ndarray, "N"], group: Int[np.ndarray, "N"], n_classes: int
 ) -> Int[np.ndarray, "C"]:
+    """The number of groups of each class."""
     return np.array([len(np.unique(group[target == c])) for c in range(n_classes)])

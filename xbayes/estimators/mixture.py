@@ -1,4 +1,4 @@
-"""`GaussianMixture` with scikit-learn's names, plus missing values, errors and row weights."""
+"""A Gaussian mixture estimator like scikit-learn's, with missing values, errors and weights."""
 
 import time
 import warnings
@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from xbayes.estimators import mixture_shapes as shapes
-from xbayes.infer import information_criteria as select_k
+from xbayes.infer import information_criteria
 from xbayes.infer.em import fit_em, pad_rows, random_starts
 from xbayes.models.gaussian_mixture import (
     COVARIANCE_TYPES,
@@ -31,25 +31,36 @@ STARTS = {
     "random": random_centres,
     "random_from_data": random_rows,
 }
-LEAST_ROWS = 256  # rows are padded to a few sizes from here, so that few shapes are compiled
+LEAST_ROWS = 256  # rows are padded to this or one of a few larger sizes: few compilations
 
 
 class GaussianMixture(DensityMixin, BaseEstimator):
-    """A Gaussian mixture fitted by EM, a drop-in for `sklearn.mixture.GaussianMixture`.
+    """A Gaussian mixture fitted by EM, a replacement for `sklearn.mixture.GaussianMixture`.
 
-    Parameters and attributes are scikit-learn's, and from the same start (weights_init, means_init,
-    precisions_init) so is every iteration, to rounding. Always float64, whatever JAX's setting.
+    Parameters and attributes are those of scikit-learn. From the same start (weights_init,
+    means_init, precisions_init) every iteration gives the same numbers, up to rounding. All
+    computations are in float64, whatever the setting of JAX.
 
-    Beyond it: `missing="marginalise"` takes NaN as not measured, exactly, in all methods; `fit`
-    and the methods that read X take `noise`, error variances [N F] or covariances [N F F] in the
-    squared units of X, and then means_ and covariances_ describe the values without error (Bovy,
-    Hogg & Roweis 2011); `fit` takes `sample_weight` [N], where 2 is a row twice. A component
-    without rows is seeded anew. Random starts differ from scikit-learn's, and "random" draws
-    centres: its random responsibilities start all components at nearly the same place.
+    Differences from scikit-learn: `missing="marginalise"` integrates over missing values (NaN) in
+    all methods. `fit` and the methods that read X accept `noise`, error variances [N F] or
+    covariances [N F F] in the squared units of X; means_ and covariances_ then describe the
+    error-free values (Bovy, Hogg & Roweis 2011). `fit` accepts `sample_weight` [N]; weight 2 equals
+    a repeated row. A component that loses its rows is initialised again. Random starts differ, and
+    init_params="random" draws centres, because random responsibilities start all components at
+    nearly the same position.
 
-    Attributes: weights_ [K]; means_ [K F]; covariances_, precisions_ and precisions_cholesky_, of
-    shape [K F F] (full), [F F] (tied), [K F] (diag), [K] (spherical); converged_; n_iter_;
-    lower_bound_, the mean log-likelihood before the last M step; lower_bounds_, one an iteration.
+    Attributes
+    ----------
+    weights_ : array [K]
+    means_ : array [K F]
+    covariances_, precisions_, precisions_cholesky_ : array
+        [K F F] (full), [F F] (tied), [K F] (diag) or [K] (spherical).
+    converged_ : bool
+    n_iter_ : int
+    lower_bound_ : float
+        Mean log-likelihood before the last M step.
+    lower_bounds_ : list
+        The same for each iteration.
     """
 
     def __init__(
@@ -88,7 +99,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         self.missing = missing
 
     def fit(self, X, y=None, *, sample_weight=None, noise=None):
-        """Fit to X [N F]; y is ignored. Raises ValueError for input no mixture can be fitted to."""
+        """Fit to X [N F]; y is ignored. Raises ValueError if no mixture can be fitted to X."""
         self._check_parameters()
         X = self._validate(X, reset=True)
         if X.shape[0] < self.n_components:
@@ -96,8 +107,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):
                 f"Expected n_samples >= n_components but got n_components = {self.n_components}, "
                 f"n_samples = {X.shape[0]}"
             )
-        weight = _weights(sample_weight, X.shape[0])
-        rows = _rows(X, noise)
+        weight = _row_weight(sample_weight, X.shape[0])
+        rows = _measured(X, noise)
         check_rows(rows, weight, self.n_components)
         began = time.perf_counter()
         with jax.enable_x64(True):
@@ -113,7 +124,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         return self
 
     def fit_predict(self, X, y=None, *, sample_weight=None, noise=None):
-        """Fit, then the component [N] of each row."""
+        """Fit, and return the most probable component [N] of each row."""
         fitted = self.fit(X, y, sample_weight=sample_weight, noise=noise)
         return fitted.predict(X, noise=noise)
 
@@ -122,30 +133,32 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         return self._log_joint(X, noise).argmax(1)
 
     def predict_proba(self, X, *, noise=None):
-        """Responsibilities [N K]; a row with nothing observed gets weights_."""
+        """Responsibilities [N K]; weights_ for a row without a measured value."""
         joint = self._log_joint(X, noise)
         return np.exp(joint - np.logaddexp.reduce(joint, axis=1, keepdims=True))
 
     def score_samples(self, X, *, noise=None):
-        """Log density [N] of the observed values; 0 where nothing is observed."""
+        """Log density [N] of the measured values; 0 for a row without one."""
         return np.logaddexp.reduce(self._log_joint(X, noise), axis=1)
 
     def score(self, X, y=None, *, sample_weight=None, noise=None):
-        """Mean log density of the rows; on rows not fitted, the held-out likelihood."""
-        each = self.score_samples(X, noise=noise)
-        return float(np.average(each, weights=_weights(sample_weight, each.size)))
+        """Mean log density of the rows."""
+        log_density = self.score_samples(X, noise=noise)
+        weight = _row_weight(sample_weight, log_density.size)
+        return float(np.average(log_density, weights=weight))
 
     def bic(self, X, *, noise=None):
         """Bayesian information criterion (Schwarz 1978); lower is better."""
-        each = self.score_samples(X, noise=noise)
-        return select_k.bic(float(each.sum()), self._n_free(), each.size)
+        log_density = self.score_samples(X, noise=noise)
+        return information_criteria.bic(float(log_density.sum()), self._n_free(), log_density.size)
 
     def aic(self, X, *, noise=None):
         """Akaike's information criterion (Akaike 1974); lower is better."""
-        return select_k.aic(float(self.score_samples(X, noise=noise).sum()), self._n_free())
+        log_lik = float(self.score_samples(X, noise=noise).sum())
+        return information_criteria.aic(log_lik, self._n_free())
 
     def sample(self, n_samples=1):
-        """Draw (X [n F], component [n]); free of measurement errors."""
+        """Random rows (X [n F], component [n]) without measurement errors."""
         check_is_fitted(self)
         if n_samples < 1:
             raise InputError(f"n_samples must be at least 1; got {n_samples}")
@@ -157,7 +170,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         return self.means_[label] + np.einsum("nfg,ng->nf", roots[label], standard), label
 
     def __sklearn_tags__(self):
-        """Whether NaN is taken depends on `missing`."""
+        """Tags of scikit-learn: `missing` decides whether NaN is allowed in X."""
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = self.missing == "marginalise"
         return tags
@@ -198,25 +211,25 @@ class GaussianMixture(DensityMixin, BaseEstimator):
             STARTS[self.init_params],
         )
         n_features = (rows.value if isinstance(rows, Measured) else rows).shape[1]
-        again = self.warm_start and hasattr(self, "converged_")
-        again = again and self.means_.shape == (self.n_components, n_features)
-        starts = self._last() if again else self._starts(model, rows, weight, n_features)
-        previous = self.lower_bound_ if again else -np.inf
+        warm = self.warm_start and hasattr(self, "converged_")
+        warm = warm and self.means_.shape == (self.n_components, n_features)
+        starts = self._last() if warm else self._starts(model, rows, weight, n_features)
+        previous = self.lower_bound_ if warm else -np.inf
         params, info = fit_em(
             model,
             jax.tree.map(jnp.asarray, starts),
             rows,
             weight,
-            float(self.tol),
-            int(self.max_iter),
-            float(previous),
+            tol=float(self.tol),
+            max_steps=int(self.max_iter),
+            previous=float(previous),
         )
-        self._keep(params)
+        self._store(params)
         self.n_iter_, self.converged_ = int(info.n_steps), bool(info.converged)
         self.lower_bound_ = float(info.log_lik)
         self.lower_bounds_ = np.asarray(info.history)[: self.n_iter_].tolist()
 
-    def _keep(self, params: MixtureParams):
+    def _store(self, params: MixtureParams):
         weights, covariance = np.exp(params.log_weight), np.asarray(params.covariance)
         self.weights_, self.means_ = weights / weights.sum(), np.asarray(params.mean)
         self.covariances_ = shapes.from_full(covariance, self.covariance_type)
@@ -229,16 +242,19 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         given = (self.weights_init, self.means_init, self.precisions_init)
         if all(part is not None for part in given):
             zero = jnp.zeros((1, self.n_components, n_features, n_features))
-            blank = MixtureParams(zero[..., 0, 0], zero[..., 0], zero)
+            blank = MixtureParams(log_weight=zero[..., 0, 0], mean=zero[..., 0], covariance=zero)
             return shapes.with_given(blank, *given, self.covariance_type)
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        drawn = random_starts(model, jax.random.key(seed), rows, weight, int(self.n_init))
-        return shapes.with_given(drawn, *given, self.covariance_type)
+        random = random_starts(model, jax.random.key(seed), rows, weight, int(self.n_init))
+        return shapes.with_given(random, *given, self.covariance_type)
 
     def _last(self):
-        log_weight = jnp.log(jnp.asarray(self.weights_))
-        means, covariances = jnp.asarray(self.means_), jnp.asarray(self._full_covariances())
-        return MixtureParams(log_weight[None], means[None], covariances[None])
+        """The fitted parameters as a single start [1 ...]."""
+        return MixtureParams(
+            log_weight=jnp.log(jnp.asarray(self.weights_))[None],
+            mean=jnp.asarray(self.means_)[None],
+            covariance=jnp.asarray(self._full_covariances())[None],
+        )
 
     def _full_covariances(self):
         return shapes.to_full(self.covariances_, self.covariance_type, *self.means_.shape)
@@ -246,7 +262,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     def _log_joint(self, X, noise) -> np.ndarray:
         check_is_fitted(self)
         X = self._validate(X, reset=False)
-        rows = _rows(X, noise)
+        rows = _measured(X, noise)
         check_values(rows)
         with jax.enable_x64(True):
             params = jax.tree.map(lambda leaf: leaf[0], self._last())
@@ -257,7 +273,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         return free_parameters(self.covariance_type, *self.means_.shape)
 
     def _report(self, seconds: float):
-        # EM runs compiled, so what scikit-learn prints on the way is printed at the end.
+        # EM is compiled, so the progress that scikit-learn prints is printed at the end.
         if not self.verbose:
             return
         for number, bound in enumerate(self.lower_bounds_, 1):
@@ -267,17 +283,19 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         print(f"Best initialization {state} after {self.n_iter_} iterations, {seconds:.2f} s")
 
 
-def _rows(X: np.ndarray, noise):
-    """A plain array where every value is there and exact, which is much faster."""
-    observed = ~np.isnan(X)
-    if noise is None and observed.all():
+def _measured(X: np.ndarray, noise):
+    """X as `Measured`, or X itself, which is much faster, if all values are measured and exact."""
+    measured = ~np.isnan(X)
+    if noise is None and measured.all():
         return X
-    value = np.where(observed, X, 0.0)
-    noise = None if noise is None else np.asarray(noise, np.float64)
-    return Measured(value, None if observed.all() else observed, noise)
+    return Measured(
+        np.where(measured, X, 0.0),
+        None if measured.all() else measured,
+        None if noise is None else np.asarray(noise, np.float64),
+    )
 
 
-def _weights(sample_weight, n_rows: int) -> np.ndarray:
+def _row_weight(sample_weight, n_rows: int) -> np.ndarray:
     if sample_weight is None:
         return np.ones(n_rows)
     weight = np.asarray(sample_weight, np.float64)

@@ -1,4 +1,4 @@
-"""Between scikit-learn's arrays, one shape a covariance type, and `MixtureParams`, always full."""
+"""Conversion between scikit-learn's arrays, shaped by covariance type, and full `MixtureParams`."""
 
 import numpy as np
 from scipy.linalg import solve_triangular
@@ -8,7 +8,7 @@ from xbayes.types import InputError
 
 
 def shape_of(covariance_type: str, n_components: int, n_features: int) -> tuple[int, ...]:
-    """Shape of covariances_, precisions_ and precisions_init."""
+    """The shape of covariances_, precisions_ and precisions_init."""
     return {
         "full": (n_components, n_features, n_features),
         "tied": (n_features, n_features),
@@ -18,7 +18,7 @@ def shape_of(covariance_type: str, n_components: int, n_features: int) -> tuple[
 
 
 def to_full(array: np.ndarray, covariance_type: str, n_components: int, n_features: int):
-    """Matrices [K F F] from an array of the type's shape."""
+    """Matrices [K F F] from an array of that covariance type."""
     identity = np.eye(n_features)
     if covariance_type == "tied":
         return np.broadcast_to(array, (n_components, n_features, n_features))
@@ -30,7 +30,7 @@ def to_full(array: np.ndarray, covariance_type: str, n_components: int, n_featur
 
 
 def from_full(matrix: np.ndarray, covariance_type: str) -> np.ndarray:
-    """An array of the type's shape from matrices [K F F] of that type."""
+    """An array of that covariance type from matrices [K F F]."""
     if covariance_type == "tied":
         return matrix[0].copy()
     if covariance_type == "diag":
@@ -41,20 +41,20 @@ def from_full(matrix: np.ndarray, covariance_type: str) -> np.ndarray:
 
 
 def precision_factors(covariance: np.ndarray) -> np.ndarray:
-    """Upper triangular U with U U^T the inverse of each covariance [K F F]."""
+    """Upper triangular matrices U [K F F]; U U^T is the inverse of the covariance."""
     identity = np.eye(covariance.shape[-1])
     roots = np.linalg.cholesky(covariance)
     return np.stack([solve_triangular(root, identity, lower=True).T for root in roots])
 
 
 def with_given(params: MixtureParams, weights, means, precisions, covariance_type: str):
-    """Starts (stacked: [S K ...]) with what the user gave put in, checked.
+    """The starts [S K ...], with the user's checked weights, means and precisions in their place.
 
     Raises
     ------
     InputError
-        A wrong shape, weights that are no proportions, a mean that is not finite, a precision that
-        is not positive definite.
+        A wrong shape, weights that are not proportions, a mean that is not finite, or a precision
+        matrix that is not positive definite.
     """
     n_starts, n_components, n_features = params.mean.shape
 

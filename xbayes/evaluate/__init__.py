@@ -1,1 +1,1 @@
-"""Scores on held-out sources: cross-validation, metrics, votes, counts."""
+"""Scores of out-of-fold predictions: cross-validation, metrics, votes, class counts."""

@@ -1,21 +1,22 @@
-"""How many sources of each class a catalogue holds, corrected for the classifier's errors.
+"""Number of sources of each class in a catalogue, corrected for the errors of the classifier.
 
-Raw counts of predictions are off: a class of 1 % collects the mistakes made on the other 99 %. Let
-M[t, p] be the held-out share of class t that is predicted as p, and pi the proportions of the
-catalogue. Of its N sources n_p are predicted as p, with
+Raw counts of predictions are biased: a class of 1 % collects the errors made on the other 99 %. Let
+M[t, p] be the out-of-fold share of class t that is predicted as p, and pi the class proportions of
+the catalogue. The numbers n_p of its N sources that are predicted as p follow
 
     n ~ Multinomial(N, pi M)
 
-Inverting that is "adjusted classify and count" (Gart & Buck 1966, Am. J. Epidemiol. 83, 593; Forman
-2008, Data Min. Knowl. Discov. 17, 164); here with pi on the simplex. Draws of M are those of the
-Bayesian bootstrap over groups (Rubin 1981, Ann. Stat. 9, 130): for rows of their own these are
-exactly the Dirichlet posterior of each row of M. Given M, Gibbs sampling alternates between the
-true classes of the n_p sources and pi, so a draw is the number of sources of each class *in this
-catalogue*: with a perfect classifier nothing is uncertain.
+The inversion is known as "adjusted classify and count" (Gart & Buck 1966, Am. J. Epidemiol. 83,
+593; Forman 2008, Data Min. Knowl. Discov. 17, 164); here pi is restricted to the simplex. M is
+drawn by the Bayesian bootstrap over groups (Rubin 1981, Ann. Stat. 9, 130), which for independent
+rows is exactly the Dirichlet posterior of each row of M. Given M, Gibbs sampling alternates between
+the true classes of the n_p sources and pi. A draw is therefore the number of sources of each class
+*in this catalogue*, and has no uncertainty if the classifier is perfect.
 
-That M is the same there and here is label shift: the proportions differ, the sources of a class do
-not. Where they do (fainter, other counterparts), no method that sees M only can know; counts from
-the posteriors themselves (xbayes.evaluate.proportions) then often disagree with these, which is a warning.
+The method assumes prior (label) shift: the class proportions differ, but the sources of a class
+have the same distribution, hence the same M. If they do not (fainter sources, other counterparts),
+M alone cannot reveal it. Counts from the posteriors (xbayes.evaluate.posterior_counts) then often
+disagree with these, which is a warning.
 """
 
 from typing import NamedTuple
@@ -26,18 +27,18 @@ from jaxtyping import Float, Int
 DRAWS = 1000
 GIBBS_STEPS = 200
 EM_STEPS = 500
-PSEUDO_SOURCES = 0.5  # of each class in the catalogue, as in xbayes.evaluate.proportions (Jeffreys)
-DOUBT = 2.0  # standard deviations between two estimates of one count
-_BLOCK = 20_000_000  # weights of groups held at once
+PSEUDO_SOURCES = 0.5  # per class in the catalogue, as in evaluate.proportions (Jeffreys prior)
+DOUBT = 2.0  # standard deviations between two counts above which both are doubtful
+_BLOCK = 20_000_000  # group weights held in memory at once
 
 
 class Counts(NamedTuple):
-    """Draws of the number of sources of each class."""
+    """Posterior samples of the number of sources of each class."""
 
     draws: Float[np.ndarray, "S C"]
 
     def median(self) -> Float[np.ndarray, "C"]:
-        """Of each class; medians need not sum to the number of sources exactly."""
+        """The median of each class; the sum need not be the number of sources exactly."""
         return np.median(self.draws, axis=0)
 
     def interval(self) -> Float[np.ndarray, "2 C"]:
@@ -53,16 +54,16 @@ def confusion_counts(
     seed: int,
     n_draws: int = DRAWS,
 ) -> Counts:
-    """Counts of the classes in a catalogue of which `predicted` sources are given each class.
+    """Class counts of a catalogue from `predicted`, the number of sources predicted as each class.
 
-    `truth` and `prediction` are of labelled sources held out, under the same decision rule and the
-    same prior; `group` names the rows that are alike.
+    `truth` and `prediction` are those of out-of-fold labelled sources, with the same decision rule
+    and the same prior; rows of one `group` are resampled together.
     """
     rng = np.random.default_rng(seed)
     rate = confusion_draws(truth, prediction, group, len(predicted), rng, n_draws)
     drawn = rng.dirichlet(predicted + PSEUDO_SOURCES, n_draws)
     start = invert_confusion(rate, drawn)
-    return Counts(_gibbs(rng, rate, predicted, start).astype(np.float64))
+    return Counts(draws=_gibbs(rng, rate, predicted, start).astype(np.float64))
 
 
 def confusion_draws(
@@ -73,9 +74,9 @@ def confusion_draws(
     rng: np.random.Generator,
     n_draws: int,
 ) -> Float[np.ndarray, "S C C"]:
-    """P(prediction | class), rows the class: Bayesian bootstrap over groups.
+    """Draws of P(prediction | class), with a row per class, by Bayesian bootstrap over groups.
 
-    Every class has one source more, spread over all predictions, so that no cell is impossible.
+    Each class gets one additional source, spread over all predictions, so that no cell is zero.
     """
     groups, member = np.unique(group, return_inverse=True)
     cells = np.zeros((len(groups), n_classes**2))
@@ -93,10 +94,9 @@ def confusion_draws(
 def invert_confusion(
     rate: Float[np.ndarray, "S C C"], share: Float[np.ndarray, "S C"]
 ) -> Float[np.ndarray, "S C"]:
-    """The pi of greatest likelihood for pi M = `share`, by EM from equal parts.
+    """The maximum-likelihood pi for pi M = `share`, by EM from equal proportions.
 
-    Where the inverse of M gives proportions, it is these; else the nearest on the simplex in the
-    sense of the multinomial likelihood.
+    If the inverse of M gives a point on the simplex, the result is that point.
     """
     pi = np.full_like(share, 1 / share.shape[1])
     for _ in range(EM_STEPS):
@@ -106,9 +106,9 @@ def invert_confusion(
 
 
 def disagreement(first: Counts, second: Counts) -> Float[np.ndarray, "C"]:
-    """Difference of two estimates of the same counts over its standard deviation, by class.
+    """The second count minus the first, in standard deviations of the difference, by class.
 
-    As if their errors were independent; they share their sources, so this is cautious.
+    The errors are taken as independent. They share their sources, so this is conservative.
     """
     variance = first.draws.var(0) + second.draws.var(0)
     difference = second.draws.mean(0) - first.draws.mean(0)
@@ -121,7 +121,7 @@ def _gibbs(
     predicted: Int[np.ndarray, "C"],
     pi: Float[np.ndarray, "S C"],
 ) -> Int[np.ndarray, "S C"]:
-    """The last state of a chain for each draw of M: true classes given pi, pi given these."""
+    """True class counts at the end of a Gibbs chain for each draw of M."""
     count = np.zeros(pi.shape, np.int64)
     for _ in range(GIBBS_STEPS):
         joint = pi[:, None, :] * np.swapaxes(rate, 1, 2)  # [S, P, T]

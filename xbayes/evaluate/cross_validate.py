@@ -1,7 +1,7 @@
-"""Nested, repeated, stratified, grouped cross-validation of a whole classifier.
+"""Nested, repeated, stratified and grouped cross-validation of a whole classifier.
 
-Whatever is learned or chosen (grids, densities, penalty, weights) is learned or chosen inside the
-training part of each outer fold; the outer folds only score.
+Everything that is learned or selected (grids, densities, penalty, weights) is learned or selected
+inside the training part of each outer fold. The outer folds only score.
 """
 
 import time
@@ -22,15 +22,26 @@ from xbayes.types import Features, InputError, Labels
 
 
 class CrossValidation(NamedTuple):
-    """Out-of-fold products of each repeat; every labelled row is in one test part per repeat."""
+    """Out-of-fold products; each labelled row is in one test part per repeat."""
 
-    rows: Int[np.ndarray, "N"]  # the labelled rows
+    rows: Int[np.ndarray, "N"]  # indices of the labelled rows
     outer_fold: Int[np.ndarray, "R N"]
-    products: tuple[Products, ...]  # one a repeat, in the order of `rows`
-    fits: tuple[FitReport, ...]  # one a repeat and outer fold
+    products: tuple[Products, ...]  # one per repeat, in the order of `rows`
+    fits: tuple[FitReport, ...]  # one per repeat and outer fold
     class_weight: Float[np.ndarray, "R N C"]  # of the decision rule that made each prediction
-    fit_seconds: float = float("nan")  # of all folds, JAX's compilation included
+    fit_seconds: float = float("nan")  # of all folds, including compilation by JAX
     classify_seconds: float = float("nan")
+
+
+class Split(NamedTuple):
+    """One outer fold of one repeat, with the inner folds of its training part."""
+
+    number: int  # counted over repeats
+    repeat: int
+    fold: int
+    test: Bool[np.ndarray, "N"]
+    inner: Int[np.ndarray, "N"]  # inner fold of each training row; -1 for the test rows
+    seed: int  # of the inner folds
 
 
 def cross_validate(
@@ -39,84 +50,91 @@ def cross_validate(
     labels: Labels,
     key: PRNGKeyArray,
     n_folds: int,
+    *,
     n_repeats: int = 1,
     seed: int = 0,
-    log_prior: Float[np.ndarray, "C"] | None = None,
-    progress: Callable[[str], None] = lambda message: None,
-    row_weight: Float[np.ndarray, "N"] | None = None,
     kind: str = "random",
+    log_prior: Float[np.ndarray, "C"] | None = None,
+    row_weight: Float[np.ndarray, "N"] | None = None,
+    progress: Callable[[str], None] = lambda message: None,
 ) -> CrossValidation:
-    """Score each labelled row by classifiers that never saw it, nor any row of its group.
+    """Products of each labelled row, by classifiers fitted without it and without its group.
 
-    `log_prior` replaces the training proportions in the posteriors; None keeps them. `row_weight`
-    is what each row counts for in the fits; all are scored alike. `kind` of folds is that of
-    `nested_splits`.
+    Parameters
+    ----------
+    kind
+        Of the folds, as in `nested_splits`.
+    log_prior
+        Replaces the training proportions in the posteriors; None keeps them.
+    row_weight
+        Weight of each row in the fits; all rows are scored with equal weight.
     """
     rows, features, labels = labelled_rows(features, labels)
     row_weight = None if row_weight is None else row_weight[rows]
     shape = (n_repeats, len(rows))
     outer, class_weight = np.full(shape, -1), np.ones((*shape, len(recipe.names.classes)))
-    parts, fits, fitting, classifying = [], [], 0.0, 0.0
+    parts, fits, fit_seconds, classify_seconds = [], [], 0.0, 0.0
     for split in nested_splits(labels, n_folds, n_repeats, recipe.n_folds, seed, kind):
         progress(f"outer fold {split.number + 1} of {n_repeats * n_folds}")
-        began = time.monotonic()
+        started = time.monotonic()
         fold_key = jax.random.fold_in(key, split.number)
-        part = (features, labels, split.inner, fold_key, row_weight)
-        classifier, report = fit_classifier(recipe, *part)
+        classifier, report = fit_classifier(
+            recipe, features, labels, split.inner, fold_key, row_weight
+        )
         fitted = time.monotonic()
-        test = features.rows(split.test)
-        parts.append(classify(recipe, classifier, test, log_prior))
-        fitting, classifying = fitting + fitted - began, classifying + time.monotonic() - fitted
+        parts.append(classify(recipe, classifier, features.rows(split.test), log_prior))
+        fit_seconds += fitted - started
+        classify_seconds += time.monotonic() - fitted
         fits.append(report)
         outer[split.repeat, split.test] = split.fold
         class_weight[split.repeat, split.test] = classifier.class_weight
-    products = tuple(
-        _in_row_order(parts[r * n_folds : (r + 1) * n_folds], outer[r]) for r in range(n_repeats)
+    return CrossValidation(
+        rows=rows,
+        outer_fold=outer,
+        products=tuple(
+            _in_row_order(parts[r * n_folds : (r + 1) * n_folds], outer[r])
+            for r in range(n_repeats)
+        ),
+        fits=tuple(fits),
+        class_weight=class_weight,
+        fit_seconds=fit_seconds,
+        classify_seconds=classify_seconds,
     )
-    return CrossValidation(rows, outer, products, tuple(fits), class_weight, fitting, classifying)
-
-
-class Split(NamedTuple):
-    """One outer fold of one repeat, with the folds inside its training part."""
-
-    number: int  # counted over repeats
-    repeat: int
-    fold: int
-    test: Bool[np.ndarray, "N"]
-    inner: Int[np.ndarray, "N"]  # of the training rows; -1 for the test rows
-    seed: int  # of its own: that of the inner folds
 
 
 def nested_splits(
     labels: Labels, n_folds: int, n_repeats: int, n_inner: int, seed: int, kind: str = "random"
 ) -> Iterator[Split]:
-    """The folds of every variant and every peer: the same seed, the same folds.
+    """The outer and inner folds of every variant: the same seed gives the same folds.
 
-    Outer and inner folds are of one `kind`: random, or blocks of neighbouring rows.
+    `kind` is "random" or "blocks" (of neighbouring rows), for outer and inner folds alike.
     """
     truth, group = labels.class_index, labels.group
     for repeat in range(n_repeats):
-        own = seed + 1000 * repeat
-        outer = SPLITS[kind](truth, group, n_folds, own)
+        repeat_seed = seed + 1000 * repeat
+        outer = SPLITS[kind](truth, group, n_folds, repeat_seed)
         for k in range(n_folds):
-            test = outer == k
-            inner = inner_folds(truth, group, ~test, n_inner, own + k + 1, kind)
-            yield Split(repeat * n_folds + k, repeat, k, test, inner, own + k + 1)
+            test, inner_seed = outer == k, repeat_seed + k + 1
+            yield Split(
+                number=repeat * n_folds + k,
+                repeat=repeat,
+                fold=k,
+                test=test,
+                inner=inner_folds(truth, group, ~test, n_inner, inner_seed, kind),
+                seed=inner_seed,
+            )
 
 
 def labelled_rows(
     features: Features, labels: Labels
 ) -> tuple[Int[np.ndarray, "n"], Features, Labels]:
-    """The labelled rows: which they are, and what is known of them."""
+    """Indices, features and labels of the labelled rows."""
     rows = np.flatnonzero(labels.class_index >= 0)
     return rows, features.rows(rows), labels.rows(rows)
 
 
 def require_members(labels: Labels, classes: Sequence[str], n_folds: int, n_inner: int) -> None:
-    """Raise `InputError` if a class is too small for folds within folds, before any work is done.
-
-    What counts is groups: rows of one group are never split.
-    """
+    """Raise `InputError` if a class has too few groups for nested folds; groups are never split."""
     needed = next(n for n in count(n_folds) if n - ceil(n / n_folds) >= n_inner)
     for c, name in enumerate(classes):
         members = len(np.unique(labels.group[labels.class_index == c]))
@@ -137,7 +155,7 @@ def inner_folds(
     seed: int,
     kind: str = "random",
 ) -> Int[np.ndarray, "N"]:
-    """Inner fold of each training row; -1 for the others."""
+    """Inner fold of each training row; -1 for the other rows."""
     fold = np.full(len(truth), -1)
     fold[training] = SPLITS[kind](truth[training], group[training], n_folds, seed)
     return fold
@@ -145,4 +163,4 @@ def inner_folds(
 
 def _in_row_order(parts: list[Products], fold: Int[np.ndarray, "N"]) -> Products:
     order = np.argsort(np.concatenate([np.flatnonzero(fold == k) for k in range(len(parts))]))
-    return Products(*(np.concatenate(part)[order] for part in zip(*parts, strict=True)))
+    return jax.tree.map(lambda *columns: np.concatenate(columns)[order], *parts)

@@ -1,7 +1,7 @@
-"""Differences between variants that predict the same sources, from the same bootstrap draws.
+"""Differences between the scores of variants on the same sources, from the same bootstrap draws.
 
-What is hard for all drops out of a difference, so it is known far better than either score. Groups
-are drawn together, as everywhere.
+A source that is difficult for all variants drops out of a difference, so a difference is known
+much better than either score. Groups are resampled together, as everywhere.
 """
 
 from collections.abc import Sequence
@@ -11,12 +11,14 @@ import numpy as np
 from jaxtyping import Float
 
 from xbayes.evaluate.scores import (
+    BY_CLASS,
+    OVERALL,
+    Entry,
     Predictions,
-    number_or_none,
+    entry,
     resampled_sums,
     score_terms,
     scores_of_sums,
-    with_interval,
 )
 
 LOWER_IS_BETTER = frozenset(("log_loss", "brier", "ece"))
@@ -33,21 +35,17 @@ class SharedDraws(NamedTuple):
 def paired_differences(
     first: Predictions, second: Predictions, classes: tuple[str, ...], n_bootstrap: int, seed: int
 ) -> dict[str, dict]:
-    """Scores of the second minus those of the first, with 90 % intervals, as `score` gives them."""
-    both = _whole_draws([first, second], len(classes), n_bootstrap, seed)
-
-    def entry(name, *column):
-        at, among = (both[k][name][(slice(None), slice(None), *column)] for k in (0, 1))
-        change = among[1] - among[0]
-        low, high = np.nanquantile(change, [0.05, 0.95])
-        return with_interval(at[1, 0] - at[0, 0], low, high)
-
+    """Scores of the second minus those of the first, with 90 % intervals, named as in `score`."""
+    value, drawn = _scores_and_draws([first, second], len(classes), n_bootstrap, seed)
+    change = {name: scores[1, 0] - scores[0, 0] for name, scores in value.items()}
+    changes = {name: scores[1] - scores[0] for name, scores in drawn.items()}
     by_class = {
-        name: {label: entry(name, c) for c, label in enumerate(classes)}
-        for name in ("precision", "recall", "f1")
+        name: {
+            label: entry(change[name][c], changes[name][:, c]) for c, label in enumerate(classes)
+        }
+        for name in BY_CLASS
     }
-    over_all = ("macro_f1", "accuracy", "log_loss", "brier", "ece")
-    return by_class | {name: entry(name) for name in over_all}
+    return by_class | {name: entry(change[name], changes[name]) for name in OVERALL}
 
 
 def shared_draws(
@@ -57,78 +55,80 @@ def shared_draws(
     n_bootstrap: int,
     seed: int,
 ) -> SharedDraws:
-    """Every score of every variant in the same draws.
+    """Every score of every variant in the same bootstrap draws.
 
-    F1, precision and recall are those of class `focus` under the predictions given; `f1_argmax` is
+    F1, precision and recall are those of class `focus` for the given predictions; `f1_argmax` is
     its F1 if the most probable class were predicted.
     """
-    at, among = _whole_draws(variants, n_classes, n_bootstrap, seed)
     probable = [p._replace(prediction=p.posterior.argmax(1)) for p in variants]
-    at_most, among_most = _whole_draws(probable, n_classes, n_bootstrap, seed)
+    given = _scores_and_draws(variants, n_classes, n_bootstrap, seed)
+    argmax = _scores_and_draws(probable, n_classes, n_bootstrap, seed)
+    value, drawn = (
+        {name: scores[name][..., focus] for name in ("f1", "precision", "recall")}
+        | {"f1_argmax": scores_argmax["f1"][..., focus]}
+        | {name: scores[name] for name in ("macro_f1", "log_loss", "brier", "ece")}
+        for scores, scores_argmax in zip(given, argmax, strict=True)
+    )
+    return SharedDraws(value={name: scores[:, 0] for name, scores in value.items()}, drawn=drawn)
 
-    def taken(whole, most) -> dict[str, np.ndarray]:
-        found = {name: whole[name][..., focus] for name in ("f1", "precision", "recall")}
-        found["f1_argmax"] = most["f1"][..., focus]
-        return found | {name: whole[name] for name in ("macro_f1", "log_loss", "brier", "ece")}
 
-    value = {name: array[:, 0] for name, array in taken(at, at_most).items()}
-    return SharedDraws(value, taken(among, among_most))
+def difference(draws: SharedDraws, name: str, first: int, second: int) -> Entry:
+    """A score of the second variant minus that of the first, with `p_better`.
 
-
-def difference(draws: SharedDraws, name: str, first: int, second: int) -> dict:
-    """Score of the second minus that of the first: 90 % interval, and P(the second is better).
-
-    The probability is the share of draws, a tie counting half. All are None without a score.
+    `p_better` is the probability that the second is better: the share of bootstrap draws, where a
+    tie counts half. All are None if one of the two has no score.
     """
-    change = draws.drawn[name][second] - draws.drawn[name][first]
-    change = change[np.isfinite(change)]
-    value = number_or_none(draws.value[name][second] - draws.value[name][first])
-    if value is None or not change.size:
+    changes = draws.drawn[name][second] - draws.drawn[name][first]
+    changes = changes[np.isfinite(changes)]
+    change = entry(draws.value[name][second] - draws.value[name][first], changes)
+    if change["value"] is None or not changes.size:
         return {"value": None, "lo": None, "hi": None, "p_better": None}
-    low, high = np.quantile(change, [0.05, 0.95])
-    gain = -change if name in LOWER_IS_BETTER else change
-    better = float((gain > 0).mean() + 0.5 * (gain == 0).mean())
-    return {"value": value, "lo": float(low), "hi": float(high), "p_better": better}
+    gain = -changes if name in LOWER_IS_BETTER else changes
+    return change | {"p_better": float((gain > 0).mean() + 0.5 * (gain == 0).mean())}
 
 
-def is_real(change: dict) -> bool:
-    """Whether the interval of a difference excludes 0."""
-    return change["lo"] is not None and (change["lo"] > 0 or change["hi"] < 0)
+def is_real(change: Entry) -> bool:
+    """Whether the 90 % interval of a difference excludes 0."""
+    low, high = change["lo"], change["hi"]
+    return low is not None and high is not None and (low > 0 or high < 0)
 
 
 def standing(draws: SharedDraws, name: str) -> list[str]:
-    """Per variant: `best` if every other is really worse, else `alike` for those not told apart.
+    """The standing of each variant: `best`, `alike` or empty.
 
-    Those are the variant of the best value and all whose difference to it has an interval with 0.
+    The variant with the best value is `best` if its difference to every other one is real.
+    Otherwise it is `alike`, and so is each variant whose difference to it has an interval with 0.
     """
     value = draws.value[name]
-    rank = np.where(np.isfinite(value), value, np.inf if name in LOWER_IS_BETTER else -np.inf)
-    top = int(rank.argmin() if name in LOWER_IS_BETTER else rank.argmax())
-    if np.isfinite(value).sum() < 2:
+    known = np.isfinite(value)
+    if known.sum() < 2:
         return [WORSE] * len(value)
-    others = [v for v in range(len(value)) if v != top and np.isfinite(value[v])]
+    loss = np.where(known, value if name in LOWER_IS_BETTER else -value, np.inf)
+    top = int(loss.argmin())
+    others = [v for v in range(len(value)) if known[v] and v != top]
     alike = [v for v in others if not is_real(difference(draws, name, top, v))]
     if alike:
         return [ALIKE if v == top or v in alike else WORSE for v in range(len(value))]
     return [BEST if v == top else WORSE for v in range(len(value))]
 
 
-def _whole_draws(
+def _scores_and_draws(
     variants: Sequence[Predictions], n_classes: int, n_bootstrap: int, seed: int
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Scores `[V 1 ...]` and, in the draws, `[V S ...]`, by name."""
+    """Scores `[V 1 ...]` and the same in the bootstrap draws, `[V S ...]`, by name."""
     first = variants[0]
     for other in variants[1:]:
         same = np.array_equal(first.truth, other.truth) and np.array_equal(first.group, other.group)
         if not same or not np.array_equal(first.weight, other.weight):
             raise ValueError("paired differences need predictions of the same sources")
-    at, among = [], []
-    for one in variants:
-        terms = score_terms(one, n_classes)
-        at.append(scores_of_sums(one.weight[None] @ terms, n_classes))
-        sums = np.concatenate(list(resampled_sums(one, terms, n_bootstrap, seed)))
-        among.append(scores_of_sums(sums, n_classes))
-    stacked = [
-        {name: np.stack([one[name] for one in each]) for name in each[0]} for each in (at, among)
-    ]
-    return stacked[0], stacked[1]
+    values, draws = [], []
+    for predictions in variants:
+        terms = score_terms(predictions, n_classes)
+        sums = np.concatenate(list(resampled_sums(predictions, terms, n_bootstrap, seed)))
+        values.append(scores_of_sums(predictions.weight[None] @ terms, n_classes))
+        draws.append(scores_of_sums(sums, n_classes))
+    value, drawn = (
+        {name: np.stack([scores[name] for scores in each]) for name in each[0]}
+        for each in (values, draws)
+    )
+    return value, drawn

@@ -1,15 +1,14 @@
-"""How many sources of each class a catalogue holds, from their posteriors.
+"""Number of sources of each class in a catalogue, from their posteriors.
 
-The proportions pi of greatest likelihood are those of Saerens et al. 2002 (xbayes.evaluate.proportions).
-They take the posteriors as exact; but these come from as few labelled sources as there are, and an
-error of their odds that is small for one source adds up over a catalogue. So the held-out
-posteriors tell that error first:
+The maximum-likelihood proportions pi of Saerens et al. 2002 (xbayes.evaluate.proportions) assume
+exact posteriors. Posteriors learned from few labelled sources have errors, and an error of the odds
+that is small for one source adds up over a catalogue. The posteriors are therefore recalibrated:
 
-    q_c is proportional to exp(a ln p_c + b_c),  a and b fitted to the held-out labels
+    q_c is proportional to exp(a ln p_c + b_c),  with a and b fitted to the out-of-fold labels
 
-(temperature and bias: Alexandari, Kundaje & Shrikumar 2020, ICML, arXiv 1901.06852), and each draw
-of the counts is made with the a and b of one draw of the Bayesian bootstrap over groups. Where the
-odds are off in other ways than these (densities of few sources), the intervals are too narrow.
+(temperature and bias: Alexandari, Kundaje & Shrikumar 2020, ICML, arXiv 1901.06852). Each draw of
+the counts uses the a and b of one draw of the Bayesian bootstrap over groups. If the errors of the
+odds have another form (densities of few sources), the intervals are too narrow.
 """
 
 from functools import partial
@@ -25,8 +24,8 @@ from xbayes.evaluate.proportions import drawn_counts, most_likely
 
 DRAWS = 200
 NEWTON_STEPS = 15
-GIBBS_STEPS = 20  # from the proportions of greatest likelihood
-ENOUGH = 20_000  # sources for the proportions; all of them count
+GIBBS_STEPS = 20  # starting at the maximum-likelihood proportions
+ENOUGH = 20_000  # sources used for the proportions; all sources are counted
 
 
 def posterior_counts(
@@ -37,9 +36,9 @@ def posterior_counts(
     seed: int,
     n_draws: int = DRAWS,
 ) -> Counts:
-    """Counts of the classes among N sources; `labelled` are posteriors of labelled ones, held out.
+    """Class counts of N sources; `labelled` are the out-of-fold posteriors of labelled sources.
 
-    Both under the same prior, whatever it is: b takes it up.
+    Both posteriors must have the same prior; b absorbs its value.
     """
     _, member = np.unique(group, return_inverse=True)
     rng = np.random.default_rng(seed)
@@ -48,7 +47,7 @@ def posterior_counts(
     log_p = [jnp.asarray(np.log(clipped(p))) for p in (labelled, posterior)]
     every = -(-len(posterior) // ENOUGH)
     drawn = _all_counts(every, *log_p, jnp.asarray(truth), jnp.asarray(weight), keys)
-    return Counts(np.asarray(drawn, np.float64))
+    return Counts(draws=np.asarray(drawn, np.float64))
 
 
 @partial(jax.jit, static_argnums=0)
@@ -63,7 +62,7 @@ def _counts_of_draw(
     n_classes = log_p.shape[1]
     hit = jax.nn.one_hot(truth, n_classes, dtype=log_p.dtype)
     theta = _recalibration(labelled, hit, weight)
-    # Posteriors that fit the held-out sample are under its proportions.
+    # The recalibrated posteriors have the proportions of the labelled sample as their prior.
     share = (weight @ hit + 1 / n_classes) / (weight.sum() + 1)
     evidence = jax.nn.softmax(_logits(theta, log_p) - jnp.log(share))
     some = evidence[::every]
@@ -84,7 +83,7 @@ def _logits(theta: Float[Array, "T"], log_p: Float[Array, "N C"]) -> Float[Array
 
 
 def _recalibration(log_p, hit, weight) -> Float[Array, "T"]:
-    """a and b by Newton's steps, each with a normal prior of unit width round 1 and 0."""
+    """a and b by Newton steps, with normal priors of unit width around 1 and 0."""
     centre = jnp.zeros(1 + log_p.shape[1], log_p.dtype).at[0].set(1.0)
 
     def loss(theta):

@@ -1,6 +1,4 @@
-"""How good probabilities and prediction sets are beyond a single score."""
-
-from collections.abc import Callable
+"""Quality of probabilities and prediction sets: Brier parts, sharpness, coverage, widths."""
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -8,64 +6,66 @@ from jaxtyping import Bool, Float, Int
 from xbayes.classifier.probabilities import entropy
 from xbayes.evaluate.scores import N_BINS, Predictions, entries, ratio
 
-PARTS = ("reliability", "resolution", "uncertainty", "within_bins")
-Combine = Callable[[Float[np.ndarray, "S T"]], dict[str, Float[np.ndarray, "S"]]]
-
 
 def brier_parts(predictions: Predictions, n_bootstrap: int, seed: int) -> dict:
     """Murphy's decomposition of the Brier score: reliability - resolution + uncertainty.
 
-    Summed over classes, each in ten equal bins of its probability. Murphy (1973) holds where all
-    probabilities of a bin are alike; what they differ is `within_bins`, so that
+    The terms are summed over classes, each in ten equal bins of its probability. The decomposition
+    of Murphy (1973) is exact only if all probabilities in a bin are equal; `within_bins` corrects
+    for their differences, so that
 
         brier = reliability - resolution + uncertainty + within_bins
 
-    exactly (Stephenson, Coelho & Jolliffe 2008, Eq. 9: variance less twice the covariance within
-    bins). Values with 90 % intervals `lo`, `hi` of the bootstrap over groups, centred.
+    holds exactly (Stephenson, Coelho & Jolliffe 2008, Eq. 9: variance minus twice the covariance
+    within bins). Values have centred 90 % bootstrap intervals over groups.
     """
-    n_classes = predictions.posterior.shape[1]
+    n_sources, n_classes = predictions.posterior.shape
     hit = np.eye(n_classes)[predictions.truth]
-    per_class = [
-        _binned(predictions.posterior[:, c], hit[:, c], np.ones(len(hit))) for c in range(n_classes)
-    ]
+    per_class = [_brier_terms(predictions.posterior[:, c], hit[:, c]) for c in range(n_classes)]
     terms = np.stack(per_class, axis=1)  # [N, C, T]
 
-    def parts(sums):
-        by_class = _parts(sums.reshape(len(sums), n_classes, -1))
+    def scores_of(sums: Float[np.ndarray, "S T"]) -> dict[str, np.ndarray]:
+        by_class = _brier_parts_of_sums(sums.reshape(len(sums), n_classes, -1))
         return {name: value.sum(-1) for name, value in by_class.items()}
 
-    return entries(predictions, terms.reshape(len(hit), -1), parts, n_bootstrap, seed, True)
+    flat = terms.reshape(n_sources, -1)
+    return entries(predictions, flat, scores_of, n_bootstrap, seed, centred=True)
 
 
-def _binned(p: np.ndarray, hit: np.ndarray, one: np.ndarray) -> Float[np.ndarray, "N T"]:
-    """What is summed over sources: by bin 1, p and hit; over all 1, p squared, p hit."""
+def _brier_terms(
+    p: Float[np.ndarray, "N"], hit: Float[np.ndarray, "N"]
+) -> Float[np.ndarray, "N T"]:
+    """Terms to sum over sources: 1, p and hit in each bin; 1, p squared and p hit over all."""
+    one = np.ones(len(p))
     member = np.eye(N_BINS)[np.minimum((p * N_BINS).astype(int), N_BINS - 1)]
     columns = [value[:, None] * member for value in (one, p, hit)]
     return np.column_stack([*columns, one, p * p, p * hit])
 
 
-def _parts(sums: Float[np.ndarray, "S C T"]) -> dict[str, np.ndarray]:
+def _brier_parts_of_sums(sums: Float[np.ndarray, "S C T"]) -> dict[str, np.ndarray]:
     size, p, hit = np.split(sums[..., : 3 * N_BINS], 3, axis=-1)
     total, squares, products = np.moveaxis(sums[..., 3 * N_BINS :], -1, 0)
-    full = np.where(size > 0, size, 1.0)
+    positive_size = np.where(size > 0, size, 1.0)
     base = hit.sum(-1) / total
-    reliability = ((p - hit) ** 2 / full).sum(-1) / total
-    resolution = (hit**2 / full).sum(-1) / total - base**2
-    variance = (squares - (p**2 / full).sum(-1)) / total
-    covariance = (products - (p * hit / full).sum(-1)) / total
-    values = (reliability, resolution, base * (1 - base), variance - 2 * covariance)
-    return dict(zip(PARTS, values, strict=True))
+    variance = (squares - (p**2 / positive_size).sum(-1)) / total
+    covariance = (products - (p * hit / positive_size).sum(-1)) / total
+    return {
+        "reliability": ((p - hit) ** 2 / positive_size).sum(-1) / total,
+        "resolution": (hit**2 / positive_size).sum(-1) / total - base**2,
+        "uncertainty": base * (1 - base),
+        "within_bins": variance - 2 * covariance,
+    }
 
 
 def sharpness(predictions: Predictions, n_bootstrap: int, seed: int) -> dict:
-    """How decided the probabilities are, right or wrong: mean largest one, mean entropy [nats]."""
+    """Mean probability of the most probable class, and mean entropy [nats], right or wrong."""
     posterior = predictions.posterior
     terms = np.column_stack([posterior.max(1), entropy(posterior), np.ones(len(posterior))])
 
-    def means(sums):
+    def scores_of(sums: Float[np.ndarray, "S T"]) -> dict[str, np.ndarray]:
         return {"confidence": sums[:, 0] / sums[:, 2], "entropy": sums[:, 1] / sums[:, 2]}
 
-    return entries(predictions, terms, means, n_bootstrap, seed)
+    return entries(predictions, terms, scores_of, n_bootstrap, seed)
 
 
 def set_scores(
@@ -75,33 +75,36 @@ def set_scores(
     n_bootstrap: int,
     seed: int,
 ) -> dict:
-    """Share of prediction sets that hold the truth and their mean size, over all and by true class.
+    """Coverage and mean size of prediction sets, over all sources and by true class.
 
-    `empty` and `single` are the shares of sets with no class and with one. A class without sources
-    has None.
+    `empty` and `single` are the shares of sets with no class and with one. The entries of a class
+    without sources are None.
     """
-    truth, size = predictions.truth, sets.sum(1)
-    own = np.eye(len(classes))[truth]
-    held = sets[np.arange(len(truth)), truth]
-    of_size = [size == n for n in (0, 1)]
-    terms = np.column_stack([own, held[:, None] * own, size[:, None] * own, *of_size])
+    truth, set_size = predictions.truth, sets.sum(1)
+    is_class = np.eye(len(classes))[truth]
+    covered = sets[np.arange(len(truth)), truth]
+    counted = (is_class, covered[:, None] * is_class, set_size[:, None] * is_class)
+    terms = np.column_stack([*counted, set_size == 0, set_size == 1])
 
-    def shares(sums):
-        count, held, size = np.split(sums[:, :-2], 3, axis=1)
+    def scores_of(sums: Float[np.ndarray, "S T"]) -> dict[str, np.ndarray]:
+        count, covered, size = np.split(sums[:, :-2], 3, axis=1)
         total = count.sum(1)
-        found = {"coverage": held.sum(1) / total, "size": size.sum(1) / total}
-        found |= {"empty": sums[:, -2] / total, "single": sums[:, -1] / total}
-        for c, name in enumerate(classes):
-            found[f"coverage/{name}"] = ratio(held[:, c], count[:, c])
-            found[f"size/{name}"] = ratio(size[:, c], count[:, c])
-        return found
+        return {
+            "coverage": covered.sum(1) / total,
+            "size": size.sum(1) / total,
+            "empty": sums[:, -2] / total,
+            "single": sums[:, -1] / total,
+            "class_coverage": ratio(covered, count),
+            "class_size": ratio(size, count),
+        }
 
-    flat = entries(predictions, terms, shares, n_bootstrap, seed)
-    over_all = {name: flat[name] for name in ("coverage", "size", "empty", "single")}
+    scores = entries(predictions, terms, scores_of, n_bootstrap, seed)
     by_class = {
-        name: {what: flat[f"{what}/{name}"] for what in ("coverage", "size")} for name in classes
+        name: {"coverage": scores["class_coverage"][c], "size": scores["class_size"][c]}
+        for c, name in enumerate(classes)
     }
-    return over_all | {"by_class": by_class}
+    overall = {name: scores[name] for name in ("coverage", "size", "empty", "single")}
+    return overall | {"by_class": by_class}
 
 
 def interval_width(
@@ -109,12 +112,12 @@ def interval_width(
 ) -> dict:
     """Median width of the interval of the predicted class's probability, over all and by class.
 
-    The classes are the predicted ones, for that is what a reader of a catalogue knows; one that
-    nothing was given has None.
+    Sources are sorted by predicted class, the one that a reader of a catalogue knows. A class that
+    is never predicted has None.
     """
     width = np.diff(interval[np.arange(len(prediction)), prediction])[:, 0]
     by_class = {}
     for c, name in enumerate(classes):
-        own = width[prediction == c]
-        by_class[name] = float(np.median(own)) if own.size else None
+        class_width = width[prediction == c]
+        by_class[name] = float(np.median(class_width)) if class_width.size else None
     return {"median": float(np.median(width)), "by_prediction": by_class}

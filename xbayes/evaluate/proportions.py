@@ -1,13 +1,13 @@
-"""The class proportions of a catalogue, from the posteriors of its own sources.
+"""Class proportions of a catalogue, from the posteriors of its sources.
 
-Under other proportions pi than those w of the training part, the posteriors p of a source become
-p_c pi_c / w_c over their sum, and the proportions of greatest likelihood are the mean of these:
+If the catalogue has the class proportions pi and the training sample has w, the posterior p of a
+source becomes p_c pi_c / w_c over its sum. The maximum-likelihood proportions are the mean of this:
 
     pi_c <- mean over sources of  (p_nc pi_c / w_c) / sum over classes of (p_nd pi_d / w_d)
 
-(Saerens, Latinne & Decaestecker 2002, Neural Computation 14, 21, Eq. 2.) That holds if the sources
-of each class look as they do in the training part; what is uncertain here is only that the
-catalogue is finite, sampled with the classes of its sources as what is not known.
+(Saerens, Latinne & Decaestecker 2002, Neural Computation 14, 21, Eq. 2.) This holds under prior
+(label) shift: the sources of each class have the same distribution as in the training sample. The
+draws express only the finite size of the catalogue, with the classes of its sources as unknowns.
 """
 
 from typing import NamedTuple
@@ -19,11 +19,11 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 MOST_STEPS, TOL = 10_000, 1e-8
 WARM_UP, DRAWS = 200, 1000
-PSEUDO_SOURCES = 0.5  # of each class, for the draws (Jeffreys)
+PSEUDO_SOURCES = 0.5  # per class (Jeffreys prior)
 
 
 class Estimate(NamedTuple):
-    """Proportions of greatest likelihood, and draws from their posterior."""
+    """Maximum-likelihood proportions, and posterior samples of the proportions."""
 
     proportions: Float[np.ndarray, "C"]
     draws: Float[np.ndarray, "S C"]
@@ -38,23 +38,23 @@ def estimate_proportions(
     log_prior: Float[np.ndarray, "C"],
     key: PRNGKeyArray,
 ) -> Estimate:
-    """Proportions of a catalogue from posteriors under `log_prior`; no class gets exactly zero.
+    """Class proportions of a catalogue from its posteriors, whose prior is `log_prior`.
 
-    A class that no source needs gets what half a source would be, so that it stays possible.
+    No class gets exactly zero: the least proportion is that of half a source.
     """
     evidence = np.asarray(posterior, np.float64) / np.exp(np.asarray(log_prior, np.float64))
     evidence = jnp.asarray(evidence / evidence.max(1, keepdims=True))
     likeliest = most_likely(evidence)
-    draws = np.asarray(_draws(key, evidence, likeliest), np.float64)
+    draws = np.asarray(_gibbs(key, evidence, likeliest), np.float64)
     least = PSEUDO_SOURCES / len(posterior)
     proportions = np.maximum(np.asarray(likeliest, np.float64), least)
-    return Estimate(proportions / proportions.sum(), draws)
+    return Estimate(proportions=proportions / proportions.sum(), draws=draws)
 
 
 def drawn_counts(
     key: PRNGKeyArray, evidence: Float[Array, "N C"], proportions: Float[Array, "C"]
 ) -> Float[Array, "C"]:
-    """How many sources each class gets, when every source draws one from its own posterior."""
+    """Number of sources of each class, after drawing a class for each source from its posterior."""
     point = jax.random.uniform(key, (len(evidence), 1), evidence.dtype)
     label = (point > jnp.cumsum(_shares(evidence, proportions), 1)[:, :-1]).sum(1)
     return jax.nn.one_hot(label, evidence.shape[1], dtype=evidence.dtype).sum(0)
@@ -67,7 +67,7 @@ def _shares(evidence, proportions):
 
 @jax.jit
 def most_likely(evidence: Float[Array, "N C"]) -> Float[Array, "C"]:
-    """The proportions of greatest likelihood; `evidence` is posterior over prior, any scale."""
+    """Maximum-likelihood proportions; `evidence` is the posterior over the prior, on any scale."""
     n_classes = evidence.shape[1]
 
     def step(carry):
@@ -84,10 +84,10 @@ def most_likely(evidence: Float[Array, "N C"]) -> Float[Array, "C"]:
 
 
 @jax.jit
-def _draws(
+def _gibbs(
     key: PRNGKeyArray, evidence: Float[Array, "N C"], start: Float[Array, "C"]
 ) -> Float[Array, "S C"]:
-    """Gibbs: classes given proportions, proportions given classes (Diebolt & Robert 1994)."""
+    """Proportions by Gibbs sampling of classes and proportions (Diebolt & Robert 1994)."""
     n_classes = evidence.shape[1]
 
     def step(now, key):

@@ -1,60 +1,62 @@
-"""How good predictions and probabilities are, each number with its interval.
+"""Scores of predictions and probabilities, each with a bootstrap interval.
 
-All scores are ratios of sums over sources, so one bootstrap draw is a vector of source weights and
-a thousand draws are a few matrix products.
+Every score is a function of sums over sources. A bootstrap draw is therefore a vector of source
+weights, and a thousand draws are a few matrix products.
 """
 
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterator
+from functools import partial
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from xbayes.classifier.probabilities import clipped
+from xbayes.types import Labels
 
 N_BINS = 10
-NUMBERS_PER_BLOCK = 50_000_000  # times a group is drawn, held at once in the bootstrap
+NUMBERS_PER_BLOCK = 50_000_000  # bootstrap counts held in memory at once
+BY_CLASS = ("precision", "recall", "f1")
+OVERALL = ("macro_f1", "accuracy", "log_loss", "brier", "ece")
+
+Entry = dict[str, float | None]  # value, lo, hi: a number of `metrics.json`
 
 
 class Predictions(NamedTuple):
-    """What is scored: N predictions of labelled sources."""
+    """Predictions of N labelled sources, to be scored."""
 
     truth: Int[np.ndarray, "N"]
     posterior: Float[np.ndarray, "N C"]
     prediction: Int[np.ndarray, "N"]
-    group: Int[np.ndarray, "N"]  # resampled together in the bootstrap
+    group: Int[np.ndarray, "N"]  # sources of one group are resampled together
     weight: Float[np.ndarray, "N"]
 
 
+@runtime_checkable
+class ScoresOfSums(Protocol):
+    """Computes scores from weighted sums over sources, one row per bootstrap draw."""
+
+    def __call__(self, sums: Float[np.ndarray, "S T"]) -> dict[str, np.ndarray]:
+        """Arrays `[S]`, or `[S C]` for a score of each class, by the name of the score."""
+        ...
+
+
 def score(predictions: Predictions, classes: tuple[str, ...], n_bootstrap: int, seed: int) -> dict:
-    """All scores of a block of `metrics.json`, with 90 % intervals `lo`, `hi` of the bootstrap.
+    """All scores of a block of `metrics.json`, with 90 % bootstrap intervals `lo`, `hi`.
 
-    The bootstrap draws groups with replacement. A score without a denominator (the precision of a
-    class never predicted) is None.
+    The bootstrap draws groups with replacement. A score with a zero denominator, such as the
+    precision of a class that is never predicted, is None.
     """
-    terms = score_terms(predictions, len(classes))
-    point = scores_of_sums(predictions.weight[None] @ terms, len(classes))
-    draws = [
-        scores_of_sums(sums, len(classes))
-        for sums in resampled_sums(predictions, terms, n_bootstrap, seed)
-    ]
-    drawn = {name: np.concatenate([d[name] for d in draws]) for name in point} if draws else {}
-
-    def entry(name, column=()):
-        value = point[name][(0, *column)]
-        sample = drawn[name][(slice(None), *column)] if drawn else np.array([])
-        sample = sample[np.isfinite(sample)]
-        low, high = np.quantile(sample, [0.05, 0.95]) if sample.size else (np.nan, np.nan)
-        return with_interval(value, low, high)
-
+    n_classes = len(classes)
+    scores_of = partial(scores_of_sums, n_classes=n_classes)
+    terms = score_terms(predictions, n_classes)
+    scores = entries(predictions, terms, scores_of, n_bootstrap, seed)
     block: dict = {
         "n_sources": len(predictions.truth),
-        "confusion": confusion(predictions, len(classes)).tolist(),
+        "confusion": confusion(predictions, n_classes).tolist(),
     }
-    for name in ("precision", "recall", "f1"):
-        block[name] = {label: entry(name, (c,)) for c, label in enumerate(classes)}
-    for name in ("macro_f1", "accuracy", "log_loss", "brier", "ece"):
-        block[name] = entry(name)
+    block |= {name: dict(zip(classes, scores[name], strict=True)) for name in BY_CLASS}
+    block |= {name: scores[name] for name in OVERALL}
     block["ece"]["calibrated_q95"] = calibrated_ece_quantile(predictions, seed=seed)
     return block
 
@@ -62,42 +64,67 @@ def score(predictions: Predictions, classes: tuple[str, ...], n_bootstrap: int, 
 def entries(
     predictions: Predictions,
     terms: Float[np.ndarray, "N T"],
-    combine: Callable[[Float[np.ndarray, "S T"]], dict[str, np.ndarray]],
+    scores_of: ScoresOfSums,
     n_bootstrap: int,
     seed: int,
+    *,
     centred: bool = False,
 ) -> dict:
-    """Functions of weighted sums of `terms`, each with the 90 % interval of the bootstrap.
+    """Scores of the weighted sums of `terms`: an entry each, or a list of entries by class.
 
-    `centred` moves the interval so that its middle is the value, and no end below 0 if no draw is:
-    for squares, which the noise of drawing again makes larger than they are.
+    `centred` shifts each interval so that the median of its draws is the value, but not below 0 if
+    no draw is negative. Scores that are sums of squares need this: resampling noise increases them.
     """
-    point = combine(predictions.weight[None] @ terms)
-    draws = [combine(sums) for sums in resampled_sums(predictions, terms, n_bootstrap, seed)]
-    found = {}
+    point = scores_of(predictions.weight[None] @ terms)
+    draws = [scores_of(sums) for sums in resampled_sums(predictions, terms, n_bootstrap, seed)]
+    found: dict = {}
     for name, value in point.items():
-        sample = np.concatenate([d[name] for d in draws]) if draws else np.array([])
-        sample = sample[np.isfinite(sample)]
-        low, high = np.quantile(sample, [0.05, 0.95]) if sample.size else (np.nan, np.nan)
-        if centred and sample.size:
-            shift = value[0] - np.median(sample)
-            least = 0.0 if sample.min() >= 0 else -np.inf
-            low, high = max(low + shift, least), max(high + shift, least)
-        found[name] = with_interval(value[0], low, high)
+        drawn = np.concatenate([np.empty((0, *value.shape[1:])), *(d[name] for d in draws)])
+        if value.ndim == 1:
+            found[name] = entry(value[0], drawn, centred=centred)
+        else:
+            columns = zip(value[0], drawn.T, strict=True)
+            found[name] = [entry(one, sample, centred=centred) for one, sample in columns]
     return found
 
 
+def entry(value: float, draws: Float[np.ndarray, "S"], *, centred: bool = False) -> Entry:
+    """A value with the 90 % interval of its bootstrap draws; None where JSON has no number."""
+    finite = draws[np.isfinite(draws)]
+    low, high = np.quantile(finite, [0.05, 0.95]) if finite.size else (np.nan, np.nan)
+    if centred and finite.size:
+        shift = value - np.median(finite)
+        least = 0.0 if finite.min() >= 0 else -np.inf
+        low, high = max(low + shift, least), max(high + shift, least)
+    ends = {"value": value, "lo": low, "hi": high}
+    return {name: number_or_none(number) for name, number in ends.items()}
+
+
+def pooled_predictions(
+    labels: Labels, posterior: Float[np.ndarray, "R N C"], prediction: Int[np.ndarray, "R N"]
+) -> Predictions:
+    """The predictions of all repeats; the repeats of a source share its weight and its group."""
+    repeats, n_rows, n_classes = posterior.shape
+    return Predictions(
+        truth=np.tile(labels.class_index, repeats),
+        posterior=posterior.reshape(-1, n_classes),
+        prediction=prediction.reshape(-1),
+        group=np.tile(labels.group, repeats),
+        weight=np.full(repeats * n_rows, 1.0 / repeats),
+    )
+
+
 def confusion(predictions: Predictions, n_classes: int) -> Float[np.ndarray, "C C"]:
-    """Weighted counts; rows are the truth, columns the prediction."""
+    """Weighted counts; rows are the true classes, columns the predictions."""
     cell = predictions.truth * n_classes + predictions.prediction
     counts = np.bincount(cell, predictions.weight, n_classes**2)
     return counts.reshape(n_classes, n_classes)
 
 
-def class_weights(
+def proportion_weights(
     truth: Int[np.ndarray, "N"], proportions: Float[np.ndarray, "C"]
 ) -> Float[np.ndarray, "N"]:
-    """Weights under which the classes have the given proportions; their sum stays N."""
+    """Source weights under which the classes have the given proportions; they sum to N."""
     share = np.bincount(truth, minlength=len(proportions)) / len(truth)
     weight = np.divide(proportions, share, out=np.zeros_like(share), where=share > 0)[truth]
     return weight * len(truth) / weight.sum()
@@ -106,14 +133,17 @@ def class_weights(
 def log_losses(
     truth: Int[np.ndarray, "N"], posterior: Float[np.ndarray, "N C"]
 ) -> Float[np.ndarray, "N"]:
-    """-log of the clipped probability of the truth, one a source."""
+    """Log loss of each source [nats]: minus the log of the clipped probability of its class."""
     return -np.log(clipped(posterior)[np.arange(len(truth)), truth])
 
 
 def calibrated_ece_quantile(
     predictions: Predictions, quantile: float = 0.95, n_draws: int = 1000, seed: int = 0
 ) -> float:
-    """The ECE that a calibrated model with these confidences exceeds one time in twenty."""
+    """The quantile of the ECE that a perfectly calibrated model with these confidences would have.
+
+    With the default quantile, such a model exceeds it one time in twenty.
+    """
     confidence, bins = _confidence(predictions.posterior)
     rng = np.random.default_rng(seed)
     weight = predictions.weight / predictions.weight.sum()
@@ -128,12 +158,13 @@ def calibrated_ece_quantile(
 
 
 def _confidence(posterior: Float[np.ndarray, "N C"]):
+    """Probability of the most probable class, and its bin."""
     top = posterior.max(-1)
     return top, np.minimum((top * N_BINS).astype(int), N_BINS - 1)
 
 
 def score_terms(predictions: Predictions, n_classes: int) -> Float[np.ndarray, "N T"]:
-    """What is summed over sources: confusion cells, losses, confidence minus success by bin."""
+    """Terms to sum over sources: confusion cells, losses, confidence minus success by bin."""
     truth, posterior = predictions.truth, predictions.posterior
     cells = np.eye(n_classes**2)[truth * n_classes + predictions.prediction]
     loss = log_losses(truth, posterior)
@@ -144,18 +175,18 @@ def score_terms(predictions: Predictions, n_classes: int) -> Float[np.ndarray, "
 
 
 def scores_of_sums(sums: Float[np.ndarray, "S T"], n_classes: int) -> dict[str, np.ndarray]:
-    """Every score, from sums of `score_terms`; by class on the last axis where it is of a class."""
+    """Every score from the sums of `score_terms`: `[S C]` for scores of a class, else `[S]`."""
     cells = sums[:, : n_classes**2].reshape(-1, n_classes, n_classes)
     loss, brier = sums[:, n_classes**2], sums[:, n_classes**2 + 1]
     gaps, total = sums[:, n_classes**2 + 2 : -1], sums[:, -1]
     hit, actual, chosen = np.einsum("scc->sc", cells), cells.sum(2), cells.sum(1)
-    # A class that is neither there nor predicted has no F1; one always missed has 0.
+    # A class without members that is never predicted has no F1; one that is always missed has 0.
     f1 = ratio(2 * hit, actual + chosen)
     return {
         "precision": ratio(hit, chosen),
         "recall": ratio(hit, actual),
         "f1": f1,
-        "macro_f1": np.nan_to_num(f1).sum(1) / np.maximum(np.isfinite(f1).sum(1), 1),
+        "macro_f1": mean_f1(f1),
         "accuracy": hit.sum(1) / total,
         "log_loss": loss / total,
         "brier": brier / total,
@@ -163,13 +194,18 @@ def scores_of_sums(sums: Float[np.ndarray, "S T"], n_classes: int) -> dict[str, 
     }
 
 
+def mean_f1(f1: Float[np.ndarray, "S C"]) -> Float[np.ndarray, "S"]:
+    """Macro F1: the mean over the classes that have an F1."""
+    return np.nan_to_num(f1).sum(1) / np.maximum(np.isfinite(f1).sum(1), 1)
+
+
 def resampled_sums(
     predictions: Predictions, terms: Float[np.ndarray, "N T"], n_draws: int, seed: int
 ) -> Iterator[Float[np.ndarray, "S T"]]:
-    """Blocks of weighted sums of `terms`, the groups drawn with replacement.
+    """Blocks of weighted sums of `terms`, with the groups drawn with replacement.
 
-    The draws depend on the groups and the seed alone: two predictions of the same sources get the
-    same ones.
+    The draws depend on the groups and the seed alone, so different predictions of the same sources
+    are resampled alike.
     """
     groups, member = np.unique(predictions.group, return_inverse=True)
     by_group = np.zeros((len(groups), terms.shape[1]))
@@ -183,18 +219,12 @@ def resampled_sums(
 
 
 def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    """The quotient; NaN where there is no denominator."""
+    """The quotient; NaN where the denominator is 0."""
     return np.divide(
         numerator, denominator, out=np.full(numerator.shape, np.nan), where=denominator > 0
     )
 
 
 def number_or_none(value: float) -> float | None:
-    """None for what JSON has no number for."""
+    """The value; None if it is not finite, since JSON has no such number."""
     return float(value) if np.isfinite(value) else None
-
-
-def with_interval(value: float, low: float, high: float) -> dict[str, float | None]:
-    """An entry of `metrics.json`."""
-    ends = {"value": value, "lo": low, "hi": high}
-    return {name: number_or_none(number) for name, number in ends.items()}

@@ -1,1 +1,1 @@
-"""A table becomes arrays: expressions, conditions, the state of each value."""
+"""A table becomes arrays: column values, expressions, and the state of each feature value."""

@@ -1,7 +1,7 @@
-"""What was measured where: a column that is missing in a whole block of rows was never measured.
+"""Which columns a block of rows lacks entirely: there a feature is not available.
 
-A block may reach over several chunks of a file, so counts are made chunk by chunk and added; only
-their sum tells a block that lacks a column from one that lacks it here and there.
+A block is a set of rows with the same value in `catalog.block`, such as one data release. It may
+span several chunks of a file, so counts are made chunk by chunk and added.
 """
 
 from collections import Counter
@@ -13,54 +13,53 @@ from jaxtyping import Bool, Int
 
 from xbayes.features.values import Value
 
-# A few empty cells are non-detections; a whole empty block is a column never measured there.
+# A few empty cells are non-detections; only a block this large shows that a column is unavailable.
 MIN_BLOCK = 20
 
 
 class BlockCounts(NamedTuple):
-    """Rows of each block, and how many of them lack a value, by column; keys are the blocks."""
+    """Number of rows per block, and number of missing cells per column and block."""
 
-    size: Counter
-    lacking: dict[str, Counter]
+    n_rows: Counter
+    n_missing: dict[str, Counter]
 
 
 def count_blocks(block: Value | None, values: Mapping[str, Value], n_rows: int) -> BlockCounts:
-    """Count the rows at hand; without a block column they are all one block."""
-    keys, index = _keys(block, n_rows)
-    size = np.bincount(index, minlength=len(keys))
-    lacking = {
-        name: Counter(dict(zip(keys, _lacking(value, index, len(keys)), strict=True)))
-        for name, value in values.items()
-    }
-    return BlockCounts(Counter(dict(zip(keys, size.tolist(), strict=True))), lacking)
+    """The counts of these rows; without a block column all rows are one block."""
+    keys, index = _blocks(block, n_rows)
+
+    def count(rows: np.ndarray) -> Counter:
+        counts = np.bincount(index[rows], minlength=len(keys))
+        return Counter(dict(zip(keys, counts.tolist(), strict=True)))
+
+    return BlockCounts(
+        n_rows=count(np.ones(n_rows, bool)),
+        n_missing={name: count(value.missing) for name, value in values.items()},
+    )
 
 
 def add_blocks(total: BlockCounts, more: BlockCounts) -> None:
-    """Add the counts of further rows to a total."""
-    total.size.update(more.size)
-    for name, counter in more.lacking.items():
-        total.lacking[name].update(counter)
+    """Add the counts of further rows to a total, in place."""
+    total.n_rows.update(more.n_rows)
+    for name, counter in more.n_missing.items():
+        total.n_missing[name].update(counter)
 
 
-def unmeasured_rows(
+def rows_not_available(
     counts: BlockCounts, block: Value | None, n_rows: int
 ) -> dict[str, Bool[np.ndarray, "N"]]:
-    """Per column, the rows of blocks that lack it throughout."""
-    keys, index = _keys(block, n_rows)
-    whole = [counts.size[key] if counts.size[key] >= MIN_BLOCK else -1 for key in keys]
+    """Per column, the rows in blocks of at least MIN_BLOCK rows that lack it entirely."""
+    keys, index = _blocks(block, n_rows)
+    size = np.array([counts.n_rows[key] for key in keys])
     return {
-        name: np.array([lacking[key] == n for key, n in zip(keys, whole, strict=True)])[index]
-        for name, lacking in counts.lacking.items()
+        name: ((size >= MIN_BLOCK) & (size == [n_missing[key] for key in keys]))[index]
+        for name, n_missing in counts.n_missing.items()
     }
 
 
-def _keys(block: Value | None, n_rows: int) -> tuple[list, Int[np.ndarray, "N"]]:
-    """The blocks and, of each row, the index of its block; rows that name none are one block."""
+def _blocks(block: Value | None, n_rows: int) -> tuple[list, Int[np.ndarray, "N"]]:
+    """The blocks, and the index of the block of each row; rows without a block form one block."""
     if block is None:
         return [None], np.zeros(n_rows, int)
     names, index = np.unique(block.data, return_inverse=True)
     return [*names.tolist(), None], np.where(block.missing, len(names), index)
-
-
-def _lacking(value: Value, index: Int[np.ndarray, "N"], n_blocks: int) -> list[int]:
-    return np.bincount(index[value.missing], minlength=n_blocks).tolist()

@@ -1,7 +1,7 @@
-"""A table and a config to the arrays that the models read.
+"""From a table and a config to the arrays that the models read.
 
-Every row is built from itself alone, but for one thing: whether a column was measured in a block
-of rows is seen in the whole block. So what a test row holds cannot alter a training row's values.
+Each row is built from that row alone, with one exception: whether a column is available in a block
+of rows is decided from the whole block. A test row can therefore not alter a training row's values.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,8 +13,8 @@ from jaxtyping import Bool, Float
 
 from xbayes.catalog.taxonomy import subclasses_of
 from xbayes.config.schema import Config, FeatureConfig
-from xbayes.features.blocks import BlockCounts, count_blocks, unmeasured_rows
-from xbayes.features.expression import Expression, parse
+from xbayes.features.blocks import BlockCounts, count_blocks, rows_not_available
+from xbayes.features.expression import Evaluated, Expression, errors_name, parse
 from xbayes.features.values import Value, read_column
 from xbayes.types import Features, InputError, Names
 
@@ -22,18 +22,18 @@ T = TypeVar("T")
 
 
 class FeatureCounts(NamedTuple):
-    """Rows of one feature in each state; their sum is all rows."""
+    """Number of rows in each state of one feature; the three states add up to all rows."""
 
     name: str
     measured: int
     not_detected: int
     not_available: int
-    non_positive: int  # without a value: a log, root or division of measured numbers has no result
-    outside_bounds: int  # of the measured
+    undefined: int  # of those not detected: a log, root or division of numbers has no result
+    outside_bounds: int  # of those measured
 
 
 class FeatureReport(NamedTuple):
-    """What became of the rows, per feature, and what the user should know of it."""
+    """The counts of every feature, and warnings for the user."""
 
     counts: tuple[FeatureCounts, ...]
     warnings: tuple[str, ...]
@@ -48,94 +48,94 @@ class _Parsed(NamedTuple):
     measured: Expression | None
 
 
-class _Built(NamedTuple):
-    """One feature in N rows, as in Features, and its counts."""
-
-    value: Float[np.ndarray, "N"]
-    measured: Bool[np.ndarray, "N"]
-    available: Bool[np.ndarray, "N"]
-    weight: Float[np.ndarray, "N"]
-    error: Float[np.ndarray, "N"]
-    counts: FeatureCounts
-
-
 def build_features(
     table: Table, config: Config, blocks: BlockCounts | None = None
 ) -> tuple[Features, FeatureReport]:
-    """The features of every row, in the order of the config.
+    """The features of every row, in the order of the config, and the counts of their states.
 
-    A value is not available where `measured` is not true, and where a column of its expression is
-    unmeasured: absent from the file, or missing in all of a block of at least MIN_BLOCK rows (all
-    columns of a coalesce).
-    The weight is 1 without an error; with one it is 1 / error in the unit of the expression, to be
-    normalised on the training part, and 0 where the error is unknown or not positive. The error
-    itself is carried to the scale of the value to first order.
-    `blocks` are the counts of the whole catalogue where the table is only a chunk of it.
-    Raises InputError, one line for each thing wrong.
+    A feature is not available where its `measured` condition is not true, and where a column that
+    it needs is not available: absent from the file, or missing in a whole block of at least
+    MIN_BLOCK rows. A coalesce is not available only if none of its arguments is. An available
+    feature without a finite value is not detected; any other is measured.
+
+    The weight of a training value is 1 without `error`. With it, the weight is 1 / error in the
+    unit of the expression, normalised later on the training part, and 0 where the error is missing
+    or not positive. The error itself is propagated through the scale to first order.
+
+    Parameters
+    ----------
+    blocks
+        Counts over the whole catalogue, if the table is only a chunk of it.
+
+    Raises
+    ------
+    InputError
+        One line for each problem found.
     """
     parsed = _parse(config)
     values, block = _read_columns(table, needed_columns(config)), _read_block(table, config)
-    counts = blocks or count_blocks(block, values, len(table))
-    unmeasured = _unmeasured(table, block, counts)
-    built = _for_each(
-        parsed, lambda name: _build(name, parsed[name], values, unmeasured, len(table))
+    unavailable = _unavailable_columns(
+        table, block, blocks or count_blocks(block, values, len(table))
     )
-    *arrays, counts = zip(*built.values(), strict=True)
-    features = Features(*(np.stack(part, axis=1) for part in arrays))
-    return features, FeatureReport(counts, tuple(_warnings(counts, config)))
+    built = _for_each(
+        parsed, lambda name: _build(name, parsed[name], values, unavailable, len(table))
+    )
+    features, counts = zip(*built.values(), strict=True)
+    stacked = Features._make(np.stack(field, axis=1) for field in zip(*features, strict=True))
+    return stacked, FeatureReport(counts=counts, warnings=tuple(_warnings(counts, config)))
 
 
-def survey_blocks(table: Table, config: Config) -> BlockCounts:
-    """Which columns are missing where in a chunk of a catalogue. Raises InputError."""
+def count_table_blocks(table: Table, config: Config) -> BlockCounts:
+    """The missing cells of each needed column in each block of a chunk. Raises InputError."""
     values = _read_columns(table, needed_columns(config))
     return count_blocks(_read_block(table, config), values, len(table))
 
 
 def merged_report(reports: Sequence[FeatureReport], config: Config) -> FeatureReport:
-    """One report of all chunks of a catalogue."""
-    each = zip(*(report.counts for report in reports), strict=True)
-    counts = tuple(
-        FeatureCounts(same[0].name, *map(sum, list(zip(*same, strict=True))[1:])) for same in each
-    )
-    return FeatureReport(counts, tuple(_warnings(counts, config)))
+    """One report for all chunks of a catalogue."""
+    counts = tuple(map(_added, zip(*(report.counts for report in reports), strict=True)))
+    return FeatureReport(counts=counts, warnings=tuple(_warnings(counts, config)))
 
 
 def needed_columns(config: Config) -> dict[str, tuple[str, ...]]:
-    """The columns that the features read, each with the names of those features.
+    """The columns that the features read, and for each the names of the features that read it.
 
-    Raises InputError for expressions that cannot be read.
+    Raises InputError for an expression that cannot be read.
     """
     users: dict[str, tuple[str, ...]] = {}
     for name, feature in _parse(config).items():
-        for column in sorted(_columns(feature)):
+        parts = (feature.expression, feature.error, feature.measured)
+        columns = {column for part in parts if part is not None for column in part.columns}
+        for column in sorted(columns):
             users[column] = (*users.get(column, ()), name)
     return users
 
 
 def scale_bounds(feature: FeatureConfig) -> tuple[float, float]:
-    """The natural limits after the scale; -inf and inf stand for none.
+    """The natural limits on the scale of the feature; -inf and inf where there is no limit.
 
-    A squashed value stays within -1 and 1 anyway; these are limits only where the config says so.
+    The squash scale itself adds no limit, although its values always lie between -1 and 1.
     """
     low, high = feature.bounds or (None, None)
     lowest = -np.inf if low is None or (feature.scale == "log10" and low <= 0) else low
     limits = np.array([lowest, np.inf if high is None else high], dtype=np.float64)
-    known = np.isfinite(limits)
-    limits[known] = _scaled(limits[known], feature.scale)
+    finite = np.isfinite(limits)
+    limits[finite] = _scaled(limits[finite], feature.scale)
     return float(limits[0]), float(limits[1])
 
 
 def names_of(config: Config) -> Names:
-    """The names on the axes F, G, C and T; categories in the order they first appear."""
-    categories = tuple(dict.fromkeys(f.category for f in config.features.values()))
+    """The names on the axes F, G, C and T; categories in the order in which they first appear."""
+    category_of = [feature.category for feature in config.features.values()]
+    categories = tuple(dict.fromkeys(category_of))
     subclasses = subclasses_of(config.taxonomy)
     return Names(
-        tuple(config.features),
-        categories,
-        tuple(categories.index(f.category) for f in config.features.values()),
-        tuple(config.taxonomy.classes),
-        tuple(subclass.name for subclass in subclasses),
-        tuple(subclass.class_index for subclass in subclasses),
+        features=tuple(config.features),
+        categories=categories,
+        category=tuple(categories.index(category) for category in category_of),
+        classes=tuple(config.taxonomy.classes),
+        subclasses=tuple(subclass.name for subclass in subclasses),
+        subclass_of=tuple(subclass.class_index for subclass in subclasses),
     )
 
 
@@ -145,39 +145,48 @@ def useful_features(
     names: Sequence[str],
     evidence: Bool[np.ndarray, "F"] | None = None,
 ) -> tuple[Bool[np.ndarray, "F"], list[str]]:
-    """Which features tell the rows apart, and a warning for each that does not.
+    """Which features vary among these rows, and a warning for each that does not.
 
-    One that is missing everywhere, or has one value only, tells nothing; unless its absence is
-    evidence (`missing: evidence`, false for all by default) and it is there in some rows only.
+    A feature is useless if it is measured in none of the rows or always has the same value. With
+    `missing: evidence` (true in `evidence`), a feature with one value is still useful if it is
+    measured in some rows and not detected in others.
     """
     useful = np.ones(len(names), bool)
     warnings = []
     for f, name in enumerate(names):
         measured = np.asarray(features.measured)[rows, f]
         values = np.asarray(features.value)[rows, f][measured]
-        gaps = bool((np.asarray(features.available)[rows, f] & ~measured).any())
+        not_detected = np.asarray(features.available)[rows, f] & ~measured
+        state_varies = evidence is not None and evidence[f] and not_detected.any()
         if not values.size:
-            state = "is missing in every labelled row"
-        elif values.min() < values.max() or (gaps and evidence is not None and evidence[f]):
+            problem = "is not measured in any labelled row"
+        elif values.min() < values.max() or state_varies:
             continue
         else:
-            state = f"has the same value, {values[0]:.6g}, in every labelled row that has one"
+            problem = f"is {values[0]:.6g} in every labelled row in which it is measured"
         useful[f] = False
-        warnings.append(f"feature {name!r} {state}; it is left out")
+        warnings.append(f"feature {name!r} {problem}; it is left out")
     return useful, warnings
 
 
-def _for_each(names: Iterable[str], do: Callable[[str], T]) -> dict[str, T]:
-    """Do it for every name, then tell all that went wrong at once."""
+def _for_each(names: Iterable[str], make: Callable[[str], T]) -> dict[str, T]:
+    """The result for every name; all errors are collected into one InputError."""
     results, problems = {}, []
     for name in names:
         try:
-            results[name] = do(name)
+            results[name] = make(name)
         except InputError as error:
             problems += str(error).splitlines()
     if problems:
         raise InputError("\n".join(dict.fromkeys(problems)))
     return results
+
+
+def _added(chunks: Sequence[FeatureCounts]) -> FeatureCounts:
+    """The counts of one feature, summed over chunks."""
+    numbers = [field for field in FeatureCounts._fields if field != "name"]
+    totals = {field: sum(getattr(chunk, field) for chunk in chunks) for field in numbers}
+    return FeatureCounts(name=chunks[0].name, **totals)
 
 
 def _parse(config: Config) -> dict[str, _Parsed]:
@@ -190,41 +199,41 @@ def _parse_feature(name: str, feature: FeatureConfig) -> _Parsed:
         "error": feature.error,
         "measured": feature.measured,
     }
+
     given = {part: text for part, text in texts.items() if text is not None}
-    parsed = _for_each(given, lambda part: _told(f"features.{name}.{part}", parse, given[part]))
-    return _Parsed(feature, parsed["expression"], parsed.get("error"), parsed.get("measured"))
 
+    def parse_part(part: str) -> Expression:
+        with errors_name(f"features.{name}.{part}"):
+            return parse(given[part])
 
-def _told(place: str, do: Callable[..., T], *args: object) -> T:
-    """Do it; an error says which part of the config it is about."""
-    try:
-        return do(*args)
-    except InputError as error:
-        raise InputError(f"{place}: {error}") from None
-
-
-def _columns(feature: _Parsed) -> frozenset[str]:
-    parts = (feature.expression, feature.error, feature.measured)
-    return frozenset().union(*(part.columns for part in parts if part is not None))
-
-
-def _read_columns(table: Table, needed: Mapping[str, tuple[str, ...]]) -> dict[str, Value]:
-    return _for_each(
-        needed, lambda name: _told(f"features.{needed[name][0]}", read_column, table, name)
+    parsed = _for_each(given, parse_part)
+    return _Parsed(
+        config=feature,
+        expression=parsed["expression"],
+        error=parsed.get("error"),
+        measured=parsed.get("measured"),
     )
 
 
+def _read_columns(table: Table, needed: Mapping[str, tuple[str, ...]]) -> dict[str, Value]:
+    def read(column: str) -> Value:
+        with errors_name(f"features.{needed[column][0]}"):
+            return read_column(table, column)
+
+    return _for_each(needed, read)
+
+
 def _read_block(table: Table, config: Config) -> Value | None:
-    """The column of blocks; a table to be classified need not say where its rows come from."""
+    """The column of blocks, or None; a table to be classified may lack it."""
     block = config.catalog.block
     return read_column(table, block) if block is not None and block in table.colnames else None
 
 
-def _unmeasured(
+def _unavailable_columns(
     table: Table, block: Value | None, counts: BlockCounts
 ) -> dict[str, Bool[np.ndarray, "N"]]:
-    """Per column, the rows in which nobody measured it."""
-    rows = unmeasured_rows(counts, block, len(table))
+    """Per column, the rows in which it is not available."""
+    rows = rows_not_available(counts, block, len(table))
     for name in rows:
         column: Any = table[name]
         if (column.info.meta or {}).get("absent"):
@@ -236,30 +245,48 @@ def _build(
     name: str,
     feature: _Parsed,
     values: Mapping[str, Value],
-    unmeasured: Mapping[str, Bool[np.ndarray, "N"]],
+    unavailable: Mapping[str, Bool[np.ndarray, "N"]],
     n_rows: int,
-) -> _Built:
-    config, place = feature.config, f"features.{name}"
-    raw = _told(f"{place}.expression", feature.expression.evaluate_values, values, n_rows)
+) -> tuple[Features, FeatureCounts]:
+    """One feature, as Features without the axis F, and its counts."""
+    config = feature.config
+
+    def evaluate(part: str, expression: Expression) -> Evaluated:
+        with errors_name(f"features.{name}.{part}"):
+            return expression.evaluate_values(values, n_rows)
+
+    raw = evaluate("expression", feature.expression)
     with np.errstate(all="ignore"):
         value = _scaled(raw.value, config.scale)
-    missing = ~np.isfinite(value)
-    non_positive = raw.nonpositive | ((config.scale == "log10") & (raw.value <= 0))
-    available = _surveyed(place, feature, values, n_rows)
-    available &= ~feature.expression.unmeasured(unmeasured, n_rows)
-    measured = available & ~missing
+    finite = np.isfinite(value)
+    available = ~feature.expression.not_available(unavailable, n_rows)
+    if feature.measured is not None:
+        covered = evaluate("measured", feature.measured)
+        if not covered.is_condition:
+            raise InputError(
+                f"features.{name}.measured: must be a condition, such as dec > -30; found a number"
+            )
+        available &= ~covered.missing & (covered.value == 1)
+    measured, not_detected = available & finite, available & ~finite
+    weight, error = np.ones(n_rows), np.zeros(n_rows)
+    if feature.error is not None:
+        weight = _inverse(evaluate("error", feature.error).value)
+        error = np.where(measured, _scaled_error(weight, raw.value, config.scale), 0.0)
     low, high = scale_bounds(config)
+    undefined = raw.undefined | ((config.scale == "log10") & (raw.value <= 0))
     counts = FeatureCounts(
-        name,
+        name=name,
         measured=int(measured.sum()),
-        not_detected=int((available & missing).sum()),
+        not_detected=int(not_detected.sum()),
         not_available=int((~available).sum()),
-        non_positive=int((available & missing & non_positive).sum()),
+        undefined=int((not_detected & undefined).sum()),
         outside_bounds=int((measured & ((value < low) | (value > high))).sum()),
     )
-    weight = _weight(place, feature.error, values, n_rows)
-    error = _scaled_error(weight, raw.value, config.scale, measured, feature.error is None)
-    return _Built(np.where(measured, value, 0.0), measured, available, weight, error, counts)
+    value = np.where(measured, value, 0.0)
+    features = Features(
+        value=value, measured=measured, available=available, weight=weight, error=error
+    )
+    return features, counts
 
 
 def _scaled(value: Float[np.ndarray, "N"], scale: str) -> Float[np.ndarray, "N"]:
@@ -268,61 +295,37 @@ def _scaled(value: Float[np.ndarray, "N"], scale: str) -> Float[np.ndarray, "N"]
     return value / (1 + np.abs(value)) if scale == "squash" else value
 
 
-def _surveyed(
-    place: str, feature: _Parsed, values: Mapping[str, Value], n_rows: int
-) -> Bool[np.ndarray, "N"]:
-    """Where `measured` is true; where it is missing, nobody says that anybody looked."""
-    if feature.measured is None:
-        return np.ones(n_rows, bool)
-    place = f"{place}.measured"
-    measured = _told(place, feature.measured.evaluate_values, values, n_rows)
-    if not measured.is_condition:
-        raise InputError(f"{place}: must be a condition, such as dec > -30; found a number")
-    return ~measured.missing & (measured.value == 1)
-
-
-def _weight(
-    place: str, error: Expression | None, values: Mapping[str, Value], n_rows: int
-) -> Float[np.ndarray, "N"]:
-    if error is None:
-        return np.ones(n_rows)
-    size = _told(f"{place}.error", error.evaluate_values, values, n_rows).value
+def _inverse(error: Float[np.ndarray, "N"]) -> Float[np.ndarray, "N"]:
+    """1 / error, or 0 where the error is missing or not positive."""
     with np.errstate(all="ignore"):
-        weight = 1 / size
-    return np.where(np.isfinite(weight) & (size > 0), weight, 0.0)
+        weight = 1 / error
+    return np.where(np.isfinite(weight) & (error > 0), weight, 0.0)
 
 
 def _scaled_error(
-    weight: Float[np.ndarray, "N"],
-    raw: Float[np.ndarray, "N"],
-    scale: str,
-    measured: Bool[np.ndarray, "N"],
-    exact: bool,
+    weight: Float[np.ndarray, "N"], raw: Float[np.ndarray, "N"], scale: str
 ) -> Float[np.ndarray, "N"]:
-    """Standard error times the slope of the scale; inf where it is unknown, 0 without a value."""
-    if exact:
-        return np.zeros(len(weight))
+    """The standard error times the slope of the scale; inf where the error is unknown."""
     with np.errstate(all="ignore"):
         slope = {"log10": 1 / (np.log(10) * raw), "squash": 1 / (1 + np.abs(raw)) ** 2}
-        error = np.abs(slope.get(scale, np.ones_like(raw))) / weight
-    return np.where(measured, error, 0.0)
+        return np.abs(slope.get(scale, np.ones_like(raw))) / weight
 
 
 def _warnings(counts: Iterable[FeatureCounts], config: Config) -> Iterable[str]:
     for count in counts:
-        if count.non_positive:
+        feature = config.features[count.name]
+        if count.undefined:
             yield (
-                f"feature {count.name!r}: {count.non_positive} values are logs of non-positive "
-                "numbers, or ratios or powers without a value, and count as missing"
+                f"feature {count.name!r}: {count.undefined} values are logs of non-positive "
+                "numbers, or undefined ratios or powers, and count as not detected"
             )
-        if count.not_available and config.features[count.name].measured is None:
+        if count.not_available and feature.measured is None:
             yield (
-                f"feature {count.name!r}: not available in {count.not_available} rows, for a column "
-                "it needs is absent or empty throughout; there it tells nothing"
+                f"feature {count.name!r}: not available in {count.not_available} rows, because a "
+                "column that it needs is absent or entirely empty; it adds nothing there"
             )
         if count.outside_bounds:
-            bounds = config.features[count.name].bounds
             yield (
                 f"feature {count.name!r}: {count.outside_bounds} values lie outside its bounds "
-                f"{list(bounds or ())}; check the expression or the bounds"
+                f"{list(feature.bounds or ())}; check the expression or the bounds"
             )

@@ -1,31 +1,30 @@
-"""Which rows meet enough of several conditions over columns."""
+"""Which rows satisfy enough of several conditions over columns."""
 
 import numpy as np
 from astropy.table import Table
 from jaxtyping import Bool
 
 from xbayes.config.model import WellCharacterised
-from xbayes.features.expression import parse
+from xbayes.features.expression import errors_name, parse
 from xbayes.types import InputError
-
-PLACE = "validation.well_characterised.of"
 
 
 def well_characterised(table: Table, wanted: WellCharacterised) -> Bool[np.ndarray, "N"]:
-    """Rows in which at least as many of the conditions hold as are wanted; missing is not true.
+    """Rows in which at least `wanted.at_least` of the conditions hold; a missing one does not hold.
 
-    Raises InputError for an expression that cannot be read or is no condition.
+    Raises
+    ------
+    InputError
+        If an expression cannot be read or is not a condition.
     """
-    holding = np.zeros(len(table), int)
+    n_true = np.zeros(len(table), int)
     for number, text in enumerate(wanted.of):
-        try:
-            found = parse(text).evaluate(table)
-        except InputError as error:
-            raise InputError(f"{PLACE}.{number}: {error}") from None
-        if not found.is_condition:
-            raise InputError(
-                f"{PLACE}.{number}: must be a condition, such as observed(Gmag) or "
-                f"significance > 10; {text!r} is a number"
-            )
-        holding += ~found.missing & (found.value == 1)
-    return holding >= wanted.at_least
+        with errors_name(f"validation.well_characterised.of.{number}"):
+            result = parse(text).evaluate(table)
+            if not result.is_condition:
+                raise InputError(
+                    "must be a condition, such as observed(Gmag) or significance > 10; "
+                    f"{text!r} is a number"
+                )
+        n_true += ~result.missing & (result.value == 1)
+    return n_true >= wanted.at_least

@@ -1,12 +1,14 @@
-"""Expressions over columns: a small language read with Python's grammar, and never run as Python.
+"""Expressions over columns: a small language that is parsed, but never executed, as Python.
 
-Numbers, columns (col("odd name") where the name is no identifier), pi, + - * / **, comparisons,
-and / or / not or & | ~, and the functions of functions.py. Text only in == and !=.
+It has numbers, columns (col("odd name") if the name is not an identifier), pi, + - * / **,
+comparisons, and / or / not or & | ~, and the functions of `functions.py`. Text may appear only
+in == and !=.
 """
 
 import ast
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise
@@ -51,17 +53,12 @@ _LANGUAGE = "use numbers, columns, + - * / **, comparisons, and, or, not and the
 
 
 class Evaluated(NamedTuple):
-    """An expression in every row of a table."""
+    """The result of an expression in every row of a table."""
 
     value: Float[np.ndarray, "N"]  # NaN where missing; a condition is 1 or 0
     missing: Bool[np.ndarray, "N"]
-    nonpositive: Bool[np.ndarray, "N"]  # missing, as a present number has no log, root or inverse
-    is_condition: bool  # or missing everywhere, which may have been one
-
-    @property
-    def n_nonpositive(self) -> int:
-        """Rows that are missing for a log, root or division of present numbers without a result."""
-        return int(self.nonpositive.sum())
+    undefined: Bool[np.ndarray, "N"]  # missing although its inputs are present, such as log of 0
+    is_condition: bool  # also true if it is missing in every row
 
 
 class _Constant(NamedTuple):
@@ -91,60 +88,74 @@ _Node = _Constant | _Column | _Call | _Comparison
 
 @dataclass(frozen=True)
 class Expression:
-    """A parsed expression; columns are those it needs."""
+    """A parsed expression and the columns that it needs."""
 
-    text: str
     columns: frozenset[str]
     root: _Node
 
     def evaluate(self, table: Table) -> Evaluated:
-        """Values for every row. Raises InputError for a lacking column or one of a wrong kind."""
+        """The result in every row. Raises InputError for a column that is absent or unsuitable."""
         values = {name: read_column(table, name) for name in sorted(self.columns)}
         return self.evaluate_values(values, len(table))
 
     def evaluate_values(self, values: Mapping[str, Value], n_rows: int) -> Evaluated:
-        """The same where the columns have been read already."""
+        """The result in every row, from columns that have already been read."""
         with np.errstate(all="ignore"):
-            result = _run(self.root, values)
+            result = _evaluate(self.root, values)
         if result.kind == "text":
             raise InputError(_text_message(self.root, result))
         missing = np.broadcast_to(result.missing, n_rows).copy()
-        number = np.where(missing, np.nan, result.data.astype(np.float64))
-        nonpositive = np.broadcast_to(result.nonpositive, n_rows) & missing
-        return Evaluated(number, missing, nonpositive, result.kind in ("condition", "unknown"))
+        return Evaluated(
+            value=np.where(missing, np.nan, result.data.astype(np.float64)),
+            missing=missing,
+            undefined=np.broadcast_to(result.undefined, n_rows) & missing,
+            is_condition=result.kind in ("condition", "unknown"),
+        )
 
-    def unmeasured(
+    def not_available(
         self, columns: Mapping[str, Bool[np.ndarray, "N"]], n_rows: int
     ) -> Bool[np.ndarray, "N"]:
-        """Rows in which a column it needs is unmeasured; of a coalesce, all of its arguments."""
-        return np.broadcast_to(_unmeasured(self.root, columns), n_rows)
+        """Rows in which a needed column is not available.
+
+        A coalesce is not available only where none of its arguments is available.
+        """
+        return np.broadcast_to(_not_available(self.root, columns), n_rows)
+
+
+@contextmanager
+def errors_name(place: str) -> Iterator[None]:
+    """Put the place in the config in front of the message of an InputError."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from None
 
 
 def parse(text: str) -> Expression:
-    """Read an expression. Raises InputError that says at which character it goes wrong."""
+    """The parsed expression. Raises InputError that names the character where parsing fails."""
     text = text.strip()
     if not text:
         raise InputError("an empty expression; write one, such as log10(flux)")
     if len(text) > MAX_LENGTH:
         raise InputError(f"an expression may have {MAX_LENGTH} characters; found {len(text)}")
     if "#" in text and "\n" in text:
-        # With the lines joined, a comment would swallow what follows it.
+        # Lines are joined below, so a comment would swallow the rest of the expression.
         raise InputError("an expression over several lines may not hold a #; write it on one line")
-    # Each line end becomes one blank: positions stay, and a folded YAML text needs no backslash.
+    # Each line end becomes one blank, so positions in messages stay right.
     line = text.replace("\r", " ").replace("\n", " ")
     root = _convert(_python_tree(line), line, 1)
-    return Expression(text, frozenset(_columns(root)), root)
+    return Expression(columns=frozenset(_columns(root)), root=root)
 
 
 def _python_tree(line: str) -> ast.expr:
     try:
         with warnings.catch_warnings():
-            # Python warns of odd literals such as 1or 2; what is odd is refused below.
+            # Python warns about literals such as 1or 2; _convert refuses what is not allowed.
             warnings.simplefilter("ignore")
             return ast.parse(line, mode="eval").body
     except SyntaxError as error:
         hint = 'a column named like a Python word or with blanks is written col("its name")'
-        # Where the end is missing, Python points at no place or at a line after it.
+        # For an incomplete expression, Python gives no offset or one on a later line.
         here = error.offset if error.offset and error.lineno == 1 else len(line) + 1
         raise InputError(f"character {here}: not an expression ({error.msg}); {hint}") from None
     except (ValueError, MemoryError, RecursionError) as error:
@@ -152,7 +163,7 @@ def _python_tree(line: str) -> ast.expr:
 
 
 def _place(node: ast.expr, line: str) -> str:
-    """Where a part of the expression stands, as messages say it."""
+    """The position and the text of a part of the expression, for messages."""
     encoded = line.encode()  # Python counts bytes
     start = len(encoded[: node.col_offset].decode(errors="replace"))
     part = encoded[node.col_offset : node.end_col_offset].decode(errors="replace")
@@ -160,7 +171,7 @@ def _place(node: ast.expr, line: str) -> str:
 
 
 def _convert(node: ast.expr, line: str, depth: int) -> _Node:
-    """Python's tree as one of our four nodes: what is not listed here does not pass."""
+    """Python's syntax tree as one of the four nodes; anything not listed here is refused."""
     place = _place(node, line)
     if depth > MAX_DEPTH:
         raise InputError(f"{place}: nested deeper than {MAX_DEPTH}; split the expression")
@@ -168,25 +179,30 @@ def _convert(node: ast.expr, line: str, depth: int) -> _Node:
     def parts(nodes: list[ast.expr]) -> tuple[_Node, ...]:
         return tuple(_convert(inner, line, depth + 1) for inner in nodes)
 
+    def call(function: Function, nodes: list[ast.expr]) -> _Call:
+        return _Call(function=function, args=parts(nodes), place=place)
+
     match node:
         case ast.Constant():
             return _literal(node.value, place)
         case ast.Name(id="pi"):
-            return _Constant(float(np.pi), place)
+            return _Constant(value=float(np.pi), place=place)
         case ast.Name():
-            return _Column(node.id, place)
+            return _Column(name=node.id, place=place)
         case ast.BinOp() if type(node.op) in _BINARY:
-            return _Call(_BINARY[type(node.op)], parts([node.left, node.right]), place)
+            return call(_BINARY[type(node.op)], [node.left, node.right])
         case ast.UnaryOp() if type(node.op) in _UNARY:
-            return _Call(_UNARY[type(node.op)], parts([node.operand]), place)
+            return call(_UNARY[type(node.op)], [node.operand])
         case ast.BoolOp():
             function = functions.AND if isinstance(node.op, ast.And) else functions.OR
-            return _Call(function, parts(node.values), place)
+            return call(function, node.values)
         case ast.Compare() if all(type(op) in _COMPARE for op in node.ops):
             ufuncs = tuple(_COMPARE[type(op)] for op in node.ops)
-            return _Comparison(ufuncs, parts([node.left, *node.comparators]), place)
+            return _Comparison(
+                ufuncs=ufuncs, args=parts([node.left, *node.comparators]), place=place
+            )
         case ast.Call(func=ast.Name(id=name)) if not node.keywords:
-            return _call(name, parts(node.args), place)
+            return _named_call(name, parts(node.args), place)
     hint = (
         "write ** for a power" if isinstance(getattr(node, "op", None), ast.BitXor) else _LANGUAGE
     )
@@ -195,7 +211,7 @@ def _convert(node: ast.expr, line: str, depth: int) -> _Node:
 
 def _literal(value: object, place: str) -> _Constant:
     if isinstance(value, str):
-        return _Constant(value, place)
+        return _Constant(value=value, place=place)
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise InputError(f"{place}: not allowed in an expression; {_LANGUAGE}")
     try:
@@ -204,16 +220,16 @@ def _literal(value: object, place: str) -> _Constant:
         number = np.inf
     if not np.isfinite(number):
         raise InputError(f"{place}: too large a number; the largest is about 1.8e308")
-    return _Constant(number, place)
+    return _Constant(value=number, place=place)
 
 
-def _call(name: str, args: tuple[_Node, ...], place: str) -> _Node:
+def _named_call(name: str, args: tuple[_Node, ...], place: str) -> _Node:
     if name == "col":
         if len(args) != 1 or not (
             isinstance(args[0], _Constant) and isinstance(args[0].value, str)
         ):
             raise InputError(f'{place}: col takes one name in quotes, as in col("e flux")')
-        return _Column(args[0].value, place)
+        return _Column(name=args[0].value, place=place)
     if name not in NAMED:
         known = [*NAMED, "col"]
         raise InputError(f"{place}: unknown function {name!r}{did_you_mean(name, known)}")
@@ -222,7 +238,7 @@ def _call(name: str, args: tuple[_Node, ...], place: str) -> _Node:
         wanted = {None: f"{function.least} or more", function.least: f"{function.least}"}
         several = wanted.get(function.most, f"{function.least} to {function.most}")
         raise InputError(f"{place}: {name} takes {several} arguments; found {len(args)}")
-    return _Call(function, args, place)
+    return _Call(function=function, args=args, place=place)
 
 
 def _columns(node: _Node) -> set[str]:
@@ -234,7 +250,7 @@ def _columns(node: _Node) -> set[str]:
     return set()
 
 
-def _unmeasured(
+def _not_available(
     node: _Node, columns: Mapping[str, Bool[np.ndarray, "N"]]
 ) -> Bool[np.ndarray, "..."]:
     match node:
@@ -242,18 +258,18 @@ def _unmeasured(
             return columns[node.name]
         case _Constant():
             return np.array([False])
-    any_suffices = isinstance(node, _Call) and node.function is NAMED["coalesce"]
-    combine = np.logical_and if any_suffices else np.logical_or
-    return reduce(combine, [_unmeasured(arg, columns) for arg in node.args])
+    one_suffices = isinstance(node, _Call) and node.function is NAMED["coalesce"]
+    combine = np.logical_and if one_suffices else np.logical_or
+    return reduce(combine, [_not_available(arg, columns) for arg in node.args])
 
 
-def _run(node: _Node, values: Mapping[str, Value]) -> Value:
+def _evaluate(node: _Node, values: Mapping[str, Value]) -> Value:
     match node:
         case _Constant():
             return constant(node.value)
         case _Column():
             return values[node.name]
-    args = [_run(arg, values) for arg in node.args]
+    args = [_evaluate(arg, values) for arg in node.args]
     if isinstance(node, _Comparison):
         return _compare(node, args)
     kinds = node.function.kinds
@@ -265,7 +281,7 @@ def _run(node: _Node, values: Mapping[str, Value]) -> Value:
 
 
 def _compare(node: _Comparison, args: list[Value]) -> Value:
-    """a < b < c is a < b and b < c; each part is computed once."""
+    """A chained comparison: a < b < c is a < b and b < c, with each part computed once."""
     results = []
     for ufunc, pair in zip(node.ufuncs, pairwise(zip(args, node.args, strict=True)), strict=True):
         is_text = any(value.kind == "text" for value, _ in pair)
@@ -277,7 +293,7 @@ def _compare(node: _Comparison, args: list[Value]) -> Value:
 
 
 def _as_kind(kind: Wanted, value: Value, node: _Node) -> Value:
-    """The value of a node as its user needs it; a condition is also a number, 1 or 0."""
+    """The value of a node as the kind that is needed; a condition is also a number, 1 or 0."""
     if kind == "any" or kind == value.kind:
         return value
     if value.kind == "unknown":
@@ -287,7 +303,7 @@ def _as_kind(kind: Wanted, value: Value, node: _Node) -> Value:
     if value.kind == "text":
         raise InputError(_text_message(node, value))
     if kind == "text":
-        raise InputError(f"{node.place}: a number where text belongs; leave out the quotes")
+        raise InputError(f"{node.place}: a number where text belongs; remove the quotes")
     raise InputError(
         f"{node.place}: a number where a condition belongs; write a comparison such as (x > 3), "
         "in brackets where & or | join it"
@@ -300,6 +316,6 @@ def _text_message(node: _Node, value: Value) -> str:
     if isinstance(node, _Column):
         found = (
             f"column {node.name!r} holds {found} (row {row + 1}); compare it with == or !=, or "
-            "list it under catalog.missing_values if it stands for no value"
+            "list it under catalog.missing_values if it marks a missing value"
         )
     return f"{node.place}: text where numbers belong: {found}"

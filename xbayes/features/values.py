@@ -1,4 +1,8 @@
-"""A value of every row with what is missing, and the column of a table as such a value."""
+"""The values of a column or of an expression, row by row, and which of them are missing.
+
+A cell is present or missing. What a missing cell means for a feature, not detected or not
+available, is decided in `build.py`.
+"""
 
 from typing import Literal, NamedTuple
 
@@ -9,47 +13,52 @@ from jaxtyping import Bool, Shaped
 from xbayes.config.checks import did_you_mean
 from xbayes.types import InputError
 
-# A column that is missing everywhere may have been anything, so it is "unknown" and fits all uses.
+# An entirely empty column could hold any type; "unknown" is accepted wherever a type is required.
 Kind = Literal["number", "condition", "text", "unknown"]
 
 
 class Value(NamedTuple):
-    """A column or what an expression makes of columns; "..." is N, or 1 for a constant."""
+    """A column, or the result of an expression; "..." is N, or 1 for a constant."""
 
     kind: Kind
-    data: Shaped[np.ndarray, "..."]  # float64, bool or str; no meaning where missing
+    data: Shaped[np.ndarray, "..."]  # float64, bool or str; meaningless where missing
     missing: Bool[np.ndarray, "..."]
-    # Missing because present numbers have no result: log of 0, division by 0, root of -1.
-    nonpositive: Bool[np.ndarray, "..."]
+    # Missing although its inputs are present: log of 0, division by 0, root of -1.
+    undefined: Bool[np.ndarray, "..."]
 
 
 def constant(value: float | str) -> Value:
     """A number or a text, the same in every row."""
     kind: Kind = "text" if isinstance(value, str) else "number"
-    return Value(kind, np.array([value]), np.array([False]), np.array([False]))
+    present = np.array([False])
+    return Value(kind=kind, data=np.array([value]), missing=present, undefined=present)
 
 
 def nothing(kind: Kind) -> Value:
-    """A value of the kind that is missing in every row."""
+    """A value of this kind that is missing in every row."""
     data = {"condition": np.array([False]), "text": np.array([""])}.get(kind, np.array([np.nan]))
-    return Value(kind, data, np.array([True]), np.array([False]))
+    return Value(kind=kind, data=data, missing=np.array([True]), undefined=np.array([False]))
 
 
 def read_column(table: Table, name: str) -> Value:
-    """The column as numbers, conditions or text; masked, NaN, infinite and empty are missing.
+    """The column as numbers, conditions or text.
 
-    Raises InputError where the table has no such column or it holds anything else.
+    Masked, NaN, infinite and empty cells are missing.
+
+    Raises
+    ------
+    InputError
+        If the table lacks the column, or the column holds another type.
     """
     if name not in table.colnames:
         raise InputError(f"unknown column {name!r}{did_you_mean(name, table.colnames)}")
-    column = table[name]
-    data = np.ma.getdata(np.ma.asarray(column))
-    missing = np.ma.getmaskarray(np.ma.asarray(column))
+    column = np.ma.asarray(table[name])
+    data, missing = np.ma.getdata(column), np.ma.getmaskarray(column)
     if data.ndim != 1:
-        raise InputError(f"column {name!r} holds arrays; an expression needs one value a row")
-    kind: Kind
+        raise InputError(f"column {name!r} holds arrays; an expression needs one value per row")
     if data.dtype.kind == "O":
         data, missing = _from_objects(data, missing)
+    kind: Kind
     if data.dtype.kind == "b":
         kind = "condition"
     elif data.dtype.kind in "iuf":
@@ -57,7 +66,7 @@ def read_column(table: Table, name: str) -> Value:
         missing = missing | ~np.isfinite(data)
         data = np.where(missing, np.nan, data)
     elif data.dtype.kind in "SU":
-        # Latin-1 has a character for every byte, so no file is refused for its encoding.
+        # Latin-1 decodes every byte, so no file is refused for its encoding.
         data = np.char.decode(data, "latin-1") if data.dtype.kind == "S" else data
         kind, missing = "text", missing | (data == "")
     else:
@@ -66,11 +75,11 @@ def read_column(table: Table, name: str) -> Value:
         )
     if missing.all():
         kind, data = "unknown", np.full(len(data), np.nan)
-    return Value(kind, data, missing, np.zeros(len(data), bool))
+    return Value(kind=kind, data=data, missing=missing, undefined=np.zeros(len(data), bool))
 
 
 def _from_objects(data: np.ndarray, missing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Python objects as numbers where all are numbers, else as text; None is missing."""
+    """Python objects as numbers if all are numbers, else as text; None is missing."""
     missing = missing | np.array([cell is None or cell is np.ma.masked for cell in data], bool)
     data, present = data.copy(), data[~missing]
     if all(isinstance(cell, int | float | np.number) for cell in present):

@@ -1,4 +1,4 @@
-"""Sources as points, by predicted class."""
+"""Sources as points, coloured by predicted class."""
 
 from collections.abc import Sequence
 
@@ -18,23 +18,15 @@ def plot_classes(
     prediction: Int[np.ndarray, "N"],
     classes: Sequence[str],
 ) -> list[Line2D]:
-    """Plot the rows `shown`, the rarest class on top; the entries of a legend, with counts."""
+    """The legend entries of the rows `shown`, which it plots with the rarest class on top."""
     size = float(np.clip(4.5 * (2000 / max(shown.sum(), 1)) ** 0.3, 0.8, 4.5))  # points
     counts = np.bincount(prediction[shown], minlength=len(classes)).tolist()
     colours, markers = class_colours(classes), class_markers(classes)
+    edge = {"markeredgecolor": "white", "markeredgewidth": 0.25 if size > 2 else 0}
     for order, c in enumerate(sorted(range(len(classes)), key=lambda c: -counts[c])):
         rows, name = shown & (prediction == c), classes[c]
-        axes.plot(
-            x[rows],
-            y[rows],
-            markers[name],
-            markersize=size,
-            color=colours[name],
-            alpha=0.75,
-            markeredgecolor="white",
-            markeredgewidth=0.25 if size > 2 else 0,
-            zorder=3 + order,
-        )
+        look = {"color": colours[name], "markersize": size, "alpha": 0.75, **edge}
+        axes.plot(x[rows], y[rows], markers[name], zorder=3 + order, **look)
     return [
         Line2D(
             [],

@@ -1,7 +1,6 @@
-"""Which classes are taken for which."""
+"""The figure of the confusion matrix."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -13,17 +12,17 @@ from xbayes.figures.style import WIDTH, readable_on, shortened, styled
 
 @styled
 def draw_confusion(confusion: Float[np.ndarray, "C C"], classes: Sequence[str]) -> Figure:
-    """Confusion both ways: rows normalised by truth (recall), columns by prediction (precision).
+    """The confusion matrix, normalised by true class (left) and by predicted class (right).
 
-    `confusion` holds counts of sources, weighted or not; rows are the truth. A row or column
-    without sources shows no percentages.
+    `confusion` holds counts of sources, weighted or not; rows are the true classes. A row or
+    column without sources has no percentages.
     """
     figure = Figure((WIDTH, max(3.6, 0.5 * WIDTH - 0.6)), layout="constrained")
     left, right = figure.subplots(1, 2, gridspec_kw={"wspace": 0.05})
     _panel(left, confusion, _share(confusion, axis=1), classes)
-    left.set_title("of each true class (rows sum to 100 %; diagonal: recall)")
+    left.set_title("rows sum to 100 %; diagonal: recall")
     _panel(right, confusion, _share(confusion, axis=0), classes)
-    right.set_title("of each predicted class (columns; diagonal: precision)")
+    right.set_title("columns sum to 100 %; diagonal: precision")
     return figure
 
 
@@ -38,22 +37,27 @@ def _panel(axes: Axes, counts: np.ndarray, share: np.ndarray, classes: Sequence[
     small = n_classes > 6
     for row, column in np.ndindex(n_classes, n_classes):
         colour = readable_on(mesh.to_rgba(np.nan_to_num(share[row, column])))
-        diagonal = "bold" if row == column else "normal"
-        place: dict[str, Any] = {"ha": "center", "color": colour}
         number = _count(float(counts[row, column]))
-        size = (7.5 if small else 10.5) - max(0, len(number) - 6) * 0.5
         axes.text(
-            *(column, row - 0.03, number), va="bottom", fontsize=size, fontweight=diagonal, **place
+            column,
+            row - 0.03,
+            number,
+            ha="center",
+            va="bottom",
+            color=colour,
+            fontsize=(7.5 if small else 10.5) - max(0, len(number) - 6) * 0.5,
+            fontweight="bold" if row == column else "normal",
         )
         text = "–" if np.isnan(share[row, column]) else _percent(float(share[row, column]))
-        axes.text(column, row + 0.05, text, va="top", fontsize=6.5 if small else 8.5, **place)
+        size = 6.5 if small else 8.5
+        axes.text(column, row + 0.05, text, ha="center", va="top", color=colour, fontsize=size)
     # White lines between the cells.
     edges = np.arange(n_classes - 1) + 0.5
     axes.hlines(edges, -0.5, n_classes - 0.5, color="white", linewidth=1.5)
     axes.vlines(edges, -0.5, n_classes - 0.5, color="white", linewidth=1.5)
     axes.spines[:].set_visible(False)
     names = [shortened(name, 14) for name in classes]
-    crowded = n_classes > 6 or max(map(len, names)) * n_classes > 44
+    crowded = small or max(map(len, names)) * n_classes > 44
     axes.set_xticks(range(n_classes), names, rotation=90 if crowded else 0)
     axes.set_yticks(range(n_classes), names)
     axes.tick_params(length=0)

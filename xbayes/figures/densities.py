@@ -1,4 +1,4 @@
-"""How each class spreads over each property."""
+"""The figure of the class densities of each feature."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from xbayes.figures.panels import COLUMNS, class_legend, panel_grid, panel_label
 from xbayes.figures.style import MUTED, class_colours, class_lines, styled
 
 HISTOGRAM_BINS = 25
-SPIKE = 8.0  # times the 90 % quantile: a peak that would flatten all else on a linear scale
+SPIKE = 8.0  # a peak of so many times the 90 % quantile gets a square-root scale
 
 
 @styled
@@ -24,12 +24,12 @@ def draw_densities(
     classes: Sequence[str],
     values: Sequence[Sequence[np.ndarray]] | None = None,
 ) -> Figure:
-    """Class densities, one panel a property; behind them the histogram of each class's own values.
+    """Class densities, one panel per feature, in front of histograms of the training sources.
 
-    `node` and `density` are in the scaled property and per unit of it; `values[f][c]` are the
-    observed scaled values of the training sources of class c. Histograms are normalised as the
-    densities are; what reaches above the panel is cut, for it is the density that is shown. A
-    property with a spike gets a square-root scale, and says so.
+    `node` and `density` are in the scaled feature and per unit of it; `values[f][c]` are the
+    measured scaled values of the training sources of class c. Histograms are normalised like
+    densities and cut at the top of the panel, whose height follows the densities. A feature with
+    a spike has a square-root scale, which its panel states.
     """
     figure, axes = panel_grid(len(labels), classes)
     for f, panel in enumerate(axes):

@@ -1,7 +1,6 @@
-"""The values of each property, class by class, and how often there is none."""
+"""The figure of the values of each feature by class, and of the share without a value."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -14,9 +13,9 @@ from xbayes.figures.panels import class_legend, panel_grid, panel_label
 from xbayes.figures.style import INK, MUTED, class_colours, class_lines, styled
 
 N_BINS = 20
-TAIL = 0.001  # share of the values at either end that may lie in the outermost bins
-SHARES_A_LINE = 4
-FIRST, STEP = 0.35, 0.165  # where the shares stand, in widths of a panel
+TAIL = 0.001  # share of the values at either end that may lie beyond the bins
+SHARES_PER_LINE = 4
+FIRST, STEP = 0.35, 0.165  # places of the shares, in widths of a panel
 LINE = 10.5  # points
 
 
@@ -27,37 +26,32 @@ def draw_histograms(
     labels: Sequence[FeatureLabel],
     classes: Sequence[str],
 ) -> Figure:
-    """Histogram of the observed scaled values, one panel a property, one line a class.
+    """Histograms of the measured scaled values, one panel per feature, one line per class.
 
-    `values[f][c]` are those of the sources of class c that have one; `absent` is the share of the
-    class that has none, NaN for a class without sources. Values beyond the bins count in the last.
+    `values[f][c]` are the measured values of the sources of class c; `absent` is the share of the
+    class without a value, NaN for a class without sources. Values beyond the bins count in the
+    outermost bins.
     """
-    lines = -(-len(classes) // SHARES_A_LINE)
-    figure, axes = panel_grid(len(labels), classes, above=0.06 + 0.15 * lines)
+    n_lines = -(-len(classes) // SHARES_PER_LINE)
+    figure, axes = panel_grid(len(labels), classes, above=0.06 + 0.15 * n_lines)
     for f, panel in enumerate(axes):
         _panel(panel, values[f], classes)
         _absence(panel, absent[f], classes)
         # The title goes above the shares without a value.
-        panel_label(panel, labels[f], pad=5 + LINE * lines)
+        panel_label(panel, labels[f], pad=5 + LINE * n_lines)
     class_legend(figure, classes)
     return figure
 
 
 def _panel(axes: Axes, values: Sequence[np.ndarray], classes: Sequence[str]) -> None:
-    edges = _edges(values)
-    highest = 0.0
-    for c, name in enumerate(classes):
-        if not len(values[c]):
+    colours, lines = class_colours(classes), class_lines(classes)
+    edges, highest = _edges(values), 0.0
+    for name, of_class in zip(classes, values, strict=True):
+        if not len(of_class):
             continue
-        count, _ = np.histogram(np.clip(values[c], edges[0], edges[-1]), edges)
-        share = count / len(values[c])
-        axes.stairs(
-            share,
-            edges,
-            color=class_colours(classes)[name],
-            linestyle=class_lines(classes)[name],
-            linewidth=1.4,
-        )
+        count, _ = np.histogram(np.clip(of_class, edges[0], edges[-1]), edges)
+        share = count / len(of_class)
+        axes.stairs(share, edges, color=colours[name], linestyle=lines[name], linewidth=1.4)
         highest = max(highest, float(share.max()))
     axes.set_xlim(edges[0], edges[-1])
     axes.set_ylim(0, 1.08 * highest if highest else 1.0)
@@ -68,29 +62,36 @@ def _panel(axes: Axes, values: Sequence[np.ndarray], classes: Sequence[str]) -> 
 
 
 def _edges(values: Sequence[np.ndarray]) -> np.ndarray:
-    """Bins over all but the outermost values, the same for all classes."""
-    there = np.concatenate([np.asarray(v, float) for v in values])
-    if not len(there):
+    """Bins that hold all but the most extreme values, the same for all classes."""
+    pooled = np.concatenate([np.asarray(v, float) for v in values])
+    if not len(pooled):
         return np.linspace(0.0, 1.0, N_BINS + 1)
-    low, high = np.quantile(there, [TAIL, 1 - TAIL])
+    low, high = np.quantile(pooled, [TAIL, 1 - TAIL])
     if low == high:
         low, high = low - 0.5, high + 0.5
     return np.linspace(low, high, N_BINS + 1)
 
 
 def _absence(axes: Axes, absent: np.ndarray, classes: Sequence[str]) -> None:
-    """The share without a value, in percent, beside a square in the colour of each class."""
-    style: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
-    above = 4.0  # points
-    axes.annotate("no value, %:", (0, 1.0), (0, above), fontsize=7, color=MUTED, **style)
-    for c, name in enumerate(classes):
-        line, place = divmod(c, SHARES_A_LINE)
-        at, above = (FIRST + STEP * place, 1.0), 4 + LINE * line
-        colour = class_colours(classes)[name]
-        axes.annotate("■", at, (0, above), fontsize=7.5, color=colour, **style)
-        colour = INK if absent[c] > 0 else MUTED
-        text = _percent(float(absent[c]))
-        axes.annotate(text, at, (8, above), fontsize=7.5, color=colour, **style)
+    """The share without a value, in percent, after a square in the colour of each class."""
+
+    def put(text: str, x: float, right: int, above: float, colour: str) -> None:
+        axes.annotate(
+            text,
+            (x, 1.0),
+            (right, above),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            color=colour,
+            fontsize=7.0,
+        )
+
+    put("no value, %:", 0.0, 0, 4.0, MUTED)
+    for c, colour in enumerate(class_colours(classes).values()):
+        line, place = divmod(c, SHARES_PER_LINE)
+        x, above = FIRST + STEP * place, 4.0 + LINE * line
+        put("■", x, 0, above, colour)
+        put(_percent(float(absent[c])), x, 8, above, INK if absent[c] > 0 else MUTED)
 
 
 def _percent(share: float) -> str:

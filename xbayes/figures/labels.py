@@ -1,11 +1,11 @@
-"""What a property is called on an axis and in a table."""
+"""The text of a feature on an axis and in a table."""
 
 import textwrap
 from typing import NamedTuple
 
 
 class FeatureLabel(NamedTuple):
-    """A property as the reader of the report knows it."""
+    """The name, description and unit of a feature, for readers."""
 
     name: str
     category: str
@@ -15,7 +15,7 @@ class FeatureLabel(NamedTuple):
 
 
 def axis_label(label: FeatureLabel, width: int = 10_000) -> str:
-    """'<description> [unit]', the scale said, in lines of at most `width` characters."""
+    """'<description> [unit]' with the scale, in lines of at most `width` characters."""
     text = label.description or label.name
     if label.unit:
         text += f" [{label.unit}]"

@@ -1,8 +1,9 @@
-"""Figures in a notebook: what Jupyter shows below a cell, without the help of IPython."""
+"""Figures in a notebook, displayed without IPython."""
 
 from pathlib import Path
 from typing import NamedTuple
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from xbayes.figures.style import png_bytes
@@ -10,7 +11,7 @@ from xbayes.types import InputError
 
 
 class Picture(NamedTuple):
-    """A PNG that Jupyter shows where it is the last value of a cell."""
+    """A PNG that Jupyter displays if it is the last value of a cell."""
 
     png: bytes
 
@@ -21,14 +22,17 @@ class Picture(NamedTuple):
         return f"Picture of {len(self.png):,} bytes"
 
 
-def show(figure: Figure | Path) -> Picture:
-    """A figure of `xbayes.figures.all_figures`, or a PNG file of a run, to look at in a notebook.
+def show(figure: Figure | Axes | Path) -> Picture:
+    """The picture of a figure of `xbayes.figures`, or of a PNG file of a run.
 
-    Raises `InputError` for a file that is not there.
+    Raises
+    ------
+    InputError
+        The file does not exist.
     """
-    if isinstance(figure, Figure):
+    if not isinstance(figure, Path):
         return Picture(png_bytes(figure))
     if not figure.is_file():
-        near = ", ".join(sorted(p.stem for p in figure.parent.glob("*.png"))) or "none"
-        raise InputError(f"no figure {figure}; the figures there are: {near}")
+        names = ", ".join(sorted(p.stem for p in figure.parent.glob("*.png"))) or "none"
+        raise InputError(f"no figure {figure}; figures in that folder: {names}")
     return Picture(figure.read_bytes())

@@ -3,16 +3,16 @@
 import numpy as np
 from jaxtyping import Float
 
-LONGITUDES = tuple(range(150, -151, -30))  # degrees, marked on maps
+LONGITUDES = tuple(range(150, -151, -30))  # degrees, ticks of maps
 MAX_STEPS = 60
 
 
 def mollweide(
     l_deg: Float[np.ndarray, "N"], b_deg: Float[np.ndarray, "N"]
 ) -> tuple[Float[np.ndarray, "N"], Float[np.ndarray, "N"]]:
-    """Equal-area x in [-2, 2] and y in [-1, 1]; x grows to the right, so l to the left (Snyder)."""
+    """Equal-area x in [-2, 2], falling with l, and y in [-1, 1] (Snyder 1987, eq. 31)."""
     b = np.radians(b_deg)
-    # 2 t + sin 2t = pi sin b; Newton's steps are slow near the poles, where the slope vanishes.
+    # Newton's method for 2 t + sin 2t = pi sin b converges slowly at the poles (zero slope).
     t = b.copy()
     for _ in range(MAX_STEPS):
         slope = np.maximum(4 * np.cos(t) ** 2, 1e-9)

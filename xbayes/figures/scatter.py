@@ -1,4 +1,4 @@
-"""Two properties against each other."""
+"""The figure of two features against each other."""
 
 from collections.abc import Sequence
 
@@ -21,24 +21,25 @@ def draw_scatter(
     prediction: Int[np.ndarray, "N"],
     labels: Sequence[FeatureLabel],
     classes: Sequence[str],
-) -> Figure:
-    """The sources by predicted class, the rarest on top; NaN where a value is missing."""
-    figure = Figure((9.0, 5.6), layout="constrained")
-    axes = figure.subplots()
+    ax: Axes | None = None,
+) -> Axes:
+    """Two scaled features of the sources by predicted class, the rarest class on top.
+
+    Sources without one of the values (NaN) are not drawn.
+    """
+    axes = Figure((9.0, 5.6), layout="constrained").subplots() if ax is None else ax
     both = np.isfinite(value.sum(1))
     handles = plot_classes(axes, value[:, 0], value[:, 1], both, prediction, classes)
-    _limits(axes, value[both])
+    if both.any():
+        low, high = np.quantile(value[both], [TAIL, 1 - TAIL], axis=0)
+        room = np.where(high > low, 0.04 * (high - low), 0.5)
+        (left, bottom), (right, top) = low - room, high + room
+        axes.set(xlim=(left, right), ylim=(bottom, top))
     axes.grid(color=FAINT, linewidth=0.5)
-    for label, put in zip(labels, (axes.set_xlabel, axes.set_ylabel), strict=True):
-        put(shortened(axis_label(label), LABEL_WIDTH))
-    figure.legend(handles=handles, loc="outside upper left", ncols=5)
-    return figure
-
-
-def _limits(axes: Axes, shown: np.ndarray) -> None:
-    if not len(shown):
-        return
-    for values, put in zip(shown.T, (axes.set_xlim, axes.set_ylim), strict=True):
-        low, high = np.quantile(values, [TAIL, 1 - TAIL])
-        room = 0.04 * (high - low) or 0.5
-        put(low - room, high + room)
+    axes.set_xlabel(shortened(axis_label(labels[0]), LABEL_WIDTH))
+    axes.set_ylabel(shortened(axis_label(labels[1]), LABEL_WIDTH))
+    if ax is None:
+        axes.figure.legend(handles=handles, loc="outside upper left", ncols=5)
+    else:
+        axes.legend(handles=handles)
+    return axes

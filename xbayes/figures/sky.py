@@ -1,4 +1,4 @@
-"""The sky by predicted class."""
+"""The figure of the sky."""
 
 from collections.abc import Sequence
 
@@ -21,25 +21,23 @@ def draw_sky(
     b_deg: Float[np.ndarray, "N"],
     prediction: Int[np.ndarray, "N"],
     classes: Sequence[str],
-) -> Figure:
-    """Galactic Mollweide map, l in [-180, 180) growing to the left; the rarest class on top.
+    ax: Axes | None = None,
+) -> Axes:
+    """Galactic Mollweide map of the sources by predicted class, the rarest class on top.
 
-    Sources without a position (NaN) are not drawn.
+    Parameters
+    ----------
+    l_deg, b_deg
+        Galactic coordinates in degrees, l in [-180, 180); NaN for a source without a position,
+        which is not drawn.
+    ax
+        Axes with ``projection="mollweide"``; l grows to the left.
     """
-    lines = -(-len(classes) // LEGEND_COLUMNS)
-    figure = Figure((WIDTH, 5.65 + 0.22 * lines))
-    below = (0.35 + 0.22 * lines) / figure.get_figheight()
-    axes = figure.add_axes((0.045, below, 0.91, 0.97 - below), projection="mollweide")
+    axes = _page(len(classes)) if ax is None else ax
+    if axes.name != "mollweide":
+        raise ValueError(f"draw_sky needs axes with projection='mollweide'; got {axes.name!r}")
     known = np.isfinite(l_deg)
     handles = plot_classes(axes, -np.radians(l_deg), np.radians(b_deg), known, prediction, classes)
-    _frame(axes)
-    columns = min(len(classes), LEGEND_COLUMNS)
-    figure.legend(handles=handles, loc="lower center", ncols=columns, borderpad=0.3)
-    figure.text(0.02, 0.97, "galactic l, b", fontsize=8.5, color=MUTED, va="top")
-    return figure
-
-
-def _frame(axes: Axes) -> None:
     axes.grid(color=FAINT, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.set_xticks(-np.radians(LONGITUDES), [f"{at % 360}°" for at in LONGITUDES])
@@ -49,3 +47,18 @@ def _frame(axes: Axes) -> None:
     for label in axes.get_xticklabels():
         label.set(fontsize=7.5, color=MUTED, zorder=20, va="bottom")
         label.set_bbox({"facecolor": "white", "alpha": 0.75, "pad": 0.6, "linewidth": 0})
+    columns = min(len(classes), LEGEND_COLUMNS)
+    place = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "ncols": columns}
+    axes.legend(handles=handles, **place)
+    corner = {"transform": axes.transAxes, "va": "top"}
+    axes.text(-0.03, 1.0, "galactic l, b", fontsize=8.5, color=MUTED, **corner)
+    return axes
+
+
+def _page(n_classes: int) -> Axes:
+    """Axes above room for the legend."""
+    legend_lines = -(-n_classes // LEGEND_COLUMNS)
+    height = 5.65 + 0.22 * legend_lines
+    below = (0.35 + 0.22 * legend_lines) / height
+    figure = Figure((WIDTH, height))
+    return figure.add_axes((0.045, below, 0.91, 0.97 - below), projection="mollweide")

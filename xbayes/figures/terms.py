@@ -1,4 +1,4 @@
-"""What smooth curves and boosted terms add to the log-odds: curves, and maps of two properties."""
+"""The figure of the boosted terms of a fitted classifier."""
 
 from collections.abc import Sequence
 
@@ -8,18 +8,22 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
 from xbayes.figures.labels import FeatureLabel, axis_label
-from xbayes.figures.style import FAINT, MUTED, WIDTH, class_colours, class_lines, styled
-from xbayes.models.additive_terms import SplineTerms
+from xbayes.figures.splines import (
+    COLUMNS,
+    HEIGHT,
+    LABEL,
+    MOST_CURVES,
+    curve_legend,
+    frame_curves,
+)
+from xbayes.figures.style import MUTED, WIDTH, class_colours, class_lines, styled
 from xbayes.models.term_tables import TermTables
 
-COLUMNS, MOST_CURVES, MOST_MAPS = 3, 6, 6
-HEIGHT = 2.5  # inches, of a row of panels
-COLOURS = "PuOr"  # told apart by colour-blind readers; white is nothing added
-LABEL = 34  # characters of a line below an axis
+MOST_MAPS = 6
+COLOURS = "PuOr"  # colour-blind safe; white is 0
 
 
 @styled
@@ -29,110 +33,74 @@ def draw_terms(
     labels: Sequence[FeatureLabel],
     classes: Sequence[str],
 ) -> Figure:
-    """The leading terms of a fitted classifier, with their share, before calibration.
+    """The leading boosted terms, times their share, before calibration, in nats.
 
-    Curves of the properties whose own terms reach furthest, every class; then maps of the pairs in
-    `order` (most important first), each of the class that the pair moves most. Values are in nats.
-    The widest bins, which are open, are drawn as wide as their neighbours.
+    Curves of the features with the largest terms, for every class; then maps of the pairs in
+    `order` (most important first), each for the class that the pair moves most. The outermost
+    bins are open, and drawn as wide as their neighbours.
     """
-    main, maps = _scaled(tables)
-    spread = np.sqrt((main[:, :-1] ** 2).mean((1, 2)))
-    leading = [int(f) for f in np.argsort(-spread)[:MOST_CURVES] if len(_ends(tables, int(f))) > 1]
-    pairs = [p for p in order if all(len(_ends(tables, int(f))) > 1 for f in tables.pair[p])]
-    pairs = pairs[:MOST_MAPS]
-    n_rows = -(-len(leading) // COLUMNS) - (-len(pairs) // COLUMNS)
-    figure = Figure((WIDTH, HEIGHT * max(n_rows, 1) + 0.4), layout=ConstrainedLayoutEngine())
-    grid = figure.add_gridspec(max(n_rows, 1), COLUMNS)
+    main = float(tables.share) * np.asarray(tables.main)
+    maps = float(tables.share) * np.asarray(tables.pair_table)
+    edges = [_inner_edges(tables, f) for f in range(len(main))]
+    size = np.sqrt((main[:, :-1] ** 2).mean((1, 2)))
+    leading = [f for f in np.argsort(-size)[:MOST_CURVES].tolist() if len(edges[f]) > 1]
+    pair = np.asarray(tables.pair).tolist()
+    pairs = [p for p in order if all(len(edges[f]) > 1 for f in pair[p])][:MOST_MAPS]
+    n_curve_rows = -(-len(leading) // COLUMNS)
+    n_rows = max(n_curve_rows - (-len(pairs) // COLUMNS), 1)
+    figure = Figure((WIDTH, HEIGHT * n_rows + 0.4), layout="constrained")
+    grid = figure.add_gridspec(n_rows, COLUMNS)
     for i, f in enumerate(leading):
         axes = figure.add_subplot(grid[i // COLUMNS, i % COLUMNS])
-        _curves(axes, _ends(tables, f), main[f, :-1], classes)
-        axes.set_xlabel(axis_label(labels[f], LABEL))
-        if i % COLUMNS == 0:
-            axes.set_ylabel("added to the score [nat]")
+        shown = _all_edges(edges[f])
+        _curves(axes, shown, main[f, : len(shown) - 1], classes)
+        frame_curves(axes, shown[0], shown[-1], labels[f], first=i % COLUMNS == 0)
     if leading:
-        handles, names = figure.axes[0].get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside upper left", ncols=len(classes))
-    first = -(-len(leading) // COLUMNS)
+        curve_legend(figure, classes)
     for i, p in enumerate(pairs):
-        axes = figure.add_subplot(grid[first + i // COLUMNS, i % COLUMNS])
-        _map(figure, axes, tables, p, maps[p], labels, classes)
+        axes = figure.add_subplot(grid[n_curve_rows + i // COLUMNS, i % COLUMNS])
+        a, b = pair[p]
+        _map(axes, edges[a], edges[b], maps[p], classes)
+        axes.set_xlabel(axis_label(labels[a], LABEL))
+        axes.set_ylabel(axis_label(labels[b], LABEL))
     return figure
 
 
-@styled
-def draw_splines(
-    splines: SplineTerms, labels: Sequence[FeatureLabel], classes: Sequence[str]
-) -> Figure:
-    """The smooth curves that reach furthest, with their share, before calibration; in nats."""
-    node = np.asarray(splines.node, np.float64)
-    height = float(splines.share) * np.asarray(splines.height)
-    leading = np.argsort(-(height**2).mean((1, 2)), kind="stable")[:MOST_CURVES].tolist()
-    n_rows = -(-len(leading) // COLUMNS)
-    figure = Figure((WIDTH, HEIGHT * n_rows + 0.4), layout=ConstrainedLayoutEngine())
-    colours, lines = class_colours(classes), class_lines(classes)
-    for i, f in enumerate(leading):
-        axes = figure.add_subplot(n_rows, COLUMNS, i + 1)
-        for c, name in enumerate(classes):
-            look = {"color": colours[name], "linestyle": lines[name], "label": name}
-            axes.plot(node[f], height[f, :, c], linewidth=1.5, **look)
-        _dress(axes, node[f, 0], node[f, -1])
-        axes.set_xlabel(axis_label(labels[f], LABEL))
-        if i % COLUMNS == 0:
-            axes.set_ylabel("added to the score [nat]")
-    handles, names = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside upper left", ncols=len(classes))
-    return figure
-
-
-def _dress(axes: Axes, low: float, high: float) -> None:
-    axes.axhline(0, color=FAINT, lw=0.8, zorder=0)
-    axes.set_xlim(low, high)
-    axes.xaxis.set_major_locator(MaxNLocator(5))
-    axes.yaxis.set_major_locator(MaxNLocator(4))
-
-
-def _scaled(tables: TermTables) -> tuple[np.ndarray, np.ndarray]:
-    """Terms of one property and of two, with their share in the log-odds."""
-    share = float(tables.share)
-    return share * np.asarray(tables.main), share * np.asarray(tables.pair_table)
-
-
-def _ends(tables: TermTables, f: int) -> Float[np.ndarray, "E"]:
-    """The ends between the bins of a property that has values on both sides."""
+def _inner_edges(tables: TermTables, f: int) -> Float[np.ndarray, "E"]:
+    """The edges between the bins of a feature; the table is padded with infinity."""
     edge = np.asarray(tables.edge[f], np.float64)
     return edge[np.isfinite(edge)]
 
 
-def _closed(ends: Float[np.ndarray, "E"]) -> Float[np.ndarray, "E2"]:
-    """The ends of all bins, the outermost as wide as their neighbours."""
-    first, last = ends[1] - ends[0], ends[-1] - ends[-2]
-    return np.concatenate([[ends[0] - first], ends, [ends[-1] + last]])
+def _all_edges(inner: Float[np.ndarray, "E"]) -> Float[np.ndarray, "E2"]:
+    """The edges of all bins, the outermost as wide as their neighbours."""
+    first, last = inner[1] - inner[0], inner[-1] - inner[-2]
+    return np.concatenate([[inner[0] - first], inner, [inner[-1] + last]])
 
 
-def _curves(axes: Axes, ends, term: Float[np.ndarray, "K C"], classes: Sequence[str]) -> None:
+def _curves(axes: Axes, edges, height: Float[np.ndarray, "K C"], classes: Sequence[str]) -> None:
     colours, lines = class_colours(classes), class_lines(classes)
-    shown = _closed(ends)
     for c, name in enumerate(classes):
-        height = term[: len(ends) + 1, c]
         look = {"color": colours[name], "linestyle": lines[name], "label": name, "linewidth": 1.5}
-        axes.stairs(height, shown, baseline=None, **look)
-    _dress(axes, shown[0], shown[-1])
+        axes.stairs(height[:, c], edges, baseline=None, **look)
 
 
-def _map(figure: Figure, axes: Axes, tables: TermTables, p: int, table, labels, classes) -> None:
-    a, b = (int(f) for f in tables.pair[p])
-    across, up = _ends(tables, a), _ends(tables, b)
-    seen = table[: len(across) + 1, : len(up) + 1]
-    moved = int(np.argmax((seen**2).sum((0, 1))))
-    shown = seen[..., moved].T
+def _map(
+    axes: Axes,
+    across: Float[np.ndarray, "E"],
+    up: Float[np.ndarray, "E2"],
+    table: Float[np.ndarray, "B B C"],
+    classes: Sequence[str],
+) -> None:
+    table = table[: len(across) + 1, : len(up) + 1]
+    moved = int(np.argmax((table**2).sum((0, 1))))
+    shown = table[..., moved].T
     most = float(np.abs(shown).max()) or 1.0
-    norm = Normalize(-most, most)
-    axes.pcolormesh(_closed(across), _closed(up), shown, cmap=COLOURS, norm=norm, rasterized=True)
-    axes.set_xlabel(axis_label(labels[a], LABEL))
-    axes.set_ylabel(axis_label(labels[b], LABEL))
+    look = {"cmap": COLOURS, "norm": Normalize(-most, most)}
+    axes.pcolormesh(_all_edges(across), _all_edges(up), shown, rasterized=True, **look)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.yaxis.set_major_locator(MaxNLocator(4))
     axes.tick_params(colors=MUTED)
-    bar = figure.colorbar(ScalarMappable(norm, COLOURS), ax=axes, pad=0.02)
+    bar = axes.figure.colorbar(ScalarMappable(**look), ax=axes, pad=0.02)
     bar.ax.yaxis.set_major_locator(MaxNLocator(4))
-    bar.set_label(f"to {classes[moved]} [nat]")
+    bar.set_label(f"added to {classes[moved]} [nat]")

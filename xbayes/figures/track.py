@@ -1,9 +1,9 @@
-"""The probability track: why one source got its class, category by category, property by property.
+"""The figure of the probability track of one source: the evidence for its class.
 
-Laid out as a ledger. Each category is a band over the whole width: left the class probabilities
-that it alone would give, right what it adds to the log-odds of the predicted class against the
-runner-up, and below that what each of its properties adds. The sums, the prior and the offset make
-the total on top.
+The figure is laid out as a ledger. Each category is a band over the whole width: on the left the
+class probabilities from that category alone, on the right the contribution of the category to the
+log-odds of the predicted class against the runner-up, and below it those of its features. The
+sums, the prior and the offset add up to the total at the top.
 """
 
 from collections.abc import Sequence
@@ -41,28 +41,32 @@ from xbayes.figures.track_record import (
     runner_up,
 )
 
-ROW, GAP = 0.232, 0.11  # inches a line, above and below the lines of a band
-HEAD = 0.32  # inches of the first line of a band, where its probabilities are
+ROW, GAP = 0.232, 0.11  # inches per line, and above and below the lines of a band
+HEAD = 0.32  # inches of the first line of a band, which shows its probabilities
 ABOVE, BELOW = 1.36, 0.74  # inches for the title and a legend of one line, for the axes
 LEGEND_COLUMNS = 5
 NAMES_AT, BARS = 0.22, (1.5, 4.45)  # inches from the left: category names, stacked bars
-PROPERTIES, ODDS = (4.78, 7.45), (7.62, WIDTH - 0.2)  # names and values, evidence bars
+FEATURES, ODDS = (4.78, 7.45), (7.62, WIDTH - 0.2)  # names and values, evidence bars
 CHARACTERS = 43  # of name and value that fit side by side
 
 
 class _Line(NamedTuple):
-    """One line of the ledger; a property says where its value sits among the classes."""
+    """One line of the ledger."""
 
-    y: float  # inches from the top of the ledger
     text: str
-    value: str
     evidence: float  # ln odds of the predicted class against the runner-up
-    weight: str  # normal, or bold for a sum
-    below: np.ndarray | None = None  # [C], share of each class below the value
+    is_sum: bool = False
+    value: str = ""
+    share_below: np.ndarray | None = None  # [C], share of each class below the value
+    y: float = 0.0  # inches from the top of the ledger
+
+    @property
+    def weight(self) -> str:
+        return "bold" if self.is_sum else "normal"
 
 
 class _Band(NamedTuple):
-    """The lines of one category, beside the probabilities it alone would give."""
+    """The lines of one category, next to the probabilities from that category alone."""
 
     name: str
     top: float
@@ -72,13 +76,10 @@ class _Band(NamedTuple):
 
 
 @styled
-def draw_track(track: Track, most: int | None = None) -> Figure:
-    """The probability track of one source as a figure for a paper; it grows with the properties.
-
-    `most` leaves of each category the properties that say most; the sums are always of all.
-    """
+def draw_track(track: Track) -> Figure:
+    """The probability track of one source as a figure whose height follows its features."""
     against = runner_up(track)
-    bands = _bands(track, against, most)
+    bands = _bands(track, against)
     height = bands[-1].bottom
     legend_lines = -(-len(track.classes) // LEGEND_COLUMNS)
     figure = Figure((WIDTH, ABOVE + 0.19 * (legend_lines - 1) + height + BELOW))
@@ -96,43 +97,50 @@ def draw_track(track: Track, most: int | None = None) -> Figure:
     return figure
 
 
-def _bands(track: Track, against: int, most: int | None) -> list[_Band]:
-    def evidence(scores: np.ndarray) -> np.ndarray:
-        return np.asarray(scores[..., track.prediction] - scores[..., against])
+def _bands(track: Track, against: int) -> list[_Band]:
+    def evidence(score):
+        score = np.asarray(score, float)
+        return score[..., track.prediction] - score[..., against]
 
-    added = evidence(np.asarray(track.contribution, float))  # [F]
-    prior = evidence(np.asarray(track.log_prior, float))
-    offset = evidence(np.asarray(track.offset, float))
+    added = evidence(track.contribution)  # [F]
     total = -float(ln_odds(track).total[against])
-    bands = [_band("all together", 0.0, track.posterior, [("total", "", total, "bold")])]
+    lines = [_Line("total", total, is_sum=True)]
+    bands = [_band("all together", 0.0, track.posterior, lines)]
     for g, name in enumerate(track.categories):
         members = [f for f in range(len(added)) if track.category[f] == g]
-        total = float(added[members].sum())
-        if most is not None:
-            members = sorted(members, key=lambda f: -abs(added[f]))[:most]
-        # What was measured first, the strongest support on top.
-        members.sort(key=lambda f: (not added[f] and is_absent(track.values[f]), -added[f]))
-        lines = [("sum", "", total, "bold")]
+        lines = [_Line("sum", float(added[members].sum()), is_sum=True)]
+        # Features without a value come last, the others by their support.
+        members.sort(key=lambda f: (not added[f] and is_absent(track.value_texts[f]), -added[f]))
         lines += [
-            (track.features[f], track.values[f], float(added[f]), "normal", track.below[f])
+            _Line(
+                text=track.features[f],
+                evidence=float(added[f]),
+                value=track.value_texts[f],
+                share_below=track.share_below[f],
+            )
             for f in members
         ]
         bands.append(_band(name, bands[-1].bottom, track.category_posterior[g], lines))
     share = np.exp(track.log_prior - np.max(track.log_prior))
-    lines = [("prior", "", float(prior), "bold")]
+    lines = [_Line("prior", float(evidence(track.log_prior)), is_sum=True)]
     if np.any(track.offset):
-        lines.append(("offset, learned", "", float(offset), "normal"))
-    if track.apart is not None and track.subclasses:
-        lines.append(("subclasses told apart", "", float(evidence(track.apart)), "normal"))
+        lines.append(_Line("offset, learned", float(evidence(track.offset))))
+    if track.subclass_term is not None and track.subclasses:
+        lines.append(_Line("subclasses told apart", float(evidence(track.subclass_term))))
     return [*bands, _band("prior", bands[-1].bottom, share / share.sum(), lines)]
 
 
-def _band(name: str, top: float, posterior: np.ndarray, lines: list[tuple]) -> _Band:
+def _band(name: str, top: float, posterior: np.ndarray, lines: list[_Line]) -> _Band:
+    """A band whose lines are placed below `top`."""
     below_head = top + GAP + HEAD - ROW / 2
     at = [_head(top), *(below_head + ROW * np.arange(1, len(lines)))]
-    placed = [_Line(float(y), *line) for y, line in zip(at, lines, strict=True)]
-    bottom = below_head + ROW * (len(lines) - 0.5) + GAP
-    return _Band(name, top, bottom, np.asarray(posterior, float), placed)
+    return _Band(
+        name=name,
+        top=top,
+        bottom=below_head + ROW * (len(lines) - 0.5) + GAP,
+        posterior=np.asarray(posterior, float),
+        lines=[line._replace(y=float(y)) for y, line in zip(at, lines, strict=True)],
+    )
 
 
 def _head(top: float) -> float:
@@ -140,7 +148,7 @@ def _head(top: float) -> float:
 
 
 def _axes(figure: Figure, span: tuple[float, float], bottom: float) -> Axes:
-    """Axes over `span` inches, whose y is inches from the top of the ledger."""
+    """Axes over `span` inches, whose y axis is in inches from the top of the ledger."""
     width, height = figure.get_size_inches()
     place = (span[0] / width, BELOW / height, (span[1] - span[0]) / width, bottom / height)
     axes = figure.add_axes(place)
@@ -153,26 +161,19 @@ def _axes(figure: Figure, span: tuple[float, float], bottom: float) -> Axes:
 
 def _draw_names(page: Axes, band: _Band, shaded: bool) -> None:
     if shaded:
-        size = (WIDTH, band.bottom - band.top)
-        page.add_patch(Rectangle((0, band.top), *size, color=BAND, linewidth=0, zorder=0))
-    page.text(
-        *(NAMES_AT, _head(band.top), on_two_lines(band.name)),
-        va="center",
-        fontsize=10.5,
-        fontweight="bold",
-        linespacing=0.95,
-    )
+        look = {"color": BAND, "linewidth": 0, "zorder": 0}
+        page.add_patch(Rectangle((0, band.top), WIDTH, band.bottom - band.top, **look))
+    look = {"va": "center", "fontsize": 10.5, "fontweight": "bold", "linespacing": 0.95}
+    page.text(NAMES_AT, _head(band.top), on_two_lines(band.name), **look)
     for line in band.lines:
         value = shortened(line.value, CHARACTERS // 2)
         absent = is_absent(line.value)
         name = shortened(line.text, CHARACTERS - 2 - len(value))
         style = {"va": "center", "fontsize": 8.7}
         colour = MUTED if absent else INK
-        page.text(PROPERTIES[0], line.y, name, fontweight=line.weight, color=colour, **style)
-        slant = "italic" if absent else "normal"
-        page.text(
-            *(PROPERTIES[1], line.y, value), ha="right", color=MUTED, fontstyle=slant, **style
-        )
+        page.text(FEATURES[0], line.y, name, fontweight=line.weight, color=colour, **style)
+        style |= {"fontstyle": "italic" if absent else "normal"}
+        page.text(FEATURES[1], line.y, value, ha="right", color=MUTED, **style)
 
 
 def _stacked_bar(axes: Axes, band: _Band, classes: Sequence[str], thick: bool) -> None:
@@ -180,24 +181,17 @@ def _stacked_bar(axes: Axes, band: _Band, classes: Sequence[str], thick: bool) -
     left = 0.0
     for name, share in zip(classes, band.posterior, strict=True):
         colour = class_colours(classes)[name]
-        axes.barh(
-            middle, share, height, left, color=colour, edgecolor="white", linewidth=0.7, zorder=3
-        )
+        look = {"color": colour, "edgecolor": "white", "linewidth": 0.7}
+        axes.barh(middle, share, height, left, zorder=3, **look)
+        letters = {"color": readable_on(colour), "fontweight": "bold" if thick else "normal"}
+        place = {"ha": "center", "va": "center", "zorder": 4}
         text = _share_text(name, share)
-        axes.text(
-            *(left + share / 2, middle, text),
-            ha="center",
-            va="center",
-            fontsize=8.3,
-            color=readable_on(colour),
-            fontweight="bold" if thick else "normal",
-            zorder=4,
-        )
+        axes.text(left + share / 2, middle, text, fontsize=8.3, **letters, **place)
         left += share
 
 
 def _share_text(name: str, share: float) -> str:
-    """What fits into a segment of a stacked bar."""
+    """The longest text that fits into a segment of a stacked bar."""
     room = share * (BARS[1] - BARS[0]) / 0.082  # characters
     percent = percent_text(share, 0)
     for text in (f"{name} {percent}", percent, name):
@@ -207,23 +201,17 @@ def _share_text(name: str, share: float) -> str:
 
 
 def _strips(axes: Axes, band: _Band, track: Track) -> None:
-    """A line from 0 to 100 % for each value, on it a mark at the share of each class below it."""
+    """A line from 0 to 100 % for each value, with marks at the share of each class below it."""
     colours, markers = class_colours(track.classes), class_markers(track.classes)
     for line in band.lines:
-        if line.below is None or np.isnan(line.below).all():
+        if line.share_below is None or np.isnan(line.share_below).all():
             continue
         axes.plot([0, 1], [line.y, line.y], color=FAINT, linewidth=0.9, zorder=2)
         for c, name in enumerate(track.classes):
-            # The predicted class on top, where marks meet.
-            order = 6 if c == track.prediction else 5
             look = {"color": colours[name], "markeredgecolor": "white", "markeredgewidth": 0.6}
-            axes.plot(
-                *([line.below[c]], [line.y], markers[name]),
-                **look,
-                markersize=5.6,
-                clip_on=False,
-                zorder=order,
-            )
+            # Marks of the predicted class cover the others.
+            look |= {"zorder": 6 if c == track.prediction else 5, "clip_on": False}
+            axes.plot([line.share_below[c]], [line.y], markers[name], markersize=5.6, **look)
 
 
 def _share_axis(axes: Axes) -> None:
@@ -240,7 +228,7 @@ def _evidence(axes: Axes, bands: list[_Band], track: Track, against: int) -> Non
     lines = [line for band in bands for line in band.lines]
     amounts = np.array([line.evidence for line in lines])
     span = max(float(np.ptp([*amounts, 0.0])), 0.5)
-    # Room for the factor written at the end of the longest bars.
+    # Room for the factor at the end of the longest bars.
     low, high = min(float(amounts.min()), 0.0), max(float(amounts.max()), 0.0)
     left, right = (0.21 if end else 0.04 for end in (low, high))
     axes.set_xlim(low - left * span, high + right * span)
@@ -258,7 +246,7 @@ def _evidence(axes: Axes, bands: list[_Band], track: Track, against: int) -> Non
 
 
 def _evidence_bar(axes: Axes, line: _Line, colour: str, gap: float) -> None:
-    is_sum, absent = line.weight == "bold", is_absent(line.value)
+    is_sum, absent = line.is_sum, is_absent(line.value)
     if absent and line.evidence == 0:
         return
     look = {"facecolor": colour if is_sum else lighter(colour), "edgecolor": "none"}
@@ -280,7 +268,7 @@ def _evidence_bar(axes: Axes, line: _Line, colour: str, gap: float) -> None:
 
 
 def _factor_axis(axes: Axes) -> None:
-    """The odds as factors along the top."""
+    """Draw the axis of the factors on the odds along the top."""
     low, high = axes.get_xlim()
     decades = np.log(10)
     if high - low < 2.0 * decades:
@@ -298,34 +286,37 @@ def _factor_axis(axes: Axes) -> None:
 
 
 def _heading(figure: Figure, page: Axes, track: Track, against: int) -> None:
-    """Name and class, the facts in one line, the legend, the titles of the two sides."""
+    """Draw name and class, one line of facts, the legend, and the title of the evidence."""
     colours = class_colours(track.classes)
     predicted = track.classes[track.prediction]
     probability = percent_text(track.posterior[track.prediction], 1)
     top = -(figure.get_figheight() - BELOW - page.get_ylim()[0])
     page.text(NAMES_AT, top + 0.42, shortened(track.name, 44), fontsize=16, fontweight="bold")
-    page.text(
-        *(WIDTH - 0.25, top + 0.42, f"{shortened(predicted, 18)}  {probability}"),
-        fontsize=16,
-        fontweight="bold",
-        ha="right",
-        color=readable_on(colours[predicted]),
-        bbox={"boxstyle": "round,pad=0.32", "facecolor": colours[predicted], "linewidth": 0},
-    )
+    text = f"{shortened(predicted, 18)}  {probability}"
+    letters = {"fontsize": 16, "fontweight": "bold", "color": readable_on(colours[predicted])}
+    box = {"boxstyle": "round,pad=0.32", "facecolor": colours[predicted], "linewidth": 0}
+    page.text(WIDTH - 0.25, top + 0.42, text, ha="right", bbox=box, **letters)
     page.text(NAMES_AT, top + 0.7, facts_text(track, against), fontsize=9.5, color=MUTED)
-    markers = class_markers(track.classes)
+    names = [shortened(track.classes[c], 14) for c in (track.prediction, against)]
+    text = f"Evidence for {names[0]} against {names[1]}"
+    page.text(FEATURES[0], -0.17, text, fontsize=10.5, fontweight="bold")
+    _legend(page, track.classes)
+
+
+def _legend(page: Axes, classes: Sequence[str]) -> None:
+    """Draw colour and marker of each class above the bars."""
+    colours, markers = class_colours(classes), class_markers(classes)
     look = {"linestyle": "none", "markersize": 5.6, "markeredgewidth": 0}
     handles = [
         (
             Rectangle((0, 0), 1, 1, color=colours[name]),
             Line2D([], [], color=colours[name], marker=markers[name], **look),
         )
-        for name in track.classes
+        for name in classes
     ]
-    short = [shortened(name, 12) for name in track.classes]
     page.legend(
         handles,
-        short,
+        [shortened(name, 12) for name in classes],
         ncols=min(len(handles), LEGEND_COLUMNS),
         loc="lower left",
         bbox_to_anchor=(NAMES_AT, -0.16),
@@ -337,10 +328,4 @@ def _heading(figure: Figure, page: Axes, track: Track, against: int) -> None:
         handleheight=0.9,
         columnspacing=1.2,
         handletextpad=0.5,
-    )
-    names = [shortened(track.classes[c], 14) for c in (track.prediction, against)]
-    page.text(
-        *(PROPERTIES[0], -0.17, f"Evidence for {names[0]} against {names[1]}"),
-        fontsize=10.5,
-        fontweight="bold",
     )

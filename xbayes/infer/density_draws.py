@@ -1,86 +1,101 @@
-"""Draws of the class densities, their sources weighted at random.
+"""Posterior samples of the class densities, from randomly weighted sources.
 
-Each draw weighs every group of sources by an independent Exp(1), which makes the shares of the
-sources of a class Dirichlet(1, ..., 1): a Bayesian bootstrap (Rubin 1981, Ann. Statist. 9, 130).
-All properties see the same weights, so what one source says too loudly is said too loudly
-everywhere. What a prior adds to that the density draws itself (`Density.draw`).
+Each sample gives every group of sources an independent weight from Exp(1), so that the shares of
+the sources of a class are Dirichlet(1, ..., 1): the Bayesian bootstrap (Rubin 1981, Ann. Stat. 9,
+130). All features see the same weights, so that their errors from one source are correlated. The
+uncertainty of the prior is added by the density itself (`Density.sample`).
 """
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from xbayes.models.base import Density
+from xbayes.models.base import Density, Params, Prepared
 from xbayes.types import Features
 
 
 class DensityDraw(NamedTuple):
-    """One draw: of the densities of all training rows, and of the out-of-fold log-likelihoods."""
+    """One sample of the densities of all training rows, and its out-of-fold log-likelihoods."""
 
-    params: Any
+    params: Params
     log_lik: Float[Array, "N F C"]  # of each row, its own fold left out
 
 
 def draw_densities(
     density: Density,
     key: PRNGKeyArray,
-    grid: Any,
+    prepared: Prepared,
     features: Features,
     class_index: Int[Array, "N"],
     fold: Int[Array, "N"],
+    *,
     group: Int[np.ndarray, "N"],
     n_folds: int,
     n_draws: int,
 ) -> Iterator[DensityDraw]:
-    """`n_draws` draws; rows of negative class or fold change nothing."""
-    if density.smooth is None or density.draw is None:
-        raise ValueError("draw_densities needs a density that can be drawn")
-    rows = (features, class_index, fold)
-    smoothing = _smoothing(density, n_folds, grid, *rows)
-    _, member = np.unique(np.asarray(group), return_inverse=True)
-    for each in jax.random.split(key, n_draws):
-        yield _drawn(density, n_folds, each, grid, smoothing, *rows, jnp.asarray(member))
+    """`n_draws` posterior samples; rows of negative class or fold change nothing.
+
+    Rows of one `group` share their random weight.
+
+    Raises
+    ------
+    ValueError
+        The density has no `prepare_sampling` and `sample`.
+    """
+    if density.prepare_sampling is None or density.sample is None:
+        raise ValueError(
+            "the density has no posterior samples; use one with prepare_sampling and sample"
+        )
+    smoothing = _smoothing(density, n_folds, prepared, features, class_index, fold)
+    member = jnp.asarray(np.unique(np.asarray(group), return_inverse=True)[1])
+    for draw_key in jax.random.split(key, n_draws):
+        yield _drawn(
+            density, n_folds, draw_key, prepared, smoothing, features, class_index, fold, member
+        )
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def _smoothing(density: Density, n_folds: int, grid, features, class_index, fold):
-    """Of all rows, and without each fold, along a first axis [1 + J]."""
-    assert density.smooth is not None
-    counts = density.count(grid, features, class_index, fold, n_folds)
-    return jax.lax.map(partial(density.smooth, grid), _sets(counts))
+def _smoothing(density: Density, n_folds: int, prepared, features, class_index, fold):
+    """The smoothing of all rows, and without each fold, along a first axis [1 + J]."""
+    assert density.prepare_sampling is not None
+    statistics = density.statistics(prepared, features, class_index, fold, n_folds)
+    return jax.lax.map(partial(density.prepare_sampling, prepared), _leaving_out(statistics))
 
 
 @partial(jax.jit, static_argnums=(0, 1))
 def _drawn(
-    density: Density, n_folds: int, key, grid, smoothing, features, class_index, fold, member
+    density: Density, n_folds: int, key, prepared, smoothing, features, class_index, fold, member
 ) -> DensityDraw:
-    assert density.draw is not None
-    draw = density.draw
-    weight_key, broad_key = jax.random.split(key)
+    assert density.sample is not None
+    sample = density.sample
+    weight_key, sample_key = jax.random.split(key)
     weight = jax.random.exponential(weight_key, fold.shape, features.value.dtype)[member]
-    counts = density.count(grid, features, class_index, fold, n_folds, weight)
-    # One key for all: folds share what pseudo-sources count for.
-    params = jax.lax.map(lambda each: draw(broad_key, grid, *each), (smoothing, _sets(counts)))
+    statistics = density.statistics(prepared, features, class_index, fold, n_folds, weight)
+    # One key for all: every fold gets the same random prior.
+    params = jax.lax.map(
+        lambda part: sample(sample_key, prepared, part[0], part[1]),
+        (smoothing, _leaving_out(statistics)),
+    )
 
-    def add_fold(j, found):
+    def add_fold(j, log_lik):
         without = jax.tree.map(lambda leaf: leaf[1 + j], params)
-        return jnp.where((fold == j)[:, None, None], density.log_lik(without, features), found)
+        return jnp.where((fold == j)[:, None, None], density.log_lik(without, features), log_lik)
 
     whole = jax.tree.map(lambda leaf: leaf[0], params)
-    empty = jnp.zeros_like(density.log_lik(whole, features))
-    return DensityDraw(whole, jax.lax.fori_loop(0, n_folds, add_fold, empty))
+    zero = jnp.zeros_like(density.log_lik(whole, features))
+    return DensityDraw(params=whole, log_lik=jax.lax.fori_loop(0, n_folds, add_fold, zero))
 
 
-def _sets(counts):
-    """Counts of all folds and without each, [1 + J ...] from those of each fold."""
+def _leaving_out(statistics):
+    """Statistics [1 + J ...] of all folds and without each, from those of each fold [J ...]."""
 
-    def sets(each):
-        total = each.sum(0)[None]
-        return jnp.concatenate([total, jnp.maximum(total - each, 0.0)])
+    def subtract(leaf):
+        total = leaf.sum(0)[None]
+        return jnp.concatenate([total, jnp.maximum(total - leaf, 0.0)])
 
-    return jax.tree.map(sets, counts)
+    return jax.tree.map(subtract, statistics)

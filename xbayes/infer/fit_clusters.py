@@ -1,28 +1,34 @@
-"""Learn the clusters and what the classes do inside them: a `Density` over joint properties.
+"""Fit of clusters and of the classes inside them: a `Density` joint over its features.
 
-    rows -> EM, or variational Bayes (no labels) -> split by class (prior: the cluster)
-         -> a few steps on the log loss, and, where asked, on the smooth F1 of a class
+    rows -> clusters by EM or variational Bayes, without labels
+         -> split by class, with the cluster as prior
+         -> a few gradient steps on the log loss, and optionally on the smooth F1 of one class
 
-The gradient makes the class densities tell classes apart where Gaussians do not fit; it stays near
-the split, and few steps are part of the regularisation (chosen on held-out data, see the
-experiment).
+The gradient improves the separation of classes that are not Gaussian. It stays near the split: a
+small number of steps is part of the regularisation, selected on held-out data
+(`experiments/cluster_number`).
 """
 
-from collections.abc import Callable
 from functools import lru_cache, partial
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from xbayes.infer.draw_clusters import ClusterSmoothing, draw, split
+from xbayes.infer.draw_clusters import (
+    ClassSplit,
+    ClusterSmoothing,
+    PreparedClusters,
+    draw,
+    split,
+)
 from xbayes.infer.em import fit_em, random_starts
 from xbayes.infer.f1 import SHARPNESS, smooth_f1
 from xbayes.infer.gradient import log_loss_of_scores, minimise
 from xbayes.infer.information_criteria import mean_log_lik
-from xbayes.models.base import Density
+from xbayes.models.base import Density, StatisticsFn
 from xbayes.models.bayesian_mixture import bayesian_mixture, point
 from xbayes.models.cluster_label import (
     ClusterParams,
@@ -40,75 +46,68 @@ from xbayes.models.grid import presence_log_lik
 from xbayes.models.measured import Measured
 from xbayes.types import Features
 
-REGULARISER = 1e-2  # of the clusters' variances, in units of those of all sources
-TRIED = (1, 2, 3, 4, 6, 8)  # numbers of clusters, for components: auto
+REGULARISER = 1e-2  # added to the variances of the clusters, in units of those of all sources
+CANDIDATES = (1, 2, 3, 4, 6, 8)  # numbers of clusters tried for components: auto
 SEED = 1  # of the starts of EM
 BOUND_TOL, BOUND_STEPS = 1e-5, 1000  # of variational Bayes, which empties components slowly
 START_TEMPERATURE = 0.5
-PRESENCE_SOURCES = 1.0
-MOST_PATTERNS = 512
-SHOWN, NODES = 4.0, 256  # the curves: so many standard deviations either way
+PSEUDO_SOURCES = 1.0  # measured, and as many not detected
+SHARE_PULL = 0.1  # of log shares, relative to means and covariances
+MAX_PATTERNS = 512
+CURVE_WIDTH, CURVE_NODES = 4.0, 256  # in standard deviations on either side
+
+Concentration = float | Literal["auto"]
 
 
 class ClusterOptions(NamedTuple):
-    """How clusters are made and used."""
+    """How the clusters are fitted and used; the keys of `model.clusters` in a config."""
 
     components: int | Literal["auto"] = 4  # auto: by held-out likelihood
     learn: str = "mixture"  # none, assignment or mixture
-    mean_sources: float = 5.0  # what the cluster counts for in a class's mean there,
+    mean_sources: float = 5.0  # weight of the cluster in the mean of a class inside it
     covariance_sources: float = 20.0  # and in its covariance
     steps: int = 15  # of the gradient
-    penalty: float = 10.0  # of the pull back to the split
+    penalty: float = 10.0  # on the distance from the split
     starts: int = 4  # of EM
-    focus: int = -1  # the class whose F1 the gradient goes on to raise; -1: none
-    mixture: str = "em"  # or the weights of a Bayesian mixture: dirichlet, stick_breaking
-    concentration: float | Literal["auto"] = "auto"  # of those weights
-
-
-class ClusterGrid(NamedTuple):
-    """The rows, and the clusters they fall into whatever their class."""
-
-    rows: Measured  # standardised
-    patterns: Patterns | None  # of what is missing in them, if they are exact
-    observed: Bool[Array, "N F"]
-    available: Bool[Array, "N F"]
-    shift: Float[Array, "F"]
-    scale: Float[Array, "F"]
-    clusters: Any  # MixtureParams
-    responsibility: Float[Array, "N K"]
+    focus: int = -1  # the class whose F1 the gradient then raises; -1: none
+    mixture: str = "em"  # or the prior of a Bayesian mixture: dirichlet, stick_breaking
+    concentration: Concentration = "auto"  # of that prior
 
 
 class _Free(NamedTuple):
-    """What the gradient moves."""
+    """The parameters that the gradient changes."""
 
-    log_share: Float[Array, "C K"]
-    mean: Float[Array, "C K F"]
-    whiten: Float[Array, "C K F F"]
+    split: ClassSplit
     log_temperature: Float[Array, ""]
     offset: Float[Array, "C"]
 
 
-def cluster_density(evidence: np.ndarray, n_classes: int, options: ClusterOptions) -> Density:
-    """A joint density over all its properties, learned on the rows it is given.
+def cluster_density(
+    evidence: Bool[np.ndarray, "F"], n_classes: int, options: ClusterOptions
+) -> Density:
+    """A joint density over all its features.
 
-    `evidence` says of which properties it tells the class that nothing was found.
+    `evidence` marks the features for which "not detected" is evidence for or against a class.
     """
     return _cluster_density(tuple(evidence.tolist()), n_classes, options)
 
 
 @lru_cache(maxsize=64)  # equal arguments give the same object, so that jit compiles once
-def _cluster_density(known: tuple[bool, ...], n_classes: int, options: ClusterOptions) -> Density:
+def _cluster_density(
+    evidence: tuple[bool, ...], n_classes: int, options: ClusterOptions
+) -> Density:
+    fit_classes = partial(_fit_classes, evidence=evidence, options=options)
     return Density(
-        lay_grid=partial(_lay_grid, options=options),
-        count=count_members(n_classes),
-        fit=jax.jit(partial(_fit, evidence=known, options=options)),
+        prepare=partial(_prepare, options=options),
+        statistics=membership_statistics(n_classes),
+        fit=jax.jit(lambda prepared, statistics: fit_classes(prepared, statistics).fitted),
         log_lik=jax.jit(_log_lik),
-        share_below=jax.jit(lambda params, f: share_below(params, measured_rows(f))),
+        share_below=jax.jit(lambda params, features: share_below(params, measured_rows(features))),
         curves=_curves,
         by_component=jax.jit(_by_component),
         tilted=tilted,
-        smooth=jax.jit(partial(_smooth, evidence=known, options=options)),
-        draw=jax.jit(partial(_draw, evidence=known, options=options)),
+        prepare_sampling=jax.jit(fit_classes),
+        sample=jax.jit(partial(_sample, evidence=evidence, options=options)),
     )
 
 
@@ -118,89 +117,105 @@ def _log_lik(params: ClusterParams, features: Features) -> Float[Array, "N F C"]
 
 
 def _by_component(params: ClusterParams, features: Features) -> Float[Array, "N K C"]:
-    nothing = jnp.zeros((*features.value.shape, params.log_present.shape[1]))
-    presence = presence_log_lik(features, params.log_present, params.log_missing, nothing)
+    zero = jnp.zeros((*features.value.shape, params.log_present.shape[1]))
+    presence = presence_log_lik(features, params.log_present, params.log_missing, zero)
     return by_component(params, measured_rows(features)) + presence.sum(1)[:, None]
 
 
 def _curves(params: ClusterParams):
     shift, scale = np.asarray(params.shift), np.asarray(params.scale)
-    node = shift[:, None] + scale[:, None] * np.linspace(-SHOWN, SHOWN, NODES)
+    z = np.linspace(-CURVE_WIDTH, CURVE_WIDTH, CURVE_NODES)
+    node = shift[:, None] + scale[:, None] * z
     return node, np.asarray(marginal_density(params, jnp.asarray(node)))
 
 
-def _lay_grid(features: Features, training: np.ndarray, options: ClusterOptions) -> ClusterGrid:
-    """Clusters of the training rows, found without their classes."""
+def _prepare(
+    features: Features, training: Bool[np.ndarray, "N"], options: ClusterOptions
+) -> PreparedClusters:
+    """Clusters of the training rows, fitted without their classes."""
     x, shift, scale = standardise(features, training)
     weight = jnp.asarray(training, x.value.dtype)
-    k = options.components
-    how = (options.mixture, options.concentration)
-    k = choose_components(x, training, options.starts, *how) if k == "auto" else int(k)
-    clusters = fit_clusters(x, weight, k, options.starts, REGULARISER, *how)
+    fit_options = {
+        "n_starts": options.starts,
+        "mixture": options.mixture,
+        "concentration": options.concentration,
+    }
+    auto = options.components == "auto"
+    k = choose_components(x, training, **fit_options) if auto else int(options.components)
+    clusters = fit_clusters(x, weight, k, **fit_options)
     joint = gaussian_mixture(k, reg_covar=REGULARISER).log_joint(clusters, x)
-    responsibility = jax.nn.softmax(joint)
-    return ClusterGrid(
-        x,
-        _patterns(x),
-        jnp.asarray(features.measured),
-        jnp.asarray(features.available),
-        jnp.asarray(shift),
-        jnp.asarray(scale),
-        clusters,
-        responsibility,
+    return PreparedClusters(
+        rows=x,
+        patterns=_patterns(x),
+        measured=jnp.asarray(features.measured),
+        available=jnp.asarray(features.available),
+        shift=jnp.asarray(shift),
+        scale=jnp.asarray(scale),
+        clusters=clusters,
+        responsibility=jax.nn.softmax(joint),
     )
 
 
 def _patterns(rows: Measured) -> Patterns | None:
-    """What is missing together, where rows are exact and the patterns few enough to keep."""
+    """The sets of features measured together; None if rows have errors or the sets are many."""
     if rows.observed is None or rows.noise is not None:
         return None
     seen, of_row = np.unique(np.asarray(rows.observed), axis=0, return_inverse=True)
-    few = len(seen) <= MOST_PATTERNS
-    return Patterns(jnp.asarray(seen), jnp.asarray(of_row.ravel())) if few else None
+    if len(seen) > MAX_PATTERNS:
+        return None
+    return Patterns(seen=jnp.asarray(seen), of_row=jnp.asarray(of_row.ravel()))
 
 
 def measured_rows(features: Features) -> Measured:
-    """Values, holes and error variances; a value whose error is unknown counts as missing."""
+    """Values with error variances; a value of unknown error counts as not measured."""
     error = jnp.asarray(features.error)
     known = jnp.isfinite(error)
-    observed = jnp.asarray(features.measured) & known
-    return Measured(jnp.asarray(features.value), observed, jnp.where(known, error, 0.0) ** 2)
+    return Measured(
+        value=jnp.asarray(features.value),
+        observed=jnp.asarray(features.measured) & known,
+        noise=jnp.where(known, error, 0.0) ** 2,
+    )
 
 
-def standardise(features: Features, training: np.ndarray):
-    """Rows in standard deviations of the training rows from their mean, which are returned too.
+def standardise(features: Features, training: Bool[np.ndarray, "N"]):
+    """The rows in units of the standard deviation of the training rows, the shift and the scale.
 
-    What no row has (holes, errors) is None in them, so that mixtures take the fast path.
+    `observed` or `noise` of the rows is None where no row needs it: mixtures then take a fast path.
     """
     value, observed, noise = map(np.asarray, measured_rows(features))
-    here = observed & training[:, None]
-    size = np.maximum(here.sum(0), 1)
-    shift = (value * here).sum(0) / size
-    scale = np.sqrt((((value - shift) * here) ** 2).sum(0) / size)
+    used = observed & training[:, None]
+    size = np.maximum(used.sum(0), 1)
+    shift = (value * used).sum(0) / size
+    scale = np.sqrt((((value - shift) * used) ** 2).sum(0) / size)
     scale = np.where(scale > 0, scale, 1.0)
     rows = Measured(
-        jnp.asarray(np.where(observed, (value - shift) / scale, 0.0)),
-        None if observed.all() else jnp.asarray(observed),
-        jnp.asarray(noise / scale**2) if noise.any() else None,
+        value=jnp.asarray(np.where(observed, (value - shift) / scale, 0.0)),
+        observed=None if observed.all() else jnp.asarray(observed),
+        noise=jnp.asarray(noise / scale**2) if noise.any() else None,
     )
     return rows, shift, scale
 
 
 def fit_clusters(
     x: Measured,
-    row_weight,
+    row_weight: Float[Array, "N"],
     n_components: int,
+    *,
     n_starts: int,
     reg_covar: float = REGULARISER,
     mixture: str = "em",
-    concentration: float | Literal["auto"] = "auto",
+    concentration: Concentration = "auto",
 ) -> MixtureParams:
-    """The best of several fits, from fixed random starts: by EM, or by variational Bayes.
+    """The best of several fits from fixed random starts, by EM or by variational Bayes.
 
-    `mixture`: "em", or the prior of the weights, "dirichlet" or "stick_breaking". Then the clusters
-    are the posterior's `point`, `n_components` are the most there may be (those not needed get next
-    to no weight), and `reg_covar` is added to the covariances at the end, as EM does at each step.
+    Parameters
+    ----------
+    mixture
+        "em", or the prior of the weights of a Bayesian mixture, "dirichlet" or "stick_breaking".
+        The clusters are then the `point` of the posterior, and `n_components` is an upper bound:
+        the weight of components that are not needed is close to zero.
+    reg_covar
+        Added to the variances: by EM at each step, to a Bayesian mixture after the fit.
     """
     key = jax.random.key(SEED)
     if mixture == "em":
@@ -210,125 +225,156 @@ def fit_clusters(
     given = None if concentration == "auto" else float(concentration)
     model = bayesian_mixture(n_components, mixture, given)
     starts = random_starts(model, key, x, row_weight, n_starts)
-    clusters = point(fit_em(model, starts, x, row_weight, BOUND_TOL, BOUND_STEPS)[0])
+    posterior, _ = fit_em(model, starts, x, row_weight, tol=BOUND_TOL, max_steps=BOUND_STEPS)
+    clusters = point(posterior)
     wider = reg_covar * jnp.eye(clusters.mean.shape[1], dtype=clusters.mean.dtype)
     return clusters._replace(covariance=clusters.covariance + wider)
 
 
 def choose_components(
     x: Measured,
-    training: np.ndarray,
+    training: Bool[np.ndarray, "N"],
+    *,
     n_starts: int,
     mixture: str = "em",
-    concentration: float | Literal["auto"] = "auto",
+    concentration: Concentration = "auto",
     n_folds: int = 3,
 ) -> int:
-    """The number of clusters of greatest likelihood for rows that the fit has not seen."""
+    """The candidate number of clusters with the greatest likelihood on held-out rows."""
     fold = np.cumsum(training) % n_folds
     score = {}
-    for k in TRIED:
+    for k in CANDIDATES:
         if k > training.sum() // 2:
             break
         model, total = gaussian_mixture(k, reg_covar=REGULARISER), 0.0
         for j in range(n_folds):
-            seen, left = training & (fold != j), training & (fold == j)
-            known = jnp.asarray(seen, x.value.dtype)
-            how = (REGULARISER, mixture, concentration)
-            clusters = fit_clusters(x, known, k, n_starts, *how)
-            weight = jnp.asarray(left, x.value.dtype)
+            fitted, held_out = training & (fold != j), training & (fold == j)
+            clusters = fit_clusters(
+                x,
+                jnp.asarray(fitted, x.value.dtype),
+                k,
+                n_starts=n_starts,
+                mixture=mixture,
+                concentration=concentration,
+            )
+            weight = jnp.asarray(held_out, x.value.dtype)
             total += float(mean_log_lik(model, clusters, x, weight))
         score[k] = total
     return max(score, key=lambda k: score[k])
 
 
-def _fit(grid: ClusterGrid, membership: Float[Array, "N C"], evidence, options: ClusterOptions):
-    return _smooth(grid, membership, evidence, options).fitted
-
-
-def _smooth(grid: ClusterGrid, membership, evidence, options: ClusterOptions) -> ClusterSmoothing:
-    """The classes as fitted, and the split they begin at."""
-    begin = split(grid, membership, options.mean_sources, options.covariance_sources)
-    presence = _presence(grid, membership, jnp.asarray(evidence)[:, None])
-    none = jnp.zeros_like(grid.shift)  # the rows are standardised
-    params = ClusterParams(none, none + 1, *begin, *presence)
+def _fit_classes(
+    prepared: PreparedClusters,
+    statistics: Float[Array, "N C"],
+    evidence: tuple[bool, ...],
+    options: ClusterOptions,
+) -> ClusterSmoothing:
+    """The fitted classes, and the split that their fit started from."""
+    start = split(prepared, statistics, options.mean_sources, options.covariance_sources)
+    log_present, log_missing = _log_detected(prepared, statistics, evidence)
+    zero = jnp.zeros_like(prepared.shift)  # the rows are standardised
+    params = ClusterParams(
+        shift=zero,
+        scale=zero + 1,
+        log_share=start.log_share,
+        mean=start.mean,
+        whiten=start.whiten,
+        log_present=log_present,
+        log_missing=log_missing,
+    )
     if options.learn != "none":
-        params = _refined(grid, membership, params, options)
-    return ClusterSmoothing(params._replace(shift=grid.shift, scale=grid.scale), *begin)
+        params = _refined(prepared, statistics, params, options)
+    params = params._replace(shift=prepared.shift, scale=prepared.scale)
+    return ClusterSmoothing(fitted=params, start=start)
 
 
-def _draw(key, grid: ClusterGrid, smoothing, membership, evidence, options: ClusterOptions):
-    presence = _presence(grid, membership, jnp.asarray(evidence)[:, None])
-    prior = (options.mean_sources, options.covariance_sources)
-    return draw(key, grid, smoothing, membership, presence, *prior)
+def _sample(key, prepared: PreparedClusters, smoothing, statistics, evidence, options):
+    log_present, log_missing = _log_detected(prepared, statistics, evidence)
+    return draw(
+        key,
+        prepared,
+        smoothing,
+        statistics,
+        log_present=log_present,
+        log_missing=log_missing,
+        mean_sources=options.mean_sources,
+        covariance_sources=options.covariance_sources,
+    )
 
 
-def _presence(grid: ClusterGrid, membership, evidence):
-    """log P(found | available, c) and its complement, a pseudo-source each way."""
-    found = grid.observed.T.astype(membership.dtype) @ membership
-    sought = grid.available.T.astype(membership.dtype) @ membership
-    present = (found + PRESENCE_SOURCES) / (sought + 2 * PRESENCE_SOURCES)
-    return tuple(jnp.where(evidence, jnp.log(p), 0.0) for p in (present, 1 - present))
+def _log_detected(prepared: PreparedClusters, membership, evidence: tuple[bool, ...]):
+    """log P(measured | available, c) and log of its complement, with a pseudo-source each."""
+    measured = prepared.measured.T.astype(membership.dtype) @ membership
+    available = prepared.available.T.astype(membership.dtype) @ membership
+    rate = (measured + PSEUDO_SOURCES) / (available + 2 * PSEUDO_SOURCES)
+    is_evidence = jnp.asarray(evidence)[:, None]
+    return tuple(jnp.where(is_evidence, jnp.log(p), 0.0) for p in (rate, 1 - rate))
 
 
-def _refined(grid: ClusterGrid, membership, params: ClusterParams, options: ClusterOptions):
-    """A few steps down the penalised log loss of the labelled rows."""
+def _refined(
+    prepared: PreparedClusters, membership, params: ClusterParams, options: ClusterOptions
+) -> ClusterParams:
+    """Parameters after a few gradient steps on the penalised log loss of the labelled rows.
+
+    The penalty pulls towards the split: |W0 (mean - mean0)|^2 + |W W0^-1 - 1|^2 + 0.1 |log share -
+    log share0|^2, summed over classes and clusters, with W the whitening matrices.
+    """
     size = membership.sum(0)
-    total = jnp.maximum(size.sum(), 1.0)  # with folds left out nobody may be left
+    total = jnp.maximum(size.sum(), 1.0)  # without some folds there may be no row
     log_prior = jnp.log(jnp.maximum(size, 1e-3) / total)
     row_weight, truth = membership.sum(1), membership.argmax(1)
     unwhiten = inverse_lower(params.whiten)
-    begin = _Free(
-        *params[2:5], jnp.log(jnp.asarray(START_TEMPERATURE, size.dtype)), jnp.zeros_like(size)
+    start = _Free(
+        split=ClassSplit(log_share=params.log_share, mean=params.mean, whiten=params.whiten),
+        log_temperature=jnp.log(jnp.asarray(START_TEMPERATURE, size.dtype)),
+        offset=jnp.zeros_like(size),
     )
 
-    def placed(free: _Free) -> ClusterParams:
-        shape = (free.mean, jnp.tril(free.whiten))
+    def params_of(free: _Free) -> ClusterParams:
+        moved = params._replace(log_share=jax.nn.log_softmax(free.split.log_share))
         if options.learn == "assignment":
-            shape = (params.mean, params.whiten)
-        share = jax.nn.log_softmax(free.log_share)
-        return ClusterParams(*params[:2], share, *shape, *params[5:])
+            return moved
+        return moved._replace(mean=free.split.mean, whiten=jnp.tril(free.split.whiten))
 
-    def scored(free: _Free):
-        """Scores of the rows, and the pull back to the split."""
-        now = placed(free)
-        log_density = class_log_density(now, grid.rows, grid.patterns)
+    def scores_and_pull(free: _Free):
+        now = params_of(free)
+        log_density = class_log_density(now, prepared.rows, prepared.patterns)
         score = log_prior + free.offset + jnp.exp(free.log_temperature) * log_density
         moved = jnp.einsum("ckgf,ckf->ckg", params.whiten, now.mean - params.mean)
         turned = now.whiten @ unwhiten - jnp.eye(now.mean.shape[-1])
         shared = now.log_share - params.log_share
-        pull = (moved**2).sum() + (turned**2).sum() + 0.1 * (shared**2).sum()
+        pull = (moved**2).sum() + (turned**2).sum() + SHARE_PULL * (shared**2).sum()
         return score, options.penalty / total * pull
 
-    def loss(free: _Free):
-        score, pull = scored(free)
+    def log_loss(free: _Free):
+        score, pull = scores_and_pull(free)
         return log_loss_of_scores(score, truth, row_weight) + pull
 
-    def missed(sharpness, free: _Free):
-        score, pull = scored(free)
+    def f1_loss(sharpness, free: _Free):
+        score, pull = scores_and_pull(free)
         is_focus = (truth == options.focus) & (row_weight > 0)
         return 1.0 - smooth_f1(score, is_focus, row_weight, options.focus, sharpness) + pull
 
     def stage(free: _Free, sharpness):
-        return minimise(partial(missed, sharpness), free, options.steps)[0], None
+        return minimise(partial(f1_loss, sharpness), free, options.steps)[0], None
 
-    free = minimise(loss, begin, options.steps)[0]
+    free = minimise(log_loss, start, options.steps)[0]
     if options.focus >= 0:
-        # A scan, so that all stages are one program to compile.
-        stages = jnp.asarray(SHARPNESS, size.dtype)
-        free, _ = jax.lax.scan(stage, free, stages)
-    return placed(free)
+        # A scan, so that all stages are compiled as one program.
+        free, _ = jax.lax.scan(stage, free, jnp.asarray(SHARPNESS, size.dtype))
+    return params_of(free)
 
 
-def count_members(n_classes: int) -> Callable[..., Float[Array, "J N C"]]:
-    """`Density.count` where the counts of a fold are its rows, each with its class.
+def membership_statistics(n_classes: int) -> StatisticsFn:
+    """`Density.statistics` that are the weighted class memberships of the rows, [J N C].
 
-    Sets of rows add and subtract as counts on a grid do.
+    Sets of rows add and subtract like counts on a grid.
     """
 
-    def count(grid, features, class_index, fold, n_folds, row_weight=None):
-        del grid, features
-        mine = (fold[None] == jnp.arange(n_folds)[:, None]) & (class_index >= 0)
+    def statistics(prepared, features, class_index, fold, n_folds, row_weight=None):
+        del prepared, features
+        in_fold = (fold[None] == jnp.arange(n_folds)[:, None]) & (class_index >= 0)
         member = jax.nn.one_hot(class_index, n_classes)
-        return mine[..., None] * (member if row_weight is None else member * row_weight[:, None])
+        return in_fold[..., None] * (member if row_weight is None else member * row_weight[:, None])
 
-    return count
+    return statistics

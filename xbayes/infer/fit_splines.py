@@ -1,11 +1,14 @@
-"""Learn the curves of an additive model: P-splines under a multinomial log loss.
+"""Fit of smooth additive curves: P-splines under a multinomial log loss.
 
-Cubic B-splines whose coefficients pay for their second differences (Eilers & Marx 1996) and, less,
-for their size. Knots lie at quantiles, so a curve may turn where the sources are. The penalty is a
-quadratic form, so in the coordinates of its Cholesky factor it is scikit-learn's ridge.
+Cubic B-splines with a penalty on the second differences of their coefficients (Eilers & Marx 1996,
+Statistical Science 11, 89) and a smaller penalty on their size:
+
+    loss = sum over rows of -log softmax(base + B a)[true class]
+           + 1/2 sum over features and classes of (rough |D2 a|^2 + size |a|^2)
+
+Knots lie at quantiles, so a curve can bend where sources are. The penalty is a quadratic form
+a^T P a with P = L L^T; in the coordinates L^T a it is the ridge penalty of scikit-learn.
 """
-
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -14,28 +17,24 @@ from xbayes.models.additive_terms import SplineTerms
 from xbayes.types import Features
 
 N_KNOTS = 10
-OUTERMOST = 0.002  # quantile of the first knot and, from above, of the last
+OUTER_QUANTILE = 0.002  # of the first knot; the last knot is at 1 minus it
 DEGREE = 3
-NODES_A_KNOT = 16  # at which a curve is kept: between two knots it is a straight line then
-# Penalties of second differences and of size, to choose from: the wildest first.
+NODES_PER_KNOT = 16  # of the tabulated curve, which is linear between nodes
+# Candidate penalties (rough, size), the least smooth first.
 PENALTIES = ((1.0, 0.1), (3.0, 0.2), (10.0, 0.5), (30.0, 2.0))
-LARGEST = 1e-4  # gradient of the mean log loss at the end
-MOST_STEPS = 500
+TOL = 1e-4  # gradient of the mean log loss
+MAX_STEPS = 500
+
+Knots = Float[np.ndarray, "L"]  # increasing; fewer than two where a feature does not vary
 
 
-class Basis(NamedTuple):
-    """B-splines of one property."""
-
-    knot: Float[np.ndarray, "L"]  # increasing; fewer than two where the property does not vary
-
-
-def lay_basis(features: Features, rows: Bool[np.ndarray, "N"]) -> tuple[Basis, ...]:
-    """Knots of each property at quantiles of the rows; fewer where values repeat."""
-    value, observed = np.asarray(features.value, np.float64), np.asarray(features.measured)
-    at = np.linspace(OUTERMOST, 1 - OUTERMOST, N_KNOTS)
+def lay_knots(features: Features, rows: Bool[np.ndarray, "N"]) -> tuple[Knots, ...]:
+    """Knots of each feature at quantiles of the given rows; fewer where values repeat."""
+    value, measured = np.asarray(features.value, np.float64), np.asarray(features.measured)
+    quantiles = np.linspace(OUTER_QUANTILE, 1 - OUTER_QUANTILE, N_KNOTS)
     return tuple(
-        Basis(np.unique(np.quantile(value[seen, f], at)) if seen.any() else np.zeros(0))
-        for f, seen in enumerate((observed & rows[:, None]).T)
+        np.unique(np.quantile(value[used, f], quantiles)) if used.any() else np.zeros(0)
+        for f, used in enumerate((measured & rows[:, None]).T)
     )
 
 
@@ -45,97 +44,109 @@ def fit_splines(
     rows: Bool[np.ndarray, "N"],
     n_classes: int,
     penalty: tuple[float, float],
+    *,
     share: float = 1.0,
     row_weight: Float[np.ndarray, "N"] | None = None,
 ) -> SplineTerms:
-    """Curves of least penalised log loss on some rows; the others change nothing."""
-    bases = lay_basis(features, rows)
+    """Curves that minimise the penalised log loss of the given rows; other rows change nothing.
+
+    `penalty` is (rough, size), see above. `share` is stored in the terms: their part in the
+    averaged log-odds.
+    """
+    knots = lay_knots(features, rows)
     members = np.bincount(truth[rows], minlength=n_classes)
     present = np.flatnonzero(members)
     base = np.log(np.maximum(members, 1e-3) / members.sum())
-    designs = [_design(b, features, f)[rows] for f, b in enumerate(bases)]
-    coefficient = [np.zeros((d.shape[1], n_classes)) for d in designs]
+    designs = [_design(knot, features, f)[rows] for f, knot in enumerate(knots)]
+    coefficients = [np.zeros((design.shape[1], n_classes)) for design in designs]
     if len(present) > 1:
         weight = None if row_weight is None else row_weight[rows]
-        base[present], learned = _least_loss(designs, bases, truth[rows], penalty, weight)
-        for own, found in zip(coefficient, learned, strict=True):
-            own[:, present] = found
-    # What is the same for all classes tells nothing, and the mean over the rows is the base's.
+        base[present], fitted = _minimise_loss(designs, knots, truth[rows], penalty, weight)
+        for coefficient, of_present in zip(coefficients, fitted, strict=True):
+            coefficient[:, present] = of_present
+    # A term common to all classes is not identified; the mean over the rows belongs to the base.
     base -= base.mean()
-    for own, design in zip(coefficient, designs, strict=True):
-        own -= own.mean(1, keepdims=True)
-        mean = (design @ own).mean(0)
-        own -= mean
+    for coefficient, design in zip(coefficients, designs, strict=True):
+        coefficient -= coefficient.mean(1, keepdims=True)
+        mean = (design @ coefficient).mean(0)
+        coefficient -= mean
         base += mean
-    return _tabulated(bases, coefficient, base, share)
+    return _tabulated(knots, coefficients, base, share)
 
 
-def _design(basis: Basis, features: Features, f: int) -> Float[np.ndarray, "N B"]:
-    """A row's B-splines, and last whether a survey looked and found nothing; zero if none did."""
-    value, knot = np.asarray(features.value, np.float64)[:, f], basis.knot
-    observed, available = (np.asarray(a)[:, f] for a in (features.measured, features.available))
-    # One value says only that there is one: a column of its own keeps rows summing to one.
-    each = _b_splines(knot, value) if len(knot) > 1 else np.ones((len(value), 1))
-    gap = (available & ~observed)[:, None]
-    return np.hstack([np.where(observed[:, None], each, 0.0), gap])
+def _design(knot: Knots, features: Features, f: int) -> Float[np.ndarray, "N B"]:
+    """B-splines of each value, and in the last column 1 where it is not detected.
+
+    The row of a value that is not available is zero.
+    """
+    value = np.asarray(features.value, np.float64)[:, f]
+    measured, available = (np.asarray(a)[:, f] for a in (features.measured, features.available))
+    # A feature that does not vary has one constant column, so that rows still sum to one.
+    basis = _b_splines(knot, value) if len(knot) > 1 else np.ones((len(value), 1))
+    not_detected = (available & ~measured)[:, None]
+    return np.hstack([np.where(measured[:, None], basis, 0.0), not_detected])
 
 
-def _b_splines(knot: Float[np.ndarray, "L"], value: np.ndarray) -> np.ndarray:
-    """Constant beyond the outermost knots."""
+def _b_splines(knot: Knots, value: np.ndarray) -> np.ndarray:
+    """Values of the B-splines, constant beyond the outermost knots."""
     from scipy.interpolate import BSpline
 
-    whole = np.concatenate([[knot[0]] * DEGREE, knot, [knot[-1]] * DEGREE])
+    padded = np.concatenate([[knot[0]] * DEGREE, knot, [knot[-1]] * DEGREE])
     inside = np.clip(np.where(np.isfinite(value), value, knot[0]), knot[0], knot[-1])
-    return BSpline.design_matrix(inside, whole, DEGREE).toarray()
+    return BSpline.design_matrix(inside, padded, DEGREE).toarray()
 
 
-def _least_loss(designs, bases, truth, penalty, row_weight):
-    """Base and coefficients of the classes that have rows, by property."""
+def _minimise_loss(designs, knots, truth, penalty, row_weight):
+    """Base and coefficients, by feature, of the classes that have rows."""
     from sklearn.linear_model import LogisticRegression
 
     means = [design.mean(0) for design in designs]
-    roots = [_penalty_root(basis, penalty) for basis in bases]
-    round_ = [
+    roots = [_penalty_root(knot, penalty) for knot in knots]
+    whitened = [
         np.linalg.solve(root, (design - mean).T).T
         for root, design, mean in zip(roots, designs, means, strict=True)
     ]
-    # Of two classes the library learns one column, w, which stands for -w/2 and w/2: half the cost.
+    # For two classes scikit-learn fits one column w, which stands for -w/2 and w/2: half the cost.
     cost = 1.0 if len(np.unique(truth)) > 2 else 0.5
-    ridge = LogisticRegression(C=1 / cost, tol=LARGEST, max_iter=MOST_STEPS)
-    model = ridge.fit(np.hstack(round_), truth, sample_weight=row_weight)
+    ridge = LogisticRegression(C=1 / cost, tol=TOL, max_iter=MAX_STEPS)
+    model = ridge.fit(np.hstack(whitened), truth, sample_weight=row_weight)
     weight, base = model.coef_, model.intercept_
-    if len(weight) == 1:  # two classes: the library gives the log-odds of the second
+    if len(weight) == 1:  # two classes: the log-odds of the second
         weight, base = np.concatenate([-weight, weight]) / 2, np.concatenate([-base, base]) / 2
     ends = np.cumsum([len(root) for root in roots])[:-1]
     parts = np.split(weight.T, ends)
-    found = [np.linalg.solve(root.T, part) for root, part in zip(roots, parts, strict=True)]
-    shift = [mean @ part for mean, part in zip(means, found, strict=True)]
-    return base - sum(shift), found
+    fitted = [np.linalg.solve(root.T, part) for root, part in zip(roots, parts, strict=True)]
+    shift = [mean @ part for mean, part in zip(means, fitted, strict=True)]
+    return base - sum(shift), fitted
 
 
-def _penalty_root(basis: Basis, penalty: tuple[float, float]) -> Float[np.ndarray, "B B"]:
-    """Lower Cholesky factor of the quadratic form; a gap's height pays for its size only."""
+def _penalty_root(knot: Knots, penalty: tuple[float, float]) -> Float[np.ndarray, "B B"]:
+    """Lower Cholesky factor of the quadratic form; the last column has the size penalty only."""
     rough, size = penalty
-    n_splines = len(basis.knot) + DEGREE - 1 if len(basis.knot) > 1 else 1
+    n_splines = len(knot) + DEGREE - 1 if len(knot) > 1 else 1
     form = size * np.eye(n_splines + 1)
     if n_splines > 2:
-        change = np.diff(np.eye(n_splines), 2, axis=0)
-        form[:-1, :-1] += rough * change.T @ change
+        difference = np.diff(np.eye(n_splines), 2, axis=0)
+        form[:-1, :-1] += rough * difference.T @ difference
     return np.linalg.cholesky(form)
 
 
-def _tabulated(bases, coefficient, base, share: float) -> SplineTerms:
-    """The curves at nodes, the same number for every property."""
-    n_nodes = NODES_A_KNOT * (N_KNOTS - 1) + 1
+def _tabulated(knots, coefficients, base, share: float) -> SplineTerms:
+    """The curves at nodes, the same number of nodes for every feature."""
+    n_nodes = NODES_PER_KNOT * (N_KNOTS - 1) + 1
     nodes, heights = [], []
-    for basis, own in zip(bases, coefficient, strict=True):
-        knot = basis.knot
+    for knot, coefficient in zip(knots, coefficients, strict=True):
         if len(knot) > 1:
             node = np.interp(np.linspace(0, len(knot) - 1, n_nodes), np.arange(len(knot)), knot)
-            heights.append(_b_splines(knot, node) @ own[:-1])
+            heights.append(_b_splines(knot, node) @ coefficient[:-1])
         else:
             node = (knot[0] if len(knot) else 0.0) + np.arange(n_nodes)
-            heights.append(np.tile(own[0], (n_nodes, 1)))
+            heights.append(np.tile(coefficient[0], (n_nodes, 1)))
         nodes.append(node)
-    gaps = np.stack([own[-1] for own in coefficient])
-    return SplineTerms(np.array(share), base, np.stack(nodes), np.stack(heights), gaps)
+    return SplineTerms(
+        share=np.array(share),
+        base=base,
+        node=np.stack(nodes),
+        height=np.stack(heights),
+        missing=np.stack([coefficient[-1] for coefficient in coefficients]),
+    )

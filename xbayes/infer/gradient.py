@@ -1,4 +1,4 @@
-"""Penalised maximum likelihood by gradient (optax L-BFGS), for any `Model`."""
+"""Penalised maximum likelihood by gradient descent (optax L-BFGS), for any `ScoreModel`."""
 
 from collections.abc import Callable
 from functools import partial
@@ -15,10 +15,10 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from xbayes.infer.curvature import log_loss_curvature, whitening
 from xbayes.models.base import Model, Params, ScoreModel
 
-NEAR_TOL = 1e-3  # a loss within 1e-6 of the minimum: enough to compare penalties and starts
+NEAR_TOL = 1e-3  # loss within 1e-6 of the minimum: enough to compare penalties and starts
 MAX_STEPS = 300
-ROUND = 5  # steps with one curvature
-MANY_ROWS = 8192  # from so many on, a curvature costs less than the steps it saves
+STEPS_PER_CURVATURE = 5
+MANY_ROWS = 8192  # from this size on, computing a curvature takes less time than the steps it saves
 
 
 class GradientInfo(NamedTuple):
@@ -31,7 +31,7 @@ class GradientInfo(NamedTuple):
 
 
 def fine_tol() -> float:
-    """The gradient norm at which a minimum counts as reached, by JAX's precision."""
+    """Gradient norm below which a minimisation has converged, in JAX's current precision."""
     return 1e-5 if jnp.zeros(()).dtype == jnp.float64 else 1e-4
 
 
@@ -42,18 +42,23 @@ def minimise(
     tol: float | Float[Array, ""] | None = None,
     curvature: Float[Array, "P P"] | None = None,
 ) -> tuple[Params, GradientInfo]:
-    """Minimise a smooth loss from `start` until the gradient norm is below `tol`.
+    """Parameters that minimise a smooth loss, and how the minimisation ended.
 
-    With the curvature of the loss over the raveled parameters it takes a few steps; the norm is
-    then that of the gradient in coordinates of unit curvature, and the loss within tol**2 of its
-    minimum.
+    The function is pure and can be batched: under vmap the slowest member ends the loop.
 
-    Pure and batchable: under vmap the slowest member decides when the loop ends.
+    Parameters
+    ----------
+    tol
+        The gradient norm at which the minimisation stops; None: `fine_tol()`.
+    curvature
+        Curvature of the loss with respect to the raveled parameters. The search then runs in
+        coordinates of unit curvature and takes few steps. `tol` bounds the gradient norm in these
+        coordinates, so that the loss ends within about tol**2 of its minimum.
     """
     if curvature is not None:
         return _minimise_whitened(loss, start, max_steps, tol, whitening(curvature))
     optimiser = optax.lbfgs(memory_size=15)
-    # One vector, not a tree: the program of the search is as long as the tree has leaves.
+    # One vector, not a tree: the compiled line search grows with the number of leaves.
     flat, unflatten = ravel_pytree(start)
 
     def flat_loss(vector):
@@ -65,8 +70,9 @@ def minimise(
     def step(carry):
         params, state = carry
         value, grad = value_and_grad(params, state=state)
-        last = {"value": value, "grad": grad, "value_fn": flat_loss}
-        update, state = optimiser.update(grad, state, params, **last)
+        update, state = optimiser.update(
+            grad, state, params, value=value, grad=grad, value_fn=flat_loss
+        )
         return optax.apply_updates(params, update), state
 
     def unfinished(carry):
@@ -77,18 +83,21 @@ def minimise(
     params, state = jax.lax.while_loop(unfinished, step, (flat, optimiser.init(flat)))
     norm = otu.tree_norm(otu.tree_get(state, "grad"))
     return unflatten(jnp.asarray(params)), GradientInfo(
-        otu.tree_get(state, "value"), norm, otu.tree_get(state, "count"), norm <= tol
+        loss=otu.tree_get(state, "value"),
+        gradient_norm=norm,
+        n_steps=otu.tree_get(state, "count"),
+        converged=norm <= tol,
     )
 
 
 def _minimise_whitened(loss, start, max_steps, tol, scale):
     flat, unflatten = ravel_pytree(start)
 
-    def place(z):
+    def params_at(z):
         return unflatten(flat + scale @ z)
 
-    z, info = minimise(lambda z: loss(place(z)), jnp.zeros_like(flat), max_steps, tol)
-    return place(z), info
+    z, info = minimise(lambda z: loss(params_at(z)), jnp.zeros_like(flat), max_steps, tol)
+    return params_at(z), info
 
 
 def log_loss(
@@ -98,17 +107,17 @@ def log_loss(
     class_index: Int[Array, "N"],
     row_weight: Float[Array, "N"],
 ) -> Float[Array, ""]:
-    """Mean of -log posterior of the true class, over rows of positive weight."""
+    """Weighted mean of -log posterior of the true class."""
     return log_loss_of_scores(model.log_joint(params, x), class_index, row_weight)
 
 
 def log_loss_of_scores(
     score: Float[Array, "N C"], class_index: Int[Array, "N"], row_weight: Float[Array, "N"]
 ) -> Float[Array, ""]:
-    """`log_loss` of scores at hand."""
-    truth = jnp.maximum(class_index, 0)  # rows without a class have weight zero
-    each = -jnp.take_along_axis(jax.nn.log_softmax(score), truth[:, None], axis=1)[:, 0]
-    return (row_weight * each).sum() / jnp.maximum(row_weight.sum(), 1.0)
+    """Weighted mean of -log softmax(score)[true class]; rows without a class need weight zero."""
+    truth = jnp.maximum(class_index, 0)
+    row_loss = -jnp.take_along_axis(jax.nn.log_softmax(score), truth[:, None], axis=1)[:, 0]
+    return (row_weight * row_loss).sum() / jnp.maximum(row_weight.sum(), 1.0)
 
 
 def fit_log_loss(
@@ -117,11 +126,15 @@ def fit_log_loss(
     x: Float[Array, "N ..."],
     class_index: Int[Array, "N"],
     row_weight: Float[Array, "N"],
+    *,
     penalty: Float[Array, ""] | float,
     max_steps: int = MAX_STEPS,
     tol: float | Float[Array, ""] | None = None,
 ) -> tuple[Params, GradientInfo]:
-    """Parameters of least penalised log loss; `penalty` counts sources, as the penalty does."""
+    """Parameters that minimise log loss + penalty / (sum of row weights) * model.penalty(params).
+
+    The penalty is thus measured in sources: its effect shrinks as the sample grows.
+    """
     design = model.design(x)  # once, not at every step
     return _fit_design(model, start, design, class_index, row_weight, penalty, max_steps, tol)
 
@@ -140,12 +153,14 @@ def _fit_design(model, start, design, class_index, row_weight, penalty, max_step
     def step(carry):
         params, info = carry
         curvature = log_loss_curvature(model, params, design, row_weight, penalty)
-        params, last = minimise(loss, params, ROUND, tol, curvature)
+        params, last = minimise(loss, params, STEPS_PER_CURVATURE, tol, curvature)
         return params, last._replace(n_steps=info.n_steps + last.n_steps)
 
-    # The curvature changes on the way, so it is taken anew every few steps.
+    # The curvature changes along the way, so it is recomputed every few steps.
     unknown = jnp.asarray(jnp.inf, design.dtype)
-    begin = GradientInfo(unknown, unknown, jnp.int32(0), jnp.array(False))
+    begin = GradientInfo(
+        loss=unknown, gradient_norm=unknown, n_steps=jnp.int32(0), converged=jnp.array(False)
+    )
     return jax.lax.while_loop(
         lambda carry: ~carry[1].converged & (carry[1].n_steps < max_steps), step, (start, begin)
     )
@@ -158,32 +173,44 @@ def fit_design(
     design: Float[Array, "N D"],
     class_index: Int[Array, "N"],
     row_weight: Float[Array, "N"],
+    *,
     penalty: Float[Array, ""] | float,
     tol: Float[Array, ""] | float,
 ) -> tuple[Params, GradientInfo]:
-    """`fit_log_loss` of a design, compiled once for every start, fold, penalty and tolerance."""
+    """Result of `fit_log_loss` for a given design matrix.
+
+    Compiled once for every start, fold, penalty and tolerance.
+    """
     return _fit_design(model, start, design, class_index, row_weight, penalty, MAX_STEPS, tol)
 
 
 def fit_from_starts(
     model: ScoreModel,
     key: PRNGKeyArray,
-    log_prior: Float[Array, "C"],
     x: Float[Array, "N ..."],
     class_index: Int[Array, "N"],
     row_weight: Float[Array, "N"],
+    *,
+    log_prior: Float[Array, "C"],
     penalty: Float[Array, ""] | float,
     n_starts: int,
 ) -> tuple[Params, GradientInfo]:
-    """The best of several random starts, each taken near its minimum, the best all the way."""
+    """Parameters of the best of `n_starts` random starts, and how its minimisation ended.
+
+    Each start is taken near its minimum (`NEAR_TOL`); only the best is minimised to `fine_tol()`.
+    """
     design = jax.jit(model.design)(x)
-    rows = (design, class_index, row_weight, jnp.asarray(penalty, x.dtype))
-    near, info, init = [], [], jax.jit(model.init)
-    for each in jax.random.split(key, n_starts):
-        start = init(each, x)._replace(log_prior=log_prior)
-        params, last = fit_design(model, start, *rows, NEAR_TOL)
+    penalty = jnp.asarray(penalty, x.dtype)
+    near, infos, init = [], [], jax.jit(model.init)
+    for start_key in jax.random.split(key, n_starts):
+        start = init(start_key, x)._replace(log_prior=log_prior)
+        params, info = fit_design(
+            model, start, design, class_index, row_weight, penalty=penalty, tol=NEAR_TOL
+        )
         near.append(params)
-        info.append(last)
-    best = int(np.nanargmin([float(last.loss) for last in info]))
-    params, last = fit_design(model, near[best], *rows, fine_tol())
-    return params, last._replace(n_steps=info[best].n_steps + last.n_steps)
+        infos.append(info)
+    best = int(np.nanargmin([float(info.loss) for info in infos]))
+    params, last = fit_design(
+        model, near[best], design, class_index, row_weight, penalty=penalty, tol=fine_tol()
+    )
+    return params, last._replace(n_steps=infos[best].n_steps + last.n_steps)

@@ -1,8 +1,9 @@
-"""The Bayesian mixture of `models/bayesian_mixture` by NUTS: slow, and right where it mixes.
+"""NUTS samples of the Bayesian mixture of `models/bayesian_mixture`.
 
-The same prior and likelihood, components summed over, so that nothing discrete is sampled. It
-checks variational Bayes on small data; NUTS visits the modes that renaming components makes, or
-does not, and so only what `infer/mixture_draws` reads without names, or relabels, is to be read.
+Prior and likelihood are the same; the component of each row is summed out, so no discrete variable
+is sampled. NUTS is slow, and exact where it mixes; it checks variational Bayes on small data. It
+may or may not visit the modes that differ by a permutation of the components. Read only the
+summaries of `infer/mixture_draws` that do not depend on the order of the components, or relabel.
 """
 
 from functools import partial
@@ -19,46 +20,50 @@ from numpyro.infer.util import constrain_fn, potential_energy
 
 from xbayes.models.bayesian_mixture import MixturePrior, starting_from
 from xbayes.models.gaussian_mixture import MixtureParams, log_joint
-from xbayes.models.measured import check_rows
+from xbayes.models.measured import Rows, check_rows
 from xbayes.models.normal_wishart import from_standard
 from xbayes.models.sticks import log_weight_of
 from xbayes.types import InputError
 
-MOST_ROWS = 5000
-ACCEPTED, DEPTH = 0.9, 8  # target of the step size; trajectories of at most 2^depth - 1 steps
+MAX_ROWS = 5000
+TARGET_ACCEPT = 0.9
+MAX_TREE_DEPTH = 8  # trajectories have at most 2^depth - 1 steps
 
 
 class MixtureDraws(NamedTuple):
-    """Draws of the posterior, with how NUTS fared; chains, if there are several, come first."""
+    """Posterior samples, and how NUTS performed; a first axis H is that of the chains, if any."""
 
-    params: MixtureParams  # S on each leaf
-    potential: Float[Array, "*H S"]  # minus log joint, in the sampler's own coordinates
+    params: MixtureParams  # leaves [*H S ...]
+    potential: Float[Array, "*H S"]  # -log joint in the unconstrained coordinates
     diverging: Bool[Array, "*H S"]
     n_steps: Int[Array, "*H S"]  # of the trajectory
 
 
-def mixture_model(prior: MixturePrior, x, row_weight: Float[Array, "N"]) -> None:
-    """The NumPyro model; rows with holes or errors too, as in `gaussian_mixture`.
+def mixture_model(prior: MixturePrior, x: Rows, row_weight: Float[Array, "N"]) -> None:
+    """The NumPyro model; rows may have values that are not measured, and errors.
 
-    Sites are independent standard variables (Bartlett's, see `normal_wishart.from_standard`), so
-    that the geometry is the same for a component that holds rows and one that holds none.
+    The sites are independent standard variables (Bartlett's decomposition, see
+    `normal_wishart.from_standard`), so that components with and without rows have the same
+    geometry.
     """
-    every = starting_from(prior).component
-    n_components, n_features = every.mean.shape
+    component = starting_from(prior).component
+    n_components, n_features = component.mean.shape
     stick = prior.stick
     share = stick.taken[:-1]
     if n_components > 1:
         share = numpyro.sample("share", dist.Beta(share, stick.left[:-1]).to_event(1))
-    half = (every.degrees[:, None] - np.arange(n_features)) / 2
-    chi2 = numpyro.sample("chi2", dist.Gamma(half, 0.5).to_event(2))
-    zero = jnp.zeros((n_components, n_features), every.mean.dtype)
+    half_degrees = (component.degrees[:, None] - np.arange(n_features)) / 2
+    chi2 = numpyro.sample("chi2", dist.Gamma(half_degrees, 0.5).to_event(2))
+    zero = jnp.zeros((n_components, n_features), component.mean.dtype)
     offset = numpyro.sample("offset", dist.Normal(zero, 1.0).to_event(2))
     below = np.tril_indices(n_features, -1)
     flat = jnp.zeros((n_components, len(below[0])), zero.dtype)
     shear = numpyro.sample("shear", dist.Normal(flat, 1.0).to_event(2))
     shear = jnp.zeros((*zero.shape, n_features), zero.dtype).at[:, *below].set(shear)
-    mean, covariance = from_standard(every, jnp.asarray(chi2), shear, jnp.asarray(offset))
-    params = MixtureParams(log_weight_of(jnp.asarray(share)), mean, covariance)
+    mean, covariance = from_standard(component, jnp.asarray(chi2), shear, jnp.asarray(offset))
+    params = MixtureParams(
+        log_weight=log_weight_of(jnp.asarray(share)), mean=mean, covariance=covariance
+    )
     for name, leaf in params._asdict().items():
         numpyro.deterministic(name, leaf)
     log_lik = jax.nn.logsumexp(log_joint(params, x), axis=1)
@@ -68,95 +73,116 @@ def mixture_model(prior: MixturePrior, x, row_weight: Float[Array, "N"]) -> None
 def sample_chain(
     key: PRNGKeyArray,
     prior: MixturePrior,
-    x,
+    x: Rows,
     row_weight: Float[Array, "N"],
+    *,
     n_warmup: int,
     n_draws: int,
     thin: int = 1,
 ) -> MixtureDraws:
-    """One chain of NUTS (Hoffman & Gelman 2014), from near the prior; of every `thin` draws one.
+    """Posterior samples of one chain of NUTS (Hoffman & Gelman 2014); every `thin`-th is kept.
 
-    Pure: jit and vmap over keys, priors or rows of equal shape work.
+    The chain starts near the prior. The function is pure: jit and vmap over keys, priors or rows
+    of equal shape work.
     """
     arguments = (prior, x, row_weight)
-    run, begin = jax.random.split(key)
+    run_key, start_key = jax.random.split(key)
     potential = partial(potential_energy, mixture_model, arguments, {})
-    start = _near_the_prior(begin, prior)
+    start = _start_near_prior(start_key, prior)
     init_kernel, sample_kernel = hmc(potential, algo="NUTS")
-    n_before = -(-n_warmup // thin)  # one loop serves warm-up and draws: half as much to compile
+    n_before = -(-n_warmup // thin)  # one loop for warm-up and samples: half as much to compile
     state = init_kernel(
-        start, n_before * thin, target_accept_prob=ACCEPTED, max_tree_depth=DEPTH, rng_key=run
+        start,
+        n_before * thin,
+        target_accept_prob=TARGET_ACCEPT,
+        max_tree_depth=MAX_TREE_DEPTH,
+        rng_key=run_key,
     )
 
     def step(state, _):
         state = jax.lax.fori_loop(0, thin, lambda _, s: sample_kernel(s), state)
         return state, (state.z, state.potential_energy, state.diverging, state.num_steps)
 
-    _, kept = jax.lax.scan(step, state, length=n_before + n_draws)
-    places, *fared = jax.tree.map(lambda leaf: leaf[n_before:], kept)
+    _, states = jax.lax.scan(step, state, length=n_before + n_draws)
+    sites, potentials, diverging, n_steps = jax.tree.map(lambda leaf: leaf[n_before:], states)
 
-    def params_at(place):
-        sites = constrain_fn(mixture_model, arguments, {}, place, return_deterministic=True)
-        return MixtureParams(*(sites[name] for name in MixtureParams._fields))
+    def params_at(unconstrained):
+        values = constrain_fn(
+            mixture_model, arguments, {}, unconstrained, return_deterministic=True
+        )
+        return MixtureParams(**{name: values[name] for name in MixtureParams._fields})
 
-    return MixtureDraws(jax.lax.map(params_at, places), *fared)
+    return MixtureDraws(
+        params=jax.lax.map(params_at, sites),
+        potential=potentials,
+        diverging=diverging,
+        n_steps=n_steps,
+    )
 
 
-_sample_chains = jax.jit(
-    jax.vmap(sample_chain, in_axes=(0, None, None, None, None, None, None)),
-    static_argnums=(4, 5, 6),
-)
+@partial(jax.jit, static_argnames=("n_warmup", "n_draws", "thin"))
+def _sample_chains(keys, prior, x, row_weight, *, n_warmup, n_draws, thin):
+    chain = partial(sample_chain, n_warmup=n_warmup, n_draws=n_draws, thin=thin)
+    return jax.vmap(chain, in_axes=(0, None, None, None))(keys, prior, x, row_weight)
 
 
 def sample_posterior(
     key: PRNGKeyArray,
     prior: MixturePrior,
-    x,
+    x: Rows,
     row_weight: Float[Array, "N"] | None = None,
+    *,
     n_warmup: int = 500,
     n_draws: int = 500,
     n_chains: int = 2,
     thin: int = 1,
 ) -> MixtureDraws:
-    """Several chains on small data, leaves [H S ...]; a row of weight w counts w times.
+    """Posterior samples of several chains, leaves [H S ...]; a row of weight w counts w times.
 
     Raises
     ------
     InputError
-        Rows no mixture can be fitted to (`check_rows`), more than 5000 of them, no draws asked for,
-        a prior whose last stick leaves something, or a chain that ended where nothing is finite.
+        The rows are not fit for a mixture (`check_rows`) or too many, no samples are requested,
+        the prior's weights do not sum to one, or a chain ended where the density is not finite.
     """
     n_rows = jax.tree.leaves(x)[0].shape[0]
     row_weight = jnp.ones(n_rows) if row_weight is None else jnp.asarray(row_weight)
     check_rows(x, np.asarray(row_weight), 1)
-    if n_rows > MOST_ROWS:
+    if n_rows > MAX_ROWS:
         raise InputError(
-            f"NUTS reads all rows at every step: at most {MOST_ROWS}; found {n_rows}; take a "
-            "sample of them, or variational Bayes"
+            f"NUTS reads all rows at every step: at most {MAX_ROWS}; found {n_rows}; use a "
+            "subsample, or variational Bayes"
         )
     if min(n_warmup, n_draws, n_chains, thin) < 1:
-        raise InputError("n_warmup, n_draws, n_chains and thin must be at least 1")
+        raise InputError(
+            "n_warmup, n_draws, n_chains and thin must be at least 1; found "
+            f"{n_warmup}, {n_draws}, {n_chains} and {thin}"
+        )
     if float(prior.stick.left[-1]) != 0:
         raise InputError("NUTS needs weights that sum to 1; make the prior without open_end")
     keys = jax.random.split(key, n_chains)
-    found = _sample_chains(keys, prior, x, row_weight, n_warmup, n_draws, thin)
-    if not all(bool(jnp.isfinite(leaf).all()) for leaf in (*found.params, found.potential)):
-        raise InputError("a chain left the finite numbers; scale the rows, or widen the prior")
-    return found
+    draws = _sample_chains(
+        keys, prior, x, row_weight, n_warmup=n_warmup, n_draws=n_draws, thin=thin
+    )
+    if not all(bool(jnp.isfinite(leaf).all()) for leaf in (*draws.params, draws.potential)):
+        raise InputError(
+            "a chain reached values that are not finite; scale the rows, or widen the prior"
+        )
+    return draws
 
 
-def _near_the_prior(key: PRNGKeyArray, prior: MixturePrior):
-    """Unconstrained sites: shares and chi2 at the prior's means, the rest drawn from half of it."""
+def _start_near_prior(key: PRNGKeyArray, prior: MixturePrior):
+    """Unconstrained sites: shares and chi2 at the prior's means, the others at half its width."""
     n_components, (n_features,) = prior.stick.taken.shape[0], prior.component.mean.shape
     dtype = prior.component.mean.dtype
     taken, left = prior.stick.taken[:-1], prior.stick.left[:-1]
-    of_offset, of_shear = jax.random.split(key)
+    offset_key, shear_key = jax.random.split(key)
     expected = jnp.log(prior.component.degrees - np.arange(n_features))
     pairs = n_features * (n_features - 1) // 2
     share = {"share": jnp.log(taken) - jnp.log(left)} if n_components > 1 else {}
     return {
         **share,
         "chi2": jnp.broadcast_to(expected, (n_components, n_features)).astype(dtype),
-        "offset": jax.random.normal(of_offset, (n_components, n_features), dtype) / 2,
-        "shear": jax.random.normal(of_shear, (n_components, pairs), dtype) / 2,
+        "offset": jax.random.normal(offset_key, (n_components, n_features), dtype) / 2,
+        "shear": jax.random.normal(shear_key, (n_components, pairs), dtype) / 2,
     }

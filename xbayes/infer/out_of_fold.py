@@ -1,53 +1,57 @@
-"""Log-likelihoods of rows that the densities never saw, once and nested.
+"""Out-of-fold and nested out-of-fold log-likelihoods.
 
-Weights fitted on likelihoods whose densities saw the same rows would trust the densities too much;
-so would a penalty, a calibrator or a decision rule chosen on them. Counts on a grid add up, so
-every set of folds left out costs a subtraction and a small fit.
+Weights fitted to likelihoods whose densities saw the same rows rely too much on the densities. The
+same holds for a penalty, a calibrator or a decision rule selected on such likelihoods. Statistics
+of rows add, so leaving out any set of folds costs a subtraction and a small fit.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from xbayes.models.base import Density
+from xbayes.models.base import Density, DensityStatistics, Prepared
 from xbayes.types import Features
 
 
 class OutOfFold(NamedTuple):
     """Log-likelihoods `[N, F, C]`, meaningful for the rows with `fold >= 0`."""
 
-    single: Float[Array, "N F C"]  # each row by the densities without its own fold
-    nested: Float[Array, "J N F C"]  # likewise, and fold j nowhere in the densities of any row
+    single: Float[Array, "N F C"]  # the densities of each row never saw its fold
+    nested: Float[Array, "J N F C"]  # likewise, and the densities of nested[j] never saw fold j
 
 
 def out_of_fold(
-    density: Density, grid: Any, counts: Any, features: Features, fold: Int[Array, "N"]
+    density: Density,
+    prepared: Prepared,
+    statistics: DensityStatistics,
+    features: Features,
+    fold: Int[Array, "N"],
 ) -> OutOfFold:
-    """Single and nested out-of-fold log-likelihoods from the counts of each fold `[J ...]`."""
-    total = jax.tree.map(lambda c: c.sum(0), counts)
-    n_folds = jax.tree.leaves(counts)[0].shape[0]
+    """Single and nested out-of-fold log-likelihoods, from the statistics of each fold `[J ...]`."""
+    total = jax.tree.map(lambda leaf: leaf.sum(0), statistics)
+    n_folds = jax.tree.leaves(statistics)[0].shape[0]
 
     def without(j, i):
-        """Log-likelihoods of all rows by densities without folds j and i, which may be one."""
+        """Log-likelihoods of all rows by densities without folds j and i (which may be equal)."""
 
-        def minus(all_, each):
-            both = each[j] + each[i] if i != j else each[j]
-            return jnp.maximum(all_ - both, 0.0)
+        def subtract(total, by_fold):
+            left_out = by_fold[j] + by_fold[i] if i != j else by_fold[j]
+            return jnp.maximum(total - left_out, 0.0)
 
-        return density.log_lik(density.fit(grid, jax.tree.map(minus, total, counts)), features)
+        params = density.fit(prepared, jax.tree.map(subtract, total, statistics))
+        return density.log_lik(params, features)
 
-    # Loops of Python: a fit may take many seconds to compile, and compiles once for all of them.
+    # Python loops: a fit may take many seconds to compile, and is compiled once for all folds.
     nested = []
     for j in range(n_folds):
-        found = without(j, j)
+        log_lik = without(j, j)
         for i in range(n_folds):
             if i != j:
-                found = jnp.where((fold == i)[:, None, None], without(j, i), found)
-        nested.append(found)
+                log_lik = jnp.where((fold == i)[:, None, None], without(j, i), log_lik)
+        nested.append(log_lik)
     nested = jnp.stack(nested)
-    own = jnp.maximum(fold, 0)
-    # Fold j seen from outside j is row by row single.
-    single = nested[own, jnp.arange(fold.shape[0])]
-    return OutOfFold(single, nested)
+    # In nested[j] the densities of the rows of fold j leave out this fold only.
+    single = nested[jnp.maximum(fold, 0), jnp.arange(fold.shape[0])]
+    return OutOfFold(single=single, nested=nested)

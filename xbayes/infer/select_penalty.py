@@ -1,4 +1,4 @@
-"""Choose the penalty on inner folds: the penalty of least held-out log loss."""
+"""Selection of the penalty: the penalty with the least held-out log loss on the inner folds."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -17,29 +17,41 @@ PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 
 
 class Selection(NamedTuple):
-    """What the inner folds say of each penalty."""
+    """The selected penalty, and the scores of the inner folds."""
 
     penalty: float
-    held_out_loss: Float[np.ndarray, "L"]  # mean log loss by penalty
-    log_joint: Float[Array, "N K"]  # of each row, densities and weights both without its fold
+    held_out_loss: Float[np.ndarray, "L"]  # mean log loss of each penalty
+    # Held-out scores at the selected penalty: neither densities nor weights saw the row's fold.
+    log_joint: Float[Array, "N K"]
 
 
-def select_strength(
+def select_penalty(
     model: ScoreModel,
     key: PRNGKeyArray,
-    log_prior: Float[Array, "C"],
     nested: Float[Array, "J N F C"],
     class_index: Int[Array, "N"],
     fold: Int[Array, "N"],
+    *,
+    log_prior: Float[Array, "C"],
     penalties: Sequence[float],
     row_weight: Float[Array, "N"] | None = None,
 ) -> Selection:
-    """Fit without each fold in turn, at every penalty, and score that fold.
+    """Penalty with the least log loss on rows whose fold was left out of the fit.
 
-    `row_weight` counts in the fits; scored are all rows alike.
+    Parameters
+    ----------
+    nested
+        Log-likelihoods; the densities of `nested[j]` never saw fold j, so the weights fitted on it
+        without fold j did not either (`out_of_fold`).
+    penalties
+        Candidate penalties in increasing order.
+    row_weight
+        Weights of the rows in the fits. All held-out rows count alike in the log loss.
 
-    `nested[j]` holds log-likelihoods whose densities never saw fold j, so neither did the weights.
-    Raises `InputError` where no penalty gives a finite loss.
+    Raises
+    ------
+    InputError
+        No penalty gives a finite loss.
     """
     start = jax.jit(model.init)(key, nested[0])._replace(log_prior=log_prior)
     labelled = np.asarray((class_index >= 0) & (fold >= 0))
@@ -49,14 +61,22 @@ def select_strength(
         training = jnp.asarray(labelled & (inner != j), x.dtype)
         training = training if row_weight is None else training * row_weight
         path, near = [], start
-        # From the strongest, whose minimum is near the start, each leads to the next.
+        # The largest penalty has its minimum near the start; each minimum starts the next fit.
         for penalty in penalties[::-1]:
-            rows = (design, class_index, training, jnp.asarray(penalty, x.dtype))
-            near, _ = fit_design(model, near, *rows, NEAR_TOL)
+            near, _ = fit_design(
+                model,
+                near,
+                design,
+                class_index,
+                training,
+                penalty=jnp.asarray(penalty, x.dtype),
+                tol=NEAR_TOL,
+            )
             path.insert(0, near)
-        own = _scores(model, path, design, class_index, jnp.asarray(labelled & (inner == j)))
-        loss = loss + np.asarray(own[0])
-        scores.append(own[1])
+        held_out = jnp.asarray(labelled & (inner == j))
+        fold_loss, fold_score = _scores(model, path, design, class_index, held_out)
+        loss = loss + np.asarray(fold_loss)
+        scores.append(fold_score)
     loss = loss / max(labelled.sum(), 1)
     if np.isnan(loss).all():
         raise InputError(
@@ -64,8 +84,10 @@ def select_strength(
             "different size: scale it (scale: log10) or leave it out"
         )
     best = int(np.nanargmin(loss))
-    # A row has a score of its own fold, and zero of the others.
-    return Selection(penalties[best], loss, sum(scores[1:], scores[0])[best])
+    # Each row has a score from its own fold, and zero from the other folds.
+    return Selection(
+        penalty=penalties[best], held_out_loss=loss, log_joint=sum(scores[1:], scores[0])[best]
+    )
 
 
 @partial(jax.jit, static_argnums=0)
@@ -75,8 +97,8 @@ def _design(model: ScoreModel, x):
 
 @partial(jax.jit, static_argnums=0)
 def _scores(model: ScoreModel, path, design, class_index, held_out):
-    """By penalty: the summed log loss of the held-out rows, and their scores; other rows zero."""
+    """Summed log loss of the held-out rows and their scores, by penalty; other rows are zero."""
     weight = held_out.astype(design.dtype)
-    score = jnp.stack([p.log_prior + model.scores(p, design) for p in path])  # [L N C]
-    each = jax.vmap(log_loss_of_scores, (0, None, None))(score, class_index, weight)
-    return each * weight.sum(), jnp.where(held_out[:, None], score, 0.0)
+    score = jnp.stack([p.log_prior + model.scores(p, design) for p in path])  # [L, N, C]
+    mean_loss = jax.vmap(log_loss_of_scores, (0, None, None))(score, class_index, weight)
+    return mean_loss * weight.sum(), jnp.where(held_out[:, None], score, 0.0)

@@ -1,6 +1,6 @@
-"""How much smooth curves are worth beside another model: their share, on inner folds.
+"""Selection of the smooth curves: their penalty and their share in the score, on inner folds.
 
-curves without each fold -> scores of that fold -> penalty and share -> held-out mixture -> curves
+curves without each fold -> scores of that fold -> penalty and share -> held-out averages -> curves
 """
 
 from typing import NamedTuple
@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from xbayes.infer.fit_splines import PENALTIES, fit_splines
-from xbayes.infer.select_terms import Held, choose_share
+from xbayes.infer.select_terms import HeldOut, select_share
 from xbayes.models.additive_terms import SplineTerms, contributions, mixed_log_joint
 from xbayes.types import Features
 
@@ -17,39 +17,55 @@ SHARES = (0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 1.0)
 
 
 class SplineReport(NamedTuple):
-    """What was chosen."""
+    """The selected share and penalty, and their gain."""
 
-    share: float = 0.0  # 0: the curves told nothing new, and there are none
+    share: float = 0.0  # 0: the curves do not improve the scores, and there are none
     penalty: tuple[float, float] = (0.0, 0.0)  # of second differences, of size
-    gain: float = 0.0  # held-out log loss without the curves less that with them
-    gain_error: float = 0.0  # its standard error, groups kept together
+    gain: float = 0.0  # held-out log loss without the curves minus that with them
+    gain_error: float = 0.0  # its standard error, clustered by group
 
 
 def learn_splines(
-    features: Features, held: Held, row_weight: Float[np.ndarray, "N"] | None = None
+    features: Features, held_out: HeldOut, row_weight: Float[np.ndarray, "N"] | None = None
 ) -> tuple[SplineTerms | None, Float[np.ndarray, "N C"], SplineReport]:
-    """Curves learned on all rows with `fold >= 0`, held-out mixed scores, and how it went.
+    """Curves fitted to all rows with `fold >= 0`, held-out averaged scores, and a report.
 
-    None where their log loss falls by no more than its standard error (Breiman et al. 1984, section
-    3.4.3): then the scores are those of the other model.
+    The curves are None where the log loss falls by no more than its standard error (the rule of
+    one standard error: Breiman et al. 1984, section 3.4.3). The scores are then those of the base
+    model.
     """
-    training, n_classes = held.fold >= 0, held.own.shape[1]
-    added = np.zeros((len(PENALTIES), *held.own.shape))
-    for j in np.unique(held.fold[training]):
-        rows = held.fold == j
+    training, n_classes = held_out.fold >= 0, held_out.log_joint.shape[1]
+    staged = np.zeros((len(PENALTIES), *held_out.log_joint.shape))
+    for j in np.unique(held_out.fold[training]):
+        rows = held_out.fold == j
+        part = training & ~rows
         for r, penalty in enumerate(PENALTIES):
-            part = (features, held.truth, training & ~rows, n_classes)
-            splines = fit_splines(*part, penalty, row_weight=row_weight)
-            each = contributions(splines, features.rows(rows))
-            added[r, rows] = splines.base + each.sum(1)
-    place, share, gain, error = choose_share(held, added, SHARES)
-    if not gain > error:
-        return None, held.own, SplineReport(gain=gain, gain_error=error)
-    penalty = PENALTIES[place]
-    whole = (features, held.truth, training, n_classes)
-    splines = fit_splines(*whole, penalty, share, row_weight)
-    # What a row's own fold taught is in `added`, its base included.
-    own, without = np.asarray(held.own, np.float64), splines._replace(base=np.zeros(n_classes))
-    log_joint = np.array(mixed_log_joint(without, own, added[place], held.measured))
-    log_joint[~training] = own[~training]
-    return splines, log_joint, SplineReport(share, penalty, gain, error)
+            splines = fit_splines(
+                features, held_out.truth, part, n_classes, penalty, row_weight=row_weight
+            )
+            staged[r, rows] = splines.base + contributions(splines, features.rows(rows)).sum(1)
+    best = select_share(held_out, staged, SHARES)
+    if not best.gain > best.gain_error:
+        report = SplineReport(gain=best.gain, gain_error=best.gain_error)
+        return None, held_out.log_joint, report
+    penalty = PENALTIES[best.stage]
+    splines = fit_splines(
+        features,
+        held_out.truth,
+        training,
+        n_classes,
+        penalty,
+        share=best.share,
+        row_weight=row_weight,
+    )
+    # The staged scores already contain the base of the fit without the row's fold.
+    base_model = np.asarray(held_out.log_joint, np.float64)
+    without_base = splines._replace(base=np.zeros(n_classes))
+    log_joint = np.array(
+        mixed_log_joint(without_base, base_model, staged[best.stage], held_out.measured)
+    )
+    log_joint[~training] = base_model[~training]
+    report = SplineReport(
+        share=best.share, penalty=penalty, gain=best.gain, gain_error=best.gain_error
+    )
+    return splines, log_joint, report

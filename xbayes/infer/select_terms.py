@@ -1,6 +1,6 @@
-"""How much a boosted additive model is worth beside another one: its share, on inner folds.
+"""Selection of the boosted terms: their rounds and their share in the score, on inner folds.
 
-trees without each fold -> scores of that fold -> rounds and share -> tables -> held-out mixture
+trees without each fold -> scores of that fold -> rounds and share -> tables -> held-out averages
 """
 
 from typing import NamedTuple
@@ -15,104 +15,140 @@ from xbayes.types import Features
 
 
 class TermPlan(NamedTuple):
-    """What the config says of the terms."""
+    """The options of the boosted terms."""
 
-    depth: int  # properties in a term at most: 1 or 2
-    share: float | None = None  # None: chosen on inner folds
+    depth: int  # features per term, at most: 1 or 2
+    share: float | None = None  # None: selected on inner folds
 
 
 class TermReport(NamedTuple):
-    """What was chosen, and the pairs by what they do to the scores of the training rows."""
+    """The selected share and rounds, their gain, and the pairs by importance."""
 
-    share: float = 0.0  # 0: the terms told nothing new, and there are none
+    share: float = 0.0  # 0: the terms do not improve the scores, and there are none
     rounds: int = 0
-    gain: float = 0.0  # held-out log loss without the terms less that with them
-    gain_error: float = 0.0  # its standard error, groups kept together
+    gain: float = 0.0  # held-out log loss without the terms minus that with them
+    gain_error: float = 0.0  # its standard error, clustered by group
     pair: tuple[tuple[int, int], ...] = ()  # the most important first
     importance: tuple[float, ...] = ()  # root mean square of the pair's term, in log-odds
 
 
-class Held(NamedTuple):
-    """The training rows as the choice reads them; others have fold -1."""
+class HeldOut(NamedTuple):
+    """The rows on which additive terms are selected; rows that are not used have fold -1."""
 
     truth: Int[np.ndarray, "N"]
     fold: Int[np.ndarray, "N"]
     group: Int[np.ndarray, "N"]
-    own: Float[np.ndarray, "N C"]  # held-out scores of the model that the terms stand beside
-    measured: Bool[np.ndarray, "N"]
+    log_joint: Float[np.ndarray, "N C"]  # held-out scores of the base model, without the terms
+    measured: Bool[np.ndarray, "N"]  # rows with any evidence; the others keep their scores
+
+
+class ShareSelection(NamedTuple):
+    """The stage and share with the least held-out log loss, and the gain over the base model."""
+
+    stage: int
+    share: float
+    gain: float
+    gain_error: float  # standard error, clustered by group
 
 
 def learn_terms(
     features: Features,
-    held: Held,
+    held_out: HeldOut,
     plan: TermPlan,
     seed: int,
     row_weight: Float[np.ndarray, "N"] | None = None,
 ) -> tuple[TermTables | None, Float[np.ndarray, "N C"], TermReport]:
-    """Tables learned on all rows with `fold >= 0`, held-out mixed scores, and how it went.
+    """Tables fitted to all rows with `fold >= 0`, held-out averaged scores, and a report.
 
-    None where the share is left to the folds and their log loss falls by no more than its standard
-    error (Breiman et al. 1984, section 3.4.3): then the scores are those of the other model.
+    The tables are None where `plan` gives no share and the log loss falls by no more than its
+    standard error (the rule of one standard error: Breiman et al. 1984, section 3.4.3). The scores
+    are then those of the base model.
     """
-    training, n_classes = held.fold >= 0, held.own.shape[1]
+    training, n_classes = held_out.fold >= 0, held_out.log_joint.shape[1]
 
     def boosted_on(rows: Bool[np.ndarray, "N"]) -> Boosted:
-        fixed = (n_classes, plan.depth, ROUNDS[-1], seed, row_weight)
-        return boost(features, held.truth, rows, *fixed)
+        return boost(
+            features,
+            held_out.truth,
+            rows,
+            n_classes,
+            depth=plan.depth,
+            rounds=ROUNDS[-1],
+            seed=seed,
+            row_weight=row_weight,
+        )
 
     without = {
-        int(j): boosted_on(training & (held.fold != j)) for j in np.unique(held.fold[training])
+        int(j): boosted_on(training & (held_out.fold != j))
+        for j in np.unique(held_out.fold[training])
     }
-    staged = np.zeros((len(ROUNDS), *held.own.shape))
+    staged = np.zeros((len(ROUNDS), *held_out.log_joint.shape))
     for j, boosted in without.items():
-        rows = held.fold == j
+        rows = held_out.fold == j
         staged[:, rows] = staged_scores(boosted, features.rows(rows), ROUNDS)
-    shares = SHARES if plan.share is None else (plan.share,)
-    place, share, gain, error = choose_share(held, staged, shares)
-    rounds = ROUNDS[place]
-    if plan.share is None and not gain > error:
-        return None, held.own, TermReport(gain=gain, gain_error=error)
-    log_joint = np.array(held.own, np.float64)
+    best = select_share(held_out, staged, SHARES if plan.share is None else (plan.share,))
+    if plan.share is None and not best.gain > best.gain_error:
+        report = TermReport(gain=best.gain, gain_error=best.gain_error)
+        return None, held_out.log_joint, report
+    rounds = ROUNDS[best.stage]
+    log_joint = np.array(held_out.log_joint, np.float64)
     for j, boosted in without.items():
-        rows = held.fold == j
-        tables = tables_of(boosted, features, training & ~rows, rounds, share)
+        rows = held_out.fold == j
+        tables = tables_of(boosted, features, training & ~rows, rounds, best.share)
         terms = contributions(tables, features.rows(rows)).sum(1)
-        log_joint[rows] = mixed_log_joint(tables, held.own[rows], terms, held.measured[rows])
-    tables = tables_of(boosted_on(training), features, training, rounds, share)
-    order, told = _ranked(tables, features, training)
-    pairs = tuple((int(a), int(b)) for a, b in np.asarray(tables.pair)[order])
-    report = TermReport(share, rounds, gain, error, pairs, tuple(map(float, told[order])))
+        log_joint[rows] = mixed_log_joint(
+            tables, held_out.log_joint[rows], terms, held_out.measured[rows]
+        )
+    tables = tables_of(boosted_on(training), features, training, rounds, best.share)
+    pairs, size = _by_importance(tables, features, training)
+    report = TermReport(
+        share=best.share,
+        rounds=rounds,
+        gain=best.gain,
+        gain_error=best.gain_error,
+        pair=pairs,
+        importance=size,
+    )
     return tables, log_joint, report
 
 
-def choose_share(
-    held: Held, staged: Float[np.ndarray, "R N C"], shares: tuple[float, ...]
-) -> tuple[int, float, float, float]:
-    """Place and share of least held-out log loss, what they gain, and its standard error."""
-    rows = held.fold >= 0
-    own, truth, group = held.own[rows], held.truth[rows], held.group[rows]
-    alone = _losses(own, truth)
-    tried = {
-        (r, s): _losses((1 - s) * own + s * terms[rows], truth)
-        for r, terms in enumerate(staged)
-        for s in shares
+def select_share(
+    held_out: HeldOut, staged: Float[np.ndarray, "R N C"], shares: tuple[float, ...]
+) -> ShareSelection:
+    """Stage and share s with the least log loss of (1 - s) base model + s staged scores."""
+    rows = held_out.fold >= 0
+    base_model, truth = held_out.log_joint[rows], held_out.truth[rows]
+    losses = {
+        (r, share): _log_losses((1 - share) * base_model + share * scores[rows], truth)
+        for r, scores in enumerate(staged)
+        for share in shares
     }
-    best = min(tried, key=lambda one: tried[one].mean())
-    gained = np.where(held.measured[rows], alone - tried[best], 0.0)
-    mean = gained.mean()
-    by_group = np.bincount(np.unique(group, return_inverse=True)[1], gained - mean)
-    return *best, float(mean), float(np.sqrt((by_group**2).sum()) / len(gained))
+    best = min(losses, key=lambda choice: losses[choice].mean())
+    gain = _log_losses(base_model, truth) - losses[best]
+    gain = np.where(held_out.measured[rows], gain, 0.0)
+    mean = gain.mean()
+    group = np.unique(held_out.group[rows], return_inverse=True)[1]
+    by_group = np.bincount(group, gain - mean)
+    stage, share = best
+    return ShareSelection(
+        stage=stage,
+        share=share,
+        gain=float(mean),
+        gain_error=float(np.sqrt((by_group**2).sum()) / len(gain)),
+    )
 
 
-def _losses(score: Float[np.ndarray, "n C"], truth: Int[np.ndarray, "n"]) -> np.ndarray:
+def _log_losses(score: Float[np.ndarray, "n C"], truth: Int[np.ndarray, "n"]) -> np.ndarray:
     score = np.asarray(score, np.float64)
     return np.logaddexp.reduce(score, axis=1) - score[np.arange(len(truth)), truth]
 
 
-def _ranked(tables: TermTables, features: Features, rows: Bool[np.ndarray, "N"]):
+def _by_importance(tables: TermTables, features: Features, rows: Bool[np.ndarray, "N"]):
+    """The pairs and their importance, the most important first."""
     pair, n_bins = np.asarray(tables.pair), tables.main.shape[1]
     if not len(pair):
-        return np.zeros(0, int), np.zeros(0)
+        return (), ()
     at = np.asarray(bins(tables.edge, features))[rows]
-    told = tables.share * importance(tables, pair_counts(at, pair, n_bins))
-    return np.argsort(-told, kind="stable"), told
+    size = tables.share * importance(tables, pair_counts(at, pair, n_bins))
+    order = np.argsort(-size, kind="stable")
+    return tuple((int(a), int(b)) for a, b in pair[order]), tuple(map(float, size[order]))

@@ -1,12 +1,11 @@
-"""Labels given weights, as a NumPyro model, and coordinates in which its posterior is round.
+"""NumPyro model of the labels given the weights, and coordinates that whiten its posterior.
 
     weights ~ a prior program,   label_n ~ Categorical(softmax(log prior + scores(weights, x_n)))
 
-The sites of the program become one unconstrained vector; `local_coordinates` finds the mode and
-the curvature there, with the learned scales where the evidence is greatest.
+The sites of the program are joined into one unconstrained vector. `local_coordinates` finds the
+mode of the posterior and its curvature there, with the learned scales at their greatest evidence.
 """
 
-from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -21,27 +20,34 @@ from numpyro.infer.util import log_density, transform_fn, unconstrain_fn
 
 from xbayes.infer.gradient import minimise
 from xbayes.models.base import Params, ScoreModel
-from xbayes.models.weight_prior import Given
+from xbayes.models.weight_prior import Given, Program
 
-SCALE = "scale_"  # how the names of the learned scales begin
-SCALE_WIDTH = 0.3  # of log scale, where a walk begins
-FIRST_SCALE, LEAST_SCALE, MOST_SCALE = 0.5, 0.05, 3.0
+SCALE = "scale_"  # prefix of the names of the learned scales
+SCALE_WIDTH = 0.3  # standard deviation of log scale in the local coordinates
+FIRST_SCALE, MIN_SCALE, MAX_SCALE = 0.5, 0.05, 3.0
 EVIDENCE_ROUNDS = 8
 RIDGE = 1e-6
-LEAST_CURVATURE = 0.1  # of any direction: about what the priors alone have
+MIN_CURVATURE = 0.1  # in any direction: about the curvature of the priors alone
 
 
 class Rows(NamedTuple):
-    """What is observed."""
+    """The observed rows."""
 
     design: Float[Array, "N D"]  # of the out-of-fold log-likelihoods
     class_index: Int[Array, "N"]
-    counted: Bool[Array, "N"]  # rows that are not change nothing
+    counted: Bool[Array, "N"]  # the other rows change nothing
     given: Given
-    power: Float[Array, ""]  # of the likelihood; below 1 where rows of a group are alike
+    power: Float[Array, ""]  # of the likelihood; below 1 if rows of a group are correlated
 
 
-def label_model(program: Callable, model: ScoreModel, rows: Rows) -> None:
+class Local(NamedTuple):
+    """Unconstrained values = centre + root z, with unit curvature in z at fixed scales."""
+
+    centre: Float[Array, "P"]
+    root: Float[Array, "P P"]
+
+
+def label_model(program: Program, model: ScoreModel, rows: Rows) -> None:
     """The NumPyro model."""
     score, truth = _scores(model, rows, program(rows.given))
     labels: Any = dist.Categorical(logits=score)
@@ -49,35 +55,41 @@ def label_model(program: Callable, model: ScoreModel, rows: Rows) -> None:
         numpyro.sample("label", labels, obs=truth)
 
 
-class Local(NamedTuple):
-    """Unconstrained values = centre + root z, with unit curvature in z given the scales."""
+def label_log_lik(model: ScoreModel, rows: Rows, params: Params) -> Float[Array, "N"]:
+    """Log probability of the label of each row; zero for rows that are not counted."""
+    score, truth = _scores(model, rows, params)
+    log_lik = jnp.take_along_axis(jax.nn.log_softmax(score), truth[:, None], 1)[:, 0]
+    return jnp.where(rows.counted, log_lik, 0.0)
 
-    centre: Float[Array, "P"]
-    root: Float[Array, "P P"]
+
+def _scores(model: ScoreModel, rows: Rows, params: Params):
+    """Scores [N, C], and the class of each row; unlabelled rows get class 0."""
+    score = rows.given.log_prior + model.scores(params, rows.design)
+    return score, jnp.maximum(rows.class_index, 0)
 
 
-def _blank(n_clusters: int, n_classes: int) -> Given:
+def _placeholder(n_clusters: int, n_classes: int) -> Given:
     uniform = jnp.full((n_clusters, n_classes), 1.0 / n_classes)
-    return Given(jnp.full(n_classes, -jnp.log(n_classes)), uniform)
+    return Given(log_prior=jnp.full(n_classes, -jnp.log(n_classes)), counted=uniform)
 
 
-def _sites(program: Callable, n_clusters: int, n_classes: int) -> dict[str, Any]:
-    """One draw of the prior, for names, shapes and supports."""
+def _sites(program: Program, n_clusters: int, n_classes: int) -> dict[str, Any]:
+    """The sites of one prior sample, for their names, shapes and supports."""
     with handlers.block(), handlers.seed(rng_seed=0):
-        traced = handlers.trace(program).get_trace(_blank(n_clusters, n_classes))
+        traced = handlers.trace(program).get_trace(_placeholder(n_clusters, n_classes))
     return {name: site for name, site in traced.items() if site["type"] == "sample"}
 
 
-def layout(program: Callable, given: Given):
-    """Unconstrained sites as one vector: its zero, how to unravel it, where the scales lie."""
+def layout(program: Program, given: Given):
+    """The zero of the unconstrained vector, its unravel function, and a mask of the scales."""
     return _layout(program, *given.counted.shape, str(given.log_prior.dtype))
 
 
 @lru_cache(maxsize=16)
-def _layout(program: Callable, n_clusters: int, n_classes: int, dtype: str):
-    del dtype  # what is kept for one precision does not serve the other
+def _layout(program: Program, n_clusters: int, n_classes: int, dtype: str):
+    del dtype  # part of the key of the cache: each precision has its own arrays
     sites = _sites(program, n_clusters, n_classes)
-    given = _blank(n_clusters, n_classes)
+    given = _placeholder(n_clusters, n_classes)
     values = {name: site["value"] for name, site in sites.items()}
     free = unconstrain_fn(lambda: program(given), (), {}, values)
     start, unravel = ravel_pytree(jax.tree.map(jnp.zeros_like, free))
@@ -85,59 +97,61 @@ def _layout(program: Callable, n_clusters: int, n_classes: int, dtype: str):
     return start, unravel, ravel_pytree(marks)[0] > 0
 
 
-def potential(program, model, rows: Rows, vector) -> Float[Array, ""]:
-    """-log posterior of the unconstrained sites, up to a constant."""
-    _, unravel, _ = layout(program, rows.given)
-    free = unravel(vector)
-    sites = constrained(program, rows.given, free)
-    log_joint = log_density(label_model, (program, model, rows), {}, sites)[0]
-    return -log_joint - _log_jacobian(program, rows.given, free)
-
-
-def constrained(program, given: Given, free: dict[str, Array]) -> dict[str, Array]:
-    """Values of the sites from unconstrained ones."""
-    return transform_fn(_transforms(program, given), free)
-
-
-def _transforms(program, given: Given):
-    return _of_supports(program, *given.counted.shape)
-
-
 @lru_cache(maxsize=16)
-def _of_supports(program, n_clusters: int, n_classes: int):
+def _transforms(program: Program, n_clusters: int, n_classes: int):
+    """The bijection from the unconstrained space to the support of each site."""
     sites = _sites(program, n_clusters, n_classes)
     return {name: dist.transforms.biject_to(site["fn"].support) for name, site in sites.items()}
 
 
-def _log_jacobian(program, given: Given, free) -> Float[Array, ""]:
+def _constrained(program: Program, given: Given, free: dict[str, Array]) -> dict[str, Array]:
+    return transform_fn(_transforms(program, *given.counted.shape), free)
+
+
+def potential(
+    program: Program, model: ScoreModel, rows: Rows, vector: Float[Array, "P"]
+) -> Float[Array, ""]:
+    """-log posterior of the unconstrained vector, up to a constant."""
+    _, unravel, _ = layout(program, rows.given)
+    free = unravel(vector)
+    sites = _constrained(program, rows.given, free)
+    log_joint = log_density(label_model, (program, model, rows), {}, sites)[0]
+    return -log_joint - _log_jacobian(program, rows.given, free)
+
+
+def _log_jacobian(program: Program, given: Given, free) -> Float[Array, ""]:
     total = jnp.zeros(())
-    for name, transform in _transforms(program, given).items():
+    for name, transform in _transforms(program, *given.counted.shape).items():
         value = transform(free[name])
         total += transform.log_abs_det_jacobian(free[name], value).sum()
     return total
 
 
-def local_coordinates(program, model, rows: Rows) -> Local:
-    """The mode and its curvature at the scales of greatest evidence, as Laplace sees it."""
+def local_coordinates(program: Program, model: ScoreModel, rows: Rows) -> Local:
+    """The mode and its curvature, at the scales that maximise the Laplace evidence.
+
+    Values are scale * z with z ~ N(0, 1). Each round of parameter-expanded EM (Liu, Rubin & Wu
+    1998, Biometrika 85, 755) multiplies a scale by the root of the mean of E[z^2], where the
+    expectation is that of the Laplace approximation.
+    """
     start, unravel, is_scale = layout(program, rows.given)
     scales = {n: FIRST_SCALE for n in unravel(start) if n.startswith(SCALE)}
     local = None
     for _ in range(EVIDENCE_ROUNDS):
-        free = {n: jnp.log(jnp.asarray(v, start.dtype)) for n, v in scales.items()}
+        log_scales = {n: jnp.log(jnp.asarray(v, start.dtype)) for n, v in scales.items()}
         vector = start if local is None else local.centre
-        centre = ravel_pytree(unravel(vector) | free)[0]
-        local = _whitened(program, model, rows, centre, is_scale)
-        # EM: with z ~ N(0, 1), the scale is right when its members' mean square is one.
+        centre = ravel_pytree(unravel(vector) | log_scales)[0]
+        local = _coordinates_at(program, model, rows, centre, is_scale)
         square = unravel(local.centre**2 + (local.root**2).sum(1))
         growth = {n: float(jnp.sqrt(square["z_" + n.removeprefix(SCALE)].mean())) for n in scales}
-        scales = {n: min(max(v * growth[n], LEAST_SCALE), MOST_SCALE) for n, v in scales.items()}
+        scales = {n: min(max(v * growth[n], MIN_SCALE), MAX_SCALE) for n, v in scales.items()}
     assert local is not None
     return local
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def _whitened(program, model, rows: Rows, start, is_scale) -> Local:
-    """The mode given the scales, and its curvature."""
+def _coordinates_at(program, model, rows: Rows, start, is_scale) -> Local:
+    """The mode at the scales in `start`, and its curvature."""
 
     def loss(vector):
         vector = jnp.where(is_scale, start, vector)
@@ -147,36 +161,26 @@ def _whitened(program, model, rows: Rows, start, is_scale) -> Local:
     centre = jnp.where(is_scale, start, centre)
     hessian = jax.hessian(lambda v: potential(program, model, rows, v))(centre)
     fixed = is_scale[:, None] | is_scale[None, :]
-    own = jnp.where(is_scale, SCALE_WIDTH**-2, jnp.maximum(jnp.diag(hessian), RIDGE))
+    diagonal = jnp.where(is_scale, SCALE_WIDTH**-2, jnp.maximum(jnp.diag(hessian), RIDGE))
     hessian = jnp.where(fixed, 0.0, (hessian + hessian.T) / 2)
-    hessian = hessian.at[jnp.diag_indices(len(own))].set(own)
-    # Where the mode is no minimum in some direction, steps there stay finite.
+    hessian = hessian.at[jnp.diag_indices(len(diagonal))].set(diagonal)
+    # Where the mode is not a minimum in some direction, steps along it stay finite.
     value, vector = jnp.linalg.eigh(hessian)
-    root = vector / jnp.sqrt(jnp.maximum(value, LEAST_CURVATURE))
-    return Local(centre, root)
+    root = vector / jnp.sqrt(jnp.maximum(value, MIN_CURVATURE))
+    return Local(centre=centre, root=root)
 
 
-def placed(
-    program: Callable, given: Given, local: Local, z: Float[Array, "P"]
+def sites_and_params(
+    program: Program, given: Given, local: Local, z: Float[Array, "P"]
 ) -> tuple[dict[str, Array], Params]:
-    """Every site, deterministic ones too, and the model's parameters."""
+    """The value of every site at z, deterministic sites included, and the model's parameters."""
     _, unravel, _ = layout(program, given)
-    free = unravel(local.centre + local.root @ z)
-    sites = constrained(program, given, free)
+    sites = _constrained(program, given, unravel(local.centre + local.root @ z))
     with handlers.block(), handlers.substitute(data=sites), handlers.trace() as traced:
         params = program(given)
-    kept = ("sample", "deterministic")
-    return {name: site["value"] for name, site in traced.items() if site["type"] in kept}, params
-
-
-def label_log_lik(model: ScoreModel, rows: Rows, params: Params) -> Float[Array, "N"]:
-    """log P(label) of each row; zero of those not counted."""
-    score, truth = _scores(model, rows, params)
-    own = jnp.take_along_axis(jax.nn.log_softmax(score), truth[:, None], 1)[:, 0]
-    return jnp.where(rows.counted, own, 0.0)
-
-
-def _scores(model: ScoreModel, rows: Rows, params: Params):
-    """Scores [N C], and the class of each row, some class where none is known."""
-    score = rows.given.log_prior + model.scores(params, rows.design)
-    return score, jnp.maximum(rows.class_index, 0)
+    values = {
+        name: site["value"]
+        for name, site in traced.items()
+        if site["type"] in ("sample", "deterministic")
+    }
+    return values, params

@@ -1,11 +1,10 @@
-"""The posterior of weights given labels and out-of-fold log-likelihoods: NUTS, SVI or Laplace.
+"""Posterior samples of the weights, by NUTS, stochastic variational inference (SVI) or Laplace.
 
-All three work in the coordinates of `label_model`, in which the posterior given the scales is
-round, so that steps are long. Laplace keeps the scales where the evidence is greatest; the others
-sample them.
+The data are the labels and the out-of-fold log-likelihoods. All three methods work in the local
+coordinates of `weight_model`, in which the posterior at fixed scales has unit curvature. Laplace
+fixes the scales at their greatest evidence; NUTS and SVI sample them.
 """
 
-from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Literal, NamedTuple
 
@@ -26,13 +25,15 @@ from xbayes.infer.weight_model import (
     label_log_lik,
     layout,
     local_coordinates,
-    placed,
     potential,
+    sites_and_params,
 )
 from xbayes.models.base import Params, ScoreModel
+from xbayes.models.weight_prior import Program
 
 SVI_STEPS, SVI_RATE = 1500, (0.05, 0.0005)
-ACCEPT = 0.85  # smaller steps than the default: the scales make a funnel
+TARGET_ACCEPT = 0.85  # smaller steps than the default: the scales make a funnel
+STATS = ("diverging", "num_steps", "accept_prob", "energy")
 REFIT_STEPS = 40
 REFIT_TOL = 0.01  # standard deviations from the mode
 
@@ -40,37 +41,38 @@ Method = Literal["nuts", "svi", "laplace"]
 
 
 class Draws(NamedTuple):
-    """Draws of the posterior, chain by chain; Laplace and SVI give one chain of exact draws."""
+    """Posterior samples, chain by chain; Laplace and SVI give one chain of independent samples."""
 
     sites: dict[str, Float[Array, "M S ..."]]
-    params: Params  # the model's, leaves [M S ...]
-    log_lik: Float[Array, "M S N"]  # of the labels; zero for rows not counted
-    sample_stats: dict[str, Array]  # diverging, num_steps and so on [M S]; empty but for NUTS
+    params: Params  # of the model; leaves [M S ...]
+    log_lik: Float[Array, "M S N"]  # of the labels; zero for rows that are not counted
+    sample_stats: dict[str, Array]  # [M S], named in STATS; empty unless NUTS was used
     power: float  # of the likelihood
     local: Local
 
 
 class Sampling(NamedTuple):
-    """How to sample."""
+    """Method and size of the sampling."""
 
     method: Method = "nuts"
     chains: int = 4
     warmup: int = 500
-    draws: int = 500  # of each chain
-    thin: int = 1  # steps for each of them
+    draws: int = 500  # per chain
+    thin: int = 1  # steps per sample
 
 
 def sample_posterior(
-    program: Callable,
+    program: Program,
     model: ScoreModel,
     rows: Rows,
     group: Int[np.ndarray, "N"],
     key: PRNGKeyArray,
     sampling: Sampling,
 ) -> Draws:
-    """Draws of every site; rows of a `group` (numbers below N) may be alike.
+    """Posterior samples of every site.
 
-    Compiles once for equal shapes, `program` and `model`.
+    Rows of one `group` (numbers below N) may be correlated; see `likelihood_power`. Compiles once
+    for equal shapes, `program` and `model`.
     """
     local = local_coordinates(program, model, rows)
     power = likelihood_power(program, model, rows, local, jnp.asarray(group))
@@ -78,18 +80,21 @@ def sample_posterior(
         rows = rows._replace(power=jnp.asarray(power, rows.design.dtype))
         local = local_coordinates(program, model, rows)
     z, stats = SAMPLERS[sampling.method](program, model, rows, local, key, sampling)
-    sites, params, log_lik = _unwhitened(program, model, rows, local, z)
-    return Draws(sites, params, log_lik, stats, power, local)
+    sites, params, log_lik = _values_at(program, model, rows, local, z)
+    return Draws(
+        sites=sites, params=params, log_lik=log_lik, sample_stats=stats, power=power, local=local
+    )
 
 
 def likelihood_power(
-    program: Callable, model: ScoreModel, rows: Rows, local: Local, group: Int[Array, "N"]
+    program: Program, model: ScoreModel, rows: Rows, local: Local, group: Int[Array, "N"]
 ) -> float:
-    """What the log-likelihood must be multiplied by where rows of one group are alike.
+    """Power of the log-likelihood that corrects for correlated rows within groups; at most 1.
 
-    tr(H^-1 J) with J from single rows over the same with J from groups: 1 for groups of one row
-    (the magnitude adjustment of composite likelihoods: Ribatet, Cooley & Davison 2012, Statistica
-    Sinica 22, 813). In the local coordinates H is one.
+    The magnitude adjustment of composite likelihoods, tr(H^-1 J) of independent rows over
+    tr(H^-1 J) of groups, with J the sum over rows or groups of the squared gradient of the
+    log-likelihood (Ribatet, Cooley & Davison 2012, Statistica Sinica 22, 813). In the local
+    coordinates the curvature H is the identity. Groups of one row give 1.
     """
     gradient = _row_gradients(program, model, rows, local)
     grouped = jax.ops.segment_sum(gradient, group, num_segments=len(group))
@@ -99,27 +104,26 @@ def likelihood_power(
 @partial(jax.jit, static_argnums=(0, 1))
 def _row_gradients(program, model, rows: Rows, local: Local) -> Float[Array, "N P"]:
     def log_lik(z):
-        params = placed(program, rows.given, local, z)[1]
+        params = sites_and_params(program, rows.given, local, z)[1]
         return label_log_lik(model, rows, params)
 
     return jax.jacfwd(log_lik)(jnp.zeros_like(local.centre))
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def refitted(program: Callable, model: ScoreModel, rows: Rows, local: Local) -> Params:
-    """The mode under other rows, the scales kept, searched from the centre of `local`."""
+def refit_mode(program: Program, model: ScoreModel, rows: Rows, local: Local) -> Params:
+    """Parameters at the mode for other rows, at the scales of `local`, starting from its centre."""
     _, _, is_scale = layout(program, rows.given)
-    still = local._replace(root=jnp.where(is_scale[:, None], 0.0, local.root))
-
+    fixed = local._replace(root=jnp.where(is_scale[:, None], 0.0, local.root))
     size = jnp.maximum(rows.counted.sum(), 1)
 
     def loss(z):
-        return potential(program, model, rows, still.centre + still.root @ z) / size
+        return potential(program, model, rows, fixed.centre + fixed.root @ z) / size
 
-    # Of unit curvature is the potential, not the mean that is minimised.
+    # The potential has unit curvature, its mean over rows does not.
     tol = jnp.minimum(REFIT_TOL / size, fine_tol())
     z, _ = minimise(loss, jnp.zeros_like(local.centre), REFIT_STEPS, tol)
-    return placed(program, rows.given, still, z)[1]
+    return sites_and_params(program, rows.given, fixed, z)[1]
 
 
 def _whitened_model(program, model, rows: Rows, local: Local) -> None:
@@ -132,29 +136,29 @@ def _whitened_model(program, model, rows: Rows, local: Local) -> None:
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def _unwhitened(program, model, rows: Rows, local: Local, z: Float[Array, "M S P"]):
+def _values_at(program, model, rows: Rows, local: Local, z: Float[Array, "M S P"]):
     def one(z):
-        sites, params = placed(program, rows.given, local, z)
+        sites, params = sites_and_params(program, rows.given, local, z)
         return sites, params, label_log_lik(model, rows, params).astype(jnp.float32)
 
     return jax.lax.map(lambda chain: jax.lax.map(one, chain, batch_size=16), z)
 
 
 def _laplace(program, model, rows, local: Local, key, sampling: Sampling):
-    """The scales stay: at a joint mode they say nothing of what is likely."""
+    """Normal samples with the scales fixed: the Laplace approximation fails for scales."""
     del model
     _, _, is_scale = layout(program, rows.given)
     shape = (1, sampling.chains * sampling.draws, local.centre.shape[0])
     z = jax.random.normal(key, shape, local.centre.dtype)
-    # Scales have directions of their own in the root; a still scale is a zero there.
-    own = (local.root**2 * is_scale[:, None]).sum(0) > 0.5 * (local.root**2).sum(0)
-    return jnp.where(own, 0.0, z), {}
+    # The scales are separate directions of the root; z = 0 there keeps a scale fixed.
+    of_scale = (local.root**2 * is_scale[:, None]).sum(0) > 0.5 * (local.root**2).sum(0)
+    return jnp.where(of_scale, 0.0, z), {}
 
 
 @lru_cache(maxsize=8)
 def _sampler(program, model, sampling: Sampling) -> MCMC:
     whitened = partial(_whitened_model, program, model)
-    kernel = NUTS(whitened, target_accept_prob=ACCEPT)
+    kernel = NUTS(whitened, target_accept_prob=TARGET_ACCEPT)
     return MCMC(
         kernel,
         num_warmup=sampling.warmup,
@@ -167,18 +171,14 @@ def _sampler(program, model, sampling: Sampling) -> MCMC:
     )
 
 
-STATS = ("diverging", "num_steps", "accept_prob", "energy")
-
-
 def _nuts(program, model, rows, local: Local, key, sampling: Sampling):
     sampler = _sampler(program, model, sampling)
-    begin, walk = jax.random.split(key)
-    # Chains begin apart, further than the posterior is wide, or R-hat could not tell.
-    z = 1.5 * jax.random.normal(begin, (sampling.chains, len(local.centre)), local.centre.dtype)
-    sampler.run(walk, rows, local, init_params={"z": z}, extra_fields=STATS)
-    found = sampler.get_samples(group_by_chain=True)["z"]
-    stats = sampler.get_extra_fields(group_by_chain=True)
-    return found, dict(stats)
+    start_key, run_key = jax.random.split(key)
+    # R-hat needs chains that start further apart than the posterior is wide.
+    z = 1.5 * jax.random.normal(start_key, (sampling.chains, len(local.centre)), local.centre.dtype)
+    sampler.run(run_key, rows, local, init_params={"z": z}, extra_fields=STATS)
+    samples = sampler.get_samples(group_by_chain=True)["z"]
+    return samples, dict(sampler.get_extra_fields(group_by_chain=True))
 
 
 @lru_cache(maxsize=8)
@@ -188,7 +188,7 @@ def _guide(program, model):
 
 
 def _rate(step):
-    """Falls, or the mean would go on walking a quarter of a standard deviation."""
+    """Falling learning rate; a constant one leaves the mean a quarter of a deviation off."""
     first, last = SVI_RATE
     return first * (last / first) ** (step / SVI_STEPS)
 

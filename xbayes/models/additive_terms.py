@@ -1,19 +1,19 @@
-"""Additive models beside the weighted densities, averaged with them in log-odds.
+"""Additive models that are averaged with the weighted densities in log-odds.
 
-Two kinds: smooth curves (`SplineTerms`) and boosted tables (`term_tables`). Where a classifier has
-both, the tables are averaged with what densities and curves say together.
+There are two kinds: smooth curves (`SplineTerms`) and boosted tables (`term_tables`). A classifier
+with both averages the tables with the average of densities and curves.
 
 Smooth curves, one per feature:
 
     score(c | x) = base[c] + sum over f of curve[f, c](x_f)
 
-A generalised additive model (Hastie & Tibshirani 1990). A curve is a table of heights at nodes,
-with straight lines between them, and constant beyond the last node on either side. Its mean over
-the training rows is zero. A property that was not available adds nothing; one that a survey looked
-for and did not find has a height of its own.
+This is a generalised additive model (Hastie & Tibshirani 1990). A curve is given by its heights at
+nodes, linear between them and constant beyond the first and the last. Its mean over the training
+rows is zero. A feature that is not available contributes zero; a feature that is not detected has a
+height of its own.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -26,28 +26,32 @@ from xbayes.types import Features
 
 
 class SplineTerms(NamedTuple):
-    """What is learned, at M nodes."""
+    """The learned curves, at M nodes."""
 
-    share: Float[Array | np.ndarray, ""]  # of these terms in the log-odds beside the densities
+    share: Float[Array | np.ndarray, ""]  # weight of these terms in the average of log-odds
     base: Float[Array | np.ndarray, "C"]
     node: Float[Array | np.ndarray, "F M"]  # increasing
     height: Float[Array | np.ndarray, "F M C"]
-    missing: Float[Array | np.ndarray, "F C"]
+    missing: Float[Array | np.ndarray, "F C"]  # height of a feature that is not detected
 
 
 AdditiveTerms = SplineTerms | TermTables
 
 
 def contributions(terms: AdditiveTerms, features: Features) -> Float[Array, "N F C"]:
-    """What each property adds to the scores."""
+    """The contribution of each feature to the scores."""
     if isinstance(terms, SplineTerms):
         return spline_contributions(terms, features)
     return term_tables.contributions(terms, features)
 
 
-def mixed(terms: AdditiveTerms, own: Float[Any, "N *K"], added: Float[Any, "N *K"]):
-    """Contributions averaged in log-odds: `own` are a model's, `added` those of the terms."""
-    return (1 - terms.share) * own + terms.share * added
+def mixed(
+    terms: AdditiveTerms,
+    own: Float[Array | np.ndarray, "N *K"],
+    added: Float[Array | np.ndarray, "N *K"],
+) -> Float[Array, "N *K"]:
+    """The average of the contributions `own` of a model and `added` of the terms."""
+    return jnp.asarray((1 - terms.share) * own + terms.share * added)
 
 
 def mixed_log_joint(
@@ -56,26 +60,29 @@ def mixed_log_joint(
     added: Float[Array | np.ndarray, "N C"],
     measured: Bool[Array | np.ndarray, "N"],
 ) -> Float[Array, "N C"]:
-    """Scores averaged in log-odds; `own` are a model's, `added` sums of `contributions`."""
+    """The average of the scores `own` of a model and the summed contributions `added`.
+
+    Rows where nothing is measured keep the scores of the model.
+    """
     return jnp.where(measured[:, None], mixed(terms, own, terms.base + added), own)
 
 
 def spline_contributions(splines: SplineTerms, features: Features) -> Float[Array, "N F C"]:
-    """What each property adds to the scores."""
-    found = jax.vmap(_read_off, in_axes=(0, 0, 1), out_axes=1)(
+    """The contribution of each feature to the scores."""
+    of_value = jax.vmap(_interpolated, in_axes=(0, 0, 1), out_axes=1)(
         jnp.asarray(splines.node), jnp.asarray(splines.height), jnp.asarray(features.value)
     )
-    observed = jnp.asarray(features.measured)[..., None]
+    measured = jnp.asarray(features.measured)[..., None]
     available = jnp.asarray(features.available)[..., None]
-    return jnp.where(available, jnp.where(observed, found, splines.missing), 0.0)
+    return jnp.where(available, jnp.where(measured, of_value, splines.missing), 0.0)
 
 
-def _read_off(
+def _interpolated(
     node: Float[Array, "M"], height: Float[Array, "M C"], value: Float[Array, "N"]
 ) -> Float[Array, "N C"]:
-    """Heights of one curve, by straight lines; those of the end nodes beyond them."""
+    """Heights of one curve, interpolated linearly; constant beyond the end nodes."""
     last = len(node) - 2
-    # A stand-in that is not finite belongs to a missing value, which nobody reads.
+    # A value that is not finite is a placeholder of a missing one, whose height is not used.
     value = jnp.clip(jnp.where(jnp.isfinite(value), value, node[0]), node[0], node[-1])
     left = jnp.clip(jnp.searchsorted(node, value, side="right") - 1, 0, last)
     along = ((value - node[left]) / (node[left + 1] - node[left]))[:, None]

@@ -1,15 +1,15 @@
-"""The assignment matrix of cluster-then-label as a model of its own, to be learned out of fold.
+"""The assignment matrix of cluster-then-label, as a model that is learned out of fold.
 
     log p(c | x) = log sum over clusters k of r_k(x) A[k, c] + const,   A[k, c] = P(c | k)
 
-Its input is x[n, k, c] = log P(k | c) p(x_n | k, c) with the shares that counting labelled sources
-gives. Bayes turns shares into A and back, so what is learned is a tilt of either:
+Its input is x[n, k, c] = log P(k | c) p(x_n | k, c), with P(k | c) from counts of labelled sources.
+Bayes' rule converts P(k | c) into A and back, so a tilt of one is a tilt of the other:
 
     score_c = log prior(c) + b_c + T log sum over k of exp(x[k, c] + tilt[k, c])
 
-Each row of A stays on the simplex whatever the tilt. Tilt 0, T = 1 and b = 0 are the counted A, to
-which the penalty pulls; those counts hold a Dirichlet prior. With T = 1 the scores are those of
-Perez-Diaz et al. 2024 with soft membership.
+For any tilt each row of A is a probability distribution. Tilt 0, T = 1 and b = 0 give the counted
+A (with a Dirichlet prior), towards which the penalty shrinks. With T = 1 the scores are those of
+Perez-Diaz et al. 2024 (arXiv 2401.12203) with responsibilities instead of hard clusters.
 """
 
 from functools import lru_cache
@@ -27,7 +27,7 @@ TEMPERATURE = (0.1, 2.0)
 
 
 class AssignmentParams(NamedTuple):
-    """What is learned; the shares it tilts are in the input."""
+    """Learned values; the shares P(k | c) that are tilted are in the input."""
 
     log_prior: Float[Array, "C"]  # given, never learned
     offset: Float[Array, "C"]
@@ -39,8 +39,10 @@ class AssignmentParams(NamedTuple):
 def assignment_model(n_clusters: int, n_classes: int) -> ScoreModel:
     """Scores of the classes from cluster log-likelihoods `[N, K, C]`."""
     if n_clusters < 1 or n_classes < 2:
-        found = f"{n_clusters} clusters, {n_classes} classes"
-        raise ValueError(f"assignment_model needs a cluster and two classes; got {found}")
+        raise ValueError(
+            "assignment_model needs at least a cluster and two classes; "
+            f"got {n_clusters} clusters, {n_classes} classes"
+        )
 
     def init(key, x):
         return AssignmentParams(
@@ -51,7 +53,7 @@ def assignment_model(n_clusters: int, n_classes: int) -> ScoreModel:
         )
 
     def design(x):
-        """The clusters relative to all classes' mean, so that units change nothing."""
+        """x relative to the mean log density over classes, so that units do not matter."""
         relative = x - jax.nn.logsumexp(x, axis=1).mean(-1)[:, None, None]
         return relative.reshape(len(x), -1)
 
@@ -79,14 +81,14 @@ def assignment_model(n_clusters: int, n_classes: int) -> ScoreModel:
 
 
 def _rescaled(params: AssignmentParams, log_scale, added) -> AssignmentParams:
-    """Scores without their offset times exp(log_scale), offsets shifted."""
+    """The scores without offsets are multiplied by exp(log_scale); `added` shifts the offsets."""
     return params._replace(
         log_temperature=params.log_temperature + log_scale, offset=params.offset + added
     )
 
 
 def _box(n_clusters: int, n_classes: int) -> Box:
-    """Tilt and offsets within +-5, and the temperature between its limits."""
+    """Limits of tilt, log temperature and offsets, in this order."""
     n_tilt = n_clusters * n_classes
     bounds = [(-MOST_TILT, MOST_TILT)] * n_tilt + [tuple(np.log(TEMPERATURE).tolist())]
     bounds += [(-MOST_OFFSET, MOST_OFFSET)] * n_classes
@@ -99,4 +101,4 @@ def _box(n_clusters: int, n_classes: int) -> Box:
         )
 
     low, high = (tuple(bound[end] for bound in bounds) for end in (0, 1))
-    return Box(low, high, params)
+    return Box(low=low, high=high, params=params)

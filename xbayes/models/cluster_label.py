@@ -1,17 +1,16 @@
-"""Cluster, then label: clusters of all sources, and how the classes share each of them.
+"""Cluster-then-label: class densities as mixtures over clusters of all sources.
 
     p(x | c) = sum over clusters k of P(k | c) N(x; mu_ck, Sigma_ck)
 
-Each class has Gaussians of its own inside a cluster, drawn towards the cluster's by a
-normal-inverse-Wishart prior, so that a class that is rare there is as wide as the cluster instead
-of impossible. With no labels at all they are the cluster's own, and P(c | x) is then the sum of
-responsibility times P(c | k) of Perez-Diaz et al. 2024 with soft membership.
+Each class has its own Gaussian in each cluster, shrunk towards that of the cluster by a
+normal-inverse-Wishart prior. So a class with few members in a cluster is as wide as the cluster.
+Without labels mu_ck and Sigma_ck are those of the cluster, and P(c | x) is the sum over clusters of
+responsibility times P(c | k), as in Perez-Diaz et al. 2024 (arXiv 2401.12203) but with soft
+membership.
 
-The joint density is read one property after the other by the chain rule,
+The chain rule decomposes the joint density into one contribution per feature:
 
-    log p(x | c) = sum over f of log p(x_f | x_1 .. x_{f-1}, c),
-
-so that a joint likelihood has one readable term a property, as independent densities have.
+    log p(x | c) = sum over f of log p(x_f | x_1 .. x_{f-1}, c)
 """
 
 from typing import NamedTuple
@@ -25,13 +24,18 @@ from jaxtyping import Array, Bool, Float, Int
 from xbayes.models.base import Statistics
 from xbayes.models.gaussian_mixture import MixtureParams, moments_about
 from xbayes.models.measured import Measured
-from xbayes.models.small_matrices import cholesky, inverse_lower, solve_lower
+from xbayes.models.small_matrices import (
+    cholesky,
+    inverse_lower,
+    log_det_lower,
+    solve_lower,
+)
 
 HALF_LOG_2PI = 0.5 * float(np.log(2 * np.pi))
-FAR = 1e6  # standard deviations; further out all densities are 0, and 0 / 0 no posterior
+FAR = 1e6  # limit of standardised values; beyond it all densities underflow to 0
 SHARE = 0.5  # pseudo-sources of every class in every cluster (Jeffreys)
-ROUNDS = 5  # of EM where values are missing or inexact
-HOLES_ROWS = 128  # rows with holes worked on at once: each has matrices of its own
+ROUNDS = 5  # iterations of EM if values are missing or have errors
+INCOMPLETE_ROWS = 128  # rows processed together if values are missing: each has its own matrices
 
 
 class ClusterParams(NamedTuple):
@@ -42,12 +46,12 @@ class ClusterParams(NamedTuple):
     log_share: Float[Array, "C K"]  # log P(k | c)
     mean: Float[Array, "C K F"]
     whiten: Float[Array, "C K F F"]  # lower triangular W with W Sigma W^T = 1
-    log_present: Float[Array, "F C"]  # that a survey found something; zero if it tells nothing
+    log_present: Float[Array, "F C"]  # log P(measured | c); zero if it is not evidence
     log_missing: Float[Array, "F C"]
 
 
 class Patterns(NamedTuple):
-    """Which properties are missing together: each row has one of a few patterns."""
+    """The distinct sets of observed features, and the one of each row."""
 
     seen: Bool[Array, "P F"]
     of_row: Int[Array, "N"]
@@ -61,12 +65,13 @@ def split_by_class(
     mean_sources: float,
     covariance_sources: float,
 ) -> tuple[Float[Array, "C K"], Float[Array, "C K F"], Float[Array, "C K F F"]]:
-    """log P(k | c), means and covariances of the classes inside clusters, by labelled sources.
+    """log P(k | c), and means and covariances of the classes in each cluster.
 
-    Posterior means under a normal-inverse-Wishart prior at the cluster's mean and covariance, worth
-    so many sources (Murphy 2012, Machine Learning, Eqs. 4.210-4.214, up to the mode's constant);
-    the shares under a Dirichlet prior that knows how large the clusters are. Where rows have holes
-    or errors, these are EM's: what the true values are expected to be depends on the answer.
+    Means and covariances are posterior means under a normal-inverse-Wishart prior centred on those
+    of the cluster, which count for `mean_sources` and `covariance_sources` (Murphy 2012, Machine
+    Learning, Eqs. 4.210-4.214, up to the constant of the mode). The shares P(k | c) have a
+    Dirichlet prior proportional to the cluster weights. If rows have missing values or errors, EM
+    is iterated, because the expected true values depend on the class densities.
     """
     n_rounds = 1 if rows.observed is None and rows.noise is None else ROUNDS
 
@@ -74,8 +79,8 @@ def split_by_class(
         weight = responsibility * member[:, None]
 
         def update(_, now):
-            found = moments_about(now, rows, weight)
-            return _towards(clusters, now, found, mean_sources, covariance_sources)
+            statistics = moments_about(now, rows, weight)
+            return _shrunk(clusters, now, statistics, mean_sources, covariance_sources)
 
         last = jax.lax.fori_loop(0, n_rounds, update, clusters)
         return weight.sum(0), last.mean, last.covariance
@@ -86,29 +91,31 @@ def split_by_class(
     return jnp.log(share), mean, covariance
 
 
-def _towards(clusters: MixtureParams, now: MixtureParams, found: Statistics, kappa, nu):
-    """Means and covariances of one class from its moments about those of `now`."""
-    count = found.count
-    step = found.moments.first / jnp.maximum(count, 1e-9)[:, None]
-    scatter = found.moments.second - count[:, None, None] * step[:, :, None] * step[:, None]
-    off = now.mean + step - clusters.mean  # of the class's own mean from the cluster's
-    towards = kappa / (kappa + count)
-    between = (towards * count)[:, None, None] * off[:, :, None] * off[:, None]
+def _shrunk(
+    clusters: MixtureParams, now: MixtureParams, statistics: Statistics, kappa: float, nu: float
+) -> MixtureParams:
+    """Means and covariances of one class from its moments about the means of `now`."""
+    count, (first, second) = statistics.count, statistics.moments
+    step = first / jnp.maximum(count, 1e-9)[:, None]
+    scatter = second - count[:, None, None] * step[:, :, None] * step[:, None]
+    offset = now.mean + step - clusters.mean  # from the cluster mean to the class mean
+    shrinkage = kappa / (kappa + count)
+    between = (shrinkage * count)[:, None, None] * offset[:, :, None] * offset[:, None]
     covariance = (nu * clusters.covariance + scatter + between) / (nu + count)[:, None, None]
-    mean = clusters.mean + (1 - towards)[:, None] * off
+    mean = clusters.mean + (1 - shrinkage)[:, None] * offset
     return now._replace(mean=mean, covariance=(covariance + covariance.swapaxes(-1, -2)) / 2)
 
 
 def whitening(covariance: Float[Array, "*A F F"]) -> Float[Array, "*A F F"]:
-    """Inverse lower Cholesky factors: row f depends on the first f properties only."""
+    """Inverse lower Cholesky factors: row f depends on the first f features only."""
     return inverse_lower(cholesky(covariance))
 
 
 def log_terms(params: ClusterParams, rows: Measured) -> Float[Array, "N F C"]:
-    """log p(x_f | earlier observed properties, c), zero where x_f is missing.
+    """log p(x_f | earlier observed features, c); zero where x_f is missing.
 
-    Missing values are integrated out, errors widen the densities: the terms of a row sum to the log
-    density of what was measured.
+    Missing values are integrated out and errors widen the densities, so the terms of a row sum to
+    the log density of its observed values.
     """
     steps, observed = _steps(params, rows)
     total = jax.nn.logsumexp(params.log_share[:, :, None] + jnp.cumsum(steps, -1), axis=2)
@@ -120,9 +127,10 @@ def log_terms(params: ClusterParams, rows: Measured) -> Float[Array, "N F C"]:
 def class_log_density(
     params: ClusterParams, rows: Measured, patterns: Patterns | None = None
 ) -> Float[Array, "N C"]:
-    """log p(x | c), all properties together, but for the units of the values.
+    """log p(x | c) of all observed features together, in standardised units.
 
-    With the patterns of exact rows their matrices are factored once a pattern, not once a row.
+    If `patterns` are given (exact rows only), matrices are factorised once per pattern instead of
+    once per row.
     """
     if patterns is None:
         log_density = _steps(params, rows)[0].sum(-1)
@@ -137,7 +145,7 @@ def _by_pattern(params: ClusterParams, rows: Measured, patterns: Patterns) -> Fl
     pairs = patterns.seen[:, :, None] & patterns.seen[:, None]  # [P, F, F]
     eye = jnp.eye(x.shape[1], dtype=x.dtype)
     root = cholesky(jnp.where(pairs[:, None, None], covariance, eye))  # [P, C, K, F, F]
-    size = jnp.log(jnp.diagonal(root, axis1=-2, axis2=-1)).sum(-1)
+    size = log_det_lower(root)
     whiten = inverse_lower(root)
 
     def one(row):
@@ -146,12 +154,12 @@ def _by_pattern(params: ClusterParams, rows: Measured, patterns: Patterns) -> Fl
         white = jnp.einsum("ckfg,ckg->ckf", whiten[pattern], offset)
         return -size[pattern] - seen.sum() * HALF_LOG_2PI - 0.5 * (white**2).sum(-1)
 
-    many = (x, observed, patterns.of_row)
-    return jax.lax.map(one, many, batch_size=min(HOLES_ROWS, x.shape[0]))
+    rows_of = (x, observed, patterns.of_row)
+    return jax.lax.map(one, rows_of, batch_size=min(INCOMPLETE_ROWS, x.shape[0]))
 
 
 def share_below(params: ClusterParams, rows: Measured) -> Float[Array, "N F C"]:
-    """The share of each class below the value, property by property; NaN without one."""
+    """The share of each class below the value of each feature; NaN where missing."""
     x, observed, variance = _standardised(params, rows)
     lower = inverse_lower(params.whiten)
     spread = jnp.sqrt((lower**2).sum(-1) + variance[:, None, None])  # [N, C, K, F]
@@ -161,7 +169,7 @@ def share_below(params: ClusterParams, rows: Measured) -> Float[Array, "N F C"]:
 
 
 def by_component(params: ClusterParams, rows: Measured) -> Float[Array, "N K C"]:
-    """log P(k | c) N(x; mu_ck, Sigma_ck) of what was measured: each cluster's part."""
+    """log P(k | c) N(x; mu_ck, Sigma_ck) of the observed values."""
     steps, observed = _steps(params, rows)
     unit = jnp.where(observed, jnp.log(params.scale), 0.0).sum(1)[:, None, None]
     return (params.log_share + steps.sum(-1) - unit).swapaxes(1, 2)
@@ -170,7 +178,7 @@ def by_component(params: ClusterParams, rows: Measured) -> Float[Array, "N K C"]
 def tilted(
     params: ClusterParams, tilt: Float[Array, "K C"]
 ) -> tuple[ClusterParams, Float[Array, "C"]]:
-    """The clusters with P(k | c) times exp(tilt), and the log of what that must be divided by."""
+    """Parameters with P(k | c) multiplied by exp(tilt), and the log of their normalisation."""
     joint = params.log_share + tilt.T
     total = jax.nn.logsumexp(joint, axis=1)
     return params._replace(log_share=joint - total[:, None]), total
@@ -179,7 +187,7 @@ def tilted(
 def responsibility(
     params: ClusterParams, rows: Measured, proportions: Float[Array, "C"]
 ) -> Float[Array, "N K"]:
-    """P(k | x), the classes summed out under these proportions."""
+    """P(k | x), marginalised over classes with these class proportions."""
     steps, _ = _steps(params, rows)
     joint = params.log_share + steps.sum(-1) + jnp.log(proportions)[:, None]  # [N, C, K]
     return jax.nn.softmax(jax.nn.logsumexp(joint, axis=1), axis=1)
@@ -188,14 +196,14 @@ def responsibility(
 def assignment(
     params: ClusterParams, proportions: Float[Array, "C"]
 ) -> tuple[Float[Array, "K C"], Float[Array, "K"]]:
-    """The matrix A[k, c] = P(c | k) under these class proportions, and the clusters' sizes."""
+    """The assignment matrix A[k, c] = P(c | k) under these class proportions, and P(k)."""
     joint = jnp.exp(params.log_share).T * proportions
     size = joint.sum(1)
     return joint / size[:, None], size
 
 
 def marginal_density(params: ClusterParams, node: Float[Array, "F B"]) -> Float[Array, "F B C"]:
-    """Density of each property in each class, the others integrated out, on a grid of values."""
+    """The marginal density of each feature in each class, at nodes."""
     lower = inverse_lower(params.whiten)
     deviation = jnp.sqrt((lower**2).sum(-1))
     x = ((node - params.shift[:, None]) / params.scale[:, None]).T[:, None, None]  # [B, 1, 1, F]
@@ -204,7 +212,7 @@ def marginal_density(params: ClusterParams, node: Float[Array, "F B"]) -> Float[
 
 
 def _standardised(params: ClusterParams, rows: Measured):
-    """Values, which there are, and error variances, in the coordinates of means and covariances."""
+    """Standardised values, the mask of observed ones, and standardised error variances."""
     value = jnp.asarray(rows.value)
     observed = jnp.ones(value.shape, bool) if rows.observed is None else jnp.asarray(rows.observed)
     x = jnp.where(observed, (value - params.shift) / params.scale, 0.0).clip(-FAR, FAR)
@@ -213,10 +221,10 @@ def _standardised(params: ClusterParams, rows: Measured):
 
 
 def _steps(params: ClusterParams, rows: Measured):
-    """Log density of each property given the earlier ones [N C K F], and which were measured."""
+    """Log density of each feature given the earlier ones [N C K F], and the mask of observed."""
     x, observed, variance = _standardised(params, rows)
-    plain = observed.all() & ~variance.any()
-    return jax.lax.cond(plain, _complete, _with_holes, params, x, observed, variance), observed
+    exact = observed.all() & ~variance.any()
+    return jax.lax.cond(exact, _complete, _incomplete, params, x, observed, variance), observed
 
 
 def _covariance(params: ClusterParams) -> Float[Array, "C K F F"]:
@@ -225,7 +233,7 @@ def _covariance(params: ClusterParams) -> Float[Array, "C K F F"]:
 
 
 def _complete(params: ClusterParams, x, observed, variance) -> Float[Array, "N C K F"]:
-    """Rows that are complete and exact: one product for all of them."""
+    """Complete, exact rows: one matrix product for all of them."""
     del observed, variance
     n_classes, n_clusters, n_features = params.mean.shape
     place = jnp.einsum("ckgf,ckf->ckg", params.whiten, params.mean)
@@ -235,8 +243,8 @@ def _complete(params: ClusterParams, x, observed, variance) -> Float[Array, "N C
     return size - HALF_LOG_2PI - 0.5 * white**2
 
 
-def _with_holes(params: ClusterParams, x, observed, variance) -> Float[Array, "N C K F"]:
-    """Rows with holes and errors: rows and columns of what is missing become the identity's."""
+def _incomplete(params: ClusterParams, x, observed, variance) -> Float[Array, "N C K F"]:
+    """Incomplete rows: a missing feature gets a row and a column of the identity."""
     eye = jnp.eye(x.shape[1], dtype=x.dtype)
     covariance = _covariance(params)
 
@@ -249,4 +257,4 @@ def _with_holes(params: ClusterParams, x, observed, variance) -> Float[Array, "N
         size = jnp.log(jnp.diagonal(root, axis1=-2, axis2=-1))
         return jnp.where(seen, -size - HALF_LOG_2PI - 0.5 * white**2, 0.0)
 
-    return jax.lax.map(one, (x, observed, variance), batch_size=min(HOLES_ROWS, x.shape[0]))
+    return jax.lax.map(one, (x, observed, variance), batch_size=min(INCOMPLETE_ROWS, x.shape[0]))

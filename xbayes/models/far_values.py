@@ -1,27 +1,27 @@
-"""What any class may show: a broad density, the same for all classes, behind that of each class.
+"""A broad density common to all classes, which bounds the evidence of a single value.
 
     p(x | c) = (1 - tails) f_c(x) + tails u(x)
 
-u is a Cauchy density around the middle of the grid, a quarter of the grid wide, within the natural
-limits. It is the outlier component of a robust likelihood (Press 1997; Hogg, Bovy & Lang 2010,
-section 3) with one twist: since it is common to all classes, log p(x | c) - log p(x | c') goes to 0
-where no class has sources. So a value unlike all training values tells nothing, instead of the
-more, the farther it lies, and one value never tells more than log(f_c / (tails u)).
+u is a Cauchy density centred on the grid, with a quarter of the grid as its half width, truncated
+at natural limits. It is the outlier component of a robust likelihood (Press 1997; Hogg, Bovy & Lang
+2010, arXiv 1008.4686, section 3). Because all classes share u, log p(x | c) - log p(x | c') tends
+to 0 far from the sources of all classes. So a value unlike all training values is no evidence, and
+no value gives more than log(f_c / (tails u)).
 """
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-WIDTH = 0.25  # half width at half maximum, of the length of the grid
+WIDTH = 0.25  # half width at half maximum, in units of the length of the grid
 
 
 def log_far(
     position: Float[Array, "N F"], limited: Bool[np.ndarray, "F 2"], n_nodes: int
 ) -> Float[Array, "N F"]:
-    """Log of u per node, at positions in nodes; `limited`: a natural limit at that end.
+    """Log of u per node, at positions in nodes; `limited` marks natural limits at the two ends.
 
-    Beyond a limit it keeps falling by one e-fold a node, as the densities do, and stays finite.
+    Beyond a limit it falls by one e-fold per node, as the densities do, and stays finite.
     """
     inside = _inside(position, limited, n_nodes)
     offset, (_, mass) = _standardised(inside, n_nodes), _shares(limited, n_nodes)
@@ -53,9 +53,7 @@ def _cumulative(offset):
 
 
 def _shares(limited, n_nodes: int):
-    """Of the unlimited density: what lies below the lower limit, and between both."""
-    low = jnp.where(jnp.asarray(limited[:, 0]), _cumulative(_standardised(0.0, n_nodes)), 0.0)
-    high = jnp.where(
-        jnp.asarray(limited[:, 1]), _cumulative(_standardised(n_nodes - 1.0, n_nodes)), 1.0
-    )
-    return low, high - low
+    """Mass of the Cauchy density below the lower limit, and between the limits."""
+    first, last = (_cumulative(_standardised(end, n_nodes)) for end in (0.0, n_nodes - 1.0))
+    low = jnp.where(jnp.asarray(limited[:, 0]), first, 0.0)
+    return low, jnp.where(jnp.asarray(limited[:, 1]), last, 1.0) - low

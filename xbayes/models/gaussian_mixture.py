@@ -1,8 +1,8 @@
-"""A Gaussian mixture that knows which values are missing and how well the others are measured.
+"""A Gaussian mixture for rows with missing values and measurement errors.
 
-Row n of component k has density N(x_o; mu_o, Sigma_oo + S_oo) over its observed properties o, S its
-error covariance: missing values are integrated out exactly, and Sigma describes the sky, not
-the instrument ("extreme deconvolution": Bovy, Hogg & Roweis 2011, Ann. Appl. Stat. 5, 1657).
+A row with observed features o and error covariance S has density N(x_o; mu_o, Sigma_oo + S_oo) in
+each component. Missing values are integrated out exactly, and Sigma is the covariance of the true
+values ("extreme deconvolution": Bovy, Hogg & Roweis 2011, Ann. Appl. Stat. 5, 1657).
 """
 
 from functools import lru_cache, partial
@@ -11,22 +11,27 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from xbayes.models.base import Model, Statistics, dead
-from xbayes.models.measured import Measured, as_measured
+from xbayes.models.measured import Measured, Rows, as_measured
 from xbayes.models.mixture_start import Start, k_means
-from xbayes.models.small_matrices import cholesky, inverse_lower, solve_lower
+from xbayes.models.small_matrices import (
+    cholesky,
+    inverse_lower,
+    log_det_lower,
+    solve_lower,
+)
 
 COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
 LOG_2PI = float(np.log(2 * np.pi))
-# Rows worked on at once should stay in a core's cache: bytes a property where rows are exact.
+# A block of rows should fit in the cache of a core. Exact rows: bytes per feature.
 EXACT_BYTES, MEASURED_ROWS = 16_384, 256
-LANES, LANE_BLOCKS = 2, 8  # many blocks are summed in lanes, which XLA can put on two cores
+LANES, LANE_BLOCKS = 2, 8  # many blocks are summed in lanes, which XLA can run on two cores
 
 
 class MixtureParams(NamedTuple):
-    """Every covariance type is stored as full matrices; the type is what `maximise` keeps."""
+    """Full covariance matrices, whatever the covariance type, which `maximise` imposes."""
 
     log_weight: Float[Array, "K"]
     mean: Float[Array, "K F"]
@@ -34,7 +39,7 @@ class MixtureParams(NamedTuple):
 
 
 class Moments(NamedTuple):
-    """Weighted moments of the true values about the means they were estimated with."""
+    """Weighted sums of the true values minus the means of the E step, and of their products."""
 
     first: Float[Array, "K F"]
     second: Float[Array, "K F F"]
@@ -49,16 +54,16 @@ def gaussian_mixture(
 ) -> Model:
     """A mixture of K Gaussians over `Measured` rows or an array [N F].
 
-    `reg_covar` is added to the variances after each M step (scikit-learn's convention). That is a
-    penalty reg_covar / 2 tr(inv Sigma_k) a row, which the E step ignores: with more than one
-    covariance the likelihood may then fall, but only where a component is as narrow as
-    sqrt(reg_covar). With reg_covar = 0 it never falls, unless an empty component is seeded anew.
-    A covariance that is singular to rounding gives NaN, which the drivers refuse.
+    `reg_covar` is added to the variances after each M step, as in scikit-learn. This is a penalty
+    reg_covar / 2 tr(inv Sigma_k) per row, which the E step ignores. With several covariances the
+    likelihood may therefore decrease, but only if a component is as narrow as sqrt(reg_covar). With
+    reg_covar = 0 it never decreases, unless an empty component gets new starting values. A
+    covariance that is singular to rounding gives NaN, which the drivers refuse.
     """
     if n_components < 1:
         raise ValueError(f"gaussian_mixture needs n_components >= 1; got {n_components}")
     if covariance_type not in COVARIANCE_TYPES:
-        raise ValueError(f"covariance_type is one of {COVARIANCE_TYPES}; got {covariance_type!r}")
+        raise ValueError(f"covariance_type must be in {COVARIANCE_TYPES}; got {covariance_type!r}")
     if not reg_covar >= 0:
         raise ValueError(f"gaussian_mixture needs reg_covar >= 0; got {reg_covar}")
 
@@ -71,26 +76,37 @@ def gaussian_mixture(
     def init(key, x, row_weight=None):
         return maximise(*first_moments(key, x, row_weight, n_components, start))
 
-    init, m_step, maximise = jax.jit(init), jax.jit(m_step), jax.jit(maximise)
-    return Model(init, log_joint, m_step, statistics=statistics, maximise=maximise)
+    return Model(
+        init=jax.jit(init),
+        log_joint=log_joint,
+        m_step=jax.jit(m_step),
+        statistics=statistics,
+        maximise=jax.jit(maximise),
+    )
 
 
-def first_moments(key, x, row_weight, n_components: int, start: Start):
-    """One Gaussian for all rows, K times, and the moments about it of what `start` makes of them.
+def first_moments(
+    key: PRNGKeyArray,
+    x: Rows,
+    row_weight: Float[Array, "N"] | None,
+    n_components: int,
+    start: Start,
+) -> tuple[MixtureParams, Statistics]:
+    """K copies of one Gaussian for all rows, and statistics about it under `start`.
 
-    A row weight of None stands for ones.
+    `start` gives the initial responsibilities. The row weights default to 1.
     """
     x = as_measured(x)
     row_weight = jnp.ones(x.value.shape[0], x.value.dtype) if row_weight is None else row_weight
-    everything = _one_gaussian(x, row_weight, n_components)
-    rows = _filled(x, everything.mean[0]) - everything.mean[0]
-    rows = rows / jnp.sqrt(jnp.diagonal(everything.covariance[0]))
+    whole = _one_gaussian(x, row_weight, n_components)
+    rows = _filled(x, whole.mean[0]) - whole.mean[0]
+    rows = rows / jnp.sqrt(jnp.diagonal(whole.covariance[0]))
     resp = start(key, rows, row_weight, n_components)
-    return everything, moments_about(everything, x, resp * row_weight[:, None])
+    return whole, moments_about(whole, x, resp * row_weight[:, None])
 
 
 def free_parameters(covariance_type: str, n_components: int, n_features: int) -> int:
-    """How many numbers a mixture of K Gaussians over F properties is free to choose."""
+    """The number of free parameters of a mixture of K Gaussians over F features."""
     pairs = n_features * (n_features + 1) // 2
     each = {
         "full": n_components * pairs,
@@ -102,8 +118,8 @@ def free_parameters(covariance_type: str, n_components: int, n_features: int) ->
 
 
 @jax.jit
-def log_joint(params: MixtureParams, x) -> Float[Array, "N K"]:
-    """Log of weight times density of the observed values; a row with none gives log weight."""
+def log_joint(params: MixtureParams, x: Rows) -> Float[Array, "N K"]:
+    """Log of weight times density of the observed values; log weight for a row without values."""
     x = as_measured(x)
     factor = _factors(params.covariance)
 
@@ -114,20 +130,20 @@ def log_joint(params: MixtureParams, x) -> Float[Array, "N K"]:
 
 
 @jax.jit
-def statistics(params: MixtureParams, x, row_weight: Float[Array, "N"]) -> Statistics:
+def statistics(params: MixtureParams, x: Rows, row_weight: Float[Array, "N"]) -> Statistics:
     """E step: responsibilities, and the moments of the true values under them.
 
-    Bovy et al. 2011, Eqs. 27-29, with missing values as infinite errors. Rows are read in blocks,
-    so memory does not grow with them.
+    Bovy et al. 2011, Eqs. 27-29, with missing values as infinite errors. Rows are processed in
+    blocks, so the memory needed does not depend on their number.
     """
     return _statistics(params, as_measured(x), row_weight, None)
 
 
-def moments_about(params: MixtureParams, x, resp: Float[Array, "N K"]) -> Statistics:
-    """Counts and moments of the true values about the means, for responsibilities that are given.
+def moments_about(params: MixtureParams, x: Rows, resp: Float[Array, "N K"]) -> Statistics:
+    """Counts and moments of the true values about the means, for given responsibilities.
 
-    The expectations of what is missing or inexact are those of each component. The log-likelihood
-    is that of the mixture, each row weighing what its responsibilities sum to.
+    The expected true values are those of each component. The log-likelihood is that of the mixture,
+    with the sum of the responsibilities of a row as its weight.
     """
     return _statistics(params, as_measured(x), resp.sum(1), resp)
 
@@ -138,7 +154,7 @@ def _statistics(params, x: Measured, row_weight, given_resp) -> Statistics:
     factor = _factors(params.covariance)
 
     def block(index):
-        # The last block is moved back to be full; rows the one before has counted weigh nothing.
+        # The last block overlaps the one before; rows counted twice get weight zero.
         start = jnp.minimum(index * size, n_rows - size)
         cut = partial(jax.lax.dynamic_slice_in_dim, start_index=start, slice_size=size)
         rows, weight, given = jax.tree.map(cut, (x, row_weight, given_resp))
@@ -147,16 +163,18 @@ def _statistics(params, x: Measured, row_weight, given_resp) -> Statistics:
         if given is not None:
             given = jnp.where(fresh[:, None], given, 0.0)
         joint, moments = _expect(params, factor, rows)
-        most = joint.max(1)  # log-sum-exp by hand: its exponentials are the responsibilities
+        most = joint.max(1)  # log-sum-exp written out: its exponentials are the responsibilities
         share = jnp.exp(joint - most[:, None])
         total = share.sum(1)
         log_lik = most + jnp.log(total)
         resp = share * (weight / total)[:, None] if given is None else given
         log_lik = jnp.where(weight > 0, weight * log_lik, 0.0)
-        return Statistics(log_lik.sum(), weight.sum(), resp.sum(0), moments(resp))
+        return Statistics(
+            log_lik=log_lik.sum(), weight=weight.sum(), count=resp.sum(0), moments=moments(resp)
+        )
 
     def add(carry, index):
-        # Kahan's sum: thousands of blocks would cost float32 two of its seven digits.
+        # Kahan summation: a plain float32 sum of thousands of blocks loses two of seven digits.
         total, lost = carry
         each = jax.tree.map(jnp.subtract, block(index), lost)
         new = jax.tree.map(jnp.add, total, each)
@@ -186,7 +204,7 @@ def _factor(covariance: Float[Array, "K F F"]) -> Float[Array, "K F F"]:
 
 
 def _factors(covariance: Float[Array, "K F F"]):
-    """Lower Cholesky factors and their inverses, once for all rows."""
+    """Lower Cholesky factors and their inverses."""
     factor = _factor(covariance)
     return factor, inverse_lower(factor)
 
@@ -202,25 +220,26 @@ def _expect_exact(params, factor, value: Float[Array, "B F"]):
     """Complete, exact rows. Moments are summed in whitened coordinates, safe in float32."""
     n_components, n_features = params.mean.shape
     factor, whiten = factor  # [K, F, F]
-    # All components and their means in one product, rows last: the long axis is contiguous.
+    # One product for all components and their means; rows are last, so the long axis is contiguous.
     shift = jnp.einsum("kfg,kg->kf", whiten, params.mean)
     affine = jnp.concatenate([whiten, -shift[:, :, None]], 2).reshape(-1, n_features + 1)
     white = affine @ jnp.concatenate([value.T, jnp.ones((1, value.shape[0]), value.dtype)])
     white = white.reshape(n_components, n_features, -1)  # [K, F, B]
-    log_norm = params.log_weight - 0.5 * n_features * LOG_2PI - _half_log_det(factor)
+    log_norm = params.log_weight - 0.5 * n_features * LOG_2PI - log_det_lower(factor)
     joint = log_norm[:, None] - 0.5 * (white**2).sum(1)  # [K, B]
 
     def moments(resp):
-        held = resp.T[:, None] * white
-        first = jnp.einsum("kfg,kg->kf", factor, held.sum(-1))
-        second = jnp.einsum("kfb,kgb->kfg", held, white)
-        return Moments(first, jnp.einsum("kfg,kgh,kih->kfi", factor, second, factor))
+        weighted = resp.T[:, None] * white
+        first = jnp.einsum("kfg,kg->kf", factor, weighted.sum(-1))
+        second = jnp.einsum("kfb,kgb->kfg", weighted, white)
+        second = jnp.einsum("kfg,kgh,kih->kfi", factor, second, factor)
+        return Moments(first=first, second=second)
 
     return joint.T, moments
 
 
 def _expect_measured(params: MixtureParams, rows: Measured):
-    """Rows with holes, errors or both: one small Cholesky a row and component."""
+    """Rows with missing values or errors: one small Cholesky factor per row and component."""
     value, covariance = rows.value, params.covariance
     observed = jnp.ones(value.shape, bool) if rows.observed is None else rows.observed
     seen = observed.astype(value.dtype)
@@ -230,33 +249,29 @@ def _expect_measured(params: MixtureParams, rows: Measured):
     if rows.noise is not None:
         noise = rows.noise if rows.noise.ndim == 3 else rows.noise[:, :, None] * identity
         spread = spread + jnp.where(pairs > 0, noise, 0.0)[:, None]
-    # A missing property gets a row and column of the identity: it adds nothing to any product.
+    # A missing feature gets a row and column of the identity, which contributes zero.
     total = pairs[:, None] * spread + ((1 - seen)[:, :, None] * identity)[:, None]  # [B, K, F, F]
     root = cholesky(jnp.asarray(total))
     offset = jnp.where(observed[:, None], value[:, None] - params.mean, 0.0)  # [B, K, F]
-    reach = seen[:, None, :, None] * covariance  # cov of observed with true values
-    solved = solve_lower(root, jnp.concatenate([offset[..., None], reach], -1))
+    cross = seen[:, None, :, None] * covariance  # covariance of observed with true values
+    solved = solve_lower(root, jnp.concatenate([offset[..., None], cross], -1))
     white, gain = solved[..., 0], solved[..., 1:]
-    log_norm = params.log_weight - 0.5 * LOG_2PI * seen.sum(1, keepdims=True) - _half_log_det(root)
+    log_norm = params.log_weight - 0.5 * LOG_2PI * seen.sum(1, keepdims=True) - log_det_lower(root)
     joint = log_norm - 0.5 * (white**2).sum(-1)
 
     def moments(resp):
         shift = jnp.einsum("bkfg,bkf->bkg", gain, white)  # E[true value] - mean
-        held = resp[..., None] * shift
-        second = jnp.einsum("bkf,bkg->kfg", held, shift)
+        weighted = resp[..., None] * shift
+        second = jnp.einsum("bkf,bkg->kfg", weighted, shift)
         explained = jnp.einsum("bkef,bkeg->kfg", resp[..., None, None] * gain, gain)
-        left = resp.sum(0)[:, None, None] * covariance - explained  # Cov[true value]
-        return Moments(held.sum(0), second + left)
+        residual = resp.sum(0)[:, None, None] * covariance - explained  # Cov[true value]
+        return Moments(first=weighted.sum(0), second=second + residual)
 
     return joint, moments
 
 
-def _half_log_det(factor: Float[Array, "... F F"]) -> Float[Array, "..."]:
-    return jnp.log(jnp.diagonal(factor, axis1=-2, axis2=-1)).sum(-1)
-
-
 def _maximise(params, statistics: Statistics, covariance_type: str, reg_covar: float):
-    """M step (Bovy et al. 2011, Eq. 30), then the covariance type, then empty components."""
+    """M step (Bovy et al. 2011, Eq. 30) under the covariance type; reseeds empty components."""
     empty = dead(statistics)
     count = jnp.where(empty, 1.0, statistics.count)
     step = statistics.moments.first / count[:, None]
@@ -267,7 +282,8 @@ def _maximise(params, statistics: Statistics, covariance_type: str, reg_covar: f
     covariance = _constrain(scatter, share, covariance_type) + reg_covar * identity
     covariance = jnp.where(jnp.isnan(_factor(covariance)), jnp.nan, covariance)
     log_weight = jnp.log(jnp.where(empty, 0.0, share / share.sum()))
-    return _reseed(MixtureParams(log_weight, params.mean + step, covariance), empty)
+    new = MixtureParams(log_weight=log_weight, mean=params.mean + step, covariance=covariance)
+    return _reseed(new, empty)
 
 
 def _constrain(scatter: Float[Array, "K F F"], share: Float[Array, "K"], covariance_type: str):
@@ -283,7 +299,7 @@ def _constrain(scatter: Float[Array, "K F F"], share: Float[Array, "K"], covaria
 
 
 def _reseed(params: MixtureParams, empty) -> MixtureParams:
-    """Split the heaviest component: empty ones start one sigma from its mean, each on an axis."""
+    """Split the heaviest component: empty ones start one sigma from its mean, along the axes."""
     n_features = params.mean.shape[1]
     heavy = jnp.argmax(params.log_weight)
     covariance = params.covariance[heavy]
@@ -295,9 +311,9 @@ def _reseed(params: MixtureParams, empty) -> MixtureParams:
     shared = params.log_weight[heavy] - jnp.log1p(empty.sum().astype(params.mean.dtype))
     split = empty.at[heavy].set(True) & empty.any()
     return MixtureParams(
-        jnp.where(split, shared, params.log_weight),
-        jnp.where(empty[:, None], params.mean[heavy] + move, params.mean),
-        jnp.where(empty[:, None, None], covariance, params.covariance),
+        log_weight=jnp.where(split, shared, params.log_weight),
+        mean=jnp.where(empty[:, None], params.mean[heavy] + move, params.mean),
+        covariance=jnp.where(empty[:, None, None], covariance, params.covariance),
     )
 
 
@@ -307,15 +323,16 @@ def _filled(x: Measured, filler: Float[Array, "F"]) -> Float[Array, "N F"]:
 
 
 def _one_gaussian(x: Measured, row_weight, n_components: int) -> MixtureParams:
-    """K times one diagonal Gaussian for all rows, which fills the holes of the start."""
+    """K copies of one diagonal Gaussian for all rows."""
     weight = row_weight[:, None]
     if x.observed is not None:
         weight = weight * x.observed
     total = jnp.broadcast_to(weight, x.value.shape).sum(0)
     mean = (weight * _filled(x, jnp.zeros_like(x.value[0]))).sum(0) / total
     variance = (weight * (_filled(x, mean) - mean) ** 2).sum(0) / total
-    # A constant property has no width of its own; any will do, it is the same for all components.
+    # The width of a constant feature is arbitrary, because it is common to all components.
     variance = jnp.where(variance > 0, variance, 1.0)
     uniform = jnp.full(n_components, -np.log(n_components), x.value.dtype)
     covariance = jnp.broadcast_to(jnp.diag(variance), (n_components, *variance.shape * 2))
-    return MixtureParams(uniform, jnp.broadcast_to(mean, (n_components, mean.size)), covariance)
+    mean = jnp.broadcast_to(mean, (n_components, mean.size))
+    return MixtureParams(log_weight=uniform, mean=mean, covariance=covariance)

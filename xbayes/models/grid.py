@@ -1,7 +1,7 @@
-"""What the densities share: a uniform grid per property, counts on it, and the lookup.
+"""What the densities of single features share: a uniform grid per feature, counts and a lookup.
 
-All F properties lie on grids of the same number of nodes, so that one array holds all densities and
-one jitted lookup serves them.
+The grids of all features have the same number of nodes, so one array holds all densities and one
+jitted lookup serves them.
 """
 
 from functools import partial
@@ -12,28 +12,29 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from xbayes.models.base import Params
 from xbayes.types import Features
 
 MAX_DISCRETE = 10  # fewer distinct values than this: a histogram, no smoothing (Tranin et al. 2022)
 
 
 class Grid(NamedTuple):
-    """Where the B nodes of each property lie: value = origin + step * node."""
+    """The B nodes of each feature: value = origin + step * node."""
 
     origin: Float[np.ndarray | Array, "F"]
     step: Float[np.ndarray | Array, "F"]
     reflect: Bool[np.ndarray | Array, "F 2"]  # a natural limit at the first, the last node
     discrete: Bool[np.ndarray | Array, "F"]
-    evidence: Bool[np.ndarray | Array, "F"]  # whether presence counts as evidence
+    evidence: Bool[np.ndarray | Array, "F"]  # whether a non-detection is evidence
     weight_scale: Float[np.ndarray | Array, "F"]  # median inverse error of the training rows
 
 
 class Counts(NamedTuple):
-    """Sufficient statistics of the densities; sums over sources, so folds can be subtracted."""
+    """Sufficient statistics of the densities: sums over sources, so folds can be subtracted."""
 
     value: Float[Array, "*J F C B"]  # linear binning: a value is shared by its two nodes
-    present: Float[Array, "*J F C"]
-    available: Float[Array, "*J F C"]
+    present: Float[Array, "*J F C"]  # measured sources
+    available: Float[Array, "*J F C"]  # measured or not detected
 
 
 def lay_grid(
@@ -44,9 +45,9 @@ def lay_grid(
     n_nodes: int,
     margin: float,
 ) -> Grid:
-    """Span each property's training values, widened by `margin` of their range, or to its bounds.
+    """A grid over the training values of each feature, widened by `margin` of their range.
 
-    `bounds` are natural limits after the scale, NaN where there is none.
+    `bounds` are natural limits after scaling, NaN where there is none. A grid ends at them.
     """
     n_features = features.value.shape[1]
     low, high = np.zeros(n_features), np.ones(n_features)
@@ -62,27 +63,31 @@ def lay_grid(
     span = np.where(high > low, high - low, 1.0)
     low, high = low - margin * span, np.where(high > low, high, low + span) + margin * span
     limited = np.isfinite(bounds)
-    low, high = (
-        np.where(limited[:, 0], bounds[:, 0], low),
-        np.where(limited[:, 1], bounds[:, 1], high),
-    )
+    low = np.where(limited[:, 0], bounds[:, 0], low)
+    high = np.where(limited[:, 1], bounds[:, 1], high)
     return Grid(
-        low, (high - low) / (n_nodes - 1), limited, discrete, np.asarray(evidence), weight_scale
+        origin=low,
+        step=(high - low) / (n_nodes - 1),
+        reflect=limited,
+        discrete=discrete,
+        evidence=np.asarray(evidence),
+        weight_scale=weight_scale,
     )
 
 
 @partial(jax.jit, static_argnames=("n_classes", "n_folds", "n_nodes"))
 def count(
-    grid: Grid,
+    prepared: Grid,
     features: Features,
     class_index: Int[Array, "N"],
     fold: Int[Array, "N"],
-    n_classes: int,
     n_folds: int,
-    n_nodes: int,
     row_weight: Float[Array, "N"] | None = None,
+    *,
+    n_classes: int,
+    n_nodes: int,
 ) -> Counts:
-    """Count the labelled rows of each fold; rows with a negative class or fold count nowhere."""
+    """Counts of the labelled rows of each fold; rows with a negative class or fold are ignored."""
     counted = (class_index >= 0) & (fold >= 0)
     segment = jnp.where(counted, fold * n_classes + class_index, n_folds * n_classes)
     one_hot = jax.nn.one_hot(segment, n_folds * n_classes, dtype=features.value.dtype)  # [N, J C]
@@ -94,27 +99,29 @@ def count(
         return total.reshape(n_folds, n_classes, -1).transpose(0, 2, 1)  # [J, F, C]
 
     node, share = node_of(
-        jnp.asarray(grid.origin), jnp.asarray(grid.step), observed_value(features), n_nodes
+        jnp.asarray(prepared.origin), jnp.asarray(prepared.step), measured_value(features), n_nodes
     )
-    weight = relative_weight(grid, features) * features.measured * row_weight[:, None]
+    weight = _relative_weight(prepared, features) * features.measured * row_weight[:, None]
     size = n_folds * n_classes * n_nodes
 
-    def histogram(node, share, weight):  # of one property
+    def histogram(node, share, weight):  # of one feature
         at = segment * n_nodes + node
         low = jnp.zeros(size).at[at].add(weight * (1 - share), mode="drop")
         return low.at[at + 1].add(weight * share, mode="drop")
 
     value = jax.vmap(histogram, in_axes=1)(node, share, weight)  # [F, J C B]
     value = value.reshape(-1, n_folds, n_classes, n_nodes).transpose(1, 0, 2, 3)
-    return Counts(value, tally(features.measured), tally(features.available))
+    return Counts(
+        value=value, present=tally(features.measured), available=tally(features.available)
+    )
 
 
-def observed_value(features: Features) -> Float[Array, "N F"]:
-    """The values, with whatever stands in for a missing one replaced by 0 (NaN would spread)."""
+def measured_value(features: Features) -> Float[Array, "N F"]:
+    """The values, 0 where not measured: a NaN there would spread to gradients."""
     return jnp.where(features.measured, features.value, 0.0)
 
 
-def relative_weight(grid: Grid, features: Features) -> Float[Array, "N F"]:
+def _relative_weight(grid: Grid, features: Features) -> Float[Array, "N F"]:
     """Inverse error over its training median, within [0.1, 10]; 1 where the error is unknown."""
     ratio = jnp.clip(features.weight / grid.weight_scale, 0.1, 10.0)
     return jnp.where(features.weight > 0, ratio, 1.0)
@@ -123,14 +130,14 @@ def relative_weight(grid: Grid, features: Features) -> Float[Array, "N F"]:
 def node_of(
     origin: Float[Array, "F"], step: Float[Array, "F"], value: Float[Array, "N F"], n_nodes: int
 ) -> tuple[Int[Array, "N F"], Float[Array, "N F"]]:
-    """Lower node of each value and the share of the node above; beyond the grid, its edge."""
+    """Lower node of each value and the share of the upper node; values off the grid use its end."""
     position = jnp.clip((value - origin) / step, 0.0, n_nodes - 1.0)
     node = jnp.minimum(position.astype(jnp.int32), n_nodes - 2)
     return node, position - node
 
 
-def curves(params) -> tuple[Float[np.ndarray, "F B"], Float[np.ndarray, "F B C"]]:
-    """The nodes, and the densities there per unit of the value, of params on a grid."""
+def curves(params: Params) -> tuple[Float[np.ndarray, "F B"], Float[np.ndarray, "F B C"]]:
+    """The nodes and the densities at the nodes, per unit of the value, of parameters on a grid."""
     step = np.asarray(params.step)[:, None]
     node = np.asarray(params.origin)[:, None] + step * np.arange(params.log_density.shape[1])
     return node, np.exp(np.asarray(params.log_density)) / step[..., None]
@@ -142,7 +149,7 @@ def presence_log_lik(
     log_missing: Float[Array, "F C"],
     value_log_lik: Float[Array, "N F C"],
 ) -> Float[Array, "N F C"]:
-    """Value and presence terms together; exactly zero where no survey looked."""
-    found = value_log_lik + log_present
-    sought = jnp.where(features.measured[..., None], found, log_missing)
-    return jnp.where(features.available[..., None], sought, 0.0)
+    """Log-likelihoods with the detection term; exactly zero where not available."""
+    measured = value_log_lik + log_present
+    log_lik = jnp.where(features.measured[..., None], measured, log_missing)
+    return jnp.where(features.available[..., None], log_lik, 0.0)

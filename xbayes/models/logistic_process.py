@@ -3,11 +3,11 @@
     density = softmax of log base + f,   f = sum over j of scale_j w_j sqrt(2) cos(pi j x),
     w_j ~ Normal(0, 1),                  x from 0 to 1 along the grid
 
-The process is a Matern of order 3/2, its spectral density scale_j^2 (Solin & Särkkä 2020, Stat.
-Comput. 30, 419); cosines mirror it at the ends. The posterior of w is a normal around its mode;
-length and size of f are weighed by Laplace's evidence. Unlike that of a kernel density its spread
-knows of the smoothing: where the truth may bend more than the sources show, the interval is wide
-enough for it (Nychka 1988, JASA 83, 1134).
+f is a Matern process of order 3/2 with spectral density scale_j^2 (Solin & Särkkä 2020, Stat.
+Comput. 30, 419); the cosines reflect it at both ends. The posterior of w is approximated by a
+normal distribution around its mode. Pairs of length and size of f are weighted by Laplace's
+evidence. Unlike the interval of a kernel density, the posterior interval includes the bias of
+smoothing (Nychka 1988, JASA 83, 1134).
 """
 
 from typing import NamedTuple
@@ -17,9 +17,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from xbayes.models.small_matrices import log_det_lower
+
 N_WAVES = 32
-LENGTHS = (0.04, 0.1, 0.25)  # of the process, in units of the grid's length
-SIZES = (0.7, 1.5, 3.0)  # its standard deviation, in log density
+LENGTHS = (0.04, 0.1, 0.25)  # correlation lengths, in units of the length of the grid
+SIZES = (0.7, 1.5, 3.0)  # standard deviations of f
 STEPS = 10  # of Newton; the log posterior is concave
 
 
@@ -28,7 +30,7 @@ class ProcessFit(NamedTuple):
 
     mode: Float[Array, "*P H J"]
     root: Float[Array, "*P H J J"]  # lower Cholesky root of the precision
-    log_evidence: Float[Array, "*P H"]  # but for what all H share
+    log_evidence: Float[Array, "*P H"]  # up to a constant common to the H pairs
     log_base: Float[Array, "*P B"]
 
 
@@ -36,7 +38,7 @@ def fit_process(count: Float[Array, "*P B"], log_base: Float[Array, "*P B"]) -> 
     """Mode and precision of w given counts at the nodes, by Newton's method.
 
     d log p / dw = Phi' (count - n density) - w, precision = Phi' n (diag - outer)(density) Phi + 1,
-    Phi the waves times their scale.
+    where Phi holds the waves times their scales.
     """
     waves, scale = _waves(count), _scales(count.dtype)
     observed = (count @ waves)[..., None, :] * scale  # [*P, H, J]
@@ -52,27 +54,28 @@ def fit_process(count: Float[Array, "*P B"], log_base: Float[Array, "*P B"]) -> 
     def newton(w, _):
         expected, precision = moments(w)
         step = jnp.linalg.solve(precision, (observed - expected - w)[..., None])[..., 0]
-        # Far from the mode a whole step may overshoot: the best of a few is taken.
+        # Far from the mode a full step may overshoot: take the best of several lengths.
         tried = jnp.stack([w + share * step for share in (0.0, 0.1, 0.4, 1.0)])
         best = jax.vmap(log_posterior)(tried).argmax(0)
         return jnp.take_along_axis(tried, best[None, ..., None], 0)[0], None
 
     mode, _ = jax.lax.scan(newton, jnp.zeros_like(observed), None, length=STEPS)
     root = jnp.linalg.cholesky(moments(mode)[1])
-    log_det = jnp.log(jnp.diagonal(root, axis1=-2, axis2=-1)).sum(-1)
-    return ProcessFit(mode, root, log_posterior(mode) - log_det, log_base)
+    evidence = log_posterior(mode) - log_det_lower(root)
+    return ProcessFit(mode=mode, root=root, log_evidence=evidence, log_base=log_base)
 
 
 def draw_process(
     key: PRNGKeyArray, fit: ProcessFit, count: Float[Array, "*P B"]
 ) -> Float[Array, "*P B"]:
-    """A draw of the log density per node; `count` are those fitted, sources weighed at random.
+    """A posterior sample of the log density per node (randomised maximum a posteriori).
 
-    One Newton step from the mode towards that of the weighted sources and of a prior moved by
-    z ~ Normal(0, 1): w = mode + precision^-1 (Phi' (count - n density) - mode + z). Weights of mean
-    and variance one give the first part the covariance precision - 1, so w has the covariance
-    precision^-1 (randomised maximum a posteriori: Newton & Raftery 1994, J. R. Stat. Soc. B 56, 3).
-    Weights shared by properties and by rows of a group carry over what these share.
+    `count` are the fitted counts with random weights of the sources. The sample is one Newton step
+    from the mode towards the mode for the weighted sources and a prior shifted by z ~ Normal(0, 1):
+    w = mode + precision^-1 (Phi' (count - n density) - mode + z). With weights of mean and variance
+    one, the first term has covariance precision - 1, so w has covariance precision^-1 (Newton &
+    Raftery 1994, J. R. Stat. Soc. B 56, 3). Weights common to the features of a source, or to the
+    rows of a group, preserve the correlations between them.
     """
     pair_key, prior_key = jax.random.split(key)
     pair = jax.random.categorical(pair_key, fit.log_evidence)  # [*P]
@@ -98,7 +101,7 @@ def _waves(count: Float[Array, "*P B"]) -> Float[Array, "B J"]:
 
 
 def _scales(dtype) -> Float[Array, "H J"]:
-    """Roots of the spectral density, so that the variances of the waves sum to size squared."""
+    """Square roots of the spectral density; the variances of the waves sum to size squared."""
     frequency = np.pi * np.arange(1, N_WAVES + 1)
     each = []
     for size in SIZES:
@@ -113,7 +116,7 @@ def _log_density(log_base: Array, coefficient: Float[Array, "*P H J"], waves: Ar
 
 
 def _moments(density: Float[Array, "*P H B"], size: Float[Array, "*P 1"], scale):
-    """n E[Phi] and n Cov[Phi] + 1; products of two cosines are cosines of sum and difference."""
+    """n E[Phi] and n Cov[Phi] + 1; a product of cosines is a sum of cosines."""
     n_nodes, place = density.shape[-1], np.arange(1, N_WAVES + 1)
     x = np.arange(n_nodes) / (n_nodes - 1)
     cosines = np.cos(np.pi * np.outer(x, np.arange(2 * N_WAVES + 1)))

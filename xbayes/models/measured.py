@@ -1,4 +1,4 @@
-"""Rows with holes and error bars, and what is refused of them before a mixture is fitted."""
+"""Rows with missing values and measurement errors, and the checks before a mixture is fitted."""
 
 from typing import NamedTuple
 
@@ -9,29 +9,32 @@ from xbayes.types import InputError
 
 
 class Measured(NamedTuple):
-    """N rows of F properties; plain arrays stand for rows that are complete and exact.
+    """N rows of F features; a plain array stands for rows that are complete and exact.
 
-    None says there is nothing of the kind in any row, which selects the fast path.
+    None means that no row has missing values, or errors, and selects the fast path.
     """
 
-    value: Float[Array | np.ndarray, "N F"]  # anything where not observed
+    value: Float[Array | np.ndarray, "N F"]  # arbitrary where not observed
     observed: Bool[Array | np.ndarray, "N F"] | None = None
+    # Error variances, or error covariances, in the squared unit of value.
     noise: Float[Array | np.ndarray, "N F"] | Float[Array | np.ndarray, "N F F"] | None = None
-    # error variances, or error covariances, in the squared unit of value
 
 
-def as_measured(x) -> Measured:
-    """The record of an array, or the record itself."""
-    return x if isinstance(x, Measured) else Measured(x)
+Rows = Measured | Float[Array | np.ndarray, "N ..."]
 
 
-def check_values(x) -> None:
-    """Refuse values and errors no density can be read from; a row with nothing observed is fine.
+def as_measured(x: Rows) -> Measured:
+    """The rows as a `Measured` record."""
+    return x if isinstance(x, Measured) else Measured(value=x)
+
+
+def check_values(x: Rows) -> None:
+    """Refuse values and errors that have no density; a row with nothing observed is valid.
 
     Raises
     ------
     InputError
-        An observed value that is infinite or NaN, noise that is not a covariance.
+        An observed value is infinite or NaN, or the noise is not a covariance.
     """
     x = as_measured(x)
     value, observed = np.asarray(x.value), _observed(x)
@@ -46,24 +49,26 @@ def check_values(x) -> None:
         _check_noise(np.asarray(x.noise), observed)
 
 
-def check_rows(x, row_weight: np.ndarray, n_components: int) -> None:
-    """Refuse rows no mixture of K components can be fitted to.
+def check_rows(x: Rows, row_weight: np.ndarray, n_components: int) -> None:
+    """Refuse rows to which a mixture of K components cannot be fitted.
 
-    Allowed: a constant or collinear property (the regulariser sets its width).
+    A constant or collinear feature is valid: the regulariser sets its width.
 
     Raises
     ------
     InputError
-        As `check_values`; a property observed in no row, a weight that is negative or not finite,
-        fewer rows of positive weight than components.
+        As `check_values`; or a feature is observed in no row, a weight is negative or not finite,
+        or there are fewer rows of positive weight than components.
     """
     check_values(x)
     x, row_weight = as_measured(x), np.asarray(row_weight)
     if not np.all(np.isfinite(row_weight) & (row_weight >= 0)):
-        raise InputError("row weights must be finite and not negative; set others to 0")
+        raise InputError(
+            "row weights must be finite and not negative; set the weights of unused rows to 0"
+        )
     used = row_weight > 0
     if not used.any():
-        raise InputError("every row has weight zero; nothing is left to fit")
+        raise InputError("every row has weight zero; give at least one row a positive weight")
     if used.sum() < n_components:
         raise InputError(
             f"{n_components} components need as many rows; got {used.sum()} rows of positive "
@@ -71,7 +76,7 @@ def check_rows(x, row_weight: np.ndarray, n_components: int) -> None:
         )
     empty = np.flatnonzero(~(_observed(x) & used[:, None]).any(0))
     if empty.size:
-        raise InputError(f"properties {empty.tolist()} are observed in no row; drop them")
+        raise InputError(f"features {empty.tolist()} are observed in no row; drop them")
 
 
 def _observed(x: Measured) -> np.ndarray:
@@ -87,12 +92,14 @@ def _check_noise(noise: np.ndarray, observed: np.ndarray) -> None:
     both = observed if noise.ndim == 2 else observed[:, :, None] & observed[:, None, :]
     noise = np.where(both, noise, 0.0)
     if not np.isfinite(noise).all():
-        raise InputError("noise is not finite where values are observed; mark those not observed")
+        raise InputError(
+            "noise is not finite where values are observed; mark those values as not observed"
+        )
     if noise.ndim == 2:
         least = noise.min(initial=0.0)
     else:
         if not np.allclose(noise, noise.swapaxes(1, 2), rtol=1e-5, atol=0.0):
-            raise InputError("noise covariances must be symmetric")
+            raise InputError("noise covariances must be symmetric; average each with its transpose")
         largest = np.abs(noise).max(initial=0.0)
         least = np.linalg.eigvalsh(noise).min(initial=0.0) + 1e-6 * largest
     if least < 0:

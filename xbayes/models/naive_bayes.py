@@ -1,16 +1,18 @@
-"""The weighting layer: log-likelihoods of each property become readable class scores.
+"""The alpha-weighted naive Bayes: class scores as a sum of one contribution per feature.
 
-    score_c = log prior(c) + b_c + sum over properties p of contribution[p, c]
+    score_c = log prior(c) + b_c + sum over features f of contribution[f, c]
 
-with r[p, c] = log L(p|c) - mean over classes of log L(p|.), and contributions by kind of weights:
+with r[f, c] = log L(f|c) - mean over classes of log L(f|.). `weights` selects the contributions:
 
-    category        alpha_t r[p, c]; divided by the sum of alpha if `normalise` (Tranin et al. 2022)
-    property        alpha_p r[p, c]
-    property_class  alpha_pc r[p, c]
-    matrix          sum over c' of W[p, c, c'] r[p, c']
-    none            r[p, c], the plain naive Bayes: nothing is learned but the offsets
+    category        alpha_t r[f, c], t the category of f
+    property        alpha_f r[f, c]
+    property_class  alpha_fc r[f, c]
+    matrix          sum over c' of W[f, c, c'] r[f, c']
+    none            r[f, c], the plain naive Bayes: only the offsets are learned
 
-Each is shrunk towards the one above it, the first towards alpha = 1, the plain naive Bayes.
+Each is shrunk towards the one above it, and the first towards alpha = 1, the plain naive Bayes.
+`normalise` divides alpha_t by the sum of alpha, which is the published formula (Tranin et al. 2022,
+A&A 657, A138): P(c|D) is proportional to P(c) (prod over t of L(t|c)^alpha_t)^(1 / sum alpha).
 """
 
 from collections.abc import Sequence
@@ -24,22 +26,22 @@ from jaxtyping import Array, Float
 
 from xbayes.models.base import Box, ClassModel
 
-SOFTPLUS_ONE = 0.5413  # softplus of it is 1
+SOFTPLUS_ONE = 0.5413  # softplus(SOFTPLUS_ONE) = 1
 KINDS = ("category", "property", "property_class", "matrix")
 PLAIN = "none"
-MOST_ALPHA = 10.0  # where the published search ends (Tranin et al. 2022)
+MOST_ALPHA = 10.0  # upper limit of the published search (Tranin et al. 2022)
 MOST_MIXING = MOST_OFFSET = 5.0
 
 
 class NaiveBayesParams(NamedTuple):
-    """Learned values; each level holds the unconstrained (softplus) form of its alpha."""
+    """Learned values; alpha = softplus(raw) at each level of the hierarchy."""
 
     log_prior: Float[Array, "C"]  # given, never learned
     offset: Float[Array, "C"]
     raw_category: Float[Array, "G"]
     raw_property: Float[Array, "F"]
     raw_class: Float[Array, "F C"]
-    mixing: Float[Array, "F C C"]  # W - alpha_p times the identity
+    mixing: Float[Array, "F C C"]  # W - alpha_f times the identity
 
 
 def naive_bayes(
@@ -49,11 +51,22 @@ def naive_bayes(
     normalise: bool = False,
     offsets: bool = True,
 ) -> ClassModel:
-    """The alpha-weighted naive Bayes over log-likelihoods `[N, F, C]`."""
+    """The alpha-weighted naive Bayes over log-likelihoods x `[N, F, C]`.
+
+    Parameters
+    ----------
+    category : index of the category of each feature.
+    weights : none, category, property, property_class or matrix, see above.
+    normalise : divide the weights by their sum over categories, as published.
+    offsets : learn an offset per class.
+    """
     if weights not in (*KINDS, PLAIN):
         raise ValueError(f"naive_bayes needs weights in {(*KINDS, PLAIN)}; got {weights!r}")
     if normalise and weights != "category":
-        raise ValueError(f"normalise is the published form of weights='category'; got {weights!r}")
+        raise ValueError(
+            "normalise is the published form of weights='category'; got "
+            f"weights={weights!r}; set normalise=False"
+        )
     return _naive_bayes(tuple(map(int, category)), n_classes, weights, normalise, offsets)
 
 
@@ -61,49 +74,48 @@ def naive_bayes(
 def _naive_bayes(
     category: tuple[int, ...], n_classes: int, weights: str, normalise: bool, offsets: bool
 ) -> ClassModel:
-    group = np.array(category, np.int32)  # [F]; both precisions share the model, and know 32 bits
+    group = np.array(
+        category, np.int32
+    )  # [F]; 32 bits exist in both precisions, which share the model
     n_features, n_categories = len(group), int(group.max()) + 1
 
     def init(key, x):
         del x  # the start does not depend on the data
         return _random_start(key, n_categories, n_features, n_classes)
 
-    def levels(params):
-        """Alpha of the three levels, as [G], [F], [F C]."""
-        return tuple(jax.nn.softplus(raw) for raw in params[2:5])
-
     def alpha(params):
-        by_category, by_property, by_class = levels(params)
         if weights == PLAIN:
-            return jnp.ones((n_features, n_classes), by_property.dtype)
-        if weights == "category":
-            scale = by_category.sum() if normalise else 1.0
-            return jnp.broadcast_to((by_category / scale)[group, None], (n_features, n_classes))
+            return jnp.ones((n_features, n_classes), params.raw_property.dtype)
         if weights == "property_class":
-            return by_class
-        return jnp.broadcast_to(by_property[:, None], (n_features, n_classes))
+            return jax.nn.softplus(params.raw_class)
+        each = jax.nn.softplus(params.raw_property)
+        if weights == "category":
+            by_category = jax.nn.softplus(params.raw_category)
+            scale = by_category.sum() if normalise else 1.0
+            each = (by_category / scale)[group]
+        return jnp.broadcast_to(each[:, None], (n_features, n_classes))
 
     def matrix(params):
-        """All kinds of weights as one W[p, c, c'], which multiplies r[p, c']."""
+        """The weights as a matrix W[f, c, c'] that multiplies r[f, c'], whatever their kind."""
         diagonal = alpha(params)[:, :, None] * jnp.eye(n_classes)
         return diagonal + params.mixing if weights == "matrix" else diagonal
 
-    def contributions(params, log_lik):
-        return jnp.einsum("nfd,fcd->nfc", _relative(log_lik), matrix(params))
+    def contributions(params, x):
+        return jnp.einsum("nfd,fcd->nfc", _relative(x), matrix(params))
 
-    def category_scores(params, log_lik):
+    def category_scores(params, x):
         """One matrix product, many times faster than summing the contributions."""
-        flat = _relative(log_lik).reshape(log_lik.shape[0], -1)  # [N, F C]
+        flat = _relative(x).reshape(x.shape[0], -1)  # [N, F C]
         member = jnp.eye(n_categories)[group][:, None, :, None]  # [F, 1, G, 1]
         joined = member * matrix(params).transpose(0, 2, 1)[:, :, None]  # [F, C, G, C]
         scores = flat @ joined.reshape(flat.shape[1], -1)
         return scores.reshape(-1, n_categories, n_classes)
 
-    def design(log_lik):
-        """r of all properties and classes side by side, and whether anything was measured."""
-        measured = jnp.any(log_lik != 0, axis=(1, 2))[:, None]
-        flat = _relative(log_lik).reshape(log_lik.shape[0], -1)
-        return jnp.concatenate([flat, measured.astype(log_lik.dtype)], axis=1)
+    def design(x):
+        """r of all features and classes in one row, and whether any feature gives evidence."""
+        measured = jnp.any(x != 0, axis=(1, 2))[:, None]
+        flat = _relative(x).reshape(x.shape[0], -1)
+        return jnp.concatenate([flat, measured.astype(x.dtype)], axis=1)
 
     def coefficient(params):
         joined = matrix(params).transpose(0, 2, 1).reshape(-1, n_classes)  # [F C, C]
@@ -113,20 +125,22 @@ def _naive_bayes(
     def scores(params, design):
         return design @ coefficient(params)
 
-    def log_joint(params, log_lik):
-        """Scores of the classes; exactly log prior where nothing was measured."""
+    def log_joint(params, x):
+        """Class scores; exactly the log prior where no feature gives evidence."""
         log_prior = jax.lax.stop_gradient(params.log_prior)
-        # The sum of the contributions as one matrix product, many times faster than their einsum.
-        return log_prior + scores(params, design(log_lik))
+        # One matrix product, many times faster than summing the contributions.
+        return log_prior + scores(params, design(x))
 
     def deviations(params):
-        """What the hierarchy pulls to zero."""
-        by_category, by_property, by_class = levels(params)
+        """Differences between the levels of the hierarchy."""
+        by_category = jax.nn.softplus(params.raw_category)
+        by_feature = jax.nn.softplus(params.raw_property)
+        by_class = jax.nn.softplus(params.raw_class)
         parts = [by_category - 1.0]
         if weights != "category":
-            parts.append(by_property - by_category[group])
+            parts.append(by_feature - by_category[group])
         if weights == "property_class":
-            parts.append((by_class - by_property[:, None]).ravel())
+            parts.append((by_class - by_feature[:, None]).ravel())
         if weights == "matrix":
             parts.append(params.mixing.ravel())
         return jnp.concatenate(parts)
@@ -151,7 +165,7 @@ def _naive_bayes(
 
 
 def _box(weights: str, n_categories: int, n_features: int, n_classes: int, offsets: bool) -> Box:
-    """Alpha in [0, 10] as published; the numbers that the other kinds add, within +-5."""
+    """Alpha in [0, 10], as published; mixing matrices and offsets within +-5."""
     free: list[tuple[str, tuple[int, ...], float, float]] = [
         {
             "category": ("raw_category", (n_categories,), 0.0, MOST_ALPHA),
@@ -172,11 +186,11 @@ def _box(weights: str, n_categories: int, n_features: int, n_classes: int, offse
         return like._replace(**values)
 
     low, high = (tuple(np.repeat([f[end] for f in free], sizes).tolist()) for end in (2, 3))
-    return Box(low, high, params)
+    return Box(low=low, high=high, params=params)
 
 
 def _random_start(key, n_categories: int, n_features: int, n_classes: int) -> NaiveBayesParams:
-    """Every alpha near one, so that starts differ."""
+    """Random alpha near one, so that starts differ."""
     keys = jax.random.split(key, 3)
 
     def near_one(key, *shape):
@@ -193,7 +207,7 @@ def _random_start(key, n_categories: int, n_features: int, n_classes: int) -> Na
 
 
 def _rescaled(params: NaiveBayesParams, log_scale, added) -> NaiveBayesParams:
-    """All weights times exp(log_scale), offsets shifted; the published form has neither."""
+    """All weights are multiplied by exp(log_scale), and `added` shifts the offsets."""
 
     def scaled(raw):
         return _inverse_softplus(jax.nn.softplus(raw) * jnp.exp(log_scale))
@@ -212,5 +226,5 @@ def _inverse_softplus(positive):
 
 
 def _relative(log_lik: Float[Array, "N F C"]) -> Float[Array, "N F C"]:
-    """r: free of the units of the properties."""
+    """r, which does not depend on the units of the features."""
     return log_lik - log_lik.mean(-1, keepdims=True)

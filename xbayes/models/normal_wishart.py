@@ -14,11 +14,16 @@ import numpy as np
 from jax.scipy.special import digamma, gammaln, multigammaln
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from xbayes.models.small_matrices import cholesky, inverse_lower, solve_lower
+from xbayes.models.small_matrices import (
+    cholesky,
+    inverse_lower,
+    log_det_lower,
+    solve_lower,
+)
 
 
 class NormalWishart(NamedTuple):
-    """One distribution, or one a component."""
+    """One distribution, or one per component."""
 
     mean_precision: Float[Array, "*A"]
     mean: Float[Array, "*A F"]
@@ -35,32 +40,34 @@ def given_moments(
 ) -> NormalWishart:
     """The posterior given weighted moments of rows about `centre` (Bishop 2006, 10.60-10.63).
 
-    Without rows it is the prior. Bishop's 10.63 has nu_0 + N_k + 1: an error of print.
+    Without rows it is the prior. Bishop's 10.63 has nu_0 + N_k + 1, which is a misprint.
     """
     precision = prior.mean_precision + count  # [K]
-    some = jnp.where(count > 0, count, 1.0)[:, None]
-    step = jnp.where(count[:, None] > 0, first / some, 0.0)  # the rows' mean, from centre
-    off = centre + step - prior.mean
+    positive = jnp.where(count > 0, count, 1.0)[:, None]
+    step = jnp.where(count[:, None] > 0, first / positive, 0.0)  # from centre to the mean of rows
+    offset = centre + step - prior.mean
     within = second - first[:, :, None] * step[:, None]
-    held = prior.mean_precision * count / precision
-    scatter = prior.scatter + within + held[:, None, None] * off[:, :, None] * off[:, None]
-    mean = prior.mean + (count / precision)[:, None] * off
+    between = prior.mean_precision * count / precision
+    scatter = prior.scatter + within + between[:, None, None] * offset[:, :, None] * offset[:, None]
+    mean = prior.mean + (count / precision)[:, None] * offset
     scatter = (scatter + scatter.swapaxes(1, 2)) / 2
-    return NormalWishart(precision, mean, prior.degrees + count, scatter)
+    return NormalWishart(
+        mean_precision=precision, mean=mean, degrees=prior.degrees + count, scatter=scatter
+    )
 
 
 def expected_log_det(component: NormalWishart) -> Float[Array, "*A"]:
     """E[log det Lambda] (Bishop 2006, 10.65)."""
     n_features = component.mean.shape[-1]
     of_degrees = digamma((component.degrees[..., None] - np.arange(n_features)) / 2).sum(-1)
-    return of_degrees + n_features * np.log(2) - _log_det(cholesky(component.scatter))
+    return of_degrees + n_features * np.log(2) - 2 * log_det_lower(cholesky(component.scatter))
 
 
 def divergence(component: NormalWishart, prior: NormalWishart) -> Float[Array, "*A"]:
-    """Kullback-Leibler divergence of the posterior from the prior (Bishop 2006, 10.74 and 10.77).
+    """KL(posterior || prior) (Bishop 2006, 10.74 and 10.77).
 
-    Of the Wishart: log Z_0 - log Z + (nu - nu_0)/2 E log det Lambda + nu/2 (tr(W inv W_0) - F), Z
-    its normalising constant; of the normal, its own averaged over the precision.
+    The Wishart part is log Z_0 - log Z + (nu - nu_0)/2 E log det Lambda + nu/2 (tr(W inv W_0) - F),
+    with normalising constant Z. The normal part is averaged over the precision.
     """
     n_features = component.mean.shape[-1]
     beta, nu = component.mean_precision, component.degrees
@@ -81,11 +88,16 @@ def from_standard(
     shear: Float[Array, "*A F F"],
     offset: Float[Array, "*A F"],
 ) -> tuple[Float[Array, "*A F"], Float[Array, "*A F F"]]:
-    """Mean and covariance made of independent standard variables (Bartlett 1933).
+    """Mean and covariance as functions of independent standard variables (Bartlett 1933).
 
-    chi2_i of degrees - i degrees of freedom (i from 0); of `shear` what lies below the diagonal,
-    and `offset`, standard normal. Lambda = inv(C)' A A' inv(C), where C C' = scatter and A is lower
-    triangular with sqrt(chi2) on its diagonal and `shear` below.
+    Parameters
+    ----------
+    chi2 : chi-squared variables, the i-th with degrees - i degrees of freedom (i from 0).
+    shear : standard normal variables, of which the part below the diagonal is used.
+    offset : standard normal variables.
+
+    Lambda = inv(C)' A A' inv(C), where C C' = scatter and A is lower triangular with sqrt(chi2) on
+    its diagonal and `shear` below.
     """
     identity = jnp.eye(chi2.shape[-1], dtype=chi2.dtype)
     bartlett = jnp.tril(shear, -1) + jnp.sqrt(chi2)[..., None] * identity
@@ -94,8 +106,10 @@ def from_standard(
     return component.mean + moved, root @ root.swapaxes(-1, -2)
 
 
-def draw(key: PRNGKeyArray, component: NormalWishart, n_draws: int):
-    """Means [S K F] and covariances [S K F F]."""
+def draw(
+    key: PRNGKeyArray, component: NormalWishart, n_draws: int
+) -> tuple[Float[Array, "S *A F"], Float[Array, "S *A F F"]]:
+    """Samples of means and covariances."""
     n_features = component.mean.shape[-1]
     of_chi2, of_shear, of_offset = jax.random.split(key, 3)
     shape = (n_draws, *component.mean.shape)
@@ -107,33 +121,29 @@ def draw(key: PRNGKeyArray, component: NormalWishart, n_draws: int):
 
 
 def log_student(
-    component: NormalWishart, value: Float[Array, "F"], seen: Float[Array, "F"]
+    component: NormalWishart, value: Float[Array, "F"], observed: Float[Array, "F"]
 ) -> Float[Array, "*A"]:
-    """Log density of the seen values of one new row, parameters integrated out.
+    """Log density of the observed values of one new row, parameters integrated out.
 
-    A multivariate Student t (Bishop 2006, 10.81-10.82), whose marginals have the same degrees of
-    freedom and the blocks of its shape matrix. `seen` is 1 or 0.
+    It is a multivariate Student t (Bishop 2006, 10.81-10.82). Its marginals have the same degrees
+    of freedom and blocks of its shape matrix. `observed` is 1 or 0.
     """
-    n_features, n_seen = component.mean.shape[-1], seen.sum()
+    n_features, n_observed = component.mean.shape[-1], observed.sum()
     degrees = component.degrees + 1 - n_features
-    wider = (1 + component.mean_precision) / (component.mean_precision * degrees)
-    pairs = seen[:, None] * seen
-    # An unseen property gets a row and column of the identity: it adds nothing to any product.
-    shape = pairs * wider[..., None, None] * component.scatter + jnp.diag(1 - seen)
+    scale = (1 + component.mean_precision) / (component.mean_precision * degrees)
+    pairs = observed[:, None] * observed
+    # A missing feature gets a row and column of the identity, which contributes zero.
+    shape = pairs * scale[..., None, None] * component.scatter + jnp.diag(1 - observed)
     root = cholesky(shape)
-    off = jnp.where(seen > 0, value - component.mean, 0.0)
-    far = (solve_lower(root, off[..., None])[..., 0] ** 2).sum(-1)
-    norm = gammaln((degrees + n_seen) / 2) - gammaln(degrees / 2)
-    norm = norm - n_seen / 2 * jnp.log(degrees * np.pi) - _log_det(root) / 2
-    return norm - (degrees + n_seen) / 2 * jnp.log1p(far / degrees)
+    offset = jnp.where(observed > 0, value - component.mean, 0.0)
+    distance = (solve_lower(root, offset[..., None])[..., 0] ** 2).sum(-1)
+    norm = gammaln((degrees + n_observed) / 2) - gammaln(degrees / 2)
+    norm = norm - n_observed / 2 * jnp.log(degrees * np.pi) - log_det_lower(root)
+    return norm - (degrees + n_observed) / 2 * jnp.log1p(distance / degrees)
 
 
 def _log_norm(degrees, root: Float[Array, "*A F F"]):
     """log Z of a Wishart of scatter root root' (Bishop 2006, B.79, where it is -log B)."""
     n_features = root.shape[-1]
-    powers = degrees * (n_features * np.log(2) - _log_det(root)) / 2
+    powers = degrees * (n_features * np.log(2) - 2 * log_det_lower(root)) / 2
     return powers + multigammaln(degrees / 2, n_features)
-
-
-def _log_det(root: Float[Array, "*A F F"]) -> Float[Array, "*A"]:
-    return 2 * jnp.log(jnp.diagonal(root, axis1=-2, axis2=-1)).sum(-1)

@@ -1,7 +1,7 @@
-"""Factors of many small matrices in plain operations.
+"""Factorisations of many small matrices without LAPACK.
 
-Inside compiled loops the batched LAPACK routines behind jnp.linalg can wait for each other for ever
-on a CPU of few cores (seen with jax 0.10 on two, in `lax.map` and `while_loop`).
+Inside compiled loops the batched LAPACK routines behind jnp.linalg can deadlock on a CPU with few
+cores (seen with jax 0.10 on two cores, in `lax.map` and `while_loop`).
 """
 
 import jax
@@ -10,26 +10,33 @@ from jaxtyping import Array, Float
 
 
 def cholesky(matrix: Float[Array, "*A F F"]) -> Float[Array, "*A F F"]:
-    """Lower factors, column by column; NaN where a matrix is not positive definite."""
+    """Lower Cholesky factors; NaN where a matrix is not positive definite."""
     size = matrix.shape[-1]
 
     def column(f, lower):
-        left = matrix[..., :, f] - jnp.einsum("...gh,...h->...g", lower, lower[..., f, :])
-        here = left / jnp.sqrt(left[..., f])[..., None]
-        return lower.at[..., f].set(jnp.where(jnp.arange(size) >= f, here, 0.0))
+        residual = matrix[..., :, f] - jnp.einsum("...gh,...h->...g", lower, lower[..., f, :])
+        new = residual / jnp.sqrt(residual[..., f])[..., None]
+        return lower.at[..., f].set(jnp.where(jnp.arange(size) >= f, new, 0.0))
 
     return jax.lax.fori_loop(0, size, column, jnp.zeros_like(matrix))
 
 
-def solve_lower(lower: Float[Array, "*A F F"], right: Float[Array, "*A F M"]):
-    """Forward substitution."""
+def solve_lower(
+    lower: Float[Array, "*A F F"], right: Float[Array, "*A F M"]
+) -> Float[Array, "*A F M"]:
+    """Solutions of lower @ x = right, by forward substitution."""
 
-    def row(f, found):
-        known = jnp.einsum("...h,...hm->...m", lower[..., f, :], found)
-        here = (right[..., f, :] - known) / lower[..., f, f][..., None]
-        return found.at[..., f, :].set(here)
+    def row(f, solution):
+        known = jnp.einsum("...h,...hm->...m", lower[..., f, :], solution)
+        new = (right[..., f, :] - known) / lower[..., f, f][..., None]
+        return solution.at[..., f, :].set(new)
 
     return jax.lax.fori_loop(0, lower.shape[-1], row, jnp.zeros_like(right))
+
+
+def log_det_lower(lower: Float[Array, "*A F F"]) -> Float[Array, "*A"]:
+    """Log determinants of lower triangular matrices with positive diagonals."""
+    return jnp.log(jnp.diagonal(lower, axis1=-2, axis2=-1)).sum(-1)
 
 
 def inverse_lower(lower: Float[Array, "*A F F"]) -> Float[Array, "*A F F"]:

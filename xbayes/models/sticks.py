@@ -1,10 +1,11 @@
-"""Weights of a mixture as a broken stick: component k takes a share v_k of what those before left.
+"""Mixture weights by stick breaking: component k takes the share v_k of the remaining stick.
 
-pi_k = v_k prod_{j<k} (1 - v_j), v_k ~ Beta(taken_k, left_k), independent. One form serves both
-priors. A Dirichlet is a stick with left_k = sum of taken_j over j > k, exactly; stick-breaking of a
-Dirichlet process has taken 1, left gamma (Ishwaran & James 2001, J. Am. Stat. Assoc. 96, 161). The
-last of K takes all that is left: left = 0. Counts add to both, and so the posterior given counts is
-a stick again; which component comes first matters for the second prior only.
+    pi_k = v_k prod_{j<k} (1 - v_j),   v_k ~ Beta(taken_k, left_k), independent
+
+This form covers both priors. A Dirichlet has left_k = sum of taken_j over j > k, exactly.
+Stick-breaking of a Dirichlet process has taken = 1, left = gamma (Ishwaran & James 2001, J. Am.
+Stat. Assoc. 96, 161). The last of K components takes the rest of the stick: left = 0. The prior is
+conjugate to counts. The order of the components matters for the second prior only.
 """
 
 from typing import NamedTuple
@@ -16,52 +17,53 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 
 class Sticks(NamedTuple):
-    """Parameters of the Beta distributions; left = 0 where v is exactly 1."""
+    """Parameters of the Beta distributions; left = 0 means that v is exactly 1."""
 
     taken: Float[Array, "K"]
     left: Float[Array, "K"]
 
 
 def dirichlet(concentration: Float[Array, "K"]) -> Sticks:
-    """The sticks that make the weights Dirichlet."""
-    return Sticks(concentration, _behind(concentration))
+    """Sticks whose weights are Dirichlet distributed."""
+    return Sticks(taken=concentration, left=_sum_after(concentration))
 
 
 def stick_breaking(n_components: int, gamma: float, open_end: bool = False) -> Sticks:
-    """Of a Dirichlet process of concentration gamma, cut after K components.
+    """Sticks of a Dirichlet process of concentration gamma, truncated after K components.
 
-    `open_end`: the last leaves something for components that hold no row (Kurihara, Welling &
-    Vlassis 2007, and scikit-learn), so that the weights sum to less than 1.
+    With `open_end` the last component leaves a rest, so the weights sum to less than 1 (Kurihara,
+    Welling & Vlassis 2007, and scikit-learn).
     """
     left = jnp.full(n_components, float(gamma))
-    return Sticks(jnp.ones(n_components), left if open_end else left.at[-1].set(0.0))
+    left = left if open_end else left.at[-1].set(0.0)
+    return Sticks(taken=jnp.ones(n_components), left=left)
 
 
 def given_counts(prior: Sticks, count: Float[Array, "K"]) -> Sticks:
-    """The posterior, by conjugacy (Blei & Jordan 2006, Bayesian Anal. 1, 121, Eqs. 18-19)."""
-    return Sticks(prior.taken + count, prior.left + _behind(count))
+    """The posterior given counts (Blei & Jordan 2006, Bayesian Anal. 1, 121, Eqs. 18-19)."""
+    return Sticks(taken=prior.taken + count, left=prior.left + _sum_after(count))
 
 
 def expected_log_weight(sticks: Sticks) -> Float[Array, "K"]:
-    """E[log pi_k]; of a Dirichlet, digamma(alpha_k) - digamma(sum alpha) (Bishop 2006, 10.66)."""
+    """E[log pi_k]; for a Dirichlet digamma(alpha_k) - digamma(sum alpha) (Bishop 2006, 10.66)."""
     ended, left = _ended(sticks)
     both = digamma(sticks.taken + left)
     log_taken = jnp.where(ended, 0.0, digamma(sticks.taken) - both)
     log_left = jnp.where(ended, 0.0, digamma(left) - both)
-    return log_taken + _before(log_left)
+    return log_taken + _sum_before(log_left)
 
 
 def log_mean_weight(sticks: Sticks) -> Float[Array, "K"]:
-    """log E[pi_k], normalised over the K."""
+    """log E[pi_k], normalised over the K components."""
     ended, left = _ended(sticks)
     both = jnp.log(sticks.taken + left)
     log_taken = jnp.where(ended, 0.0, jnp.log(sticks.taken) - both)
     log_left = jnp.where(ended, 0.0, jnp.log(left) - both)
-    return jax.nn.log_softmax(log_taken + _before(log_left))
+    return jax.nn.log_softmax(log_taken + _sum_before(log_left))
 
 
 def divergence(sticks: Sticks, prior: Sticks) -> Float[Array, ""]:
-    """Kullback-Leibler divergence from prior to posterior; of Dirichlets it is the same number."""
+    """KL(posterior || prior); for Dirichlet sticks it equals that of the Dirichlets."""
     ended, left = _ended(sticks)
     _, prior_left = _ended(prior)
     taken = sticks.taken
@@ -72,7 +74,7 @@ def divergence(sticks: Sticks, prior: Sticks) -> Float[Array, ""]:
 
 
 def draw_log_weight(key: PRNGKeyArray, sticks: Sticks, n_draws: int) -> Float[Array, "S K"]:
-    """Log weights; drawn as logarithms, because small weights would underflow."""
+    """Log weights, sampled as logarithms because small weights would underflow."""
     ended, left = _ended(sticks)
     one, other = jax.random.split(key)
     shape = (n_draws, *sticks.taken.shape)
@@ -80,27 +82,27 @@ def draw_log_weight(key: PRNGKeyArray, sticks: Sticks, n_draws: int) -> Float[Ar
     log_left = jax.random.loggamma(other, left, shape)
     both = jnp.logaddexp(log_taken, log_left)
     log_v, log_rest = log_taken - both, jnp.where(ended, 0.0, log_left - both)
-    return jnp.where(ended, 0.0, log_v) + _before(log_rest)
+    return jnp.where(ended, 0.0, log_v) + _sum_before(log_rest)
 
 
 def log_weight_of(share: Float[Array, "J"]) -> Float[Array, "J+1"]:
-    """Log weights of K = J + 1 components, of which all but the last take the shares v given."""
+    """Log weights of K = J + 1 components, given the shares v of all but the last."""
     log_taken = jnp.append(jnp.log(share), 0.0)
-    return log_taken + _before(jnp.append(jnp.log1p(-share), 0.0))
+    return log_taken + _sum_before(jnp.append(jnp.log1p(-share), 0.0))
 
 
 def _ended(sticks: Sticks):
-    """Where the stick ends, and what is left with something harmless in those places."""
+    """The mask of components that end the stick, and `left` with 1 in their place."""
     ended = sticks.left == 0
     return ended, jnp.where(ended, 1.0, sticks.left)
 
 
-def _behind(count: Float[Array, "K"]) -> Float[Array, "K"]:
+def _sum_after(count: Float[Array, "K"]) -> Float[Array, "K"]:
     """Sum over the components after k; exactly zero for the last."""
     return jnp.append(jnp.cumsum(count[::-1])[::-1][1:], 0.0)
 
 
-def _before(log_left: Float[Array, "*S K"]) -> Float[Array, "*S K"]:
+def _sum_before(log_left: Float[Array, "*S K"]) -> Float[Array, "*S K"]:
     """Sum over the components before k."""
     summed = jnp.cumsum(log_left, axis=-1)[..., :-1]
     return jnp.concatenate([jnp.zeros_like(log_left[..., :1]), summed], -1)

@@ -1,16 +1,16 @@
-"""An additive model of classes as tables: terms of one property and of two, looked up and added.
+"""An additive model of the classes as tables of main effects and pairwise feature interactions.
 
 score(c | x) = base[c] + sum over f of main[f, x_f, c] + sum over pairs of pair_table[x_a, x_b, c]
 
-with each value as its bin. This is a generalised additive model with pairwise interactions (Lou et
-al. 2013, GA2M). The tables are pure: an average over either property of a pair, over the training
-rows, is zero, so that what one property tells alone is in its own term and nowhere else (Lengerich
-et al. 2020). A property that was not available adds nothing; one that a survey looked for and did
-not find has a bin of its own. Beyond the training values a term fades to zero within a margin of
-their range, for nothing was learned there.
+where each value stands for its bin. This is a generalised additive model with pairwise interactions
+(Lou et al. 2013, GA2M). The tables are pure: the average of a pair table over the training rows, at
+a fixed bin of either feature, is zero. So the effect of a single feature is in its main term only
+(Lengerich et al. 2020). A feature that is not available contributes zero; a feature that is not
+detected has a bin of its own. Beyond the range of the training values a term decreases to zero
+within a margin, because nothing was learned there.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,32 +19,33 @@ from jaxtyping import Array, Float, Int
 
 from xbayes.types import Features
 
-MARGIN = 0.15  # of the range of the training values, as far as the grids of the densities reach
-RIDGE = 1e-10  # in units of the rows' share of a bin: leaves bins without rows as they are
+MARGIN = 0.15  # in units of the range of the training values, as for the grids of the densities
+RIDGE = 1e-10  # in units of the share of rows in a bin; keeps the values of bins without rows
 
 
 class TermTables(NamedTuple):
-    """What is learned; K bins, the last of them for missing values."""
+    """The learned tables; K bins, the last of them for values that are not measured."""
 
-    share: Float[Array | np.ndarray, ""]  # of these terms in the log-odds of the whole classifier
+    share: Float[Array | np.ndarray, ""]  # weight of these terms in the average of log-odds
     base: Float[Array | np.ndarray, "C"]
     edge: Float[Array | np.ndarray, "F E"]  # upper ends of the bins, E = K - 2; inf past the last
     main: Float[Array | np.ndarray, "F K C"]
-    pair: Int[Array | np.ndarray, "P 2"]  # the two properties
+    pair: Int[Array | np.ndarray, "P 2"]  # the two features
     pair_table: Float[Array | np.ndarray, "P K K C"]
     reach: Float[Array | np.ndarray, "F 2"]  # least and largest training value
 
 
-def bins(edge: Float[Any, "F E"], features: Features) -> Int[Any, "N F"]:
-    """The bin of each value: the first whose upper end is not below it; E + 1 where missing."""
+def bins(edge: Float[Array | np.ndarray, "F E"], features: Features) -> Int[Array, "N F"]:
+    """The bin of each value: the first whose upper end is not below it; E + 1 if not measured."""
     over = (jnp.asarray(features.value)[:, :, None] > edge).sum(-1)
     return jnp.where(jnp.asarray(features.measured), over, edge.shape[1] + 1)
 
 
-def known_share(tables: TermTables, features: Features) -> Float[Any, "N F"]:
-    """How much of its terms a value has: 1 among the training values, and where missing.
+def range_factor(tables: TermTables, features: Features) -> Float[Array, "N F"]:
+    """The factor that reduces the terms of a value beyond the range of the training values.
 
-    Beyond them it falls to 0 within MARGIN of their range. 0 where not available.
+    It is 1 inside the range and for values that are not detected, decreases to 0 within MARGIN
+    beyond the range, and is 0 where not available.
     """
     low, high = jnp.asarray(tables.reach).T
     value = jnp.where(jnp.asarray(features.measured), jnp.asarray(features.value), low)
@@ -54,20 +55,20 @@ def known_share(tables: TermTables, features: Features) -> Float[Any, "N F"]:
 
 
 def contributions(tables: TermTables, features: Features) -> Float[Array, "N F C"]:
-    """What each property adds to the scores, half of each of its pairs included.
+    """The contribution of each feature to the scores, with half of each of its pair terms.
 
-    Half to each is the Shapley value of an interaction of two.
+    Half for each feature is the Shapley value of a pairwise interaction.
     """
-    at, known = bins(tables.edge, features), known_share(tables, features)
+    at, factor = bins(tables.edge, features), range_factor(tables, features)
     each = jnp.arange(tables.main.shape[0])
-    main = known[:, :, None] * tables.main[each, at]  # [N, F, C]
+    main = factor[:, :, None] * tables.main[each, at]  # [N, F, C]
     if not len(tables.pair):
         return main
 
     def add(total, one):
-        # A pair at a time: memory holds the terms of one, and the sum.
+        # One pair at a time, to limit memory.
         (a, b), table = one
-        half = 0.5 * (known[:, a] * known[:, b])[:, None] * table[at[:, a], at[:, b]]
+        half = 0.5 * (factor[:, a] * factor[:, b])[:, None] * table[at[:, a], at[:, b]]
         return total.at[a].add(half).at[b].add(half), None
 
     total, _ = jax.lax.scan(add, main.transpose(1, 0, 2), (tables.pair, tables.pair_table))
@@ -75,32 +76,34 @@ def contributions(tables: TermTables, features: Features) -> Float[Array, "N F C
 
 
 def pair_terms(tables: TermTables, features: Features) -> Float[Array, "N P C"]:
-    """What each pair adds to the scores; for a few rows, to be named."""
-    at, known = bins(tables.edge, features), known_share(tables, features)
+    """The term of each pair, for a few rows."""
+    at, factor = bins(tables.edge, features), range_factor(tables, features)
     a, b = jnp.asarray(tables.pair).T
-    found = tables.pair_table[jnp.arange(len(a)), at[:, a], at[:, b]]
-    return (known[:, a] * known[:, b])[..., None] * found
+    term = tables.pair_table[jnp.arange(len(a)), at[:, a], at[:, b]]
+    return (factor[:, a] * factor[:, b])[..., None] * term
 
 
 def importance(tables: TermTables, count: Float[np.ndarray, "P K K"]) -> Float[np.ndarray, "P"]:
-    """Root of the mean square over rows (counted by bins of the pair) and classes."""
+    """Root mean square of each pair table over rows, counted by cell, and classes."""
     mean = (count[..., None] * np.asarray(tables.pair_table) ** 2).sum((1, 2)).mean(-1)
     return np.sqrt(mean / np.maximum(count.sum((1, 2)), 1))
 
 
-def pair_counts(at: Int[np.ndarray, "N F"], pair: Int[np.ndarray, "P 2"], n_bins: int):
-    """Rows in each cell of each pair, [P, K, K]."""
+def pair_counts(
+    at: Int[np.ndarray, "N F"], pair: Int[np.ndarray, "P 2"], n_bins: int
+) -> Float[np.ndarray, "P K K"]:
+    """Number of rows in each cell of each pair table."""
     flat = at[:, pair[:, 0]] * n_bins + at[:, pair[:, 1]]  # [N, P]
     counts = [np.bincount(column, minlength=n_bins**2) for column in flat.T]
     return np.reshape(counts, (len(pair), n_bins, n_bins)).astype(np.float64)
 
 
 def purified(tables: TermTables, at: Int[np.ndarray, "N F"]) -> TermTables:
-    """The same scores with pure terms: what rows in bins `at` have on average moves up.
+    """Tables with the same scores and pure terms, for training rows in the bins `at`.
 
-    The additive part of a pair's table, by least squares weighted with the rows in each cell, goes
-    to the two properties; what is left has mean zero over either of them. The mean of a property's
-    term goes to the base.
+    The additive part of a pair table, by least squares weighted with the number of rows in each
+    cell, moves to the main terms of its features; the remainder has mean zero over either feature.
+    The mean of a main term moves to the base.
     """
     n_features, n_bins = tables.main.shape[:2]
     base, main = np.array(tables.base, np.float64), np.array(tables.main, np.float64)
@@ -119,15 +122,16 @@ def purified(tables: TermTables, at: Int[np.ndarray, "N F"]) -> TermTables:
 
 
 def _additive_part(weight: Float[np.ndarray, "P K K"], table: Float[np.ndarray, "P K K C"]):
-    """f(a) + g(b) next to each table: the normal equations of weighted least squares."""
+    """The f(a) + g(b) nearest to each table, by the normal equations of least squares."""
     n_pairs, n_bins, _ = weight.shape
     normal = np.zeros((n_pairs, 2 * n_bins, 2 * n_bins))
-    own = np.arange(n_bins)
-    normal[:, own, own], normal[:, own + n_bins, own + n_bins] = weight.sum(2), weight.sum(1)
+    first, second = np.arange(n_bins), np.arange(n_bins, 2 * n_bins)
+    normal[:, first, first], normal[:, second, second] = weight.sum(2), weight.sum(1)
     normal[:, :n_bins, n_bins:], normal[:, n_bins:, :n_bins] = weight, weight.transpose(0, 2, 1)
-    # f + constant, g - constant fit alike, and a bin without rows fits anything: the ridge decides.
+    # The ridge makes the solution unique: f + constant, g - constant fit equally well, and the
+    # value of a bin without rows is free.
     normal[:, np.arange(2 * n_bins), np.arange(2 * n_bins)] += RIDGE
     each = weight[..., None] * table
     right = np.concatenate([each.sum(2), each.sum(1)], axis=1)  # [P, 2K, C]
-    found = np.linalg.solve(normal, right)
-    return found[:, :n_bins], found[:, n_bins:]
+    solution = np.linalg.solve(normal, right)
+    return solution[:, :n_bins], solution[:, n_bins:]

@@ -1,1 +1,1 @@
-"""What a run leaves behind: tables, files, the run directory."""
+"""The output of a run: tables, files and the run directory."""

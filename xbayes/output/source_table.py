@@ -1,7 +1,6 @@
-"""The table of sources: what each gets from the votes of its detections."""
+"""The source table: the votes of the detections of each source, as columns."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from astropy.table import Column, Table
@@ -14,8 +13,14 @@ UNIQUE, AMBIGUOUS = "uniquely classified", "ambiguous"
 
 
 def source_table(name: Column, votes: Votes, classes: Sequence[str]) -> Table:
-    """One row a source, its name first. Raises `InputError` where two columns had one name."""
-    columns: dict[str, Any] = {str(name.name): name}
+    """A table with one row per source, its name first.
+
+    Raises
+    ------
+    InputError
+        Two columns would have the same name.
+    """
+    columns: dict = {str(name.name): name}
 
     def add(title: str, values: np.ndarray, description: str, ucd: str) -> None:
         if title.lower() in {known.lower() for known in columns}:

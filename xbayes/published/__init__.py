@@ -1,1 +1,1 @@
-"""The recipes of the two published systems, kept as baselines."""
+"""The methods of the two published systems, as baselines."""

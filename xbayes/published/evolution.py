@@ -1,8 +1,8 @@
-"""Differential evolution (Storn & Price 1997, SciPy's): the published way to weights of best F1.
+"""Weights of highest F1 by differential evolution (Storn & Price 1997), as published; a baseline.
 
-Tranin et al. 2022 search alpha in [0, 10], and the exponent of P(missing | class) in [0, 1], for
-the largest F1 of one class. The F1 itself is the target here, steps and all; nothing shrinks the
-weights. Kept as the baseline that the gradient has to beat.
+Tranin et al. 2022 (A&A 657, A138) search alpha in [0, 10] and the exponent of P(missing | class) in
+[0, 1] for the highest F1 of one class, F1 = 2 / (1/recall + 1/precision). The objective is the F1
+itself, a step function, without a penalty on the weights.
 """
 
 from collections.abc import Callable
@@ -17,13 +17,16 @@ from jaxtyping import Array, Bool, Float, Int
 from xbayes.infer.gradient import GradientInfo
 from xbayes.models.base import Params, ScoreModel
 
-FEWEST, MOST = 60, 300  # members of the population; 15 for each free number in between
+FEWEST, MOST = (
+    60,
+    300,
+)  # limits of the population size, which is 15 times the number of free parameters
 GENERATIONS = 200
-AT_ONCE = 16  # members scored together: bounded memory
+AT_ONCE = 16  # members scored together, to limit memory
 
 
 class Evolved(NamedTuple):
-    """The best found."""
+    """The parameters of highest F1."""
 
     params: Params
     missing_weight: float  # exponent of P(missing | class)
@@ -36,7 +39,7 @@ def f1_of(
     row_weight: Float[Array, "N"],
     focus: int,
 ) -> Float[Array, ""]:
-    """F1 of the class under the most probable class; 0 where none is chosen and none is there."""
+    """F1 of class `focus` if each row is given its most probable class; 0 if undefined."""
     chosen = row_weight * (log_joint.argmax(-1) == focus)
     actual = row_weight * (class_index == focus)
     hit = (chosen * (class_index == focus)).sum()
@@ -47,30 +50,44 @@ def evolve_f1(
     model: ScoreModel,
     like: Params,
     log_lik: Float[Array, "N F C"],
-    observed: Bool[Array, "N ..."],
+    measured: Bool[Array, "N ..."],
     class_index: Int[Array, "N"],
     row_weight: Float[Array, "N"],
+    *,
     focus: int,
     seed: int,
     search_missing: bool = False,
-    watch: Callable[[Params, float], Any] = lambda params, missing_weight: None,
+    watch: Callable[[Params, float], object] = lambda params, missing_weight: None,
 ) -> Evolved:
-    """Parameters of largest F1 of class `focus`; what is not searched is that of `like`.
+    """Parameters of highest F1 of class `focus`.
 
-    With `search_missing` the exponent of P(missing | class) is searched too; `log_lik` must hold it
-    with exponent 1. `watch` is called after every generation with the best so far.
+    Parameters
+    ----------
+    like : parameters that supply the values that are not searched, such as the log prior.
+    log_lik : out-of-fold log-likelihoods, with exponent 1 of P(missing | class).
+    search_missing : whether the exponent of P(missing | class) is searched too.
+    watch : called after every generation with the best parameters and exponent so far.
     """
     from scipy.optimize import differential_evolution
 
-    search: Any = differential_evolution  # its stubs know neither arrays of starts nor rng
+    search: Any = differential_evolution  # its type stubs lack arrays for init, and rng
     low, high = model.box.low, model.box.high
     if search_missing:
         low, high = (*low, 0.0), (*high, 1.0)
-    data = (like, log_lik, observed, class_index, row_weight)
+    scored = partial(
+        _scores,
+        model,
+        focus,
+        search_missing,
+        like=like,
+        log_lik=log_lik,
+        measured=measured,
+        truth=class_index,
+        row_weight=row_weight,
+    )
 
-    def loss(vectors):  # [P, S], as SciPy hands over a population
-        batch = jnp.asarray(vectors.T, log_lik.dtype)
-        return 1.0 - np.asarray(_scores(model, focus, search_missing, batch, *data), np.float64)
+    def loss(vectors):  # [P, S]: SciPy passes a whole population
+        return 1.0 - np.asarray(scored(jnp.asarray(vectors.T, log_lik.dtype)), np.float64)
 
     def unpack(vector) -> tuple[Params, float]:
         alphas = jnp.asarray(vector[: len(model.box.low)], log_lik.dtype)
@@ -87,18 +104,24 @@ def evolve_f1(
         polish=False,
         callback=lambda x, convergence: watch(*unpack(x)),
     )
-    info = GradientInfo(*map(jnp.asarray, (result.fun, jnp.nan, result.nit, result.success)))
-    return Evolved(*unpack(result.x), info)
+    params, missing_weight = unpack(result.x)
+    info = GradientInfo(
+        loss=jnp.asarray(result.fun),
+        gradient_norm=jnp.asarray(jnp.nan),
+        n_steps=jnp.asarray(result.nit),
+        converged=jnp.asarray(result.success),
+    )
+    return Evolved(params=params, missing_weight=missing_weight, info=info)
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
-def _scores(model, focus, search_missing, vectors, like, log_lik, observed, truth, row_weight):
+def _scores(model, focus, search_missing, vectors, *, like, log_lik, measured, truth, row_weight):
     """F1 of every member of a population `[S, P]`."""
 
     def one(vector):
         x = log_lik
         if search_missing:
-            x = jnp.where(observed[..., None], log_lik, vector[-1] * log_lik)
+            x = jnp.where(measured[..., None], log_lik, vector[-1] * log_lik)
         params = model.box.params(like, vector[: len(model.box.low)])
         return f1_of(model.log_joint(params, x), truth, row_weight, focus)
 

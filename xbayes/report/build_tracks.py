@@ -1,4 +1,4 @@
-"""Which sources to explain, and their probability tracks."""
+"""The sources whose probability tracks are shown, and the content of these tracks."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,20 +10,20 @@ from xbayes.classifier.explain import explain
 from xbayes.classifier.predict import Classifier, Products
 from xbayes.classifier.recipe import Recipe
 from xbayes.config.schema import Config
-from xbayes.figures.track_record import MISSING, NOT_SURVEYED, Track
+from xbayes.figures.track_record import NOT_AVAILABLE, NOT_DETECTED, Track
 from xbayes.types import Features
 
-MOST_PAIRS = 5  # terms of two properties told of a source
+MOST_PAIRS = 5  # terms of two features in a track
 
 
 def most_certain(products: Products, c: int, n: int) -> Int[np.ndarray, "M"]:
-    """The rows given class c with the highest probability of it, at most n, the surest first."""
+    """The rows predicted to be of class c, the n most probable first."""
     rows = np.flatnonzero(products.prediction == c)
     return rows[np.argsort(-products.posterior[rows, c], kind="stable")][:n]
 
 
-def strangest(products: Products, n: int) -> Int[np.ndarray, "M"]:
-    """The rows of smallest `outlier_p`, at most n; of equal ones the largest `outlier` first."""
+def strongest_outliers(products: Products, n: int) -> Int[np.ndarray, "M"]:
+    """The n rows with the smallest outlier p-value; the larger outlier score breaks ties."""
     return np.lexsort((-products.outlier, products.outlier_p))[:n]
 
 
@@ -34,11 +34,17 @@ def tracks_of(
     ids: Sequence[str],
     features: Features,
     products: Products,
+    *,
     log_prior: Float[np.ndarray, "C"] | None,
 ) -> list[Track]:
-    """The probability tracks of a few sources; `features` and `products` hold their rows only.
+    """The probability tracks of a few sources.
 
-    `log_prior` is the one they were classified with.
+    Parameters
+    ----------
+    ids, features, products
+        Names, features and products of these sources only.
+    log_prior
+        The prior of their classification; None for the class proportions of the training sample.
     """
     names = recipe.names
     explained = explain(recipe, classifier, features, log_prior)
@@ -51,9 +57,9 @@ def tracks_of(
             categories=names.categories,
             category=names.category,
             features=names.features,
-            values=_value_texts(features, n, value[n], unit),
+            value_texts=_value_texts(features, n, value[n], unit),
             contribution=explained.contribution[n],
-            offset=explained.offset[n] - explained.apart[n],
+            offset=explained.offset[n] - explained.subclass_term[n],
             log_prior=explained.log_prior,
             category_posterior=products.track[n],
             posterior=products.posterior[n],
@@ -65,8 +71,8 @@ def tracks_of(
             outlier=float(products.outlier[n]),
             value=value[n],
             unit=unit,
-            below=explained.below[n],
-            apart=explained.apart[n],
+            share_below=explained.share_below[n],
+            subclass_term=explained.subclass_term[n],
             subclasses=names.subclasses,
             responsibility=explained.responsibility[n],
             subclass_of=names.subclass_of,
@@ -79,7 +85,7 @@ def tracks_of(
 def _largest_pairs(
     term: Float[np.ndarray, "P C"], classifier: Classifier, names: Sequence[str]
 ) -> dict[str, Any]:
-    """The terms of two properties that move the scores of this source most, by name."""
+    """The terms of two features with the largest effect on the scores of this source."""
     if not len(term):
         return {}
     assert classifier.terms is not None  # or there were no pairs
@@ -91,12 +97,12 @@ def _largest_pairs(
 
 
 def pair_name(names: Sequence[str], pair: Sequence[int] | Int[np.ndarray, "2"]) -> str:
-    """Such as 'abs_g x bp_rp', with the sign of multiplication."""
+    """The names of two features with a multiplication sign between them."""
     return f"{names[pair[0]]} × {names[pair[1]]}"
 
 
 def _values(config: Config, features: Features) -> Float[np.ndarray, "N F"]:
-    """The values in the units of their expressions, the scale undone; NaN where there is none."""
+    """Values in the units of their expressions, without the scale; NaN if not measured."""
     value = np.where(features.measured, features.value, np.nan).astype(np.float64)
     for f, feature in enumerate(config.features.values()):
         if feature.scale == "log10":
@@ -109,13 +115,13 @@ def _values(config: Config, features: Features) -> Float[np.ndarray, "N F"]:
 def _value_texts(
     features: Features, row: int, value: Float[np.ndarray, "F"], unit: Sequence[str]
 ) -> list[str]:
-    """Values of one row with their units, or why there is none."""
+    """The values of one row with their units, or the states of values that were not measured."""
     texts = []
     for f, number in enumerate(value):
         if not features.available[row, f]:
-            texts.append(NOT_SURVEYED)
+            texts.append(NOT_AVAILABLE)
         elif not features.measured[row, f]:
-            texts.append(MISSING)
+            texts.append(NOT_DETECTED)
         else:
             texts.append(f"{number:.4g} {unit[f]}".strip())
     return texts

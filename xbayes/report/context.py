@@ -1,60 +1,63 @@
-"""What the HTML report is made of: plain records, filled by whoever ran the experiment."""
+"""The content of the HTML report: plain records that hold no run and no configuration."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from xbayes.figures.labels import FeatureLabel
-from xbayes.figures.style import DPI, png_bytes
+from xbayes.figures.style import DPI, figure_of, png_bytes
+from xbayes.report.brief_track import BriefTrack
 from xbayes.report.interactive import Points
 
 
 class ReportFigure(NamedTuple):
-    """A figure and the sentence below it, which also stands in for it where it is not seen."""
+    """A figure and its caption, which is also the alternative text of the image."""
 
     caption: str
     png: bytes
-    width: float  # inches on the page, so that its letters are readable
-    fold: str = ""  # if not empty, the figure is folded away below this line
+    width: float  # inches on the page at which the text of the figure is readable
 
 
-def rendered(caption: str, figure: Figure, fold: str = "", dpi: int = DPI) -> ReportFigure:
-    """Draw the figure once, for the page and for its file."""
-    return ReportFigure(caption, png_bytes(figure, dpi), figure.get_figwidth(), fold)
+def rendered(caption: str, drawn: Figure | Axes, dpi: int = DPI) -> ReportFigure:
+    """The figure as a PNG, for the page and for the folder of figures."""
+    width = figure_of(drawn).get_figwidth()
+    return ReportFigure(caption=caption, png=png_bytes(drawn, dpi), width=width)
 
 
 class Section(NamedTuple):
-    """A section of figures; the report shows them in the order given."""
+    """A section of the report with its figures and probability tracks."""
 
     anchor: str  # of the table of contents: letters, digits and hyphens
     title: str
     text: str
-    figures: Sequence[ReportFigure]
-    live: str = ""  # 'sky' or 'scatter': the interactive figure that a screen shows instead
+    figures: Mapping[str, ReportFigure]  # by the name of the file
+    live: str = ""  # 'sky' or 'scatter': the interactive figure that replaces it on a screen
+    tracks: Sequence[BriefTrack] = ()
 
 
 class Penalty(NamedTuple):
-    """What one outer fold, or the fit on all, chose among the penalties it tried."""
+    """The penalty that one fit chose, and the penalties it compared."""
 
-    fold: str
+    fit: str
     chosen: float
     tried: Sequence[float] = ()
-    loss: Sequence[float] = ()  # held out on the inner folds, of each tried; NaN if not computed
+    loss: Sequence[float] = ()  # out-of-fold log loss on the inner folds; NaN if not computed
 
 
 class FeatureRow(NamedTuple):
-    """How often a property was there; the counts are of all sources of the catalogue."""
+    """The number of sources of the catalogue in each state of a feature."""
 
     label: FeatureLabel
     measured: int
     not_detected: int
     not_available: int
-    non_positive: int  # of these, those whose logarithm was asked for
+    undefined: int  # the expression has no value there, such as the logarithm of a negative number
 
 
 class ReportContext(NamedTuple):
-    """All that the report says; `metrics` is the content of `metrics.json`."""
+    """Everything that the report shows; `metrics` is the content of `metrics.json`."""
 
     name: str
     classes: Sequence[str]
@@ -66,7 +69,7 @@ class ReportContext(NamedTuple):
     penalties: Sequence[Penalty]
     features: Sequence[FeatureRow]
     provenance: Mapping
-    command: str  # that regenerates the run
+    command: str  # that repeats the run
     subclasses: Mapping[str, Mapping[str, int]] = {}  # sources of each subclass, by class
     points: Points | None = None  # of the interactive figures; None if no section has one
 
@@ -74,93 +77,105 @@ class ReportContext(NamedTuple):
 KNOWN_SECTIONS = {
     "confusion": (
         "Confusion",
-        "Which class is taken for which, held out. Left: where the sources of each true class go. "
-        "Right: what the sources given each class truly are. Rows are the truth in both.",
+        "True and predicted classes of the held-out sources; rows are true classes, columns "
+        "predicted classes. Left: percentages of each true class; the diagonal is the recall. "
+        "Right: percentages of each predicted class; the diagonal is the precision.",
     ),
     "precision": (
         "Precision and recall",
-        "What a sample of each class would be like if all held-out sources above some probability "
-        "were taken: how many of the class it finds, and how pure it is. The marked point is the "
-        "decision of this run, which gives each source one class and so need not lie on the curve.",
+        "Precision (purity) and recall (completeness) of the sample of each class for all "
+        "probability thresholds, from held-out sources. The marked point is the decision of this "
+        "run. The decision gives each source exactly one class, so the point need not lie on the "
+        "curve.",
     ),
     "reliability": (
         "Reliability",
-        "Of the sources given a probability near 70 %, about 70 % should be of that class. Points "
-        "are what held-out sources show, with 90 % intervals; the grey steps hold 90 % of what a "
-        "calibrated model would show with as many sources, labels drawn from its probabilities. "
-        "Below: how many sources got such a probability; a sharp classifier has them at both ends.",
+        "If the probabilities are calibrated, about 70 % of the sources with a probability near "
+        "70 % belong to the class. Points: observed shares of the held-out sources, with 90 % "
+        "intervals. Grey steps: the range of 90 % of the shares that a calibrated model shows with "
+        "the same number of sources. Below: number of sources in each bin of probability; a sharp "
+        "classifier has most of them at the two ends.",
     ),
     "sky": (
         "Sky",
-        "All sources of the catalogue that have a position, by predicted class, in galactic "
-        "coordinates: the galactic centre in the middle, longitude growing to the left.",
+        "All sources of the catalogue with a position, by predicted class, in galactic "
+        "coordinates. The galactic centre is in the middle; longitude increases to the left.",
     ),
     "clusters": (
         "Clusters",
-        "The groups that all training sources fall into whatever their class, how the classes "
-        "share them, and where their sources lie. Each source belongs to each cluster with a "
-        "probability; the panels show it in the most probable one.",
+        "The mixture components fitted to the training sources of all classes together: the "
+        "classes of their members, and where the members lie. A source belongs to each cluster "
+        "with a probability; the panels show it in the most probable cluster.",
     ),
     "weights": (
         "Weights",
-        "How strongly the classifier, fitted on all labelled sources, lets each property speak. "
-        "At weight 1 on its own class everywhere it would be the plain naive Bayes; 0 is silence.",
+        "The weight of each feature in the classifier fitted on all labelled sources. If each "
+        "class reads only its own likelihoods, with weight 1, the classifier is naive Bayes. A "
+        "feature with weight 0 is ignored.",
     ),
     "terms": (
         "Terms",
-        "What smooth curves add to the weighted densities, or boosted trees as tables: of single "
-        "properties, and of pairs beyond what each of the two tells alone. Scores of classes in "
-        "nats, with the share of these terms in the log-odds, before calibration. Each "
-        "map is of the class that its pair moves most: brown lowers its score, violet raises it.",
+        "Terms that are added to the weighted densities: smooth curves, or tables from boosted "
+        "trees, of single features and of pairs. The term of a pair contains only the "
+        "interaction, without the terms of its two features. Vertical axes and colours: "
+        "contribution to the class score in nats, before calibration, times the share of "
+        "the terms in the log-odds. Each map shows the class on which the pair has the largest "
+        "effect: brown lowers the score of this class, violet raises it.",
     ),
     "posterior": (
         "Posterior",
-        "What the labels leave open. Weights are drawn from their posterior, given class densities "
-        "that are drawn too; each draw gives every source its probabilities, whose mean and 90 % "
-        "interval the catalogue holds.",
+        "The uncertainty due to the finite number of labelled sources. The weights are sampled "
+        "from their posterior, with class densities that are sampled too. Each posterior sample "
+        "gives the class probabilities of every source; the catalogue contains their mean and "
+        "their 90 % interval.",
     ),
     "densities": (
         "Densities",
-        "How the sources of each class spread over each property, as the classifier fitted on all "
-        "labelled sources has learned it. Filled: histogram of the training values. "
-        "Every curve has unit area, however rare its class.",
+        "The distribution of each feature in each class, in the classifier fitted on all labelled "
+        "sources. Filled: histogram of the training values. Every curve has unit area, however "
+        "rare its class.",
     ),
     "histograms": (
-        "Property histograms",
-        "The values themselves: of the labelled sources of each class that have one, the share in "
-        "each bin. The numbers above a panel say which share of a class has no value, missing or "
-        "not available.",
+        "Feature histograms",
+        "The measured values of the labelled sources: the share of each class in each bin. The "
+        "numbers above a panel are the percentages of each class without a measured value, either "
+        "not detected or not available.",
     ),
     "scatter": (
-        "Two properties",
-        "All sources of the catalogue that have both values, by predicted class.",
+        "Two features",
+        "All sources of the catalogue for which both features were measured, by predicted class.",
     ),
     "outliers": (
         "Outliers",
-        "How strange the held-out sources are for the class they were given: outlier_p is the "
-        "share of held-out sources of that class at least as strange. Among ordinary sources it is "
-        "flat, so that 5 % lie below 0.05; sources unlike any of their class would pile up on "
-        "the left.",
+        "The outlier p-value (outlier_p) of the held-out sources, by predicted class: the share of "
+        "held-out sources of that class with at least the same outlier score. For ordinary "
+        "sources it is uniform, so 5 % of them lie at or below 0.05. An excess on the left means "
+        "sources that resemble no known source of their class.",
     ),
     "tracks": (
         "Most certain {focus}",
-        "Why a source got its class: what each category alone would say, and what each property "
-        "adds to the log-odds of the predicted class against the runner-up. First the source most "
-        "certainly {focus} in full, by the classifier fitted on all labelled sources; below it the "
-        "{n} most certain, each with the property that says most in each category. A click "
-        "unfolds a track.",
+        "How each source got its class: the class probabilities from each category alone, and the "
+        "contribution of each feature to the log-odds of the predicted class against the "
+        "runner-up. First the most certain {focus} in full, then the {n} most certain with the "
+        "feature of strongest evidence in each category. Click on a line to open its track. The "
+        "classifier was fitted on all labelled sources.",
     ),
-    "strange": (
-        "Strangest sources",
-        "The {n} sources of the catalogue with the smallest outlier_p: least like the class they "
-        "were given, so perhaps of no class known here, or of wrong measurements.",
+    "top-outliers": (
+        "Strongest outliers",
+        "The {n} sources of the catalogue with the smallest outlier p-values. They are the least "
+        "similar to the class they were given: they may belong to no class of the training sample, "
+        "or have wrong measurements.",
     ),
 }
 
 
 def known_section(
-    anchor: str, figures: Sequence[ReportFigure], live: str = "", **named: object
+    anchor: str,
+    figures: Mapping[str, ReportFigure],
+    live: str = "",
+    tracks: Sequence[BriefTrack] = (),
+    **named: object,
 ) -> Section:
-    """A section with the title and text of `KNOWN_SECTIONS`, what is in braces filled in."""
+    """A section of `KNOWN_SECTIONS`; `named` are the values of the braces in its text."""
     title, text = (part.format(**named) for part in KNOWN_SECTIONS[anchor])
-    return Section(anchor, title, text, figures, live)
+    return Section(anchor, title, text, figures, live, tracks)

@@ -1,6 +1,6 @@
-"""The report as one HTML file that needs nothing else: no other file, no font, no server."""
+"""The report as one HTML file without any external resource."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from math import isfinite
 from pathlib import Path
@@ -8,15 +8,16 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from xbayes.figures.style import WIDTH, data_uri
+from xbayes.figures.style import WIDTH, class_colours, class_markers, data_uri
 from xbayes.output.files import write_whole
+from xbayes.report.brief_track import SYMBOLS
 from xbayes.report.context import FeatureRow, ReportContext
 from xbayes.report.interactive import as_json
-from xbayes.report.summary import score_tables, sentences, well_known
+from xbayes.report.summary import score_tables, sentences, well_characterised
 
 
 def write_report(path: Path, context: ReportContext) -> None:
-    """Write the report; every text of the context is escaped."""
+    """Write the report to `path`; every text of the context is escaped."""
     write_whole(path, render_report(context).encode("utf-8"))
 
 
@@ -25,11 +26,12 @@ def render_report(context: ReportContext) -> str:
     return template("report.html.j2").render(
         context=context,
         sentences=sentences(context),
-        well_known=well_known(context),
+        well_characterised=well_characterised(context),
         scores=score_tables(context),
         sections=_sections(context),
         contents=_contents(context),
         penalties=_penalties(context),
+        key=_key(context.classes),
         features=[_feature_row(counts) for counts in context.features],
         provenance=flattened(context.provenance),
         interactive=_interactive(context),
@@ -37,7 +39,7 @@ def render_report(context: ReportContext) -> str:
 
 
 def template(name: str) -> Template:
-    """A page's template; what is put into it is escaped, and a name it lacks is an error."""
+    """A template that escapes what it shows; a name it does not get is an error."""
     environment = Environment(
         loader=PackageLoader("xbayes.report"),
         autoescape=True,
@@ -45,11 +47,18 @@ def template(name: str) -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["percent"] = lambda share: f"{100 * share:.2f}%"
     return environment.get_template(name)
 
 
+def _key(classes: Sequence[str]) -> list[tuple[str, str, str]]:
+    """Name, colour and symbol of each class."""
+    markers = class_markers(classes)
+    return [(name, at, SYMBOLS[markers[name]]) for name, at in class_colours(classes).items()]
+
+
 def flattened(record: Mapping, prefix: str = "") -> list[tuple[str, str]]:
-    """Keys and values as text, the keys of a record within a record joined by dots."""
+    """Keys and values as text; the keys of nested records are joined by dots."""
     rows = []
     for key, value in record.items():
         if isinstance(value, Mapping):
@@ -66,15 +75,15 @@ def _sections(context: ReportContext) -> list[dict]:
             "title": section.title,
             "text": section.text,
             "live": section.live,
+            "tracks": section.tracks,
             "figures": [
                 {
                     "source": data_uri(shown.png),
                     "caption": shown.caption,
-                    "fold": shown.fold,
                     "width": f"{shown.width * 96:.0f}px",
                     "share": f"{100 * shown.width / WIDTH:.0f}%",
                 }
-                for shown in section.figures
+                for shown in section.figures.values()
             ],
         }
         for section in context.sections
@@ -82,22 +91,22 @@ def _sections(context: ReportContext) -> list[dict]:
 
 
 def _interactive(context: ReportContext) -> dict | None:
-    """The library, the data and the script of the interactive figures, and what to say of them."""
+    """Library, data and script of the interactive figures, and the names for their menus."""
     points = context.points
     if points is None or not any(section.live for section in context.sections):
         return None
     from plotly.offline import get_plotlyjs
 
     shown = len(points.names)
-    part = f"; {shown:,} of the {points.n_sources:,} sources, drawn at random, are shown here"
+    part = f" A random subsample of {shown:,} of the {points.n_sources:,} sources is shown."
     return {
-        # Each stands inside a script element, where nothing is escaped.
+        # The content of a script element must not be escaped.
         "library": Markup(get_plotlyjs()),
         "points": Markup(as_json(points)),
         "script": Markup(files("xbayes.report").joinpath("templates/interactive.js").read_text()),
         "axes": [label.name for label in points.labels],
         "first": points.first,
-        "part": part if shown < points.n_sources else "",
+        "subsample": part if shown < points.n_sources else "",
     }
 
 
@@ -112,14 +121,14 @@ def _contents(context: ReportContext) -> list[tuple[str, str]]:
 def _penalties(context: ReportContext) -> dict:
     tried = list(next((p.tried for p in context.penalties if len(p.tried) > 1), ()))
     return {
-        "tried": [f"{strength:.3g}" for strength in tried],
+        "tried": [f"{value:.3g}" for value in tried],
         "rows": [
             {
-                "fold": penalty.fold,
+                "fit": penalty.fit,
                 "chosen": f"{penalty.chosen:.3g}",
                 "loss": [
-                    (f"{loss:.4f}" if isfinite(loss) else "–", strength == penalty.chosen)
-                    for strength, loss in zip(penalty.tried, penalty.loss, strict=True)
+                    (f"{loss:.4f}" if isfinite(loss) else "–", value == penalty.chosen)
+                    for value, loss in zip(penalty.tried, penalty.loss, strict=True)
                 ]
                 if tried
                 else [],
@@ -129,23 +138,12 @@ def _penalties(context: ReportContext) -> dict:
     }
 
 
-def _feature_row(counts: FeatureRow) -> dict:
-    total = max(counts.measured + counts.not_detected + counts.not_available, 1)
-    label = counts.label
+def _feature_row(row: FeatureRow) -> dict:
+    total = max(row.measured + row.not_detected + row.not_available, 1)
+    counts = (row.measured, row.not_detected, row.not_available, row.undefined)
     return {
-        "name": label.name,
-        "category": label.category,
-        "description": label.description,
-        "unit": label.unit,
-        "scale": "" if label.scale == "linear" else label.scale,
-        "counts": [
-            f"{count:,}"
-            for count in (
-                counts.measured,
-                counts.not_detected,
-                counts.not_available,
-                counts.non_positive,
-            )
-        ],
-        "share": f"{100 * counts.measured / total:.1f}%",
+        **row.label._asdict(),
+        "scale": "" if row.label.scale == "linear" else row.label.scale,
+        "counts": [f"{count:,}" for count in counts],
+        "share": row.measured / total,
     }

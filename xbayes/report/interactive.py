@@ -1,4 +1,4 @@
-"""What the interactive figures of the page read: one record of points, as JSON inside the page."""
+"""The data of the interactive figures, as JSON inside the page."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from xbayes.figures.projection import LONGITUDES, mollweide
 from xbayes.figures.style import class_colours, class_markers
 
 MOST_POINTS = 20_000
-MOST_VALUES = 600_000  # numbers in the page, about 4 MB
+MOST_VALUES = 600_000  # feature values in the page, about 4 MB
 SYMBOLS = {
     **{"o": "circle", "^": "triangle-up", "s": "square", "D": "diamond", "v": "triangle-down"},
     **{"P": "cross", "X": "x", "<": "triangle-left", "*": "star", ">": "triangle-right"},
@@ -20,7 +20,7 @@ SYMBOLS = {
 
 
 class Points(NamedTuple):
-    """The sources that can be pointed at: all, or a random part of a large catalogue."""
+    """The sources of the interactive figures: all, or a random subsample of a large catalogue."""
 
     names: Sequence[str]
     classes: Sequence[str]
@@ -28,14 +28,14 @@ class Points(NamedTuple):
     probability: Float[np.ndarray, "N"]  # of the predicted class
     outlier_p: Float[np.ndarray, "N"]
     galactic: Float[np.ndarray, "N 2"] | None  # l, b in degrees; NaN without a position
-    value: Float[np.ndarray, "N F"]  # scaled; NaN where not observed
+    value: Float[np.ndarray, "N F"]  # scaled; NaN where not measured
     labels: Sequence[FeatureLabel]
-    first: tuple[int, int]  # the properties shown at first
+    first: tuple[int, int]  # the features shown first
     n_sources: int  # of the catalogue
 
 
 def shown_rows(n_sources: int, n_features: int, seed: int) -> Int[np.ndarray, "M"]:
-    """The rows that the interactive figures show; a random part where there are too many."""
+    """The rows that the interactive figures show: at most as many as a page can hold."""
     most = min(MOST_POINTS, MOST_VALUES // max(n_features, 1))
     if n_sources <= most:
         return np.arange(n_sources)
@@ -43,7 +43,7 @@ def shown_rows(n_sources: int, n_features: int, seed: int) -> Int[np.ndarray, "M
 
 
 def as_json(points: Points) -> str:
-    """The record as JSON that may stand inside a script element."""
+    """The points as JSON that is safe inside a script element."""
     record: dict[str, Any] = {
         "names": list(points.names),
         "classes": list(points.classes),
@@ -53,13 +53,12 @@ def as_json(points: Points) -> str:
         "probability": _rounded(points.probability, 4),
         "outlier_p": _rounded(points.outlier_p, 2),
         "value": [_rounded(column, 4) for column in points.value.T],
-        "properties": [label.name for label in points.labels],
         "axes": [axis_label(label) for label in points.labels],
         "first": list(points.first),
         "sky": None if points.galactic is None else _sky(points.galactic),
     }
     text = json.dumps(record, separators=(",", ":"), allow_nan=False)
-    # Neither '</script>' nor '<!--' may appear in a script.
+    # '</script>' would end the script element, and '<!--' change how it is read.
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
@@ -90,5 +89,5 @@ def _line(l_deg, b_deg) -> list[list[float | None]]:
 
 
 def _rounded(values: np.ndarray, digits: int) -> list[float | None]:
-    """Numbers of so many significant digits; None for what is not finite."""
+    """Values with `digits` significant digits; None for values that are not finite."""
     return [float(f"{v:.{digits}g}") if np.isfinite(v) else None for v in values.tolist()]

@@ -1,8 +1,8 @@
-"""The scores of a run in plain words and as cells of tables; all numbers are formatted here."""
+"""The scores of a run as sentences and as cells of tables."""
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from xbayes.figures.style import class_colours
 from xbayes.report.context import ReportContext
@@ -12,7 +12,7 @@ CLASS_SCORES = ("precision", "recall", "f1")
 
 
 class Cell(NamedTuple):
-    """A score as text, with its interval."""
+    """A score and its 90 % interval as text."""
 
     value: str
     interval: str
@@ -20,7 +20,7 @@ class Cell(NamedTuple):
 
 
 class ScoreRow(NamedTuple):
-    """An overall score in the three blocks."""
+    """A score over all classes, in each of the three blocks."""
 
     name: str
     meaning: str
@@ -28,18 +28,18 @@ class ScoreRow(NamedTuple):
 
 
 class ClassRow(NamedTuple):
-    """The scores of one class: precision, recall, F1 of each block; the held-out F1 as a strip."""
+    """The scores of one class."""
 
     name: str
     colour: str
     labelled: str
-    cells: list[Cell]
+    cells: list[Cell]  # precision, recall and F1 of each block
     held_out: Cell  # F1
-    strip: dict[str, str] | None  # positions in percent, for the drawing beside it
+    strip: dict[str, str] | None  # positions of the held-out F1 and its interval, in percent
 
 
 class WellRow(NamedTuple):
-    """Held-out scores of one class among the sources known well, and its F1 among all."""
+    """Held-out scores of one class among the well-characterised sources, and its F1 among all."""
 
     name: str
     colour: str
@@ -49,7 +49,7 @@ class WellRow(NamedTuple):
 
 
 class ScoreTables(NamedTuple):
-    """What the template shows of the metrics."""
+    """The scores of all classes together and of each class."""
 
     titles: list[str]  # of the blocks
     notes: list[str]
@@ -58,64 +58,59 @@ class ScoreTables(NamedTuple):
 
 
 OVERALL = {
-    "macro_f1": ("macro F1", "mean of F1 over the classes; 1 is best"),
-    "accuracy": ("accuracy", "share of sources given their true class"),
-    "log_loss": ("log loss", "nats a source; 0 is best"),
-    "brier": ("Brier score", "squared error of the probabilities; 0 is best"),
-    "ece": ("calibration error", "ECE of the top class; 0 is best"),
+    "macro_f1": ("macro F1", "mean F1 of the classes; 1 is best"),
+    "accuracy": ("accuracy", "share of correct classifications; 1 is best"),
+    "log_loss": ("log loss", "nats per source; 0 is best"),
+    "brier": ("Brier score", "mean squared error of the probabilities; 0 is best"),
+    "ece": ("calibration error", "ECE of the most probable class; 0 is best"),
 }
 
 
 def sentences(context: ReportContext) -> list[str]:
-    """The result of the run as a reader would tell it."""
+    """The main results of the run, one statement each."""
     metrics = context.metrics
     held_out, in_sample = metrics["cross_validated"], metrics["in_sample"]
     total = sum(context.labelled.values())
     each = listed([f"{context.labelled[c]:,} {c}" for c in context.classes])
-    opening = (
-        f"Learned from {total:,} labelled sources of {len(context.classes)} classes ({each}), "
-        f"and applied to the {context.n_sources:,} sources of the catalogue."
-    )
-    loss = in_words(held_out["log_loss"])
-    seen = number(in_sample["log_loss"]["value"])
-    log_loss = (
-        f"The held-out log loss is {loss} nats a source. On the sources it learned from it would "
-        f"look like {seen}: that number is optimistic and no measure of new sources."
-    )
     return [
-        opening,
-        *_of_kinds(context.subclasses),
+        f"The classifier was trained on {total:,} labelled sources of {len(context.classes)} "
+        f"classes ({each}) and applied to the {context.n_sources:,} sources of the catalogue.",
+        *_of_subclasses(context.subclasses),
         *(_of_class(name, held_out) for name in context.classes),
-        log_loss,
-        *_of_well_known(metrics),
+        f"The held-out log loss is {in_words(held_out['log_loss'])} nats per source. On the "
+        f"training sources it is {number(in_sample['log_loss']['value'])}, which is optimistic "
+        f"and does not hold for new sources.",
+        *_of_well_characterised(metrics),
         *_of_probabilities(held_out),
-        *_of_choice(metrics.get("calibration", [])),
+        *_of_calibrator(metrics.get("calibration", [])),
         *_of_sets(held_out.get("prediction_set")),
         *_of_intervals(held_out.get("interval_width")),
         _of_calibration(held_out["ece"]),
-        *_of_alarms(metrics.get("outlier", {})),
+        *_of_outliers(metrics.get("outlier", {})),
     ]
 
 
-def _of_kinds(kinds: Mapping[str, Mapping[str, int]]) -> list[str]:
-    """Which classes are sums of subclasses."""
+def _of_subclasses(sizes: Mapping[str, Mapping[str, int]]) -> list[str]:
     each = [
-        f"{name} is the sum of {listed([f'{kind} ({n:,})' for kind, n in own.items()])}"
-        for name, own in kinds.items()
+        f"{name} consists of {listed([f'{subclass} ({n:,})' for subclass, n in own.items()])}"
+        for name, own in sizes.items()
     ]
-    return [f"{'; '.join(each)}: learned apart, their probabilities added."] if each else []
+    added = "each subclass has its own model, and their probabilities are added"
+    return [f"{'; '.join(each)}: {added}."] if each else []
 
 
 def _of_class(name: str, block: Mapping) -> str:
-    score = block["f1"][name]
-    if score["value"] is None:
-        return f"{name}: no held-out source is of this class or was given it, so there is no F1."
-    found, right = (block[which][name]["value"] for which in ("recall", "precision"))
-    text = f"{name}: held-out F1 {in_words(score)}"
-    if found is not None:
-        text += f"; {100 * found:.0f} % of the true {name} are found"
-    if right is not None:
-        text += f"; {100 * right:.0f} % of the sources called {name} are right"
+    f1, recall, precision = (block[score][name] for score in ("f1", "recall", "precision"))
+    if f1["value"] is None:
+        return (
+            f"{name}: the held-out F1 is undefined, because no held-out source belongs to this "
+            f"class or was predicted to."
+        )
+    text = f"{name}: held-out F1 {in_words(f1)}"
+    if recall["value"] is not None:
+        text += f"; {100 * recall['value']:.0f} % of the true {name} are recovered"
+    if precision["value"] is not None:
+        text += f"; {100 * precision['value']:.0f} % of the sources classified as {name} are {name}"
     return text + "."
 
 
@@ -125,44 +120,46 @@ def _of_calibration(ece: Mapping) -> str:
         return "The calibration error could not be computed."
     if ece["value"] <= ece["calibrated_q95"]:
         return (
-            f"The probabilities are calibrated as far as these sources can tell: the expected "
-            f"calibration error is {value}, and a perfectly calibrated model would exceed {limit} "
-            f"one time in twenty."
+            f"The probabilities are consistent with perfect calibration: the expected calibration "
+            f"error (ECE) is {value}, and that of a perfectly calibrated model exceeds {limit} "
+            f"in 5 % of samples of this size."
         )
     return (
-        f"The probabilities are not calibrated: the expected calibration error is {value}, above "
-        f"the {limit} that a perfectly calibrated model exceeds one time in twenty."
+        f"The probabilities are not calibrated: the expected calibration error (ECE) is {value}, "
+        f"and that of a perfectly calibrated model exceeds {limit} in only 5 % of samples of this "
+        f"size."
     )
 
 
 def _of_probabilities(block: Mapping) -> list[str]:
-    """What the Brier score is made of, and how decided the probabilities are."""
+    """The decomposition of the Brier score, and the sharpness of the probabilities."""
     if "brier_parts" not in block:
         return []
     parts = {name: number(part["value"]) for name, part in block["brier_parts"].items()}
     sharp = block["sharpness"]
     return [
-        f"Of the held-out Brier score {number(block['brier']['value'])}, "
-        f"{parts['reliability']} is for probabilities that are off (reliability; 0 is best); "
-        f"knowing only the class proportions would cost {parts['uncertainty']} (uncertainty), of "
-        f"which the probabilities explain {parts['resolution']} (resolution); differences inside "
-        f"the ten bins account for {parts['within_bins']}.",
+        f"Decomposition of the held-out Brier score {number(block['brier']['value'])}: reliability "
+        f"{parts['reliability']} (miscalibration; 0 is best), minus resolution "
+        f"{parts['resolution']} (gain over predicting the class proportions), plus uncertainty "
+        f"{parts['uncertainty']} (score of the class proportions), plus {parts['within_bins']} for "
+        f"differences within the ten bins.",
         f"Sharpness: the largest probability of a source is {in_words(sharp['confidence'])} on "
-        f"average, the entropy {in_words(sharp['entropy'])} nats.",
+        f"average, and the entropy is {in_words(sharp['entropy'])} nats.",
     ]
 
 
-def _of_choice(folds: Sequence[Mapping]) -> list[str]:
-    """Which calibration the outer folds chose, and what it gained on rows it had not seen."""
+def _of_calibrator(folds: Sequence[Mapping]) -> list[str]:
+    """The calibrators that the outer folds chose, and their mean gain."""
     if not folds or all(len(fold["held_out_log_loss"]) < 2 for fold in folds):
         return []
     names = [fold["chosen"] for fold in folds]
     times = [f"{name} ({names.count(name)} of {len(names)})" for name in dict.fromkeys(names)]
     losses = [fold["held_out_log_loss"] for fold in folds]
-    gain = [one["none"] - one[name] for one, name in zip(losses, names, strict=True)]
+    gain = [loss["none"] - loss[name] for loss, name in zip(losses, names, strict=True)]
     return [
-        f"Calibration chosen by the outer folds, on their inner folds: {listed(times)}; it lowers "
-        f"the log loss there by {number(sum(gain) / len(gain))} nats a source on average."
+        f"Calibration that each outer fold chose by cross-validation on its inner folds: "
+        f"{listed(times)}. It lowers their log loss by {number(sum(gain) / len(gain))} nats per "
+        f"source on average."
     ]
 
 
@@ -175,68 +172,69 @@ def _of_sets(sets: Mapping | None) -> list[str]:
         for name, own in sets["by_class"].items()
     ]
     return [
-        f"Prediction sets promise to hold the true class of 90 % of the sources of every class; "
-        f"held out they do so for {in_words(sets['coverage'])} of all, by class and with their "
-        f"mean size: {listed(each)}. They name {number(sets['size']['value'])} classes on "
-        f"average; {100 * (sets['empty']['value'] or 0):.1f} % are empty: unlike every class."
+        f"Prediction sets are constructed to contain the true class of 90 % of the sources of "
+        f"every class. The held-out coverage is {in_words(sets['coverage'])}; by class, with the "
+        f"mean size: {listed(each)}. The mean size is {number(sets['size']['value'])} classes, and "
+        f"{100 * (sets['empty']['value'] or 0):.1f} % of the sets are empty, because the source "
+        f"resembles no class."
     ]
 
 
 def _of_intervals(widths: Mapping | None) -> list[str]:
-    """How wide the intervals of the probabilities are, where there are draws."""
+    """The width of the credible intervals of the probabilities, of Bayesian runs."""
     if widths is None:
         return []
     given = {name: w for name, w in widths["by_prediction"].items() if w is not None}
-    each = [f"{number(width)} for those called {name}" for name, width in given.items()]
+    each = [f"{number(width)} for sources classified as {name}" for name, width in given.items()]
     return [
-        f"The 90 % interval of the predicted class's probability is {number(widths['median'])} "
-        f"wide in the median held-out source: {listed(each)}. It is what the labels and the "
-        f"densities leave open, not the chance of being wrong: that is the probability itself."
+        f"The median width of the 90 % interval of the probability of the predicted class is "
+        f"{number(widths['median'])}: {listed(each)}. The interval is the uncertainty of the "
+        f"probability due to the finite training sample; the probability itself is the chance "
+        f"that the classification is correct."
     ]
 
 
-def _of_alarms(alarms: Mapping) -> list[str]:
-    """Whether as many ordinary sources look strange as the level promises."""
+def _of_outliers(levels: Mapping) -> list[str]:
+    """The share of held-out sources below each level of the outlier p-value."""
     texts = []
-    for level, share in alarms.items():
+    for level, share in levels.items():
         inside = share["lo"] <= share["value"] <= share["hi"]
-        verdict = "as many as promised" if inside else "not what was promised"
+        verdict = "consistent with" if inside else "not consistent with"
         texts.append(
-            f"{100 * share['value']:.1f} % of the {share['n']:,} held-out sources have outlier_p "
-            f"at or below {level}: {verdict} (chance allows {100 * share['lo']:.1f} to "
-            f"{100 * share['hi']:.1f} %)."
+            f"{100 * share['value']:.1f} % of the {share['n']:,} held-out sources have an "
+            f"outlier p-value at or below {level}, {verdict} the nominal level (90 % range "
+            f"{100 * share['lo']:.1f} to {100 * share['hi']:.1f} %)."
         )
     return texts
 
 
-def well_known(context: ReportContext) -> list[WellRow]:
-    """Classes of the sources known well; empty where the config tells none apart or none is."""
+def _of_well_characterised(metrics: Mapping) -> list[str]:
+    block = metrics.get("well_characterised")
+    if block is None:
+        return []
+    if not block["n_sources"]:
+        return ["No labelled source is well characterised by the conditions of the config."]
+    return [
+        f"On the {block['n_sources']:,} well-characterised sources the held-out macro F1 is "
+        f"{in_words(block['macro_f1'])} and the log loss {in_words(block['log_loss'])}."
+    ]
+
+
+def well_characterised(context: ReportContext) -> list[WellRow]:
+    """Scores by class on the well-characterised sources; empty if there are none."""
     block = context.metrics.get("well_characterised")
     if block is None or not block["n_sources"]:
         return []
     colours, everywhere = class_colours(context.classes), context.metrics["cross_validated"]["f1"]
     return [
         WellRow(
-            name,
-            colours[name],
-            f"{block['members'][name]:,}",
-            [_cell(block[score][name]) for score in CLASS_SCORES],
-            _cell(everywhere[name]),
+            name=name,
+            colour=colours[name],
+            members=f"{block['members'][name]:,}",
+            cells=[_cell(block[score][name]) for score in CLASS_SCORES],
+            of_all=_cell(everywhere[name]),
         )
         for name in context.classes
-    ]
-
-
-def _of_well_known(metrics: Mapping) -> list[str]:
-    """How the sources known well do."""
-    block = metrics.get("well_characterised")
-    if block is None:
-        return []
-    if not block["n_sources"]:
-        return ["No labelled source is well characterised by the config's conditions."]
-    return [
-        f"On the {block['n_sources']:,} well-characterised sources alone the held-out macro F1 is "
-        f"{in_words(block['macro_f1'])}, the log loss {in_words(block['log_loss'])}."
     ]
 
 
@@ -244,38 +242,38 @@ def score_tables(context: ReportContext) -> ScoreTables:
     """The three blocks of `metrics.json` side by side."""
     metrics = context.metrics
     blocks = [metrics[name] for name in BLOCKS]
-    titles = [
-        "in sample (optimistic)",
-        "held out (out of fold)",
-        "held out, re-weighted to the expected proportions",
-    ]
-    proportions = metrics.get("proportions", {})
-    sky = ", ".join(
+    proportions = ", ".join(
         f"{name}\N{NO-BREAK SPACE}{100 * share:.3g}\N{NO-BREAK SPACE}%"
-        for name, share in proportions.items()
+        for name, share in metrics.get("proportions", {}).items()
     )
-    notes = [
-        "sources the classifier learned from",
-        "sources it never saw, in the proportions of the labelled sample",
-        f"the same, as if the sky held {sky}" if sky else "the same, in the proportions of the sky",
-    ]
-    overall = [
-        ScoreRow(title, meaning, [_cell(block[name]) for block in blocks])
-        for name, (title, meaning) in OVERALL.items()
-    ]
-    colours = class_colours(context.classes)
-    classes = [
-        ClassRow(
-            name,
-            colours[name],
-            f"{context.labelled[name]:,}",
-            [_cell(block[score][name]) for block in blocks for score in CLASS_SCORES],
-            _cell(metrics["cross_validated"]["f1"][name]),
-            _strip(metrics["cross_validated"]["f1"][name]),
-        )
-        for name in context.classes
-    ]
-    return ScoreTables(titles, notes, overall, classes)
+    colours, held_out = class_colours(context.classes), metrics["cross_validated"]["f1"]
+    return ScoreTables(
+        titles=[
+            "in sample (optimistic)",
+            "held out (out of fold)",
+            "held out, re-weighted to the expected proportions",
+        ],
+        notes=[
+            "sources of the training sample",
+            "sources outside the training sample of each fold, in the labelled proportions",
+            f"the same sources, weighted to {proportions or 'the proportions on the sky'}",
+        ],
+        overall=[
+            ScoreRow(title, meaning, [_cell(block[name]) for block in blocks])
+            for name, (title, meaning) in OVERALL.items()
+        ],
+        classes=[
+            ClassRow(
+                name=name,
+                colour=colours[name],
+                labelled=f"{context.labelled[name]:,}",
+                cells=[_cell(block[score][name]) for block in blocks for score in CLASS_SCORES],
+                held_out=_cell(held_out[name]),
+                strip=_strip(held_out[name]),
+            )
+            for name in context.classes
+        ],
+    )
 
 
 def _cell(score: Mapping) -> Cell:
@@ -283,7 +281,7 @@ def _cell(score: Mapping) -> Cell:
     if score.get("lo") is not None and score.get("hi") is not None:
         interval = f"{number(score['lo'])} – {number(score['hi'])}"
     limit = score.get("calibrated_q95")
-    note = "" if limit is None else f"if calibrated: up to {number(limit)}"
+    note = "" if limit is None else f"95 % limit if calibrated: {number(limit)}"
     return Cell(number(score["value"]), interval, note)
 
 
@@ -297,20 +295,20 @@ def _strip(score: Mapping) -> dict[str, str] | None:
 
 
 def in_words(score: Mapping) -> str:
-    """'0.71 (90 % interval 0.64 to 0.77)'."""
+    """Value and interval, such as '0.71 (90 % interval 0.64 to 0.77)'."""
     text = number(score["value"])
     if score["lo"] is None or score["hi"] is None:
         return text
     return f"{text} (90 % interval {number(score['lo'])} to {number(score['hi'])})"
 
 
-def number(value: Any) -> str:
-    """Three decimals, more for a small number; a dash for none."""
+def number(value: float | None) -> str:
+    """Three decimals, or two digits of a small number; a dash for a missing number."""
     if value is None or not math.isfinite(value):
         return "–"
     return f"{value:.3f}" if abs(value) >= 0.01 or value == 0 else f"{value:.2g}"
 
 
 def listed(items: Sequence[str]) -> str:
-    """'a, b and c'."""
+    """The items as 'a, b and c'."""
     return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)

@@ -1,4 +1,4 @@
-"""The probability track of one source as a table: for a file, and for the screen."""
+"""The probability track of one source as a table for files, and as text for the terminal."""
 
 from typing import Any
 
@@ -20,19 +20,19 @@ from xbayes.figures.track_record import (
 )
 
 NUMBER: dict[str, Any] = {"justify": "right", "no_wrap": True}
-UNUSUAL, STRANGE = 0.05, 0.01  # outlier_p from which on a source is called so
+OUTLIER, STRONG_OUTLIER = 0.05, 0.01  # largest outlier p-values of such sources
 
 
 def track_table(track: Track) -> Table:
-    """A row for the prior, the offset, subclasses and each property; the ln odds sum to the total.
+    """A row for the prior, the offset, the subclasses and each feature.
 
-    `ln_odds_<CLASS>` is against the predicted class, `below_<CLASS>` the share of the class with a
-    smaller value.
+    `ln_odds_<CLASS>` are the terms of ln p(class) / p(predicted class), which sum to the ln odds of
+    the posterior; `below_<CLASS>` is the share of the class with a smaller value.
     """
     odds, classes = ln_odds(track), list(track.classes)
     first = {"prior": odds.prior, "offset": odds.offset}
     if track.subclasses:
-        first["subclasses"] = odds.apart
+        first["subclasses"] = odds.subclass_term
     nothing = np.full((len(first), len(classes)), np.nan)
     category = [track.categories[g] for g in track.category]
     table = Table()
@@ -40,9 +40,9 @@ def track_table(track: Track) -> Table:
     table["property"] = [*first, *track.features]
     table["value"] = [*[np.nan] * len(first), *track.value]
     table["unit"] = [*[""] * len(first), *track.unit]
-    table["state"] = [*[""] * len(first), *map(state_of, track.values)]
-    terms = np.concatenate([np.stack([*first.values()]), odds.property])
-    below = np.concatenate([nothing, track.below])
+    table["state"] = [*[""] * len(first), *map(state_of, track.value_texts)]
+    terms = np.concatenate([np.stack([*first.values()]), odds.feature])
+    below = np.concatenate([nothing, track.share_below])
     reference = classes[track.prediction]
     for c, name in enumerate(classes):
         text = f"added to ln p({name}) / p({reference})"
@@ -55,11 +55,14 @@ def track_table(track: Track) -> Table:
 
 
 def print_track(track: Track, console: Console) -> None:
-    """Who it is, the ledger of ln odds, and where the values sit; one table if it fits."""
+    """Print the prediction, the terms of the ln odds, and the share of each class below a value.
+
+    The terms and the shares are one table if the console is wide enough, and two otherwise.
+    """
     console.print(_heading(track), soft_wrap=True)
     odds = ln_odds(track)
     whole = _ledger(track, odds, shares=True)
-    unbounded = console.options.update(max_width=10_000)  # or it measures what was cut to fit
+    unbounded = console.options.update(max_width=10_000)  # the width without wrapping
     if console.measure(whole, options=unbounded).maximum <= console.width:
         console.print(whole)
     else:
@@ -72,37 +75,38 @@ def print_track(track: Track, console: Console) -> None:
 def _heading(track: Track) -> Text:
     predicted = track.classes[track.prediction]
     shares = zip(track.classes, track.posterior, strict=True)
-    without = f"{track.alternative} wins if one category is left out"
+    alternative = f"{track.alternative} wins if one category is left out"
     if not track.alternative:
-        without = f"none: {predicted} whichever category is left out"
+        alternative = f"none: {predicted} whichever category is left out"
     lines = [
         ("posterior", "  ".join(f"{name} {percent_text(p, 1)}" for name, p in shares)),
-        ("alternative", without),
-        ("outlier", f"{track.outlier:.3g}, outlier_p {track.outlier_p:.2g}: {_strange(track)}"),
+        ("alternative", alternative),
+        ("outlier", _outlier_text(track)),
     ]
-    kinds = (subclasses_text(track, c) for c in range(len(track.classes)))
-    told = [f"{n}: {kind}" for n, kind in zip(track.classes, kinds, strict=True) if kind]
-    if told:
-        lines.insert(1, ("subclasses", "  ".join(told)))
+    texts = {name: subclasses_text(track, c) for c, name in enumerate(track.classes)}
+    subclasses = "  ".join(f"{name}: {text}" for name, text in texts.items() if text)
+    if subclasses:
+        lines.insert(1, ("subclasses", subclasses))
     text = Text.assemble((f"{track.name}: {predicted}", "bold"))
     for name, line in lines:
         text.append(f"\n{name:12}{line}")
     return text
 
 
-def _strange(track: Track) -> str:
-    word = "nothing unusual"
-    if track.outlier_p <= UNUSUAL:
-        word = "very strange" if track.outlier_p <= STRANGE else "unusual"
-    share = percent_text(track.outlier_p, 1) if track.outlier_p < 1 else "all"
+def _outlier_text(track: Track) -> str:
     predicted = track.classes[track.prediction]
-    return f"{word} for {predicted}; {share} of known {predicted} are at least as strange"
+    verdict = f"typical of {predicted}"
+    if track.outlier_p <= OUTLIER:
+        verdict = "strong outlier" if track.outlier_p <= STRONG_OUTLIER else "outlier"
+    share = percent_text(track.outlier_p, 1) if track.outlier_p < 1 else "all"
+    score = f"{track.outlier:.3g}, outlier_p {track.outlier_p:.2g}"
+    return f"{score}: {verdict}; {share} of known {predicted} have at least this score"
 
 
 def _ledger(track: Track, odds: LnOdds, shares: bool) -> RichTable:
-    """Rows that sum to the total; the predicted class, zero throughout, has no column of odds."""
+    """The terms of the ln odds and their total, with a column for each class not predicted."""
     predicted = track.classes[track.prediction]
-    title = f"ln p(class) / p({predicted}): negative speaks for {predicted}"
+    title = f"ln p(class) / p({predicted}): negative values favour {predicted}"
     if shares:
         title += ". Right: % of each class below the value"
     table = _empty(title)
@@ -117,31 +121,31 @@ def _ledger(track: Track, odds: LnOdds, shares: bool) -> RichTable:
     ) -> None:
         cells = [f"{terms[c]:+.2f}" for c in others]
         if shares:
-            cells += [""] * len(track.classes) if f is None else _percents(track.below[f])
+            cells += [""] * len(track.classes) if f is None else _percents(track.share_below[f])
         table.add_row(Text(name), Text(value), *cells, style=style)
 
     add("prior", "", odds.prior)
     add("offset, learned", "", odds.offset)
     if track.subclasses:
-        add("subclasses told apart", "", odds.apart)
+        add("subclasses", "", odds.subclass_term)
     for g, category in enumerate(track.categories):
         table.add_section()
         add(category, "", odds.category[g], style="bold")
-        for f in (f for f, of in enumerate(track.category) if of == g):
-            value = track.values[f]
+        for f in np.flatnonzero(np.asarray(track.category) == g).tolist():
+            value = track.value_texts[f]
             style = "dim" if is_absent(value) else ""
-            add(f"  {track.features[f]}", value, odds.property[f], f, style)
+            add(f"  {track.features[f]}", value, odds.feature[f], f, style)
     table.add_section()
     add("total", "", odds.total, style="bold")
     return table
 
 
 def _pairs(track: Track) -> RichTable:
-    """What pairs of properties add to ln p(class) / p(predicted class)."""
-    assert track.pair_contribution is not None  # they come together
+    """The terms of pairs of features in ln p(class) / p(predicted class)."""
+    assert track.pair_contribution is not None
     against = track.pair_contribution - track.pair_contribution[:, [track.prediction]]
     others = [c for c in range(len(track.classes)) if c != track.prediction]
-    table = _empty("largest terms of two properties, half of each in the row of either")
+    table = _empty("largest terms of two features; half of each is in the row of either feature")
     for c in others:
         table.add_column(Text(track.classes[c]), **NUMBER, min_width=6)
     for name, term in zip(track.pairs, against, strict=True):
@@ -154,8 +158,8 @@ def _shares(track: Track) -> RichTable:
     for name in track.classes:
         table.add_column(Text(name), **NUMBER, min_width=3)
     for f, name in enumerate(track.features):
-        if not is_absent(track.values[f]):
-            table.add_row(Text(name), Text(track.values[f]), *_percents(track.below[f]))
+        if not is_absent(track.value_texts[f]):
+            table.add_row(Text(name), Text(track.value_texts[f]), *_percents(track.share_below[f]))
     return table
 
 

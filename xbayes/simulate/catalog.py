@@ -1,8 +1,8 @@
-"""A simulated sky of four classes with known truth, and the detections of its sources.
+"""Catalogues of simulated sources with known classes, and of their detections.
 
-Parts: `population` (who), `spectra` (X-rays), `sky` (where), `counterparts` (optical and infrared),
-`variability`. Class shapes follow published facts and fits to real sources of known class, so that
-what is easy and what is hard to tell apart is as in the real sky.
+`subclasses` draws what each source is, `sky` where it is, `spectra` its X-rays, `counterparts` its
+optical and infrared magnitudes, and `variability` its variability. The distributions follow
+published facts and fits to real sources, so that classes are as hard to separate as in reality.
 """
 
 from difflib import get_close_matches
@@ -13,24 +13,15 @@ from jaxtyping import Int
 
 from xbayes.simulate.counterparts import draw_counterparts
 from xbayes.simulate.detections import draw_detections
-from xbayes.simulate.kinds import CLASSES, draw_kinds, stream
 from xbayes.simulate.sky import draw_places, equatorial, extinction
 from xbayes.simulate.spectra import BANDS, draw_brightness, draw_spectra
+from xbayes.simulate.subclasses import CLASSES, draw_subclasses, stream
 from xbayes.simulate.variability import draw_variability
 from xbayes.types import InputError
 
-__all__ = [
-    "CLASSES",
-    "MAX_SOURCES",
-    "PRESETS",
-    "PROPORTIONS",
-    "simulate_catalog",
-    "simulate_detections",
-]
-
 PROPORTIONS = (0.62, 0.28, 0.07, 0.03)
 MAX_SOURCES = 100_000_000
-# Sources of each class: those scored for 4XMM-DR10 and 2SXPS by Tranin et al. 2022, and Chandra
+# Sources per class: the samples of 4XMM-DR10 and 2SXPS scored by Tranin et al. 2022, and Chandra
 # sources of known class.
 PRESETS = {
     "4xmm": (18380, 6295, 535, 250),
@@ -71,6 +62,7 @@ _COLUMNS |= {
 for _name, _where in (("intra", "within"), ("inter", "between")):
     _text = f"probability of variability {_where} observations"
     _COLUMNS[f"var_{_name}_prob"] = (None, _text, "stat.probability;src.var")
+N_SOURCES = 3000  # simulated if no number is given
 _DETECTION_COLUMNS: dict[str, tuple[str | None, str, str]] = {
     "detection_id": (None, "number of the detection", "meta.id;meta.main"),
     "name": _COLUMNS["name"],
@@ -84,22 +76,53 @@ _DETECTION_COLUMNS: dict[str, tuple[str | None, str, str]] = {
 }
 
 
+def simulate(n: int | None = None, *, seed: int = 1, preset: str | None = None) -> Table:
+    """A table of simulated, labelled sources, one row each.
+
+    Parameters
+    ----------
+    n
+        The number of sources; 3000 without `preset`.
+    seed
+        Seed of the random numbers. The same seed gives the same table.
+    preset
+        The class counts of a published sample instead of `n`: "4xmm", "2sxps" or "csc".
+
+    Raises
+    ------
+    InputError
+        For `n` outside 1 to 100 million, an unknown preset, `n` and `preset` together, or a
+        negative seed.
+
+    Examples
+    --------
+    >>> sky = xbayes.simulate(100, seed=2)
+    >>> len(sky), str(sky["ra"].unit)
+    (100, 'deg')
+    """
+    return simulate_catalog(N_SOURCES if n is None and preset is None else n, seed, preset)
+
+
 def simulate_catalog(n: int | None = None, seed: int = 1, preset: str | None = None) -> Table:
     """Labelled sources, one row each: n of them, or the class counts of a preset.
 
-    A magnitude is missing beyond the limit of its survey and where there is no counterpart, the
-    photon index of faint sources, and the variability between observations of sources observed
-    once. Release 1 never measured that last one. The same seed gives the same table.
-    Raises InputError unless n is from 1 to 100 million, for an unknown preset, for both or neither
-    of n and preset, and for a negative seed.
+    Magnitudes are missing beyond the limit of their survey and where there is no counterpart,
+    photon indices for faint sources, and variability between observations for sources observed
+    once and for release 1. The same seed gives the same table.
+
+    Raises
+    ------
+    InputError
+        Unless exactly one of n (1 to 100 million) and a known preset is given, and the seed is
+        not negative.
     """
     _check_seed(seed)
     label = _draw_labels(n, seed) if preset is None else _preset_labels(n, seed, preset)
     size = len(label)
     release = stream(seed, "release").integers(1, 3, size=size)
-    kind = draw_kinds(label, seed)
-    brightness = draw_brightness(kind, seed)
-    place = draw_places(kind, brightness.log_flux, seed)
+    subclass = draw_subclasses(label, seed)
+    brightness = draw_brightness(subclass, seed)
+    place = draw_places(subclass, brightness.log_flux, seed)
     dust = extinction(place)
     columns: dict[str, np.ndarray] = {
         "name": _names(size),
@@ -107,17 +130,17 @@ def simulate_catalog(n: int | None = None, seed: int = 1, preset: str | None = N
         "release": release,
     }
     columns["ra"], columns["dec"] = equatorial(place)
-    columns |= draw_spectra(kind, brightness, dust, seed)
-    columns |= draw_counterparts(kind, brightness.log_flux, place, dust, seed)
-    columns |= draw_variability(kind, columns["significance"], release, seed)
+    columns |= draw_spectra(subclass, brightness, dust, seed)
+    columns |= draw_counterparts(subclass, brightness.log_flux, place, dust, seed)
+    columns |= draw_variability(subclass, columns["significance"], release, seed)
     return _table(columns, _COLUMNS)
 
 
 def simulate_detections(catalog: Table, seed: int) -> Table:
-    """The detections of simulated sources, one row each, `n_detections` of a source.
+    """The detections of simulated sources, one row each, `n_detections` per source.
 
-    Hardness ratios (hard - soft) / (hard + soft), flux and variability scatter around the source's
-    own; each source scatters and is displaced by an amount of its own.
+    Flux, hardness ratios (hard - soft) / (hard + soft) and variability scatter around the values
+    of the source. Each source has its own scatter and its own systematic offset.
     Raises InputError for a negative seed.
     """
     _check_seed(seed)
@@ -141,12 +164,12 @@ def _preset_labels(n: int | None, seed: int, preset: str) -> Int[np.ndarray, "N"
     if preset not in PRESETS:
         close = get_close_matches(preset.lower(), PRESETS, n=1, cutoff=0.3)
         hint = f"did you mean '{close[0]}'? " if close else ""
-        raise InputError(f"unknown preset '{preset}'; {hint}there are {', '.join(PRESETS)}")
+        raise InputError(f"unknown preset '{preset}'; {hint}choose one of {', '.join(PRESETS)}")
     if n is not None:
         total = sum(PRESETS[preset])
         raise InputError(
             f"preset '{preset}' has its own number of sources, {total}; "
-            f"found a number of {n} as well: give one of the two"
+            f"found a number of {n} as well; give only one of them"
         )
     label = np.repeat(np.arange(len(CLASSES)), PRESETS[preset])
     return stream(seed, "class").permutation(label)

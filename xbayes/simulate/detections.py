@@ -1,12 +1,12 @@
-"""The detections of simulated sources: what each observation measured, scattered around them."""
+"""Detections of simulated sources: the values measured in each observation."""
 
 import numpy as np
 from astropy.table import Table
 from jaxtyping import Float, Int
 
 from xbayes.catalog.columns import masked_column
-from xbayes.simulate.kinds import stream
 from xbayes.simulate.spectra import BANDS
+from xbayes.simulate.subclasses import stream
 
 
 def draw_detections(catalog: Table, seed: int) -> dict[str, np.ndarray]:
@@ -30,31 +30,30 @@ def _fluxes(
 ) -> tuple[Float[np.ndarray, "D 3"], Float[np.ndarray, "D 3"]]:
     size = len(catalog)
     mean, error = (
-        np.stack([np.asarray(catalog[f"{what}_{band}"], float) for band in BANDS], axis=1)
-        for what in ("flux", "e_flux")
+        np.stack([np.asarray(catalog[f"{quantity}_{band}"], float) for band in BANDS], axis=1)
+        for quantity in ("flux", "e_flux")
     )
     number = np.asarray(catalog["n_detections"])[source]
-    # Who surely varies between observations does so by more; unmeasured says a little.
-    sure = masked_column(catalog, "var_inter_prob").filled(0.5)
-    amplitude = 0.05 + 0.3 * np.asarray(sure, float) ** 4
-    own = stream(seed, "amplitude of detections").lognormal(0, 0.3, size)
-    change = (amplitude * own)[source]
+    # Sources that are more probably variable vary more; without a probability, a little.
+    probability = masked_column(catalog, "var_inter_prob").filled(0.5)
+    amplitude = 0.05 + 0.3 * np.asarray(probability, float) ** 4
+    scatter = stream(seed, "amplitude of detections").lognormal(0, 0.3, size)
+    change = (amplitude * scatter)[source]
     change = change * stream(seed, "flux of detections").standard_normal(len(source))
-    # The softness of a source displaces all of its detections together.
+    # A spectral offset shifts all detections of a source together.
     tilt = stream(seed, "tilt of sources").normal(0, 0.05, size)[source]
     tilt = tilt + stream(seed, "tilt of detections").normal(0, 0.04, len(source))
     factor = 10 ** (change[:, None] + tilt[:, None] * np.array([-1, 0, 1]))
-    # Each observation has its part of the counts.
+    # Each observation has an equal part of the counts.
     error = error[source] * np.sqrt(number)[:, None]
     noise = stream(seed, "noise of detections").standard_normal(error.shape)
-    true = mean[source] * factor
-    flux = np.maximum(true + error * noise, 0.02 * error)
+    flux = np.maximum(mean[source] * factor + error * noise, 0.02 * error)
     return flux, error
 
 
 def _variability(catalog: Table, source: Int[np.ndarray, "D"], seed: int) -> Float[np.ndarray, "D"]:
-    chance = np.clip(np.asarray(catalog["var_intra_prob"], float), 1e-6, 1 - 1e-6)
-    log_odds = np.log(chance / (1 - chance))
-    log_odds = log_odds + stream(seed, "variability of sources").normal(0, 0.5, len(chance))
-    spread = stream(seed, "variability of detections").normal(0, 1.0, len(source))
-    return 1 / (1 + np.exp(-np.clip(log_odds[source] + spread, -30, 30)))
+    probability = np.clip(np.asarray(catalog["var_intra_prob"], float), 1e-6, 1 - 1e-6)
+    log_odds = np.log(probability / (1 - probability))
+    log_odds = log_odds + stream(seed, "variability of sources").normal(0, 0.5, len(log_odds))
+    scatter = stream(seed, "variability of detections").normal(0, 1.0, len(source))
+    return 1 / (1 + np.exp(-np.clip(log_odds[source] + scatter, -30, 30)))

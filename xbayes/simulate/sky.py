@@ -1,6 +1,6 @@
-"""Where simulated sources are: isotropic, in the disc and bulge seen from the Sun, in galaxies.
+"""Positions of simulated sources: isotropic, in the Galactic disc and bulge, in nearby galaxies.
 
-Lengths are in kpc, angles in degrees, galactic coordinates those of the Hipparcos catalogue.
+Lengths are in kpc and angles in degrees. Galactic coordinates are those of the Hipparcos catalogue.
 """
 
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from xbayes.simulate.kinds import NAMES, stream
+from xbayes.simulate.subclasses import NAMES, stream
 
 # Rows are the galactic axes in ICRS: Hipparcos and Tycho catalogues, vol. 1, eq. 1.5.11.
 _GALACTIC = np.array(
@@ -18,9 +18,9 @@ _GALACTIC = np.array(
         [-0.8676661490, -0.1980763734, 0.4559837762],
     ]
 )
-_SUN = 8.2  # kpc from the centre
+_SUN = 8.2  # kpc, distance from the Galactic centre
 _SCALE_LENGTH = 2.6  # kpc, of the disc
-_FAR = 1e5  # kpc, of an AGN; only its dust in our disc matters
+_FAR = 1e5  # kpc, for AGN; only dust in the Galactic disc matters
 # Longitude, latitude, radius in degrees, distance in kpc, relative number of observed XRB.
 _GALAXIES = {
     "M31": (121.17, -21.57, 0.4, 780, 12),
@@ -34,7 +34,7 @@ _GALAXIES = {
     "M87": (283.78, 74.49, 0.07, 16500, 1),
     "Omega Centauri": (309.10, 14.97, 0.08, 5.4, 1),
 }
-# X-ray luminosity (log10 erg/s) of a flux-limited sample, its scatter, and height above the plane.
+# log10 X-ray luminosity (erg/s) in a flux-limited sample, its scatter, and scale height (kpc).
 _DISC = {
     "coronal": (29.1, 0.75, 0.40),
     "young": (29.2, 0.5, 0.17),
@@ -43,8 +43,10 @@ _DISC = {
     "hmxb": (33.4, 0.5, 0.12),
     "cv": (31.7, 0.75, 0.18),
 }
-_BULGE = {"lmxb": 0.35}  # share of the kind
-_LOG_KPC2 = 2 * np.log10(3.0857e21) + np.log10(4 * np.pi)  # cm2, of a sphere of 1 kpc
+_BULGE = {"lmxb": 0.35}  # share of the subclass
+_LOG_KPC2 = 2 * np.log10(3.0857e21) + np.log10(
+    4 * np.pi
+)  # log10 of the area (cm2) of a sphere with radius 1 kpc
 
 
 class Place(NamedTuple):
@@ -55,24 +57,26 @@ class Place(NamedTuple):
     distance: Float[np.ndarray, "N"]
 
 
-def draw_places(kind: Int[np.ndarray, "N"], log_flux: Float[np.ndarray, "N"], seed: int) -> Place:
-    """Where each source is, by its kind: the distance of a star follows from its flux."""
-    place = _isotropic(len(kind), stream(seed, "isotropic"))
-    for name in _DISC:
-        here = kind == NAMES.index(name)
+def draw_places(
+    subclass: Int[np.ndarray, "N"], log_flux: Float[np.ndarray, "N"], seed: int
+) -> Place:
+    """The position of each source; a Galactic distance follows from flux and luminosity."""
+    place = _isotropic(len(subclass), stream(seed, "isotropic"))
+    for name, (luminosity, scatter, height) in _DISC.items():
+        rows = subclass == NAMES.index(name)
         rng = stream(seed, f"place {name}")
-        _set(place, here, _in_the_disc(log_flux[here], *_DISC[name], rng))
+        _set(place, rows, _in_the_disc(log_flux[rows], luminosity, scatter, height, rng))
     for name, share in _BULGE.items():
         rng = stream(seed, f"bulge {name}")
-        here = (kind == NAMES.index(name)) & (rng.random(len(kind)) < share)
-        _set(place, here, _in_the_bulge(int(here.sum()), rng))
-    here = kind == NAMES.index("nearby")
-    _set(place, here, _in_galaxies(int(here.sum()), stream(seed, "place nearby")))
+        rows = (subclass == NAMES.index(name)) & (rng.random(len(subclass)) < share)
+        _set(place, rows, _in_the_bulge(int(rows.sum()), rng))
+    rows = subclass == NAMES.index("nearby")
+    _set(place, rows, _in_galaxies(int(rows.sum()), stream(seed, "place nearby")))
     return place
 
 
 def equatorial(place: Place) -> tuple[Float[np.ndarray, "N"], Float[np.ndarray, "N"]]:
-    """Right ascension in [0, 360) and declination, ICRS, by a rotation."""
+    """Right ascension in [0, 360) and declination, ICRS degrees."""
     longitude, latitude = np.radians(place.longitude), np.radians(place.latitude)
     flat = np.cos(latitude)
     galactic = np.stack([flat * np.cos(longitude), flat * np.sin(longitude), np.sin(latitude)])
@@ -83,21 +87,22 @@ def equatorial(place: Place) -> tuple[Float[np.ndarray, "N"], Float[np.ndarray, 
 
 
 def extinction(place: Place) -> Float[np.ndarray, "N"]:
-    """Visual extinction in magnitudes on the way: a slab of dust, denser towards the centre."""
+    """Visual extinction in magnitudes by a slab of dust, denser towards the Galactic centre."""
     height = np.maximum(np.abs(np.sin(np.radians(place.latitude))), 1e-3)
     depth = 0.12 * -np.expm1(-np.minimum(place.distance, 25) * height / 0.12) / height
     inward = depth * np.cos(np.radians(place.longitude)) * np.cos(np.radians(place.latitude))
     return np.minimum(0.6 * depth * np.exp(np.clip(inward / 2, -2.5, 4) / 3.5), 40)
 
 
-def _set(place: Place, here: Bool[np.ndarray, "N"], part: Place) -> None:
+def _set(place: Place, rows: Bool[np.ndarray, "N"], part: Place) -> None:
     for whole, values in zip(place, part, strict=True):
-        whole[here] = values
+        whole[rows] = values
 
 
 def _isotropic(number: int, rng: np.random.Generator) -> Place:
     latitude = np.degrees(np.arcsin(rng.uniform(-1, 1, number)))
-    return Place(rng.uniform(0, 360, number), latitude, np.full(number, _FAR))
+    longitude = rng.uniform(0, 360, number)
+    return Place(longitude=longitude, latitude=latitude, distance=np.full(number, _FAR))
 
 
 def _in_the_disc(
@@ -107,26 +112,29 @@ def _in_the_disc(
     height: float,
     rng: np.random.Generator,
 ) -> Place:
-    """An exponential disc seen from the Sun, near enough that its gradient here says it all."""
+    """An exponential disc seen from the Sun, near enough for its local gradient to suffice."""
     number = len(log_flux)
     log_distance = (rng.normal(luminosity, scatter, number) - log_flux - _LOG_KPC2) / 2
     distance = np.clip(10**log_distance, 0.01, 8)
-    # At one distance, sin |b| is exponential with scale height / distance, cut at the pole.
+    # At a given distance, sin |b| is exponential with scale height / distance, cut at the pole.
     scale = height / distance
     sine = -scale * np.log1p(rng.random(number) * np.expm1(-1 / scale))
     latitude = np.degrees(np.arcsin(np.minimum(sine, 1))) * rng.choice([-1, 1], number)
-    # There, exp(-R / scale length) is a von Mises distribution of the longitude.
+    # At a given distance and latitude, exp(-R / scale length) is a von Mises law in longitude.
     towards = distance * np.cos(np.radians(latitude)) / _SCALE_LENGTH
     longitude = np.degrees(rng.vonmises(0, towards)) % 360
-    return Place(longitude, latitude, distance)
+    return Place(longitude=longitude, latitude=latitude, distance=distance)
 
 
 def _in_the_bulge(number: int, rng: np.random.Generator) -> Place:
     x, y, z = rng.normal(0, 1, (3, number)) * np.array([[1.2], [0.9], [0.6]])
     x = _SUN - x
     flat = np.hypot(x, y)
-    longitude = np.degrees(np.arctan2(y, x)) % 360
-    return Place(longitude, np.degrees(np.arctan2(z, flat)), np.hypot(flat, z))
+    return Place(
+        longitude=np.degrees(np.arctan2(y, x)) % 360,
+        latitude=np.degrees(np.arctan2(z, flat)),
+        distance=np.hypot(flat, z),
+    )
 
 
 def _in_galaxies(number: int, rng: np.random.Generator) -> Place:
@@ -136,4 +144,4 @@ def _in_galaxies(number: int, rng: np.random.Generator) -> Place:
     offset = rng.normal(0, 0.5, (2, number)) * radius
     latitude = np.clip(latitude + offset[0], -90, 90)
     longitude = longitude + offset[1] / np.maximum(np.cos(np.radians(latitude)), 0.02)
-    return Place(longitude % 360, latitude, distance.copy())
+    return Place(longitude=longitude % 360, latitude=latitude, distance=distance.copy())

@@ -1,7 +1,7 @@
-"""X-ray properties of simulated sources: fluxes, counts in three bands, photon index.
+"""X-ray data of simulated sources: fluxes and counts in three bands, and the photon index.
 
-A source shows a cut-off power law, E^-gamma exp(-E / kT), behind a column of gas: for thermal
-plasma that is a rough shape, but the three bands of Chandra cannot tell the difference.
+The spectrum is a cut-off power law, E^-gamma exp(-E / kT), absorbed by a gas column. This is only
+a rough description of thermal plasma, but three bands cannot distinguish the two.
 """
 
 from typing import NamedTuple
@@ -9,18 +9,18 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from xbayes.simulate.kinds import by_kind, stream
+from xbayes.simulate.subclasses import by_subclass, stream
 
 BANDS = {"soft": (0.5, 1.2), "medium": (1.2, 2.0), "hard": (2.0, 7.0)}  # keV
-# Counts per flux in the bands, relative to that of an AGN in 0.5-7 keV: the effective area.
+# Effective area: counts per flux in each band, relative to an AGN in 0.5-7 keV.
 _EFFECTIVE = np.array([1.17, 2.05, 0.53])
-_BACKGROUND = np.array([0.8, 0.8, 3.0])  # counts at the limit of detection
+_BACKGROUND = np.array([0.8, 0.8, 3.0])  # counts per band at the detection limit
 _COUNTS_AT_LIMIT = 15.0
-_GAS = 2.21e21  # hydrogen atoms per cm2 and magnitude of visual extinction (Guver & Ozel 2009)
+_GAS = 2.21e21  # hydrogen atoms per cm2 per magnitude of visual extinction (Guver & Ozel 2009)
 
-# log10 of the survey limit (erg/s/cm2) where sources of the kind were looked for, and its scatter;
-# logN-logS slopes below and above a break, log10 of the break. Flatter than in a blind survey
-# for compact objects, whose bright ones are the ones that somebody identified.
+# log10 of the survey limit (erg/s/cm2) for this subclass, and its scatter; logN-logS slopes below
+# and above a break; log10 of the break. For compact objects the slopes are flatter than in a blind
+# survey, because bright sources are more often identified.
 _NUMBER_COUNTS = {
     "agn": (-14.20, 0.30, 0.53, 1.5, -13.0),
     "obscured": (-14.10, 0.30, 0.53, 1.5, -13.0),
@@ -32,8 +32,8 @@ _NUMBER_COUNTS = {
     "hmxb": (-13.60, 0.35, 0.20, 1.5, -11.9),
     "cv": (-14.15, 0.45, 0.24, 1.5, -11.9),
 }
-# Photon index and scatter, log10 of kT in keV and scatter, log10 of own column per cm2 and scatter,
-# share in the soft state.
+# Photon index and scatter, log10 kT (keV) and scatter, log10 intrinsic column (cm-2) and scatter,
+# share of sources in the soft state.
 _SPECTRA = {
     "agn": (1.95, 0.27, 2.5, 0.0, 20.2, 0.5, 0.0),
     "obscured": (1.75, 0.30, 2.5, 0.0, 22.1, 0.5, 0.0),
@@ -45,62 +45,64 @@ _SPECTRA = {
     "hmxb": (1.40, 0.40, 1.3, 0.1, 22.0, 0.4, 0.0),
     "cv": (1.45, 0.70, 1.3, 0.2, 20.3, 0.8, 0.12),
 }
-_SOFT_KT = -0.10  # log10 keV, of a disc of an XRB
+_SOFT_KT = -0.10  # log10 keV, accretion disc of an XRB
 
 
 class Brightness(NamedTuple):
-    """log10 of the true flux in erg/s/cm2, and of the limit of the survey there."""
+    """log10 of the true flux and of the local survey limit, both in erg/s/cm2."""
 
     log_flux: Float[np.ndarray, "N"]
     log_limit: Float[np.ndarray, "N"]
 
 
-def draw_brightness(kind: Int[np.ndarray, "N"], seed: int) -> Brightness:
-    """Fluxes above the survey's limit from a broken power law, N(>F), per kind."""
-    limit, scatter, faint, bright, log_break = by_kind(_NUMBER_COUNTS, kind)
-    limit = limit + scatter * stream(seed, "limit").standard_normal(len(kind))
+def draw_brightness(subclass: Int[np.ndarray, "N"], seed: int) -> Brightness:
+    """Fluxes above the survey limit, from a broken power law N(>F) per subclass."""
+    limit, scatter, faint, bright, log_break = by_subclass(_NUMBER_COUNTS, subclass)
+    limit = limit + scatter * stream(seed, "limit").standard_normal(len(subclass))
     below = limit < log_break
     log_number = -np.where(below, faint, bright) * (limit - log_break)
     # 1 - u is never 0; N(>F) is 1 at the break.
-    log_number = log_number + np.log10(1 - stream(seed, "flux").random(len(kind)))
+    log_number = log_number + np.log10(1 - stream(seed, "flux").random(len(subclass)))
     log_flux = log_break - log_number / np.where(log_number > 0, faint, bright)
-    return Brightness(np.clip(log_flux, limit, -8.0), limit)
+    return Brightness(log_flux=np.clip(log_flux, limit, -8.0), log_limit=limit)
 
 
 def draw_spectra(
-    kind: Int[np.ndarray, "N"],
+    subclass: Int[np.ndarray, "N"],
     brightness: Brightness,
     visual_extinction: Float[np.ndarray, "N"],
     seed: int,
 ) -> dict[str, Float[np.ndarray, "N"]]:
     """Measured fluxes with errors, significance and the fitted photon index, by column name."""
-    index, scatter, log_kt, kt_scatter, log_own, own_scatter, soft = by_kind(_SPECTRA, kind)
-    size = len(kind)
+    index, scatter, log_kt, kt_scatter, log_column, column_scatter, soft = by_subclass(
+        _SPECTRA, subclass
+    )
+    size = len(subclass)
     in_soft_state = stream(seed, "state").random(size) < soft
     index = index + scatter * stream(seed, "index").standard_normal(size)
     log_kt = np.where(in_soft_state, _SOFT_KT, log_kt)
     log_kt = log_kt + kt_scatter * stream(seed, "kT").standard_normal(size)
-    own = 10 ** (log_own + own_scatter * stream(seed, "column").standard_normal(size))
+    column = 10 ** (log_column + column_scatter * stream(seed, "column").standard_normal(size))
     temperature = 10**log_kt
-    shares = _band_shares(index, temperature, _GAS * visual_extinction + own)
+    shares = _band_shares(index, temperature, _GAS * visual_extinction + column)
     columns = _observe(10**brightness.log_flux, 10**brightness.log_limit, shares, seed)
     significance = columns["significance"]
-    # A power law fitted to plasma follows its slope where most photons are, near 1.6 keV.
+    # A fitted power law follows the local slope where most photons are, near 1.6 keV.
     slope = index + 1.6 / temperature
     error = np.maximum(slope, 0.5) / np.maximum(significance, 3)
     fitted = slope + error * stream(seed, "gamma error").standard_normal(size)
-    # Who has too few counts is not fitted.
+    # The photon index is not fitted for sources with too few counts.
     chance = 1 / (1 + np.exp(-12 * (np.log10(significance) - 1.03)))
-    kept = stream(seed, "gamma fit").random(size) < 0.85 * chance
-    columns["gamma"] = np.where(kept, np.clip(fitted, -1, 11), np.nan)
-    columns["e_gamma"] = np.where(kept, error, np.nan)
+    has_fit = stream(seed, "gamma fit").random(size) < 0.85 * chance
+    columns["gamma"] = np.where(has_fit, np.clip(fitted, -1, 11), np.nan)
+    columns["e_gamma"] = np.where(has_fit, error, np.nan)
     return columns
 
 
 def _band_shares(
     index: Float[np.ndarray, "N"], kt: Float[np.ndarray, "N"], column: Float[np.ndarray, "N"]
 ) -> Float[np.ndarray, "N 3"]:
-    """Share of the 0.5-7 keV energy flux in each band, by three-point Gauss quadrature."""
+    """Share of the 0.5-7 keV energy flux in each band, by three-point Gauss-Legendre quadrature."""
     nodes, weights = np.polynomial.legendre.leggauss(3)
     parts = []
     for low, high in BANDS.values():
@@ -127,7 +129,7 @@ def _observe(
     expected = np.minimum(flux[:, None] * shares * per_flux, 1e6)
     per_flux = expected / (flux[:, None] * np.maximum(shares, 1e-12))  # pile-up stops at a million
     counts = rng.poisson(expected + _BACKGROUND)
-    # What background leaves over is never negative: small, and an upper limit in fact.
+    # Net counts are never negative: instead they are small, in effect an upper limit.
     net = np.maximum(counts - _BACKGROUND, rng.random(counts.shape) * np.array([1, 1, 2]))
     error = np.sqrt(counts + 0.75)
     columns = {}
@@ -135,8 +137,8 @@ def _observe(
         columns[f"flux_{band}"] = net[:, index] / per_flux[:, index]
         columns[f"e_flux_{band}"] = error[:, index] / per_flux[:, index]
     total = net.sum(axis=1)
-    spread = np.sqrt(total + 2 * _BACKGROUND.sum())
-    columns["significance"] = np.maximum(total / spread, 1.5)
-    # Point spread function over root counts, and the astrometry of the spacecraft.
+    noise = np.sqrt(total + 2 * _BACKGROUND.sum())
+    columns["significance"] = np.maximum(total / noise, 1.5)
+    # Width of the point spread function over root counts, and the aspect error of the spacecraft.
     columns["e_pos"] = np.hypot(0.35, 2.0 / np.sqrt(np.maximum(total, 4)))
     return columns

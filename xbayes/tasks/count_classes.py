@@ -5,7 +5,6 @@ confusion, and by the posteriors themselves
 """
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -16,10 +15,11 @@ from xbayes.catalog.columns import masked_column
 from xbayes.catalog.read import Chunks, read_catalog
 from xbayes.catalog.taxonomy import without_label
 from xbayes.classifier.decision import decide
+from xbayes.classifier.fitted_model import FittedModel
 from xbayes.evaluate.counts import DOUBT, Counts, confusion_counts, disagreement
 from xbayes.evaluate.posterior_counts import posterior_counts
 from xbayes.output.table import GROUP
-from xbayes.tasks.classify import Applied, classify_chunks, load_applied
+from xbayes.tasks.classify import classify_chunks
 from xbayes.types import InputError
 
 
@@ -45,8 +45,9 @@ class _HeldOut(NamedTuple):
 
 
 def count_classes(
-    run: Path,
+    model: FittedModel,
     chunks: Chunks,
+    *,
     everything: bool = False,
     tell: Callable[[str], None] = lambda warning: None,
 ) -> Population:
@@ -56,16 +57,15 @@ def count_classes(
     of the predictions counted. Raises `InputError` as `classify_chunks` does, and for a run without
     held-out predictions.
     """
-    applied = load_applied(run, None)
-    held_out = _held_out(run, applied)
-    posterior, predicted = _counted(run, chunks, applied, everything, tell)
+    held_out = _held_out(model)
+    posterior, predicted = _counted(model, chunks, everything, tell)
     rows = (held_out.truth, held_out.prediction, held_out.group)
-    seed = applied.config.seed
+    seed = model.config.seed
     by_confusion = confusion_counts(*rows, predicted, seed)
     known = (held_out.posterior, held_out.truth, held_out.group)
     by_posterior = posterior_counts(*known, posterior, seed)
     difference = disagreement(by_confusion, by_posterior)
-    classes = applied.recipe.names.classes
+    classes = model.classes
     doubts = [*_disagreements(classes, difference), *_ungrouped(held_out)]
     return Population(classes, predicted, by_confusion, by_posterior, difference, tuple(doubts))
 
@@ -89,15 +89,15 @@ def population_table(found: Population) -> Table:
 
 
 def _counted(
-    run: Path, chunks: Chunks, applied: Applied, everything: bool, tell
+    model: FittedModel, chunks: Chunks, everything: bool, tell: Callable[[str], None]
 ) -> tuple[Float[np.ndarray, "N C"], Int[np.ndarray, "C"]]:
     """Posteriors of the rows that count, and how many are given each class."""
-    classes, label = applied.recipe.names.classes, applied.config.catalog.label
+    classes, label = model.classes, model.config.catalog.label
     posteriors, given = [], np.zeros(len(classes), np.int64)
-    for table in classify_chunks(run, chunks, tell=tell):
+    for table in classify_chunks(model, chunks, tell=tell):
         counted = np.ones(len(table), bool)
         if not everything and label is not None and label in table.colnames:
-            counted = without_label(masked_column(table, label), applied.config.taxonomy)
+            counted = without_label(masked_column(table, label), model.config.taxonomy)
         columns = [np.asarray(table[f"p_{name}"])[counted] for name in classes]
         posteriors.append(np.stack(columns, axis=1))
         prediction = np.asarray(table["prediction"])[counted]
@@ -111,18 +111,18 @@ def _counted(
     return posterior, given
 
 
-def _held_out(run: Path, applied: Applied) -> _HeldOut:
-    path = run / "predictions.parquet"
+def _held_out(model: FittedModel) -> _HeldOut:
+    path = model.folder / "predictions.parquet"
     if not path.is_file():
         raise InputError(
-            f"{run} has no predictions.parquet, so how often its classifier errs is not known; "
-            "make the run again with 'xbayes run'"
+            f"{model.folder} has no predictions.parquet, so the errors of its classifier are not "
+            "known; make the run again with 'xbayes run'"
         )
-    table, classes = read_catalog(path), applied.recipe.names.classes
+    table, classes = read_catalog(path), model.classes
     posterior = np.stack([np.asarray(table[f"p_{name}"]) for name in classes], axis=1)
-    prediction = decide(posterior, np.asarray(applied.classifier.class_weight))
+    prediction = decide(posterior, np.asarray(model.classifier.class_weight))
     truth = np.array([classes.index(name) for name in np.asarray(table["true_class"]).astype(str)])
-    roles = applied.config.catalog
+    roles = model.config.catalog
     member = GROUP if GROUP in table.colnames else roles.source
     known = member is not None and member in table.colnames
     group = np.asarray(table[member]) if known else np.arange(len(table))

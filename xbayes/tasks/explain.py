@@ -3,7 +3,6 @@
 import difflib
 from bisect import bisect
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 from astropy.table import MaskedColumn, Table
@@ -11,49 +10,63 @@ from astropy.table import MaskedColumn, Table
 from xbayes.catalog.columns import masked_column
 from xbayes.catalog.roles import check_catalog
 from xbayes.catalog.units import convert_units
+from xbayes.classifier.fitted_model import FittedModel
 from xbayes.classifier.predict import classify
 from xbayes.features.build import build_features, needed_columns
 from xbayes.figures.track_record import Track
 from xbayes.report.build_tracks import tracks_of
-from xbayes.tasks.classify import load_applied
 from xbayes.types import InputError
 
 COMPARED = 4000  # names compared letter by letter; of more only the neighbours in the alphabet
 
 
 def explain_source(
-    run: Path,
+    model: FittedModel,
     table: Table,
     name: str,
-    prior: dict[str, float] | None = None,
-    tell: Callable[[str], None] = lambda warning: None,
+    *,
+    tell: Callable[[str], None] = lambda message: None,
 ) -> Track:
-    """The track of the source called `name`; arguments as in `classify_catalog`.
+    """The probability track of the source called `name`.
 
-    The whole catalogue is classified, not the one row: which columns count as measured is seen in
-    all rows, and the numbers are then those of `xbayes classify` to the last digit.
-    Raises `InputError`.
+    The whole catalogue is classified, not the one row: which columns are available is seen in all
+    rows, and the numbers are then those of `classify` to the last digit.
+
+    Parameters
+    ----------
+    model
+        The fitted run, under the prior to apply.
+    table
+        The catalogue that holds the source.
+    name
+        Its id, as in the id column.
+    tell
+        Called with each warning.
+
+    Raises
+    ------
+    InputError
+        For a catalogue that cannot be classified, or that does not hold the source exactly once.
     """
-    applied = load_applied(run, prior)
-    config, recipe, classifier = applied.config, applied.recipe, applied.classifier
+    config = model.config
     id_column = config.catalog.id
     if id_column in table.colnames:
-        find_row(masked_column(table, id_column), name)  # known before the long work
+        find_row(masked_column(table, id_column), name)  # before the long work
     checked = check_catalog(table, config.catalog, list(needed_columns(config)), "classify")
-    features, report = build_features(convert_units(checked, applied.units), config)
+    features, report = build_features(convert_units(checked, model.units), config)
     for warning in report.warnings:
         tell(warning)
-    products = classify(recipe, classifier, features, applied.log_prior)
+    products = classify(model.recipe, model.classifier, features, model.log_prior)
     row = find_row(masked_column(checked, id_column), name)
     only = slice(row, row + 1)
     return tracks_of(
         config,
-        recipe,
-        classifier,
+        model.recipe,
+        model.classifier,
         [str(checked[id_column][row])],
         features.rows(only),
         products._replace(**{k: v[only] for k, v in products._asdict().items()}),
-        applied.log_prior,
+        log_prior=model.log_prior,
     )[0]
 
 

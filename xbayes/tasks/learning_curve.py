@@ -1,33 +1,95 @@
 """The learning curve of an experiment: what more labels of each class would be worth."""
 
-from collections.abc import Callable
-from pathlib import Path
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import jax
 import numpy as np
 from astropy.table import Table
 
 from xbayes.classifier.recipe import build_recipe
-from xbayes.config.schema import Config, given_log_prior
-from xbayes.evaluate.learning_curve import Design, Point, learning_curve, usable_fractions
-from xbayes.tasks.training import load_training
+from xbayes.config.reader import config_of
+from xbayes.config.schema import Config, catalog_path, given_log_prior
+from xbayes.errors import XbayesWarning
+from xbayes.evaluate.learning_curve import Design, Point, usable_fractions
+from xbayes.evaluate.learning_curve import learning_curve as measure_points
+from xbayes.figures.learning import draw_learning
+from xbayes.tasks.training import Progress, in_precision, load_training
 from xbayes.types import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from xbayes.catalog.inputs import CatalogLike
 
 ALL = "all"  # in the column of classes: macro F1 and the log loss of all sources
 
 
+class LearningCurve(NamedTuple):
+    """Held-out scores against the number of labelled sources."""
+
+    points: tuple[Point, ...]
+    classes: tuple[str, ...]
+
+    @property
+    def table(self) -> Table:
+        """One row for each size and class, and one for all classes."""
+        return learning_table(self.points, self.classes)
+
+    def plot(self) -> "Figure":
+        """F1 and log loss of each class over its labelled members."""
+        return draw_learning(self.points, self.classes)
+
+
+def learning_curve(
+    config: str | os.PathLike[str] | Mapping | Config,
+    *,
+    catalog: "CatalogLike | None" = None,
+    sizes: Sequence[float] | None = None,
+    set: Sequence[str] = (),
+    progress: Progress = lambda share, what: None,
+) -> LearningCurve:
+    """Held-out F1 and log loss of each class when fewer sources are labelled.
+
+    Parameters
+    ----------
+    config, catalog, set, progress
+        As in `xbayes.run`.
+    sizes
+        Shares of the labelled sources to train on, above 0 and at most 1; chosen if not given.
+
+    Raises
+    ------
+    InputError
+        For a wrong config, catalogue or size.
+
+    Examples
+    --------
+    >>> curve = xbayes.learning_curve("configs/demo.yaml", catalog="runs/demo-catalog.fits",
+    ...                               sizes=[0.5, 1.0])
+    >>> sorted(set(curve.table["fraction"].tolist()))
+    [0.5, 1.0]
+    """
+    loaded = config_of(config, set)
+    with in_precision(loaded.precision):
+        return measure_learning(
+            loaded,
+            catalog_path(loaded) if catalog is None else catalog,
+            sizes=sizes,
+            progress=progress,
+        )
+
+
 def measure_learning(
     config: Config,
-    path: Path,
-    sizes: tuple[float, ...] | None,
-    tell: Callable[[str], None] = lambda warning: None,
-    progress: Callable[[float, str], None] = lambda share, what: None,
-) -> tuple[tuple[Point, ...], tuple[str, ...]]:
-    """The points of the curve, and the classes.
-
-    `sizes` are shares of the outer training parts; None chooses them. `tell` gets the warnings of
-    the catalogue. Raises `InputError`.
-    """
+    catalog: "CatalogLike",
+    *,
+    sizes: Sequence[float] | None = None,
+    progress: Progress = lambda share, what: None,
+) -> LearningCurve:
+    """As `learning_curve`, in the precision that JAX is set to."""
     for size in sizes or ():
         if not 0 < size <= 1:
             raise InputError(f"a size must be above 0 and at most 1; found {size:g}")
@@ -37,19 +99,31 @@ def measure_learning(
             f"{config.validation.split} (--set validation.split=random)"
         )
     progress(0.0, "reading the catalogue")
-    training = load_training(config, path)
+    training = load_training(config, catalog)
     for warning in training.warnings:
-        tell(warning)
+        warnings.warn(warning, XbayesWarning, stacklevel=3)
     recipe, validation = build_recipe(training.config), config.validation
-    drawn = (validation.folds, validation.repeats, config.seed, validation.bootstrap)
-    design = Design(tuple(sorted(set(sizes or ()))), *drawn)
+    design = Design(
+        fractions=tuple(sorted({*(sizes or ())})),
+        n_folds=validation.folds,
+        n_repeats=validation.repeats,
+        seed=config.seed,
+        n_bootstrap=validation.bootstrap,
+    )
     if not sizes:
         fractions = usable_fractions(recipe, training.labels, design)
         design = design._replace(fractions=fractions)
     key = jax.random.fold_in(jax.random.key(config.seed), 0)
-    rows = (recipe, training.features, training.labels, key, design)
-    points = learning_curve(*rows, given_log_prior(config), progress)
-    return points, recipe.names.classes
+    points = measure_points(
+        recipe,
+        training.features,
+        training.labels,
+        key,
+        design,
+        given_log_prior(config),
+        progress=progress,
+    )
+    return LearningCurve(points=points, classes=recipe.names.classes)
 
 
 def learning_table(points: tuple[Point, ...], classes: tuple[str, ...]) -> Table:

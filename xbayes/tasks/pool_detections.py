@@ -3,23 +3,32 @@
 read -> classes, prior and barred columns (metadata, else the run) -> rho -> votes -> table
 """
 
-from pathlib import Path
-from typing import Any, NamedTuple
+import os
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from astropy.table import Column, MaskedColumn, Table
 from jaxtyping import Float, Int
 
 from xbayes.catalog.columns import masked_column
+from xbayes.catalog.inputs import as_table
 from xbayes.catalog.read import read_catalog
 from xbayes.catalog.taxonomy import class_indices
+from xbayes.classifier.fitted_model import FittedModel
 from xbayes.config.checks import did_you_mean, is_number
 from xbayes.config.schema import Config, class_proportions
+from xbayes.errors import XbayesWarning
 from xbayes.evaluate.votes import DEFAULT_RHO, learn_rho, mean_log_odds, vote
 from xbayes.output.source_table import source_table
 from xbayes.output.table import pooling_meta
-from xbayes.tasks.classify import applied_prior, load_applied
+from xbayes.tasks.fitted_run import FittedRun, load
+from xbayes.tasks.training import in_precision
 from xbayes.types import UNLABELLED, InputError
+
+if TYPE_CHECKING:
+    from xbayes.catalog.inputs import CatalogLike
 
 _SUM_TOLERANCE = 1e-3  # of a posterior; CSV files may be rounded
 _PRIOR_TOLERANCE = 1e-6
@@ -57,11 +66,68 @@ class _Detections(NamedTuple):
     name: Column  # [N], in the order of first detections
 
 
+def sources(
+    catalog: "CatalogLike",
+    by: str,
+    *,
+    run: FittedRun | str | os.PathLike[str] | None = None,
+    rho: float | Literal["auto"] = "auto",
+    prior: Mapping[str, float] | None = None,
+) -> Table:
+    """One row per source: soft and hard votes, and the posterior of all its detections together.
+
+    The combined posterior counts n detections as n / (1 + (n - 1) rho) independent ones.
+
+    Parameters
+    ----------
+    catalog
+        Detections classified by `FittedRun.classify`.
+    by
+        The column that names the source of each detection.
+    run
+        The run that classified them: for labels, and for CSV files, which keep no metadata.
+    rho
+        Correlation of the detections of a source: 0 independent, 1 copies. "auto" learns it from
+        the held-out sources of the run, else from labels in the catalogue, else takes 1.
+        ``table.meta["RHO"]`` and ``["RHO_FROM"]`` say the value and its origin.
+    prior
+        Class proportions under which a CSV file was classified.
+
+    Raises
+    ------
+    InputError
+        For a column made from labels, and for a catalogue that was not classified.
+
+    Examples
+    --------
+    >>> made = fit.classify("runs/demo-catalog.fits")
+    >>> xbayes.sources(made, "name", rho=0.5).colnames[:3]
+    ['name', 'n_detections', 'p_AGN']
+    """
+    number = None if rho == "auto" else float(rho)
+    if number is not None and not 0 <= number <= 1:
+        raise InputError(f"rho must be auto or a number from 0 to 1; found {rho!r}")
+    fitted = run if run is None or isinstance(run, FittedRun) else load(run)
+    precision = "float64" if fitted is None else fitted.config.precision
+    with in_precision(precision):
+        pooled = pool_detections(
+            as_table(catalog, text=[by]),
+            by,
+            model=None if fitted is None else fitted.model,
+            prior=prior,
+            rho=number,
+        )
+    for doubt in pooled.doubts:
+        warnings.warn(doubt, XbayesWarning, stacklevel=2)
+    return pooled.table
+
+
 def pool_detections(
     table: Table,
     by: str,
-    run: Path | None = None,
-    prior: dict[str, float] | None = None,
+    *,
+    model: FittedModel | None = None,
+    prior: Mapping[str, float] | None = None,
     rho: float | None = None,
 ) -> Pooled:
     """Votes of the detections of each source; `by` names the column that names the source.
@@ -71,7 +137,7 @@ def pool_detections(
     the labels of the catalogue, else it is `DEFAULT_RHO`. Raises `InputError` for a column made
     from labels and for what is no classified catalogue.
     """
-    known = _known(table, run, prior)
+    known = _known(table, model, prior)
     detections = _detections(table, by, known)
     prediction = _prediction(table, detections.posterior, known.classes)
     doubts = []
@@ -82,22 +148,22 @@ def pool_detections(
         )
     origin = "as given"
     if rho is None:
-        rho, origin = _learned_rho(table, detections, by, run, known)
+        rho, origin = _learned_rho(table, detections, by, model, known)
     votes = vote(detections.posterior, prediction, detections.source, known.log_prior, rho)
     made = source_table(detections.name, votes, known.classes)
     made.meta = {
         "CLASSES": ",".join(known.classes),
         "PRIOR": np.exp(known.log_prior).tolist(),
         "RHO": rho,
+        "RHO_FROM": origin,
     }
     return Pooled(made, rho, origin, tuple(doubts))
 
 
-def _known(table: Table, run: Path | None, prior: dict[str, float] | None) -> _Known:
+def _known(table: Table, model: FittedModel | None, prior: Mapping[str, float] | None) -> _Known:
     """From the metadata of the catalogue; from the run where a format keeps none."""
     meta: dict[str, Any] = dict(table.meta or {})
-    applied = load_applied(run, None) if run is not None else None
-    own = applied.recipe.names.classes if applied is not None else None
+    own = model.classes if model is not None else None
     told = str(meta.get("CLASSES") or "")
     classes = tuple(told.split(",")) if told else own
     if classes is None:
@@ -111,20 +177,20 @@ def _known(table: Table, run: Path | None, prior: dict[str, float] | None) -> _K
             "give the run that classified it"
         )
     ours: dict[str, Any] = {}
-    if applied is not None:
-        ours = pooling_meta(applied.config.catalog, applied_prior(applied))
+    if model is not None:
+        ours = pooling_meta(model.config.catalog, model.applied_log_prior)
     barred = frozenset(map(str, [*(meta.get("NOPOOL") or ()), *ours.get("NOPOOL", ())]))
-    config = applied.config if applied is not None else None
+    config = model.config if model is not None else None
     proportions = _proportions(meta.get("PRIOR"), prior, ours.get("PRIOR"), classes)
     return _Known(classes, np.log(proportions), barred, config)
 
 
 def _proportions(
-    told: object, given: dict[str, float] | None, own: list | None, classes: tuple[str, ...]
+    told: object, given: Mapping[str, float] | None, own: list | None, classes: tuple[str, ...]
 ) -> Float[np.ndarray, "C"]:
     """The prior in the posteriors: that the file tells, else the one given, else the run's own."""
     written = None if told is None else _told_prior(told, classes)
-    asked = None if given is None else class_proportions(given, classes)
+    asked = None if given is None else class_proportions(dict(given), classes)
     if (
         asked is not None
         and written is not None
@@ -245,12 +311,12 @@ def _class_index(names: MaskedColumn, classes: tuple[str, ...]) -> Int[np.ndarra
 
 
 def _learned_rho(
-    table: Table, detections: _Detections, by: str, run: Path | None, known: _Known
+    table: Table, detections: _Detections, by: str, model: FittedModel | None, known: _Known
 ) -> tuple[float, str]:
     """From the run's held-out predictions, else from labels in the catalogue, else the default."""
-    held_out = _held_out(run, by)
+    held_out = _held_out(model, by)
     if held_out is not None:
-        there = _known(held_out, run, None)
+        there = _known(held_out, model, None)
         found = _fitted(held_out, _detections(held_out, by, there), there)
         if found is not None:
             return found[0], f"learned on {found[1]} sources held out in the run"
@@ -259,12 +325,12 @@ def _learned_rho(
         text = "labelled sources of the catalogue, which must be no training sources"
         return found[0], f"learned on {found[1]} {text}"
     lacking = "the default: no source of known class has two or more detections"
-    hint = "" if run is not None else " (to know the labels: --run RUN)"
+    hint = "" if model is not None else " (to know the labels: --run RUN)"
     return DEFAULT_RHO, f"{lacking}{hint}; give another with --rho NUMBER"
 
 
-def _held_out(run: Path | None, by: str) -> Table | None:
-    path = run / "predictions.parquet" if run is not None else None
+def _held_out(model: FittedModel | None, by: str) -> Table | None:
+    path = model.folder / "predictions.parquet" if model is not None else None
     if path is None or not path.is_file():
         return None
     table = read_catalog(path, text=[by])

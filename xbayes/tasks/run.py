@@ -1,68 +1,150 @@
-"""One experiment from config to run directory, and a fitted run applied to any catalogue.
+"""One experiment, from the config and the catalogue to the run directory and the report.
 
-read -> roles, labels -> features -> cross-validate -> fit on all -> classify -> write
+read -> features (`load_training`) -> cross-validate -> fit on all -> predict -> write -> report
 """
 
 import os
 import shutil
 import time
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import jax
 
 from xbayes.classifier.fit import FitReport, fit_classifier
 from xbayes.classifier.predict import Classifier, classify
 from xbayes.classifier.recipe import Recipe, build_recipe
+from xbayes.config.reader import config_of
 from xbayes.config.schema import Config, catalog_path, given_log_prior
-from xbayes.evaluate.cross_validate import (
-    inner_folds,
-    labelled_rows,
-)
+from xbayes.errors import XbayesWarning
+from xbayes.evaluate.cross_validate import inner_folds, labelled_rows
 from xbayes.evaluate.metrics import measure
 from xbayes.output.posterior_file import diagnose, inference_data
-from xbayes.output.results import Results
+from xbayes.output.results import Metrics, Results
 from xbayes.output.run_directory import provenance_of, write_run
 from xbayes.report.build import write_figures_and_report
-from xbayes.tasks.training import Progress, Training, cross_validate_training, load_training
+from xbayes.tasks.fitted_run import FittedRun, load
+from xbayes.tasks.training import (
+    Progress,
+    Training,
+    cross_validate_training,
+    in_precision,
+    load_training,
+)
 from xbayes.types import InputError
+
+if TYPE_CHECKING:
+    from xbayes.catalog.inputs import CatalogLike
+
+
+def run(
+    config: str | os.PathLike[str] | Mapping | Config,
+    *,
+    catalog: "CatalogLike | None" = None,
+    out: str | os.PathLike[str] | None = None,
+    target: str | os.PathLike[str] | None = None,
+    set: Sequence[str] = (),
+    overwrite: bool = False,
+    strict: bool = False,
+    progress: Progress = lambda share, what: None,
+) -> FittedRun:
+    """The fitted run of an experiment: cross-validated, fitted, written with its report.
+
+    Parameters
+    ----------
+    config
+        A YAML file, the same content as a mapping, or a `Config`.
+    catalog
+        The labelled catalogue, instead of `catalog.file`: a path, or a table of astropy, pandas or
+        pyarrow.
+    out
+        The run directory to make; ``runs/NAME-TIME`` if not given.
+    target
+        A catalogue to learn for: features that it does not have are left out.
+    set
+        Changes of the config, such as ``["model.weights=property", "seed=2"]``.
+    overwrite
+        Replace a run that exists at `out`.
+    strict
+        Raise `InputError` after writing if the chains did not converge (`variant: bayes`).
+    progress
+        Called with the share done, in [0, 1], and the step under way.
+
+    Raises
+    ------
+    InputError
+        For a wrong config or catalogue; then, or when interrupted, nothing is left behind.
+
+    Examples
+    --------
+    >>> fit = xbayes.run("configs/demo.yaml", catalog="runs/demo-catalog.fits", out="runs/again")
+    >>> sorted(fit.metrics["cross_validated"]["f1"])
+    ['AGN', 'CV', 'Star', 'XRB']
+    """
+    loaded = config_of(config, set, target=target)
+    with in_precision(loaded.precision):
+        folder = run_experiment(
+            loaded,
+            catalog,
+            out=None if out is None else Path(out),
+            overwrite=overwrite,
+            progress=progress,
+        )
+    fitted = load(folder)
+    for warning in fitted.provenance["warnings"]:
+        warnings.warn(warning, XbayesWarning, stacklevel=2)
+    doubts = fitted.metrics.get("posterior", {}).get("warnings", [])
+    if strict and doubts:
+        raise InputError(f"{doubts[0]} (the run is in {folder})")
+    return fitted
 
 
 def run_experiment(
     config: Config,
-    catalog: Path | None = None,
+    catalog: "CatalogLike | None" = None,
+    *,
     out: Path | None = None,
     overwrite: bool = False,
     progress: Progress = lambda share, what: None,
 ) -> Path:
-    """Cross-validate, fit on all, classify the catalogue, report; the run directory made.
-
-    Raises `InputError` for wrong input; then, or when interrupted, nothing is left behind.
-    """
+    """The run directory of an experiment; arguments and errors as of `run`."""
     refuse_sweep(config)
     out = out or Path("runs") / f"{config.name}-{time.strftime('%Y%m%d-%H%M%S')}"
     started = time.time()
     with fresh_folder(out, overwrite) as folder:
         progress(0.0, "reading the catalogue")
-        training = load_training(config, catalog or catalog_path(config))
-        recipe = build_recipe(training.config)
+        training = load_training(config, catalog_path(config) if catalog is None else catalog)
+        recipe, log_prior = build_recipe(training.config), given_log_prior(training.config)
         held_out = cross_validate_training(
             training, recipe, lambda share, what: progress(0.05 + 0.7 * share, what)
         )
         progress(0.75, "fitting on all labelled sources")
         classifier, fit = _fit_on_all(training, recipe)
         progress(0.85, "classifying the catalogue")
-        products = classify(recipe, classifier, training.features, given_log_prior(training.config))
-        metrics = measure(training.config, training.labels, products, held_out, training.well)
+        products = classify(recipe, classifier, training.features, log_prior)
+        scores = measure(training.config, training.labels, products, held_out, training.well)
+        metrics = Metrics(**scores)
         posterior, doubts = _diagnosed(fit, recipe, metrics)
         progress(0.9, "writing the run and its report")
-        told = (*doubts, *training.warnings)
         results = Results(
-            *(training.config, training.path, training.table, training.features, training.report),
-            *(training.labels, told, recipe, classifier, fit, held_out, products),
-            *(metrics, time.time() - started, posterior),
+            config=training.config,
+            origin=training.origin,
+            table=training.table,
+            features=training.features,
+            feature_report=training.report,
+            labels=training.labels,
+            warnings=(*doubts, *training.warnings),
+            recipe=recipe,
+            classifier=classifier,
+            fit=fit,
+            held_out=held_out,
+            products=products,
+            metrics=metrics,
+            seconds=time.time() - started,
+            posterior=posterior,
         )
         provenance = provenance_of(results)
         write_run(folder, results, provenance)
@@ -106,7 +188,7 @@ def check_folder(out: Path, overwrite: bool) -> None:
 
 
 def _fit_on_all(training: Training, recipe: Recipe) -> tuple[Classifier, FitReport]:
-    """Of the labelled rows, which the folds had too, so that nothing is compiled anew."""
+    """The classifier of all labelled rows, the same rows as in the folds: no new compilation."""
     features, labels, model = training.features, training.labels, training.config.model
     row_weight = training.row_weight
     if model.density != "published_clusters" or model.clusters.fit_on != "everything":
@@ -119,7 +201,9 @@ def _fit_on_all(training: Training, recipe: Recipe) -> tuple[Classifier, FitRepo
     return fit_classifier(recipe, features, labels, fold, key, row_weight)
 
 
-def _diagnosed(fit: FitReport, recipe: Recipe, metrics: dict) -> tuple[Any, tuple[str, ...]]:
+def _diagnosed(
+    fit: FitReport, recipe: Recipe, metrics: Metrics
+) -> "tuple[arviz.InferenceData | None, tuple[str, ...]]":
     """The posterior for its file, and doubts about its chains; these go into the metrics too."""
     if fit.posterior is None:
         return None, ()

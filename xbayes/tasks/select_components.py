@@ -1,74 +1,125 @@
 """How many clusters a catalogue asks for: BIC of several runs, its gradient, the silhouette."""
 
-from collections.abc import Callable
-from pathlib import Path
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from astropy.table import Table
 
-from xbayes.config.schema import Config
-from xbayes.infer.check_clusters import refuse_rows
+from xbayes.config.reader import config_of
+from xbayes.config.schema import Config, catalog_path
+from xbayes.errors import XbayesWarning
+from xbayes.figures.criterion import draw_criterion
+from xbayes.infer.check_clusters import check_training_rows
 from xbayes.infer.fit_clusters import REGULARISER, fit_clusters, standardise
 from xbayes.infer.information_criteria import Criterion, bic_by_components
 from xbayes.models.gaussian_mixture import gaussian_mixture
 from xbayes.models.measured import Measured
 from xbayes.published.fit_clusters import REGULARISER as PUBLISHED_REGULARISER
 from xbayes.published.fit_clusters import published_rows
-from xbayes.tasks.training import load_training
+from xbayes.tasks.training import in_precision, load_training
 from xbayes.types import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from xbayes.catalog.inputs import CatalogLike
 
 SILHOUETTE_ROWS = 2000
 
 
-def select_components(
-    config: Config,
-    path: Path,
-    largest: int,
-    n_runs: int,
-    tell: Callable[[str], None] = lambda warning: None,
-) -> tuple[Criterion, Table]:
-    """BIC for 2 to `largest` clusters of all rows of a catalogue, and a table of it.
+class ComponentSearch(NamedTuple):
+    """The number of mixture components that a catalogue asks for, and the evidence for it."""
 
-    The rows are scaled as the config's model scales them; `tell` gets the warnings of the
-    catalogue. Raises `InputError`.
+    criterion: Criterion
+    table: Table  # one row per number: BIC, its spread over runs, its gradient, the silhouette
+
+    @property
+    def reason(self) -> str:
+        """Which number to take, and why, in one sentence."""
+        found = self.criterion
+        if found.taken == found.lowest:
+            return f"K = {found.taken}: it has the least mean BIC"
+        return (
+            f"K = {found.taken}: BIC is least at {found.lowest}, but beyond {found.elbow} no "
+            "further component gains a quarter of the largest gain"
+        )
+
+    def plot(self) -> "Figure":
+        """BIC and its gradient over the number of components."""
+        found = self.criterion
+        return draw_criterion(found.n_components, found.bic, found.taken)
+
+
+def select_k(
+    config: str | os.PathLike[str] | Mapping | Config,
+    *,
+    catalog: "CatalogLike | None" = None,
+    largest: int = 20,
+    runs: int = 10,
+    set: Sequence[str] = (),
+) -> ComponentSearch:
+    """BIC and silhouette of Gaussian mixtures of 2 to `largest` components of a catalogue.
+
+    Parameters
+    ----------
+    config, catalog, set
+        As in `xbayes.run`. The rows are scaled as the model of the config scales them.
+    largest
+        The largest number of components to try, at least 3.
+    runs
+        EM runs for each number, from random starts.
+
+    Raises
+    ------
+    InputError
+        For a wrong config, catalogue or number.
+
+    Examples
+    --------
+    >>> found = xbayes.select_k("configs/demo.yaml", catalog="runs/demo-catalog.fits",
+    ...                         largest=3, runs=1, set=["model.density=clusters"])
+    >>> found.table["n_components"].tolist()
+    [2, 3]
     """
+    loaded = config_of(config, set)
+    with in_precision(loaded.precision):
+        path = catalog_path(loaded) if catalog is None else catalog
+        return select_components(loaded, path, largest, runs)
+
+
+def select_components(
+    config: Config, catalog: "CatalogLike", largest: int, n_runs: int
+) -> ComponentSearch:
+    """As `select_k`, in the precision that JAX is set to."""
     if largest < 3:
         raise InputError(f"the largest number of clusters must be at least 3; found {largest}")
     if n_runs < 1:
         raise InputError(f"the number of runs must be at least 1; found {n_runs}")
-    training = load_training(config, path)
+    training = load_training(config, catalog)
     for warning in training.warnings:
-        tell(warning)
+        warnings.warn(warning, XbayesWarning, stacklevel=3)
     features = training.features
     everything = np.ones(len(features.value), bool)
-    observed = np.asarray(features.measured)
+    measured = np.asarray(features.measured)
     published = config.model.density == "published_clusters"
-    refuse_rows(features, everything, list(training.config.features), 1, published)
+    check_training_rows(features, everything, list(training.config.features), 1, published)
     if published:
         rescale = tuple(feature.rescale for feature in training.config.features.values())
         rows = jnp.asarray(published_rows(features, everything, rescale)[1])
-        x = Measured(rows, None if observed.all() else jnp.asarray(observed))
+        x = Measured(rows, None if measured.all() else jnp.asarray(measured))
         least_variance = PUBLISHED_REGULARISER
     else:
         x, least_variance = standardise(features, everything)[0], REGULARISER
     weight = jnp.ones(len(x.value), x.value.dtype)
     key = jax.random.key(config.seed)
     found = bic_by_components(x, weight, range(2, largest + 1), n_runs, key, least_variance)
-    return found, _table(found, x, weight, least_variance)
-
-
-def reason(found: Criterion) -> str:
-    """Which number of clusters to take, and why, in a sentence."""
-    if found.taken == found.lowest:
-        why = "it has the least mean BIC"
-    else:
-        why = (
-            f"BIC is least at {found.lowest}, but from {found.elbow} on no cluster more gains a "
-            "quarter of what the best one gained"
-        )
-    return f"K = {found.taken}: {why}"
+    table = _table(found, x, weight, least_variance)
+    return ComponentSearch(criterion=found, table=table)
 
 
 def _table(found: Criterion, x: Measured, weight, least_variance: float) -> Table:
@@ -89,7 +140,8 @@ def _silhouette(x: Measured, weight, n_components: int, least_variance: float) -
     from sklearn.metrics import silhouette_score
 
     model = gaussian_mixture(n_components, reg_covar=least_variance)
-    joint = model.log_joint(fit_clusters(x, weight, n_components, 1, least_variance), x)
+    clusters = fit_clusters(x, weight, n_components, n_starts=1, reg_covar=least_variance)
+    joint = model.log_joint(clusters, x)
     every = slice(None, None, -(-len(x.value) // SILHOUETTE_ROWS))
     cluster = np.asarray(joint.argmax(1))[every]
     if len(np.unique(cluster)) < 2:

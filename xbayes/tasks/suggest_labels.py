@@ -5,7 +5,6 @@ read -> features -> class probabilities by draw -> information -> a diverse batc
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -19,21 +18,30 @@ from xbayes.catalog.roles import check_catalog
 from xbayes.catalog.taxonomy import without_label
 from xbayes.catalog.units import convert_units
 from xbayes.classifier.calibration import calibrated
+from xbayes.classifier.fitted_model import FittedModel
 from xbayes.classifier.intervals import JointDraws
-from xbayes.classifier.predict import Classifier, padded_size, prior_of, spread_of
-from xbayes.classifier.recipe import Recipe, Scoring, scoring
+from xbayes.classifier.predict import (
+    Classifier,
+    padded_size,
+    posterior_samples,
+    subclass_log_prior,
+)
+from xbayes.classifier.recipe import Recipe, Scoring
 from xbayes.classifier.subclasses import class_means, class_scores, responsibilities
 from xbayes.evaluate.information import Batch, choose_batch, information
 from xbayes.features.build import build_features, needed_columns
 from xbayes.output.table import passed_columns
-from xbayes.tasks.classify import Applied, load_applied
 from xbayes.types import Features, InputError
 
 FEWEST, FOR_EACH = 2000, 20  # candidates of a batch: the most informative, 20 for each wanted
 
 
 def suggest_labels(
-    run: Path, table: Table, n: int, tell: Callable[[str], None] = lambda warning: None
+    model: FittedModel,
+    table: Table,
+    n: int,
+    *,
+    tell: Callable[[str], None] = lambda message: None,
 ) -> Table:
     """The `n` sources to label next, in their order, with what each label would tell and why.
 
@@ -42,33 +50,30 @@ def suggest_labels(
     """
     if n < 1:
         raise InputError(f"-n must be at least 1; found {n}")
-    applied = load_applied(run, None)
-    if applied.classifier.draws is None:
+    if model.classifier.draws is None:
         raise InputError(
-            f"{run} has no draws of its posterior, so what a label would tell is not known; make a "
-            "run with them: xbayes run CONFIG --set variant=bayes"
+            f"{model.folder} has no posterior samples, so the information of a label is not known; "
+            "make a run that has them: xbayes run CONFIG --set variant=bayes"
         )
-    config = applied.config
+    config = model.config
     checked = check_catalog(table, config.catalog, list(needed_columns(config)), "classify")
-    features, report = build_features(convert_units(checked, applied.units), config)
+    features, report = build_features(convert_units(checked, model.units), config)
     for warning in report.warnings:
         tell(warning)
-    free = np.flatnonzero(_unknown(run, applied, checked))
+    free = np.flatnonzero(_unknown(model, checked))
     if n > len(free):
         raise InputError(
             f"-n {n}: the catalogue has {len(free)} sources without a label that the run has not "
             f"learned from ({len(checked)} in all); ask for fewer"
         )
-    rows = free[_candidates(applied, features.rows(free), n)]
-    drawn = draw_posteriors(
-        applied.recipe, applied.classifier, features.rows(rows), applied.log_prior
-    )
+    rows = free[_candidates(model, features.rows(free), n)]
+    drawn = draw_posteriors(model.recipe, model.classifier, features.rows(rows), model.log_prior)
     batch = choose_batch(drawn, n)
     chosen = rows[batch.chosen]
     passed = subset(
         checked, [c for c in passed_columns(config.catalog) if c in checked.colnames], chosen
     )
-    return _table(passed, applied, features.rows(chosen), drawn[:, batch.chosen], batch)
+    return _table(passed, model, features.rows(chosen), drawn[:, batch.chosen], batch)
 
 
 def draw_posteriors(
@@ -80,55 +85,55 @@ def draw_posteriors(
     """The class probabilities of each source under each draw; one draw where there are none."""
     if classifier.draws is None:
         own = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], classifier.weights)
-        classifier = classifier._replace(draws=JointDraws(None, own))
-    prior = prior_of(recipe, classifier, log_prior)
+        classifier = classifier._replace(draws=JointDraws(density=None, weights=own))
+    prior = subclass_log_prior(recipe, classifier, log_prior)
     n_rows = len(features.value)
     size, parts = padded_size(n_rows), []
     for first in range(0, n_rows, size):
         part = features.rows(slice(first, first + size))
-        drawn = _by_draw(scoring(recipe), classifier, part.padded(size), prior)
+        drawn = _by_draw(recipe.scoring, classifier, part.padded(size), prior)
         parts.append(np.asarray(drawn)[:, : len(part.value)])
     return np.concatenate(parts, axis=1).astype(np.float64)
 
 
 @partial(jax.jit, static_argnums=0)
-def _by_draw(how: Scoring, classifier: Classifier, features: Features, log_prior):
+def _by_draw(scoring: Scoring, classifier: Classifier, features: Features, log_prior):
     assert classifier.draws is not None  # its callers see to that
     # Shrinking what strange sources tell would hide where draws differ.
     whole = jnp.ones(len(features.value), log_prior.dtype)
-    return spread_of(how, classifier, classifier.draws, features, log_prior, whole).posterior
+    return posterior_samples(scoring, classifier, features, log_prior, whole).posterior
 
 
-def _unknown(run: Path, applied: Applied, table: Table) -> Bool[np.ndarray, "N"]:
+def _unknown(model: FittedModel, table: Table) -> Bool[np.ndarray, "N"]:
     """Rows without a label that the run has not learned from either."""
-    roles, unknown = applied.config.catalog, np.ones(len(table), bool)
+    roles, unknown = model.config.catalog, np.ones(len(table), bool)
     if roles.label is not None and roles.label in table.colnames:
-        unknown = without_label(masked_column(table, roles.label), applied.config.taxonomy)
-    learned = run / "predictions.parquet"
+        unknown = without_label(masked_column(table, roles.label), model.config.taxonomy)
+    learned = model.folder / "predictions.parquet"
     if learned.is_file():
         ids = np.asarray(read_catalog(learned, text=[roles.id])[roles.id]).astype(str)
         unknown &= ~np.isin(np.asarray(table[roles.id]).astype(str), ids)
     return unknown
 
 
-def _candidates(applied: Applied, features: Features, n: int) -> np.ndarray:
+def _candidates(model: FittedModel, features: Features, n: int) -> np.ndarray:
     """The rows whose labels tell most by themselves; a chunk at a time, for memory."""
     n_rows, gains = len(features.value), []
     for first in range(0, n_rows, padded_size(n_rows)):
         part = features.rows(slice(first, first + padded_size(n_rows)))
-        drawn = draw_posteriors(applied.recipe, applied.classifier, part, applied.log_prior)
+        drawn = draw_posteriors(model.recipe, model.classifier, part, model.log_prior)
         gains.append(information(drawn))
     order = np.argsort(-np.concatenate(gains), kind="stable")
     return order[: max(FEWEST, FOR_EACH * n)]
 
 
 def _table(
-    passed: Table, applied: Applied, features: Features, drawn: np.ndarray, batch: Batch
+    passed: Table, model: FittedModel, features: Features, drawn: np.ndarray, batch: Batch
 ) -> Table:
-    classes, mean = np.array(applied.recipe.names.classes), drawn.mean(0)
+    classes, mean = np.array(model.classes), drawn.mean(0)
     first, second = np.argsort(-mean, axis=1)[:, :2].T
-    shares = _shares(applied.recipe, applied.classifier, features, first, second)
-    prop, category, share = _why(applied.recipe, shares)
+    shares = _shares(model.recipe, model.classifier, features, first, second)
+    prop, category, share = _why(model.recipe, shares)
     made = {
         "rank": (np.arange(len(mean)) + 1, "order in which to label"),
         "gain": (batch.gain, "information of its label beside those before it, nats"),

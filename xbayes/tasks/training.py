@@ -3,9 +3,9 @@
 read -> roles, labels -> features -> the features that tell labelled sources apart
 """
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
 
 import jax
 import numpy as np
@@ -13,7 +13,7 @@ from astropy.table import Table
 from jaxtyping import Bool, Float
 
 from xbayes.catalog.columns import masked_column, subset
-from xbayes.catalog.read import read_catalog
+from xbayes.catalog.inputs import Origin, as_table, origin_of
 from xbayes.catalog.roles import check_catalog
 from xbayes.catalog.taxonomy import class_indices, group_indices, subclass_indices
 from xbayes.catalog.units import stand_in_warnings
@@ -32,6 +32,9 @@ from xbayes.output.table import passed_columns, refuse_clashes
 from xbayes.tasks.target import for_target
 from xbayes.types import Features, InputError, Labels
 
+if TYPE_CHECKING:
+    from xbayes.catalog.inputs import CatalogLike
+
 Progress = Callable[[float, str], None]  # share done in [0, 1], what is being done
 
 
@@ -39,7 +42,7 @@ class Training(NamedTuple):
     """A catalogue ready to learn from; rows with a label that is left out are gone."""
 
     config: Config  # without the features that say nothing
-    path: Path
+    origin: Origin
     table: Table
     features: Features
     report: FeatureReport
@@ -50,12 +53,29 @@ class Training(NamedTuple):
 
 
 def use_precision(config: Config) -> None:
-    """Switch JAX to the precision of the config; called by the commands, never on import."""
+    """Switch JAX to the precision of the config for good; for scripts, never on import."""
     jax.config.update("jax_enable_x64", config.precision == "float64")
 
 
-def load_training(config: Config, path: Path) -> Training:
-    """Read and check a labelled catalogue. Raises `InputError`."""
+@contextmanager
+def in_precision(precision: str) -> Iterator[None]:
+    """JAX computes in `precision`, "float64" or "float32", in every thread until the block ends."""
+    before = jax.config.read("jax_enable_x64")
+    jax.config.update("jax_enable_x64", precision == "float64")
+    try:
+        yield
+    finally:
+        jax.config.update("jax_enable_x64", before)
+
+
+def load_training(config: Config, catalog: "CatalogLike") -> Training:
+    """A labelled catalogue, read and checked: a path, or a table in memory.
+
+    Raises
+    ------
+    InputError
+        For a catalogue that the config does not fit, or that nothing can be learned from.
+    """
     roles, label = config.catalog, config.catalog.label
     if label is None:
         raise InputError(
@@ -64,7 +84,7 @@ def load_training(config: Config, path: Path) -> Training:
         )
     needed = [*needed_columns(config), label, *roles.keep]
     needed += [column for column in (roles.source, roles.group, roles.block) if column]
-    table = check_catalog(read_catalog(path, text=[roles.id]), roles, needed, "train")
+    table = check_catalog(as_table(catalog, text=[roles.id]), roles, needed, "train")
     _refuse_what_fits_cannot_hold(subset(table, passed_columns(roles)))
     refuse_clashes(passed_columns(roles), names_of(config))
     class_index, kept = class_indices(masked_column(table, label), config.taxonomy)
@@ -82,8 +102,17 @@ def load_training(config: Config, path: Path) -> Training:
     told = (*report.warnings, *(asked.warnings if asked else ()), *dropped, *doubts)
     wanted = validation.well_characterised
     well = None if wanted is None else well_characterised(table, wanted)
-    row_weight = asked.row_weight if asked else None
-    return Training(config, path, table, features, report, labels, told, well, row_weight)
+    return Training(
+        config=config,
+        origin=origin_of(catalog),
+        table=table,
+        features=features,
+        report=report,
+        labels=labels,
+        warnings=told,
+        well=well,
+        row_weight=asked.row_weight if asked else None,
+    )
 
 
 def cross_validate_training(
@@ -99,12 +128,12 @@ def cross_validate_training(
         training.labels,
         jax.random.fold_in(jax.random.key(training.config.seed), 0),
         validation.folds,
-        validation.repeats,
-        training.config.seed,
-        given_log_prior(training.config),
-        lambda what: progress(next(done) / total, what),
-        training.row_weight,
-        validation.split,
+        n_repeats=validation.repeats,
+        seed=training.config.seed,
+        kind=validation.split,
+        log_prior=given_log_prior(training.config),
+        row_weight=training.row_weight,
+        progress=lambda message: progress(next(done) / total, message),
     )
 
 
@@ -136,7 +165,7 @@ def _with_features(
     config: Config, features: Features, kept: Bool[np.ndarray, "F"]
 ) -> tuple[Config, Features]:
     named = {name: f for (name, f), use in zip(config.features.items(), kept, strict=True) if use}
-    columns = Features(*(np.asarray(a)[:, kept] for a in features))
+    columns = features.columns(kept)
     categories = {feature.category for feature in named.values()}
     told = {name: c for name, c in config.categories.items() if name in categories}
     return config.model_copy(update={"features": named, "categories": told}), columns

@@ -1,5 +1,5 @@
 "use strict";
-// Another pair of variants: the sources to which they give different classes, strongest first.
+// For the selected pair of variants: the sources with different classes, largest difference first.
 (() => {
   const data = JSON.parse(document.getElementById("compare-data").textContent);
   if (!data) return;

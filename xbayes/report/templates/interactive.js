@@ -1,16 +1,15 @@
-// The interactive figures: a sky and two properties, from the points inside the page.
+// The interactive figures: the sky and two features, from the points inside the page.
 "use strict";
 (() => {
   const points = JSON.parse(document.getElementById("points").textContent);
-  // The report keeps to itself: no button that sends the sources to a server.
+  // The report sends nothing: plotly has a button that uploads the data to a server.
   const settings = { displaylogo: false, responsive: true, showSendToCloud: false, plotlyServerURL: "",
     modeBarButtonsToRemove: ["lasso2d", "select2d", "sendDataToCloud"] };
   const font = { family: getComputedStyle(document.body).fontFamily, size: 13, color: "#1d232a" };
-  // plotly reads a little HTML in texts, and names are names.
+  // plotly interprets some HTML in texts.
   const plain = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
-  const count = (c) => points.prediction.reduce((n, p) => n + (p === c), 0);
-  const counts = points.classes.map((_, c) => count(c));
-  // Later traces lie on top: the rarest last, but the legend in the order of the classes.
+  const counts = points.classes.map((_, c) => points.prediction.filter((p) => p === c).length);
+  // Later traces lie on top: the rarest class is last, but the legend keeps the order of the classes.
   const order = points.classes.map((_, c) => c).sort((a, b) => counts[b] - counts[a]);
   const size = Math.max(2.5, Math.min(7, 7 * (2000 / points.names.length) ** 0.3));
   const kind = points.names.length > 6000 && hasWebGL() ? "scattergl" : "scatter";
@@ -19,7 +18,7 @@
     return Boolean(document.createElement("canvas").getContext("webgl"));
   }
 
-  function told(i) {
+  function hoverText(i) {
     const at = points.sky && points.sky.l[i] !== null ? `<br>l ${points.sky.l[i]}°, b ${points.sky.b[i]}°` : "";
     const percent = Math.min(99.9, Math.max(0.1, 100 * points.probability[i])).toFixed(1);
     return `<b>${plain(points.names[i])}</b><br>${plain(points.classes[points.prediction[i]])} ${percent} %` +
@@ -32,7 +31,7 @@
         .filter((i) => points.prediction[i] === c && x[i] !== null && y[i] !== null);
       return {
         type: kind, mode: "markers", name: `${plain(points.classes[c])} (${rows.length.toLocaleString("en")})`,
-        legendrank: c + 1, x: rows.map((i) => x[i]), y: rows.map((i) => y[i]), text: rows.map(told),
+        legendrank: c + 1, x: rows.map((i) => x[i]), y: rows.map((i) => y[i]), text: rows.map(hoverText),
         hovertemplate: "%{text}<extra></extra>",
         marker: { color: points.colours[c], symbol: points.symbols[c], size, opacity: 0.75,
           line: { color: "white", width: kind === "scatter" ? 0.4 : 0 } },
@@ -77,7 +76,7 @@
   const draws = { sky: drawSky, scatter: drawScatter };
   for (const live of document.querySelectorAll(".live")) {
     live.hidden = false;
-    // Only what will be drawn may hide the figure that is printed.
+    // The printed figure is hidden only if the interactive one is drawn.
     live.parentElement.classList.add("lively");
     const place = live.querySelector(".plot");
     draws[place.id.slice("live-".length)](place);

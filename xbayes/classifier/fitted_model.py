@@ -1,0 +1,67 @@
+"""A fitted run, ready to be applied: what every task takes instead of a path."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from xbayes.classifier.predict import Classifier, trained_log_prior
+from xbayes.classifier.recipe import Recipe
+from xbayes.classifier.store import load_model
+from xbayes.config.schema import Config, class_proportions, given_log_prior
+
+
+class FittedModel(NamedTuple):
+    """The classifier of a run with its config, and the prior to apply."""
+
+    folder: Path  # the run directory
+    config: Config
+    recipe: Recipe
+    classifier: Classifier
+    units: Mapping[str, str]  # of the columns it was trained on
+    log_prior: Float[np.ndarray, "C"] | None  # replaces the training proportions; None: keep them
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, in the order of every array."""
+        return self.recipe.names.classes
+
+    @property
+    def applied_log_prior(self) -> Float[np.ndarray, "C"]:
+        """The log prior in the posteriors: the given one, else the training proportions."""
+        if self.log_prior is None:
+            return trained_log_prior(self.recipe, self.classifier)
+        return np.asarray(self.log_prior, np.float64)
+
+    def under(self, prior: Mapping[str, float] | None) -> "FittedModel":
+        """The same model under other class proportions; None: those of its config."""
+        if prior is None:
+            return self
+        return self._replace(log_prior=np.log(class_proportions(dict(prior), self.classes)))
+
+    def with_optional(self, columns: Iterable[str]) -> "FittedModel":
+        """The same model for a catalogue that may lack these columns."""
+        optional = tuple({*self.config.catalog.optional, *columns})
+        roles = self.config.catalog.model_copy(update={"optional": optional})
+        return self._replace(config=self.config.model_copy(update={"catalog": roles}))
+
+
+def load_fitted_model(run: Path) -> FittedModel:
+    """The model of a run directory.
+
+    Raises
+    ------
+    InputError
+        If there is none, it is of another version, or it was altered.
+    """
+    config, recipe, classifier, units = load_model(run)
+    return FittedModel(
+        folder=run,
+        config=config,
+        recipe=recipe,
+        classifier=classifier,
+        units=units,
+        log_prior=given_log_prior(config),
+    )

@@ -1,0 +1,148 @@
+"""Results as tables on the screen."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table as RichTable
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+BLOCKS = {
+    "in_sample": "in sample (optimistic)",
+    "cross_validated": "held out",
+    "prior_weighted": "held out, re-weighted",
+}
+
+
+def print_metrics(metrics: Mapping, name: str) -> None:
+    """The scores of `metrics.json`, the held-out ones beside the others."""
+    _print_scores(f"{name}: value (90 % interval)", metrics, metrics["classes"], BLOCKS)
+    if "aggregated" in metrics:
+        coarse = list(metrics["aggregated"]["f1"])
+        _print_scores("aggregated classes", metrics, coarse, {"aggregated": "held out"})
+
+
+def _print_scores(
+    title: str, metrics: Mapping, classes: Sequence[str], blocks: Mapping[str, str]
+) -> None:
+    table = _table(title, "score", *blocks.values())
+    rows = {f"F1 of {c}": ("f1", c) for c in classes}
+    rows |= {
+        "macro F1": ("macro_f1",),
+        "log loss": ("log_loss",),
+        "Brier": ("brier",),
+        "ECE": ("ece",),
+    }
+    for name, path in rows.items():
+        table.add_row(name, *(_score(metrics[block], path) for block in blocks))
+    Console().print(table)
+
+
+def _score(block: Mapping, path: Sequence[str]) -> str:
+    for key in path:
+        block = block[key]
+    if block["value"] is None:
+        return "-"
+    if block["lo"] is None:
+        return f"{block['value']:.3f}"
+    return f"{block['value']:.3f} ({block['lo']:.3f}-{block['hi']:.3f})"
+
+
+def print_source(table: "Table") -> None:
+    """One classified source: the posterior with intervals, the track, the prediction set."""
+    row, meta = table[0], table.meta or {}
+    classes = meta["CLASSES"].split(",")
+    shown = _table(f"{row[table.colnames[0]]}: {row['prediction']}", "evidence", *classes)
+    shown.add_row("all", *(f"{row[f'p_{c}']:.4f}" for c in classes), style="bold")
+    if all(f"p_{c}_lo" in table.colnames for c in classes):
+        ends = (f"{row[f'p_{c}_lo']:.3f}-{row[f'p_{c}_hi']:.3f}" for c in classes)
+        shown.add_row("90 % interval", *ends)
+    for category in meta["CATEGS"].split(","):
+        shown.add_row(f"{category} alone", *(f"{row[f'p_{category}_{c}']:.4f}" for c in classes))
+    console = Console(highlight=False, markup=False)
+    console.print(shown)
+    members = row["prediction_set"] or "empty, unlike every class"
+    console.print(f"prediction set (90 %): {members}")
+    console.print(
+        f"margin {row['margin']:.3f}, outlier_p {row['outlier_p']:.3g}, "
+        f"{row['n_missing']} features without a value"
+    )
+
+
+def print_components(table: "Table", reason: str) -> None:
+    """BIC and silhouette by the number of components, and which number to take."""
+    forms = {"bic": ",.0f", "bic_sd": ",.0f", "bic_gradient": ",.0f", "silhouette": ".3f"}
+    shown = _table("", "K", "BIC", "spread", "gradient", "silhouette")
+    for line in _lines(table):
+        cells = ["" if np.ma.is_masked(line[c]) else f"{line[c]:{forms[c]}}" for c in forms]
+        shown.add_row(str(line["n_components"]), *cells)
+    console = Console(highlight=False)
+    console.print(shown)
+    console.print(reason)
+
+
+def print_counts(table: "Table", which: str) -> None:
+    """Counts by class: raw, and corrected in two ways."""
+    total = int(np.asarray(table["predicted"]).sum())
+    headings = ("predicted, raw", "by held-out confusion", "by posteriors", "difference")
+    shown = _table(f"{total:,} {which}: count (90 % interval)", "class", *headings)
+    for line in _lines(table):
+        corrected = [_count(line, name) for name in ("by_confusion", "by_posterior")]
+        apart = f"{line['difference']:+.1f} sigma"
+        shown.add_row(str(line["class"]), f"{line['predicted']:,}", *corrected, apart)
+    Console(highlight=False).print(shown)
+
+
+def _count(line: Mapping, name: str) -> str:
+    return f"{line[name]:,.0f} ({line[f'{name}_lo']:,.0f}-{line[f'{name}_hi']:,.0f})"
+
+
+def print_learning(table: "Table", all_classes: str) -> None:
+    """F1 and log loss of each class by the number of labelled members."""
+    headings = ("share", "class", "members", "F1 (90 % interval)", "log loss (90 % interval)")
+    shown = _table("", *headings)
+    for line in _lines(table):
+        cells = [_with_ends(line, name) for name in ("f1", "log_loss")]
+        name = str(line["class"])
+        shown.add_row(f"{line['fraction']:.3g}", name, f"{line['members']:.0f}", *cells)
+        if name == all_classes:
+            shown.add_section()
+    Console(highlight=False).print(shown)
+
+
+def _with_ends(line: Mapping, name: str) -> str:
+    value, low, high = (line[f"{name}{end}"] for end in ("", "_lo", "_hi"))
+    return "-" if np.ma.is_masked(value) else f"{value:.3f} ({low:.3f}-{high:.3f})"
+
+
+def print_suggestions(table: "Table", id_column: str, most: int) -> None:
+    """The first suggestions, and the information of all labels together."""
+    shown = RichTable("rank", "source", "gain, nat", "prediction", "p", "least certain evidence")
+    for line in _lines(table, most):
+        why = f"{line['why']}: {line['prediction']} or {line['runner_up']}"
+        cells = (f"{line['gain']:.4f}", str(line["prediction"]), f"{line['p']:.2f}", why)
+        shown.add_row(str(line["rank"]), str(line[id_column]), *cells)
+    console = Console(highlight=False)
+    console.print(shown)
+    total, alone = (float(np.asarray(table[name]).sum()) for name in ("gain", "gain_alone"))
+    console.print(
+        f"{len(table)} labels together hold {total:.3g} nats of information about the classifier; "
+        f"one by one their sum would be {alone:.3g}"
+    )
+
+
+def _lines(table: "Table", most: int | None = None) -> Iterator[Mapping]:
+    lines = islice(table.iterrows(), most)
+    return (dict(zip(table.colnames, line, strict=True)) for line in lines)
+
+
+def _table(title: str, first: str, *headings: str) -> RichTable:
+    table = RichTable(title=title or None, title_justify="left")
+    table.add_column(first)
+    for heading in headings:
+        table.add_column(heading, justify="right" if title else "left")
+    return table

@@ -1,0 +1,314 @@
+"""`FittedRun`: what `xbayes.run` and `xbayes.load` return, one method per task.
+
+Every method works in the precision of the run's config and leaves JAX's own setting as it was.
+"""
+
+import json
+import os
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from astropy.table import Table
+
+from xbayes.catalog.inputs import as_chunks, as_table
+from xbayes.catalog.read import read_catalog, row_table
+from xbayes.catalog.write import catalog_writer, check_output
+from xbayes.classifier.fitted_model import FittedModel, load_fitted_model
+from xbayes.config.checks import did_you_mean
+from xbayes.config.schema import Config
+from xbayes.errors import XbayesWarning
+from xbayes.evaluate.proportions import Estimate
+from xbayes.features.build import needed_columns
+from xbayes.figures.track import draw_track
+from xbayes.figures.track_record import Track
+from xbayes.output.table import passed_columns
+from xbayes.report.track_table import track_table
+from xbayes.tasks.classify import CHUNK, Prior, classify_chunks, classify_table
+from xbayes.tasks.count_classes import count_classes, population_table
+from xbayes.tasks.explain import explain_source
+from xbayes.tasks.suggest_labels import suggest_labels
+from xbayes.tasks.training import in_precision
+from xbayes.types import InputError
+
+if TYPE_CHECKING:
+    import arviz
+    from matplotlib.figure import Figure
+
+    from xbayes.catalog.inputs import CatalogLike
+
+
+class Explanation:
+    """Why one source got its class: what each feature adds to the log-odds of each class."""
+
+    def __init__(self, track: Track) -> None:
+        self.track = track
+
+    @property
+    def table(self) -> Table:
+        """One row per term; the columns `ln_odds_<CLASS>` sum to the reported log-odds."""
+        return track_table(self.track)
+
+    def plot(self) -> "Figure":
+        """The probability track as a matplotlib figure."""
+        return draw_track(self.track)
+
+    def __repr__(self) -> str:
+        track = self.track
+        p = track.posterior[track.prediction]
+        return f"<Explanation of {track.name}: {track.classes[track.prediction]}, p = {p:.3f}>"
+
+
+class FittedRun:
+    """A fitted run: its scores, and its classifier applied to any catalogue.
+
+    Catalogues are given as a path (FITS, VOTable, ECSV, CSV, Parquet) or as a table of astropy,
+    pandas or pyarrow. Doubts about them are `xbayes.XbayesWarning`; wrong input is
+    `xbayes.InputError`.
+
+    Examples
+    --------
+    >>> import xbayes
+    >>> fit = xbayes.load("runs/demo")
+    >>> fit.config.name
+    'demo'
+    """
+
+    def __init__(self, model: FittedModel) -> None:
+        self.model = model
+
+    @property
+    def folder(self) -> Path:
+        """The run directory."""
+        return self.model.folder
+
+    @property
+    def config(self) -> Config:
+        """The resolved config of the run."""
+        return self.model.config
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes."""
+        return self.model.classes
+
+    @property
+    def metrics(self) -> dict:
+        """The content of `metrics.json`: scores in sample, held out and re-weighted."""
+        return json.loads((self.folder / "metrics.json").read_text())
+
+    @property
+    def provenance(self) -> dict:
+        """The content of `provenance.json`: versions, checksum, seed, device, warnings."""
+        return json.loads((self.folder / "provenance.json").read_text())
+
+    @property
+    def predictions(self) -> Table:
+        """The held-out predictions: one row per labelled source."""
+        return read_catalog(self.folder / "predictions.parquet", text=[self.config.catalog.id])
+
+    @property
+    def posterior(self) -> "arviz.InferenceData | None":
+        """The posterior samples of the weights; None unless the run has `variant: bayes`."""
+        path = self.folder / "posterior.nc"
+        if not path.is_file():
+            return None
+        from xbayes.output.posterior_file import read_posterior
+
+        return read_posterior(path)
+
+    def classify(
+        self,
+        catalog: "CatalogLike | Mapping[str, float | str | None]",
+        *,
+        prior: Prior = None,
+        estimated: Callable[[Estimate], None] = lambda estimate: None,
+    ) -> Table:
+        """The catalogue with class posteriors and all other products; columns pass through.
+
+        Parameters
+        ----------
+        catalog
+            The catalogue, or one source as a mapping from column to value. Of a single source,
+            columns that are not given are not available, and None says that a survey looked and
+            found nothing.
+        prior
+            Class proportions expected in this catalogue, such as ``{"AGN": 0.7, "Star": 0.3}``;
+            ``"estimate"`` takes them from its own sources; None keeps those of the run.
+        estimated
+            Called with the estimated class proportions and their intervals.
+
+        Raises
+        ------
+        InputError
+            For a catalogue without the needed columns, or with faulty ids or coordinates.
+
+        Examples
+        --------
+        >>> made = fit.classify("runs/demo-catalog.fits", prior={"AGN": 0.6, "Star": 0.2,
+        ...                                                      "XRB": 0.1, "CV": 0.1})
+        >>> made["prediction"].description
+        'class under the decision rule'
+        """
+        table, absent = self._table(catalog)
+        with in_precision(self.config.precision):
+            return classify_table(
+                self.model,
+                table,
+                prior=prior,
+                not_available=absent,
+                tell=_warn,
+                estimated=estimated,
+            )
+
+    def classify_file(
+        self,
+        catalog: "CatalogLike",
+        out: str | os.PathLike[str],
+        *,
+        prior: Prior = None,
+        overwrite: bool = False,
+        estimated: Callable[[Estimate], None] = lambda estimate: None,
+    ) -> int:
+        """Write what `classify` returns to a file, and return the number of sources.
+
+        From Parquet to Parquet the catalogue is streamed, so it may be larger than memory.
+
+        Examples
+        --------
+        >>> fit.classify_file("runs/demo-catalog.fits", "runs/classified.parquet")
+        3000
+        """
+        path = Path(out)
+        check_output(path, overwrite)
+        chunks = as_chunks(catalog, CHUNK, text=[self.config.catalog.id])
+        with in_precision(self.config.precision), catalog_writer(path, overwrite) as append:
+            for part in classify_chunks(
+                self.model, chunks, prior=prior, tell=_warn, estimated=estimated
+            ):
+                append(part)
+        return chunks.n_rows
+
+    def explain(
+        self, catalog: "CatalogLike", name: str, *, prior: Mapping[str, float] | None = None
+    ) -> Explanation:
+        """Why the source called `name` got its class: `.table`, and `.plot()` for the figure.
+
+        Parameters
+        ----------
+        catalog
+            The catalogue that holds the source. All of it is classified, so that the numbers are
+            those of `classify`.
+        name
+            The id of the source.
+        prior
+            Class proportions, as in `classify`.
+
+        Examples
+        --------
+        >>> explained = fit.explain("runs/demo-catalog.fits", "SIM 000007")
+        >>> explained.table.colnames[0]
+        'term'
+        """
+        table = as_table(catalog, text=[self.config.catalog.id])
+        with in_precision(self.config.precision):
+            model = self.model.under(prior)
+            return Explanation(explain_source(model, table, name, tell=_warn))
+
+    def counts(self, catalog: "CatalogLike", *, all: bool = False) -> Table:
+        """How many sources of each class the catalogue holds, corrected for misclassification.
+
+        One row per class: the raw count of predictions, and two corrected counts with 90 %
+        intervals, by the held-out confusion and by the posteriors. A warning names the classes for
+        which the two disagree.
+
+        Parameters
+        ----------
+        catalog
+            The catalogue.
+        all
+            Count every source, not only those without a label.
+
+        Examples
+        --------
+        >>> fit.counts("runs/demo-catalog.fits", all=True)["class"].tolist()
+        ['AGN', 'Star', 'XRB', 'CV']
+        """
+        chunks = as_chunks(catalog, CHUNK, text=[self.config.catalog.id])
+        with in_precision(self.config.precision):
+            found = count_classes(self.model, chunks, everything=all, tell=_warn)
+        for doubt in found.doubts:
+            _warn(doubt)
+        return population_table(found)
+
+    def suggest(self, catalog: "CatalogLike", *, n: int = 100) -> Table:
+        """The `n` sources whose labels would together inform the classifier most, best first.
+
+        The run needs posterior samples (`variant: bayes`). Sources with a label, and those that
+        the run was trained on, are left out.
+
+        Examples
+        --------
+        >>> fit.suggest("runs/demo-catalog.fits", n=10)
+        Traceback (most recent call last):
+        xbayes.errors.InputError: runs/demo has no posterior samples, so the information of a \
+label is not known; make a run that has them: xbayes run CONFIG --set variant=bayes
+        """
+        table = as_table(catalog, text=[self.config.catalog.id])
+        with in_precision(self.config.precision):
+            return suggest_labels(self.model, table, n, tell=_warn)
+
+    def __repr__(self) -> str:
+        return f"<FittedRun {self.config.name}: {', '.join(self.classes)}; {self.folder}>"
+
+    def _table(
+        self, catalog: "CatalogLike | Mapping[str, float | str | None]"
+    ) -> tuple[Table, frozenset[str]]:
+        """The catalogue, and the columns that nobody looked at."""
+        if not isinstance(catalog, Mapping):
+            return as_table(catalog, text=[self.config.catalog.id]), frozenset()
+        table, needed = row_table(catalog), needed_columns(self.config)
+        _refuse_unknown(table.colnames, [*needed, *passed_columns(self.config.catalog)])
+        return table, frozenset(needed) - set(table.colnames)
+
+
+def load(run: str | os.PathLike[str]) -> FittedRun:
+    """The fitted run of a run directory; nothing is executed on load.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no run, or a run that was altered or has another format.
+
+    Examples
+    --------
+    >>> xbayes.load("runs/demo").classes
+    ('AGN', 'Star', 'XRB', 'CV')
+    """
+    folder = Path(run).expanduser()
+    with in_precision("float64"):  # arrays of a float32 run stay as they are
+        return FittedRun(load_fitted_model(folder))
+
+
+def classify(run: str | os.PathLike[str] | FittedRun, catalog: "CatalogLike", **options) -> Table:
+    """The catalogue classified by a run; options as of `FittedRun.classify`.
+
+    Examples
+    --------
+    >>> len(xbayes.classify("runs/demo", "runs/demo-catalog.fits"))
+    3000
+    """
+    fitted = run if isinstance(run, FittedRun) else load(run)
+    return fitted.classify(catalog, **options)
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, XbayesWarning, stacklevel=3)
+
+
+def _refuse_unknown(given: list[str], known: list[str]) -> None:
+    for name in given:
+        if name not in known:
+            near = did_you_mean(name, known, "the run reads")
+            raise InputError(f"no feature needs a column {name!r}{near}")
