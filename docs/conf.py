@@ -1,5 +1,6 @@
-"""The documentation site: make docs. Everything it shows is in the repository or in Sphinx."""
+"""Settings of the documentation site (`make docs`), which loads nothing from the network."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -7,6 +8,8 @@ from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
 
 import xbayes
+from xbayes.compare.run import compare
+from xbayes.simulate.catalog import simulate
 
 HERE = Path(__file__).parent
 
@@ -17,6 +20,8 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 napoleon_google_docstring = False
 napoleon_use_rtype = False
 autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
 myst_enable_extensions = ["dollarmath", "deflist"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build", "_generated/parts"]
@@ -43,10 +48,37 @@ def _block_math(translator, node):
     raise nodes.SkipNode
 
 
+_before_napoleon: dict[str, list[str]] = {}
+
+
+def _literal_backticks(app, what, name, obj, options, lines):
+    """`x` is code in the docstrings of this package, as in Markdown; reST wants ``x``."""
+    lines[:] = [re.sub(r"(?<!`)`([^`]+)`(?!`)", r"``\1``", line) for line in lines]
+    _before_napoleon[name] = list(lines)
+
+
+def _no_references(app, what, name, obj, options, lines):
+    """The fitted attributes of scikit-learn, such as means_, look like references in reST."""
+    if what == "property":  # Napoleon reads the words before a colon as a type
+        lines[:] = _before_napoleon[name]
+    lines[:] = [re.sub(r"(\w)_(?![\w`])", r"\1\\_", line) for line in lines]
+
+
+def _skip_metadata_methods(app, what, name, obj, skip, options):
+    """Methods that scikit-learn adds to every estimator, for its metadata routing."""
+    return True if re.fullmatch("set_.*_request", name) else None
+
+
 def setup(app):
-    """Formulas as MathML, which browsers draw themselves; pages made from the code."""
+    """Draw formulas as MathML, clean docstrings, and write the pages made from the code."""
     sys.path.insert(0, str(HERE))
     import generated
 
+    # Napoleon reads docstrings at priority 500.
+    app.connect("autodoc-process-docstring", _literal_backticks, priority=400)
+    app.connect("autodoc-process-docstring", _no_references, priority=600)
+    app.connect("autodoc-skip-member", _skip_metadata_methods)
+    # Both names are packages that can be called; autodoc documents functions only.
+    xbayes.compare, xbayes.simulate = compare, simulate
     app.add_html_math_renderer("mathml", (_inline_math, None), (_block_math, None))
     generated.write_all(HERE / "_generated", HERE.parent / "notebooks")

@@ -1,4 +1,4 @@
-"""Pages made from the code each time the site is built: they cannot fall behind it."""
+"""Pages made from the code whenever the site is built, so that they agree with it."""
 
 import types
 import typing
@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
+from astropy.table import Column, Table
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-NAMED = "NAME"  # stands for the names that a config gives: of features and of categories
+NAMED = "NAME"  # stands for a name that the config gives, of a feature or a category
 
 
 class Key(NamedTuple):
-    """A key of a config, as the table shows it."""
+    """A key of a config, as a row of the table."""
 
     path: str
     kind: str
@@ -33,7 +34,7 @@ def write_all(folder: Path, notebooks: Path) -> None:
     pages |= {f"notebook_{path.stem}.md": notebook_page(path) for path in listed(notebooks)}
     for name, text in pages.items():
         path = folder / name
-        if not path.is_file() or path.read_text() != text:  # else Sphinx builds it again
+        if not path.is_file() or path.read_text() != text:  # an unchanged page is not built again
             path.write_text(text)
 
 
@@ -43,7 +44,7 @@ def listed(notebooks: Path) -> list[Path]:
 
 
 def config_keys(record: type[BaseModel] | None = None, prefix: str = "") -> Iterator[Key]:
-    """Every key that a config may have, from the schema that reads it."""
+    """Every key that a config may have, from the schema."""
     if record is None:
         from xbayes.config.schema import Config
 
@@ -51,21 +52,21 @@ def config_keys(record: type[BaseModel] | None = None, prefix: str = "") -> Iter
     for name, field in record.model_fields.items():
         path = f"{prefix}{name}"
         inner, named = _record_of(field.annotation)
-        given = field.get_default(call_default_factory=True)
+        value = field.get_default(call_default_factory=True)
         if inner is None:
             kind = _kind(field.annotation)
         else:
             kind = "section, by name" if named else "section"
-        shown = "required" if given is PydanticUndefined else _value(given)
-        yield Key(
-            path, kind, "" if inner and shown != "required" else shown, field.description or ""
-        )
+        default = "" if inner else _value(value)
+        if value is PydanticUndefined:
+            default = "required"
+        yield Key(path=path, kind=kind, default=default, description=field.description or "")
         if inner is not None:
             yield from config_keys(inner, f"{path}.{NAMED}." if named else f"{path}.")
 
 
 def _record_of(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
-    """The record that a key holds, and whether it holds one a name."""
+    """The record that is the value of a key, if any; whether there is one per name."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation, False
     parts = typing.get_args(annotation)
@@ -78,7 +79,7 @@ def _record_of(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
 
 
 def _kind(annotation: Any) -> str:
-    """A type in words that a reader of YAML knows."""
+    """A type in the words of YAML."""
     origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Annotated:
         return _kind(parts[0])
@@ -107,7 +108,7 @@ def _value(value: Any) -> str:
 
 
 def config_page() -> str:
-    """The table of every key."""
+    """The page with the table of every key."""
     rows = [
         f"| `{key.path}` | {_cell(key.kind)} | {_cell(key.default)} | {_cell(key.description)} |"
         for key in config_keys()
@@ -115,11 +116,12 @@ def config_page() -> str:
     head = [
         "# Every key of a config",
         "",
-        f"Made from the schema that reads configs. `{NAMED}` stands for a name that you give. A "
-        "key that is not here is refused, with its place in the file and the nearest key there is. "
-        "`--set KEY=VALUE` changes any of them for one command.",
+        f"`{NAMED}` stands for a name that you choose. Any other key is an error, whose message "
+        "gives its place in the file and the nearest known key. `--set KEY=VALUE` (in Python "
+        "`set=[...]`) changes a key for one run. [When does an option help?](../howto/options.md) "
+        "lists measured gains.",
         "",
-        "| key | type | default | what it says |",
+        "| key | type | default | meaning |",
         "|---|---|---|---|",
     ]
     return "\n".join([*head, *rows, ""])
@@ -130,7 +132,7 @@ def _cell(text: str) -> str:
 
 
 def commands_page() -> str:
-    """The help of every command, as `xbayes COMMAND --help` gives it."""
+    """The page with the help of every command, as `xbayes COMMAND --help` prints it."""
     import typer
 
     from xbayes.cli.app import app
@@ -146,7 +148,7 @@ def _command(name: str, command: Any) -> list[str]:
     arguments = [p for p in command.params if p.param_type_name == "argument"]
     usage = " ".join(["xbayes", name, *(_argument(p) for p in arguments), "[OPTIONS]"])
     lines = [f"## xbayes {name}", "", "```text", usage, "```", "", command.help or "", ""]
-    lines += ["| argument or option | what it says |", "|---|---|"]
+    lines += ["| argument or option | meaning |", "|---|---|"]
     for parameter in command.params:
         if parameter.param_type_name == "argument":
             shown = f"`{_argument(parameter)}`"
@@ -155,8 +157,8 @@ def _command(name: str, command: Any) -> list[str]:
             shown = ", ".join(f"`{option}{value}`".replace("|", "\\|") for option in parameter.opts)
         default = parameter.default
         plain = isinstance(default, int | str | Path) and not isinstance(default, bool)
-        told = f" Default: `{default}`." if plain else ""
-        lines.append(f"| {shown} | {_cell(parameter.help or '')}{told} |")
+        default_text = f" Default: `{default}`." if plain else ""
+        lines.append(f"| {shown} | {_cell(parameter.help or '')}{default_text} |")
     return [*lines, ""]
 
 
@@ -167,64 +169,78 @@ def _argument(parameter: Any) -> str:
 
 
 def columns_page() -> str:
-    """The columns of every output table, from the code that makes them."""
+    """The page with the columns of every output table, from the code that writes them."""
     parts = [
         "# Output columns",
         "",
-        "Made from the code that writes the tables, for two classes A and B, A of the "
-        "subclasses A1 and A2, and one category of evidence, `spectrum`. Descriptions and UCDs "
-        "are in FITS and VOTable files too.",
+        "For two classes, A with the subclasses A1 and A2, and B, and one category of features, "
+        "`spectrum`. FITS and VOTable files contain the descriptions and UCDs.",
         "",
     ]
     for title, text, table in (
         (
-            "Of a classified source",
-            "`xbayes run` and `xbayes classify`, after the columns that pass through",
+            "Classified sources",
+            "`xbayes run` (only it writes `true_class`) and `xbayes classify`, after the columns "
+            "of the catalogue",
             _classified(),
         ),
-        ("Of a source pooled from detections", "`xbayes sources`, a row a source", _pooled()),
+        ("Sources pooled from detections", "`xbayes sources`, one row per source", _pooled()),
     ):
         parts += [f"## {title}", "", f"Written by {text}.", ""]
-        parts += ["| column | what it is | UCD |", "|---|---|---|"]
+        parts += ["| column | meaning | UCD |", "|---|---|---|"]
         for name in table.colnames:
-            about = table[name]
-            ucd = f"`{about.meta['ucd']}`" if "ucd" in about.meta else ""
-            parts.append(f"| `{name}` | {_cell(about.description or '')} | {ucd} |")
+            column = table[name]
+            ucd = f"`{column.meta['ucd']}`" if "ucd" in column.meta else ""
+            parts.append(f"| `{name}` | {_cell(column.description or '')} | {ucd} |")
         parts.append("")
     return "\n".join(parts)
 
 
-def _classified():
-    from astropy.table import Table
-
+def _classified() -> Table:
+    """A classified catalogue of one source."""
     from xbayes.classifier.predict import Products
     from xbayes.output.table import output_table
     from xbayes.types import Names
 
-    half, one, none = np.full((1, 2), 0.5), np.zeros(1), np.zeros(1, int)
-    interval = np.zeros((1, 2, 2))
+    number, index = np.zeros(1), np.zeros(1, int)
     products = Products(
-        *(half, none, one, one, none, one, one, none, half[:, None], none),
-        *(half > 0, interval, np.zeros((1, 2))),
+        posterior=np.full((1, 2), 0.5),
+        prediction=index,
+        margin=number,
+        entropy=number,
+        alternative=index,
+        outlier=number,
+        outlier_p=number,
+        n_missing=index,
+        track=np.full((1, 1, 2), 0.5),
+        subclass=index,
+        prediction_set=np.full((1, 2), True),
+        posterior_interval=np.zeros((1, 2, 2)),
+        outlier_interval=np.zeros((1, 2)),
     )
-    kinds = (("A1", "A2", "B"), (0, 0, 1))
-    properties = Names(("hardness",), ("spectrum",), (0,), ("A", "B"), *kinds)
-    return output_table(Table(), products, properties, np.array([0.5, 0.5, 0.5]), none)
+    names = Names(
+        features=("hardness",),
+        categories=("spectrum",),
+        category=(0,),
+        classes=("A", "B"),
+        subclasses=("A1", "A2", "B"),
+        subclass_of=(0, 0, 1),
+    )
+    return output_table(Table(), products, names, np.full(3, 0.5), index)
 
 
-def _pooled():
-    from astropy.table import Column
-
+def _pooled() -> Table:
+    """A table of one source, pooled from one detection."""
     from xbayes.evaluate.votes import vote
     from xbayes.output.source_table import source_table
 
-    none = np.zeros(1, int)
-    votes = vote(np.full((1, 2), 0.5), none, none, np.log([0.5, 0.5]), 1.0)
+    index = np.zeros(1, int)
+    votes = vote(np.full((1, 2), 0.5), index, index, np.log([0.5, 0.5]), rho=1.0)
     return source_table(Column(["x"], "name", description="the source"), votes, ("A", "B"))
 
 
 def notebook_page(path: Path) -> str:
-    """A notebook as a page: its story and its code, without the outputs."""
+    """A notebook as a page: its text and code, without outputs."""
     import jupytext
 
     read = jupytext.read(path)
@@ -233,7 +249,7 @@ def notebook_page(path: Path) -> str:
         is_code = cell.cell_type == "code"
         parts += ["```python", cell.source, "```", ""] if is_code else [cell.source, ""]
     parts += [
-        f"*This is `notebooks/{path.name}`; `make notebooks` makes it a Jupyter notebook.*",
+        f"*Source: `notebooks/{path.name}`. `make notebooks` writes it as a Jupyter notebook.*",
         "",
     ]
     return "\n".join(parts)

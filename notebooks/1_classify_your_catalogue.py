@@ -132,8 +132,8 @@ show(draw_confusion(np.array(scores["held out"]["confusion"]), fit.classes))
 # grey band, which holds 90 % of the points of a perfectly calibrated classifier.
 
 # %%
-held_out = fit.predictions
-posterior = np.column_stack([held_out[f"p_{name}"] for name in fit.classes])
+held_out = fit.predictions.to_pandas()
+posterior = held_out[[f"p_{name}" for name in fit.classes]].to_numpy()
 truth = np.array([fit.classes.index(name) for name in held_out["true_class"]])
 show(draw_reliability(posterior, truth, fit.classes))
 

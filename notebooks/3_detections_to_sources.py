@@ -30,6 +30,7 @@ import xbayes
 from xbayes.figures.notebook import show
 from xbayes.figures.precision import precision_recall
 from xbayes.figures.reliability import draw_reliability_diagram, reliability
+from xbayes.simulate.catalog import simulate_detections
 
 # %% tags=["parameters"]
 folder = Path("runs/notebooks/detections")  # where the run is written
@@ -43,10 +44,10 @@ n_known, n_new = 2000, 2000  # sources, with about three detections each
 # judge the result.
 
 # %%
-known = xbayes.simulate(n_known, seed=31, detections=True)
-new = xbayes.simulate(n_new, seed=32, detections=True)
+known = simulate_detections(xbayes.simulate(n_known, seed=31), seed=31)
+true_sources = xbayes.simulate(n_new, seed=32)
+new = simulate_detections(true_sources, seed=32)
 new.remove_column("Class")
-true_sources = xbayes.simulate(n_new, seed=32)["name", "Class"]
 known[:6]
 
 # %% [markdown]
@@ -86,7 +87,7 @@ pooled = xbayes.sources(detections, "name", run=fit)
 pooled.meta["RHO"], pooled.meta["RHO_FROM"]
 
 # %%
-sources = join(pooled, true_sources, keys="name")
+sources = join(pooled, true_sources["name", "Class"], keys="name")
 votes = ["soft_class", "hard_class", "vote", "combined_class"]
 sources["name", "n_detections", *votes, "Class"][:8]
 
@@ -110,10 +111,11 @@ sources[:1]["name", "p_AGN", "sd_AGN", "p_XRB", "sd_XRB", "combined_AGN", "combi
 # The combined posterior should lie on the diagonal.
 
 # %%
-truth = np.array([fit.classes.index(name) for name in sources["Class"]])
+rows = sources.to_pandas()
+truth = np.array([fit.classes.index(name) for name in rows["Class"]])
 posteriors = {
-    "soft vote": np.column_stack([sources[f"p_{name}"] for name in fit.classes]),
-    "combined": np.column_stack([sources[f"combined_{name}"] for name in fit.classes]),
+    "soft vote": rows[[f"p_{name}" for name in fit.classes]].to_numpy(),
+    "combined": rows[[f"combined_{name}" for name in fit.classes]].to_numpy(),
 }
 figure, axes = plt.subplots(1, 2, figsize=(9, 4.6), layout="constrained")
 for ax, (name, posterior) in zip(axes, posteriors.items(), strict=True):

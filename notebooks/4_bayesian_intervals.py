@@ -70,10 +70,10 @@ few = xbayes.run(
 # %%
 def draw_intervals(fit):
     """The intervals of the held-out sources, for X-ray binaries and cataclysmic variables."""
-    table, classes = fit.predictions, fit.classes
+    table, classes = fit.predictions.to_pandas(), fit.classes
     truth = np.array([classes.index(name) for name in table["true_class"]])
     mean, low, high = (
-        np.column_stack([table[f"p_{name}{end}"] for name in classes]) for end in ("", "_lo", "_hi")
+        table[[f"p_{name}{end}" for name in classes]].to_numpy() for end in ("", "_lo", "_hi")
     )
     shown = [classes.index(name) for name in ("XRB", "CV")]
     return draw_interval_widths(mean, np.stack([low, high], axis=-1), truth, classes, shown)

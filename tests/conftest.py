@@ -2,6 +2,8 @@
 
 import gc
 import os
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +12,8 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
+from tests.small_sky import small_sky
+from xbayes.catalog.write import write_catalog
 from xbayes.classifier.explain import explain
 from xbayes.classifier.predict import classify
 from xbayes.cli.app import main
@@ -23,6 +27,11 @@ pytest_plugins = ["tests.invented"]  # invented sources, scores and a whole repo
 jax.config.update("jax_enable_x64", True)
 
 
+def pytest_configure(config):
+    """Doubts about an invented catalogue are no errors; tests of a doubt use pytest.warns."""
+    config.addinivalue_line("filterwarnings", "ignore::xbayes.errors.XbayesWarning")
+
+
 @pytest.fixture(params=["float64", "float32"])
 def precision(request):
     """Runs the test in both precisions."""
@@ -31,16 +40,23 @@ def precision(request):
     jax.config.update("jax_enable_x64", True)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation(request):
-    """Most tests wait for the compiler, not for what it makes: they compile with little effort.
-
-    Not so what computes long, and what users are promised: `pytestmark = pytest.mark.optimised`.
-    """
-    little = request.node.get_closest_marker("optimised") is None
+@contextmanager
+def little_optimisation(little=True):
+    """JAX compiles with little optimisation, which is quicker, until the block ends."""
+    before = jax.config.read("jax_disable_most_optimizations")
     jax.config.update("jax_disable_most_optimizations", little)
     yield
-    jax.config.update("jax_disable_most_optimizations", False)
+    jax.config.update("jax_disable_most_optimizations", before)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_compilation(request):
+    """Most tests wait for the compiler, so they compile with little optimisation.
+
+    Tests that compute for long, or check what users get: `pytestmark = pytest.mark.optimised`.
+    """
+    with little_optimisation(request.node.get_closest_marker("optimised") is None):
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -79,17 +95,92 @@ def exit_code():
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory, exit_code):
-    """`xbayes demo`, run once for all workers; nobody writes into it."""
+def made_once(tmp_path_factory):
+    """`made_once(name, make)`: a folder that `make(folder)` fills once for all workers.
+
+    Tests read such a folder and never write into it.
+    """
     root = tmp_path_factory.getbasetemp()
     root = root.parent if os.environ.get("PYTEST_XDIST_WORKER") else root
-    folder = root / "runs" / "demo"
-    with FileLock(root / "demo.lock"):
-        if not (folder / "report.html").is_file():
-            assert exit_code("demo", "--out", folder) == 0
-    catalog = folder.with_name("demo-catalog.fits")
-    configs = Path(__file__).parents[1] / "configs"
-    return SimpleNamespace(folder=folder, catalog=catalog, configs=configs)
+
+    def call(name, make):
+        folder = root / name
+        with FileLock(root / f"{name}.lock"):
+            if not (folder / "done").is_file():
+                folder.mkdir(exist_ok=True)
+                with little_optimisation():
+                    make(folder)
+                (folder / "done").touch()
+        return folder
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def demo(made_once, exit_code):
+    """`xbayes demo`: its run directory and catalogue, and what it printed."""
+
+    def make(folder):
+        with redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()) as err:
+            code = exit_code("demo", "--out", folder / "demo")
+        (folder / "out.txt").write_text(out.getvalue())
+        (folder / "err.txt").write_text(err.getvalue())
+        assert code == 0, err.getvalue()
+
+    root = made_once("runs", make)
+    return SimpleNamespace(
+        folder=root / "demo",
+        catalog=root / "demo-catalog.fits",
+        configs=Path(__file__).parents[1] / "configs",
+        out=(root / "out.txt").read_text(),
+        err=(root / "err.txt").read_text(),
+    )
+
+
+@pytest.fixture(scope="session")
+def small(made_once, exit_code, small_config):
+    """A run of `small_config` on 600 detections of the small sky, with sources and groups."""
+
+    def make(folder):
+        roles = "label: Class, source: star, group: field, keep: [ra, dec, star]"
+        well = "well_characterised: {at_least: 2, of: [a > -9, observed(z), flag > 0.5]}"
+        config = small_config.replace("label: Class", roles)
+        config = config.replace("bootstrap: 20}", f"bootstrap: 20, {well}}}")
+        (folder / "config.yaml").write_text(config)
+        write_catalog(small_sky(600, 0), folder / "sky.parquet")
+        arguments = ("--catalog", folder / "sky.parquet", "--out", folder / "run")
+        assert exit_code("run", folder / "config.yaml", *arguments) == 0
+
+    root = made_once("small", make)
+    return SimpleNamespace(
+        folder=root / "run", catalog=root / "sky.parquet", config=root / "config.yaml"
+    )
+
+
+@pytest.fixture(scope="session")
+def bayes(made_once, exit_code, small_config):
+    """A run with posterior samples of the weights, on 150 rows of which some values are missing.
+
+    It is run with --strict, which has no effect without chains.
+    """
+
+    def make(folder):
+        config = small_config.replace("starts: 1, cl", "starts: 1, calibration: temperature, cl")
+        posterior = "posterior: {method: laplace, samples: 20, densities: false}"
+        (folder / "config.yaml").write_text(f"{config}variant: bayes\n{posterior}\n")
+        write_catalog(small_sky(150, 0, (1 / 3, 1 / 3, 1 / 3), 0.1), folder / "sky.parquet")
+        new = small_sky(90, 5, (1 / 3, 1 / 3, 1 / 3), 0.1)
+        write_catalog(new["name", "a", "b", "c"], folder / "new.parquet")
+        arguments = ("--catalog", folder / "sky.parquet", "--out", folder / "run", "--strict")
+        assert exit_code("run", folder / "config.yaml", *arguments) == 0
+
+    root = made_once("bayes", make)
+    return SimpleNamespace(
+        folder=root / "run",
+        catalog=root / "sky.parquet",
+        new=root / "new.parquet",
+        config=root / "config.yaml",
+    )
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,6 +1,8 @@
-"""The documentation site builds without the network, and what it shows is true of the code."""
+"""The documentation builds without network, and its links, commands and snippets are correct."""
 
+import ast
 import importlib.util
+import inspect
 import re
 import shlex
 import subprocess
@@ -11,36 +13,39 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 import typer
+from ruamel.yaml import YAML
 
+import xbayes
 from xbayes.cli.app import app
+from xbayes.compare.run import compare
 from xbayes.config.reader import load_config
 from xbayes.config.schema import Config
+from xbayes.simulate.catalog import simulate
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = sorted(p for p in DOCS.rglob("*.md") if not p.relative_to(DOCS).parts[0].startswith("_"))
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-SITE = ("sphinx", "myst_parser", "furo")
 
 
 def module(name: str):
-    """A module of the site, which is no package."""
+    """A module of the site, which is not a package."""
     spec = importlib.util.spec_from_file_location(f"site_{name}", DOCS / f"{name}.py")
-    made = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(made)
-    return made
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
 
 
 generated, architecture = module("generated"), module("architecture")
 
 
-def snippets(language: str) -> list[tuple[str, str]]:
-    """The code of the pages, with the page it is from."""
+def snippets(language: str, pages=PAGES) -> list[tuple[str, str]]:
+    """The code in a language, with the page it is from."""
     return [
-        (str(page.relative_to(DOCS)), text)
-        for page in PAGES
-        for found, text in FENCE.findall(page.read_text())
-        if found == language
+        (str(page.relative_to(ROOT)), text)
+        for page in pages
+        for name, text in FENCE.findall(page.read_text())
+        if name == language
     ]
 
 
@@ -52,67 +57,71 @@ def commands_in(text: str) -> list[list[str]]:
 
 
 class Links(HTMLParser):
-    """Where a page points to, what it loads, and the places it has."""
+    """The targets of the links of a page, the files it loads, and its anchors."""
 
     def __init__(self, text: str):
         super().__init__()
-        self.to, self.loads, self.places = [], [], set()
+        self.to, self.loads, self.anchors = [], [], set()
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
-        found = dict(attrs)
-        if found.get("id"):
-            self.places.add(found["id"])
-        if tag == "a" and found.get("href"):
-            self.to.append(found["href"])
-        if tag in ("script", "img", "iframe") and found.get("src"):
-            self.loads.append(found["src"])
-        if tag == "link" and found.get("rel") == "stylesheet":
-            self.loads.append(found["href"])
+        given = dict(attrs)
+        if given.get("id"):
+            self.anchors.add(given["id"])
+        if tag == "a" and given.get("href"):
+            self.to.append(given["href"])
+        if tag in ("script", "img", "iframe") and given.get("src"):
+            self.loads.append(given["src"])
+        if tag == "link" and given.get("rel") == "stylesheet":
+            self.loads.append(given["href"])
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """The site, built as make docs does."""
+    """The folder and the pages of the site, built as `make docs` does."""
+    for name in ("sphinx", "myst_parser", "furo"):
+        pytest.importorskip(name)
     out = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html"]
-    made = subprocess.run(
+    done = subprocess.run(
         [*command, "-d", str(out / "trees"), str(DOCS), str(out / "html")],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert made.returncode == 0, made.stderr
+    assert done.returncode == 0, done.stderr
     pages = sorted((out / "html").rglob("*.html"))
-    return out / "html", {page: Links(page.read_text()) for page in pages}
+    return out / "html", {page.resolve(): Links(page.read_text()) for page in pages}
 
 
 def broken(folder: Path, pages: dict[Path, Links]) -> list[str]:
-    """Links to a page, or a place in a page, that is not there."""
-    found = []
+    """Links to a page, or to an anchor of a page, that does not exist."""
+    faults = []
     for page, links in pages.items():
         for link in [*links.to, *links.loads]:
             parts = urlsplit(link)
             if parts.scheme or parts.netloc:
                 continue
             target = (page.parent / unquote(parts.path)).resolve() if parts.path else page
-            there = target.is_file() and target.is_relative_to(folder.resolve())
-            place = unquote(parts.fragment)
-            known = target not in pages or not place or place in pages[target].places
-            if not (there and known):
-                found.append(f"{page.name}: {link}")
-    return found
+            is_file = target.is_file() and target.is_relative_to(folder.resolve())
+            anchor = unquote(parts.fragment)
+            known = target not in pages or not anchor or anchor in pages[target].anchors
+            if not (is_file and known):
+                faults.append(f"{page.name}: {link}")
+    return faults
 
 
-def test_no_link_is_broken(site):
+@pytest.mark.slow
+def test_the_site_has_no_broken_link_and_loads_nothing_from_the_network(site):
     folder, pages = site
     assert len(pages) > 20
-    pages = {page.resolve(): links for page, links in pages.items()}
     assert broken(folder, pages) == []
+    loads = {link for links in pages.values() for link in links.loads}
+    assert loads and not [link for link in loads if urlsplit(link).netloc or urlsplit(link).scheme]
 
 
-def test_a_broken_link_is_seen(site, tmp_path):
+def test_a_broken_link_is_found(tmp_path):
     """The control of the test above."""
     page = tmp_path / "page.html"
     page.write_text(
@@ -122,35 +131,34 @@ def test_a_broken_link_is_seen(site, tmp_path):
     assert broken(tmp_path, links) == ["page.html: nowhere.html", "page.html: #no"]
 
 
-def test_pages_load_nothing_from_elsewhere(site):
-    _, pages = site
-    loads = {link for links in pages.values() for link in links.loads}
-    assert loads and not [link for link in loads if urlsplit(link).netloc or urlsplit(link).scheme]
-
-
-def test_formulas_are_mathml_and_all_keys_are_shown(site):
+@pytest.mark.slow
+def test_the_site_shows_formulas_keys_and_the_public_api(site):
     folder, _ = site
     mathematics = (folder / "mathematics.html").read_text()
     assert mathematics.count("<math") > 50 and "\\sum" not in mathematics
-    shown = (folder / "_generated" / "config_keys.html").read_text()
-    for key in generated.config_keys():
-        assert f">{key.path}<" in shown.replace('<span class="pre">', ">").replace("</span>", "<")
+    table = (folder / "_generated" / "config_keys.html").read_text()
+    table = table.replace('<span class="pre">', ">").replace("</span>", "<")
+    assert not [key.path for key in generated.config_keys() if f">{key.path}<" not in table]
+    reference = (folder / "reference" / "python.html").read_text()
+    names = {f"xbayes.{name}" for name in xbayes.__all__} - {"xbayes.Config"}
+    names |= {f"xbayes.FittedRun.{name}" for name in vars(xbayes.FittedRun) if name[0] != "_"}
+    assert not [name for name in names if f'id="{name}"' not in reference]
 
 
 def keys_of_schema(schema: dict, definitions: dict, prefix: str = "") -> set[str]:
-    """Every key, from the JSON schema that pydantic makes: another way to the same names."""
-    found = set()
+    """Every key, from the JSON schema of pydantic: another way to the same names."""
+    keys = set()
     for name, about in schema.get("properties", {}).items():
-        found.add(f"{prefix}{name}")
+        keys.add(f"{prefix}{name}")
         for choice in [about, *about.get("anyOf", []), *about.get("allOf", [])]:
             if "$ref" in choice:
                 inner = definitions[choice["$ref"].split("/")[-1]]
-                found |= keys_of_schema(inner, definitions, f"{prefix}{name}.")
+                keys |= keys_of_schema(inner, definitions, f"{prefix}{name}.")
             values = choice.get("additionalProperties")
             if isinstance(values, dict) and "$ref" in values:
                 inner = definitions[values["$ref"].split("/")[-1]]
-                found |= keys_of_schema(inner, definitions, f"{prefix}{name}.NAME.")
-    return found
+                keys |= keys_of_schema(inner, definitions, f"{prefix}{name}.NAME.")
+    return keys
 
 
 def test_the_table_has_every_key_of_the_schema():
@@ -167,7 +175,41 @@ def test_the_table_has_every_key_of_the_schema():
     assert row["validation.well_characterised.at_least"].default == "2"
 
 
-def test_every_command_and_column_has_its_help():
+def keys_in(config: dict, prefix: str = "") -> set[str]:
+    """The keys that a config sets; the names of features and categories become NAME."""
+    keys = set()
+    for name, value in config.items():
+        path = prefix + ("NAME" if prefix in ("features.", "categories.") else name)
+        keys |= {path} | (keys_in(value, f"{path}.") if isinstance(value, dict) else set())
+    return keys
+
+
+def test_every_key_is_used_by_a_shipped_config_or_explained_in_a_how_to_page():
+    """A page says when a key helps, under its full name, unless a config shows its use."""
+    files = (ROOT / "configs").glob("*.yaml")
+    shown = set().union(*(keys_in(YAML(typ="safe").load(file)) for file in files))
+    pages = "".join(page.read_text() for page in (DOCS / "howto").glob("*.md"))
+    named = set(re.findall(r"`([\w.]+)(?:: [\w.]+)?`", pages)) | {
+        key for _, text in snippets("yaml") for key in keys_in(YAML(typ="safe").load(text))
+    }
+    leaves = {key.path for key in generated.config_keys() if "section" not in key.kind}
+    assert leaves - shown - named == set()
+    assert not {"model.clusters.steps", "posterior.warmup"} & shown  # the pages are needed
+
+
+def test_the_experiments_that_the_pages_cite_exist():
+    options = (DOCS / "howto" / "options.md").read_text()
+    last_cells = re.findall(r"\| ([^|]+) \|$", options, re.MULTILINE)
+    names = {name for cell in last_cells for name in re.findall(r"^`(\w+)`|, `(\w+)`$", cell)}
+    names = {name for pair in names for name in pair if name}
+    pages = "".join(page.read_text() for page in PAGES)
+    paths = set(re.findall(r"`(experiments/\w+/README\.md)`", pages))
+    assert len(names) > 8 and len(paths) > 5
+    paths |= {f"experiments/{name}/README.md" for name in names}
+    assert not [path for path in paths if not (ROOT / path).is_file()]
+
+
+def test_every_command_and_column_is_described():
     text = generated.commands_page()
     for name, command in typer.main.get_command(app).commands.items():
         assert f"## xbayes {name}\n" in text
@@ -177,56 +219,100 @@ def test_every_command_and_column_has_its_help():
     columns = generated.columns_page()
     for name in ("p_A_lo", "prediction_set", "outlier_p", "p_spectrum_A", "combined_A", "vote"):
         assert f"| `{name}` |" in columns
-    assert not re.findall(r"^\| `\w+` \|  \|", columns, re.MULTILINE)  # nothing without description
+    assert not re.findall(r"^\| `\w+` \|  \|", columns, re.MULTILINE)  # no description is empty
 
 
-def told_commands() -> list[tuple[str, list[str]]]:
-    found = [(page, words) for page, text in snippets("sh") for words in commands_in(text)]
-    readme = re.findall(
-        r"^ +(\.venv/bin/xbayes .*)$", (ROOT / "README.md").read_text(), re.MULTILINE
-    )
-    return found + [("README.md", words) for line in readme for words in commands_in(line)]
+def written_commands() -> list[tuple[str, list[str]]]:
+    """The commands in the pages and in README.md."""
+    written = [(page, words) for page, text in snippets("sh") for words in commands_in(text)]
+    readme = (ROOT / "README.md").read_text()
+    lines = re.findall(r"^ +(\.venv/bin/xbayes .*)$", readme, re.MULTILINE)
+    return written + [("README.md", words) for line in lines for words in commands_in(line)]
 
 
-@pytest.mark.parametrize(("page", "words"), told_commands(), ids=lambda value: str(value)[:60])
-def test_commands_of_the_pages_are_understood(page, words):
+@pytest.mark.parametrize(("page", "words"), written_commands(), ids=lambda value: str(value)[:60])
+def test_commands_of_the_pages_parse(page, words):
     name, *arguments = words
     command = typer.main.get_command(app).commands[name]
     with command.make_context(name, arguments):
         pass
 
 
-def test_a_wrong_command_is_not_understood():
+def test_a_wrong_command_does_not_parse():
     """The control of the test above."""
     command = typer.main.get_command(app).commands["classify"]
     with pytest.raises(Exception, match="prio"):
         command.make_context("classify", ["runs/demo", "new.fits", "--prio", "estimate"])
 
 
-@pytest.mark.parametrize(("page", "text"), snippets("yaml"), ids=lambda value: value[:30])
+@pytest.mark.parametrize(
+    ("page", "text"), snippets("yaml", [*PAGES, ROOT / "README.md"]), ids=lambda value: value[:30]
+)
 def test_configs_of_the_pages_load(page, text, tmp_path):
-    """A part of a config is read on top of the demo's."""
-    if "taxonomy:" in text and "features:" in text:  # whole
-        pass
-    elif "extends:" in text:
+    """A part of a config extends that of the demo."""
+    if "extends:" in text:
         text = text.replace("extends: my_sources.yaml", "extends: demo.yaml")
-    else:
+    elif not ("taxonomy:" in text and "features:" in text):
         text = f"extends: demo.yaml\n{text}"
     (tmp_path / "demo.yaml").write_text((ROOT / "configs" / "demo.yaml").read_text())
     (tmp_path / "part.yaml").write_text(text)
     assert load_config(tmp_path / "part.yaml").features
 
 
-@pytest.mark.parametrize(("page", "text"), snippets("python"), ids=lambda value: value[:30])
-def test_python_of_the_pages_runs(page, text):
-    exec(compile(text, page, "exec"), {})
+PUBLIC = {"xbayes.compare": compare, "xbayes.simulate": simulate}  # packages that can be called
 
 
-def test_the_picture_of_the_rooms_is_that_of_todays_imports():
+def bind_calls(text: str) -> list[str]:
+    """The calls of the public API in a snippet, each checked against the signature."""
+    calls = []
+    for node in ast.walk(ast.parse(text)):
+        if not isinstance(node, ast.Call):
+            continue
+        name = ast.unparse(node.func)
+        owner, _, member = name.partition(".")
+        arguments = [None] * len(node.args)
+        if owner == "fit" and member.isidentifier():
+            function, arguments = getattr(xbayes.FittedRun, member), [None, *arguments]
+        elif owner == "xbayes" and member.isidentifier():
+            function = PUBLIC.get(name) or getattr(xbayes, member)
+        else:
+            continue
+        keywords = {keyword.arg: None for keyword in node.keywords}
+        inspect.signature(function).bind(*arguments, **keywords)
+        calls.append(name)
+    return calls
+
+
+def test_calls_of_the_public_api_in_the_pages_have_the_right_arguments():
+    """The examples of the docstrings run in test_doctests.py; here only signatures are checked."""
+    pages = snippets("python", [*PAGES, ROOT / "README.md"])
+    calls = {name for _, text in pages for name in bind_calls(text)}
+    functions = {"run", "load", "sources", "select_k", "learning_curve", "simulate", "compare"}
+    methods = {"classify", "classify_file", "explain", "counts", "suggest"}
+    assert {f"xbayes.{n}" for n in functions} | {f"fit.{n}" for n in methods} <= calls
+
+
+@pytest.mark.parametrize("wrong", ["fit.classify('a', 'b')", "xbayes.run()", "fit.classfy('a')"])
+def test_a_call_with_wrong_arguments_is_found(wrong):
+    """The control of the test above."""
+    with pytest.raises((TypeError, AttributeError)):
+        bind_calls(wrong)
+
+
+@pytest.mark.slow
+def test_the_snippet_with_arrays_runs():
+    (text,) = (text for _, text in snippets("python") if "import numpy" in text)
+    names = {}
+    exec(compile(text, "densities.md", "exec"), names)
+    assert names["mixture"].predict_proba(names["x"]).shape == (200, 2)
+
+
+def test_the_picture_of_the_rooms_shows_the_imports():
     assert (DOCS / "architecture.dot").read_text() == architecture.dot_text(), "run make picture"
     assert (DOCS / "architecture.svg").is_file()
 
 
-def test_every_page_is_plain_and_short():
+def test_the_lines_of_the_pages_are_short():
     for page in PAGES:
-        assert max(map(len, page.read_text().splitlines())) <= 160, page
+        prose = [line for line in page.read_text().splitlines() if not line.startswith("|")]
+        assert max(map(len, prose)) <= 160, page

@@ -31,9 +31,13 @@ def documented():
 
 
 THINGS = dict(documented())
+SLOW = {"run", "learning_curve", "select_k", "compare", "FittedRun.counts"}  # fits of their own
 
 
-@pytest.mark.parametrize("name", sorted(THINGS))
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.slow] if n in SLOW else []) for n in sorted(THINGS)],
+)
 def test_the_example_runs(name, demo, tmp_path, monkeypatch):
     """In a folder with runs/demo, the repository's configs, and `fit`, the demo run."""
     monkeypatch.chdir(tmp_path)

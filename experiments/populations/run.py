@@ -45,7 +45,7 @@ def fitted(name: str, out: Path) -> FittedModel:
 
 def print_counts(model: FittedModel, table: Table, out: Path) -> None:
     """Print corrected counts and write them as a table."""
-    population = count_classes(model, table_chunks(table, CHUNK), tell=print)
+    population = count_classes(model, table_chunks(table, CHUNK), warn=print)
     counts = population_table(population)
     print("\n| class | predicted | by held-out confusion | by posteriors | difference (sigma) |")
     print("|---|---|---|---|---|")

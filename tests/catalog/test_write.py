@@ -100,6 +100,7 @@ def written_and_read(table, ending):
 ONE_EMPTY_CELL = Table({"text": column([None, "s", None], str)}, masked=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ENDINGS)
 @given(table=tables())
 @example(table=ONE_EMPTY_CELL)

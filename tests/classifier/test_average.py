@@ -91,6 +91,7 @@ def mean_scores(features, classifier):
     return np.asarray(calibrated(classifier.calibrator, score, trained, measured))
 
 
+@pytest.mark.slow
 def test_probabilities_are_those_of_the_mean_log_odds(fitted):
     posterior = classify(RECIPE, fitted[1], fitted[0]).posterior
     score = mean_scores(*fitted)

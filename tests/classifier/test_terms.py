@@ -19,6 +19,7 @@ from xbayes.figures.track_record import ln_odds
 from xbayes.infer.select_terms import TermPlan
 from xbayes.models.naive_bayes import naive_bayes
 from xbayes.models.smooth_density import smooth_density
+from xbayes.tasks.fitted_run import load
 from xbayes.types import Features, InputError, Labels, Names
 
 pytestmark = pytest.mark.usefixtures("few_rounds")
@@ -176,15 +177,16 @@ def run(exit_code, tmp_path_factory):
     return folder
 
 
-def test_a_run_is_stored_explained_and_applied_alike(run, xbayes):
+def test_the_stored_model_gives_the_numbers_of_the_run(run, xbayes):
     config, recipe, classifier, _ = load_model(run / "run")
     assert config.model.terms == "pairs" and classifier.terms is not None
     assert np.asarray(classifier.terms.pair_table).shape[0] > 0
     table, written = read_catalog(run / "sky.fits"), read_catalog(run / "run" / "catalog.fits")
     classes = recipe.names.classes
     rows = [0, 7, int(np.flatnonzero(np.ma.getmaskarray(table["g_mag"]))[0])]
+    fit = load(run / "run")
     for row in rows:
-        track = xbayes.load(run / "run").explain(table, str(table["name"][row])).track
+        track = fit.explain(table, str(table["name"][row])).track
         stored = [written[f"p_{name}"][row] for name in classes]
         np.testing.assert_allclose(track.posterior, stored, rtol=1e-12)
         odds = np.log(track.posterior / track.posterior[track.prediction])
@@ -192,14 +194,14 @@ def test_a_run_is_stored_explained_and_applied_alike(run, xbayes):
         assert 1 <= len(track.pairs) <= 5
     code, shown, err = xbayes("explain", run / "run", run / "sky.fits", str(table["name"][7]))
     assert code == 0, err
-    assert "terms of two properties" in shown and " × " in shown
+    assert "terms of two features" in shown and " × " in shown
 
 
-def test_a_run_tells_what_the_terms_were_worth(run):
-    told = json.loads((run / "run" / "metrics.json").read_text())["terms"]
+def test_the_metrics_report_the_gain_of_the_terms(run):
+    reports = json.loads((run / "run" / "metrics.json").read_text())["terms"]
     names = set(load_model(run / "run")[0].features)
-    assert len(told) == 2  # outer folds
-    for fold in told:
+    assert len(reports) == 2  # outer folds
+    for fold in reports:
         assert fold["share"] == 0.5 and fold["rounds"] in (40, 80)
         size = [pair["importance"] for pair in fold["largest"]]
         assert size == sorted(size, reverse=True) and size[-1] > 0
@@ -221,6 +223,6 @@ def test_a_run_tells_what_the_terms_were_worth(run):
         (["model.terms=triples"], "'none', 'single' or 'pairs'"),
     ],
 )
-def test_what_cannot_be_combined_is_refused(overrides, message):
+def test_unsupported_combinations_are_refused(overrides, message):
     with pytest.raises(InputError, match=message):
         parse_config(CONFIG.read_text(), overrides=overrides)

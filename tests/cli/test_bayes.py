@@ -1,72 +1,30 @@
-"""Whole commands with `variant: bayes` on a small sky; NUTS only where chains are tested."""
+"""The commands on a run with `variant: bayes`: intervals, prediction sets, chains."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.io.votable import parse_single_table
-from astropy.table import Table
 
 from xbayes.catalog.read import open_chunks, read_catalog
-from xbayes.catalog.write import write_catalog
 from xbayes.classifier.store import load_model, save_model
 from xbayes.output.posterior_file import LEAST_ESS
 from xbayes.tasks.classify import classify_chunks
 from xbayes.tasks.fitted_run import load
 
-pytestmark = pytest.mark.optimised
-
 CLASSES = ("AGN", "Star", "XRB")
-CONFIG = """
-name: small
-catalog: {id: name, label: Class, keep: [ra, dec]}
-taxonomy: {classes: {AGN: [AGN], Star: [Star], XRB: [XRB]}}
-features:
-  a: {expression: a, category: one}
-  b: {expression: b, category: one}
-  c: {expression: c, category: two}
-model: {weights: property, penalty: 10, starts: 1, calibration: temperature}
-variant: bayes
-posterior: {method: laplace, samples: 20}
-validation: {folds: 2, inner_folds: 2, bootstrap: 20}
-"""
-SHORT_CHAINS = ["posterior.method=nuts", "posterior.chains=2", "posterior.warmup=50"]
 
 
-def sky(n=150, seed=0):
-    rng, kind = np.random.default_rng(seed), np.random.default_rng(seed + 1).integers(0, 3, n)
-    centre = np.array([[0, 0, 0], [2.5, 0, 1], [0, 2.5, -1]])
-    value = centre[kind] + rng.normal(size=(n, 3))
-    value[rng.random((n, 3)) < 0.1] = np.nan
-    value[:2] = np.nan
-    table = Table(dict(zip("abc", value.T, strict=True)))
-    table["name"] = [f"s{i}" for i in range(n)]
-    table["ra"], table["dec"] = rng.uniform(0, 360, n), rng.uniform(-80, 80, n)
-    table["Class"] = np.array(CLASSES)[kind]
-    return table
+@pytest.fixture
+def run(bayes):
+    return bayes.folder
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("bayes")
-    (folder / "config.yaml").write_text(CONFIG)
-    write_catalog(sky(), folder / "sky.parquet")
-    write_catalog(sky(90, 5)["name", "a", "b", "c"], folder / "new.parquet")
-    return folder
-
-
-def asked(folder, out, *settings):
+def run_command(bayes, out, *settings):
     options = [word for s in settings for word in ("--set", s)]
-    config, catalog = folder / "config.yaml", folder / "sky.parquet"
-    return ("run", config, "--catalog", catalog, "--out", out, *options)
-
-
-@pytest.fixture(scope="module")
-def run(exit_code, folder):
-    """With --strict, which has nothing against an approximation: it has no chains."""
-    assert exit_code(*asked(folder, folder / "run"), "--strict") == 0
-    return folder / "run"
+    return ("run", bayes.config, "--catalog", bayes.catalog, "--out", out, *options)
 
 
 def columns(table, end="", prefix="p_"):
@@ -98,23 +56,23 @@ def test_every_table_has_intervals_and_sets(run):
     assert {"posterior_weights.png", "posterior_intervals.png"} <= drawn
 
 
-def test_widths_in_the_metrics_are_those_of_the_table_and_the_report_tells_them(run):
+def test_the_widths_in_the_metrics_are_those_of_the_table_and_in_the_report(run):
     table = read_catalog(run / "predictions.parquet")
-    given = np.asarray(table["prediction"])
-    width = [row[f"p_{c}_hi"] - row[f"p_{c}_lo"] for row, c in zip(table, given, strict=True)]
-    told = json.loads((run / "metrics.json").read_text())["cross_validated"]["interval_width"]
-    assert told["median"] == pytest.approx(np.median(width))
+    prediction = np.asarray(table["prediction"])
+    width = [row[f"p_{c}_hi"] - row[f"p_{c}_lo"] for row, c in zip(table, prediction, strict=True)]
+    scores = json.loads((run / "metrics.json").read_text())["cross_validated"]
+    assert scores["interval_width"]["median"] == pytest.approx(np.median(width))
     for c in CLASSES:
-        own = np.median(np.array(width)[given == c])
-        assert told["by_prediction"][c] == pytest.approx(own)
+        median = np.median(np.array(width)[prediction == c])
+        assert scores["interval_width"]["by_prediction"][c] == pytest.approx(median)
     report = (run / "report.html").read_text()
     assert "The median width of the 90 % interval" in report
     assert "Posterior of the weights" in report
 
 
-def test_fits_and_votable_say_what_the_intervals_are(run, folder, tmp_path, done):
+def test_fits_and_votable_describe_the_intervals(run, bayes, tmp_path, done):
     for ending in ("fits", "vot"):
-        done("classify", run, folder / "new.parquet", "--out", tmp_path / f"out.{ending}")
+        done("classify", run, bayes.new, "--out", tmp_path / f"out.{ending}")
     header = fits.getheader(tmp_path / "out.fits", 1)
     cards = {header[f"TTYPE{i}"]: i for i in range(1, header["TFIELDS"] + 1)}
     fields = {f.name: f for f in parse_single_table(str(tmp_path / "out.vot")).fields}
@@ -135,28 +93,49 @@ def test_fits_and_votable_say_what_the_intervals_are(run, folder, tmp_path, done
         np.testing.assert_array_equal(*(np.asarray(t[name]).astype(str) for t in both))
 
 
-def test_a_model_with_draws_is_stored_whole(run, folder, tmp_path):
-    """What is loaded classifies as what was fitted, to the last bit; draws are stored in single."""
+def check_stored(run, catalog, tmp_path):
+    """A loaded model classifies exactly as the fitted one; samples are stored in float32."""
     config, _, classifier, units = load_model(run)
-    assert classifier.draws is not None and classifier.draws.density is not None
     save_model(tmp_path / "again" / "model", config, classifier, units)
-    table = read_catalog(folder / "new.parquet")
+    table = read_catalog(catalog)
     first, again = (load(path).classify(table) for path in (run, tmp_path / "again"))
     for name in first.colnames:
         np.testing.assert_array_equal(np.asarray(first[name]), np.asarray(again[name]))
     fitted = read_catalog(run / "catalog.parquet")
-    loaded = load(run).classify(sky())
     for name in [n for n in fitted.colnames if n.startswith(("p_", "outlier"))]:
-        np.testing.assert_array_equal(np.asarray(fitted[name]), np.asarray(loaded[name]), name)
+        np.testing.assert_allclose(
+            np.asarray(fitted[name]), np.asarray(first[name]), rtol=1e-9, atol=1e-12, err_msg=name
+        )
     with np.load(run / "model" / "arrays.npz") as arrays:
-        drawn = {n: arrays[n] for n in arrays.files if n.startswith("draws.")}
-    assert {a.dtype for a in drawn.values()} == {np.dtype("float32")}
-    assert {len(a) for a in drawn.values()} == {20}
+        samples = {n: arrays[n] for n in arrays.files if n.startswith("draws.")}
+    assert {a.dtype for a in samples.values()} == {np.dtype("float32")}
+    assert {len(a) for a in samples.values()} == {20}
+    return classifier
 
 
-def test_chunks_with_draws_are_the_whole(run, folder):
-    whole = load(run).classify(folder / "new.parquet")
-    parts = list(classify_chunks(load(run).model, open_chunks(folder / "new.parquet", 32)))
+def test_a_model_with_posterior_samples_is_stored_completely(bayes, tmp_path):
+    classifier = check_stored(bayes.folder, bayes.catalog, tmp_path)
+    assert classifier.draws is not None and classifier.draws.density is None
+
+
+@pytest.mark.slow
+@pytest.mark.optimised
+def test_posterior_samples_of_densities(bayes, tmp_path, done):
+    """They add to the intervals, are stored, and are applied chunk by chunk."""
+    out = tmp_path / "run"
+    done(*run_command(bayes, out, "posterior.densities=true"))
+    assert check_stored(out, bayes.catalog, tmp_path).draws.density is not None
+    table = read_catalog(out / "catalog.parquet")
+    check_intervals(table)
+    weights_only = read_catalog(bayes.folder / "catalog.parquet")
+    width, narrow = (columns(t, "_hi") - columns(t, "_lo") for t in (table, weights_only))
+    assert np.median(width) > 1.2 * np.median(narrow)
+    check_chunks(out, bayes.new)
+
+
+def check_chunks(run, catalog):
+    whole = load(run).classify(catalog)
+    parts = list(classify_chunks(load(run).model, open_chunks(catalog, 32)))
     assert [len(part) for part in parts] == [32, 32, 26]
     for name in whole.colnames:
         joined = np.concatenate([np.asarray(part[name]) for part in parts])
@@ -166,23 +145,27 @@ def test_chunks_with_draws_are_the_whole(run, folder):
             np.testing.assert_array_equal(joined.astype(str), np.asarray(whole[name]).astype(str))
 
 
-def test_another_prior_moves_every_draw(run, folder, tmp_path, done):
-    """A rare class: its probability and both ends fall, and the sets stay as they are."""
+def test_classified_chunks_equal_the_classified_catalogue(run, bayes):
+    check_chunks(run, bayes.new)
+
+
+def test_another_prior_changes_every_sample(run, bayes, tmp_path, done):
+    """For a rare class the probability and its interval fall; the prediction sets stay."""
     options = {"plain": [], "rare": ["--prior", "AGN=0.49,Star=0.49,XRB=0.02"]}
-    options["own"] = ["--prior", "estimate"]
-    told = {
-        name: done("classify", run, folder / "new.parquet", "--out", tmp_path / name, *option)
+    options["estimate"] = ["--prior", "estimate"]
+    messages = {
+        name: done("classify", run, bayes.new, "--out", tmp_path / name, *option)
         for name, option in ((f"{name}.parquet", option) for name, option in options.items())
     }
-    plain, rare, own = (read_catalog(tmp_path / name) for name in told)
-    for table in (plain, rare, own):
+    plain, rare, estimated = (read_catalog(tmp_path / name) for name in messages)
+    for table in (plain, rare, estimated):
         check_intervals(table)
-    for end in ("_lo", "", "_hi"):  # of those with nothing measured too
+    for end in ("_lo", "", "_hi"):  # also for rows without any measured feature
         assert (np.asarray(rare[f"p_XRB{end}"]) < np.asarray(plain[f"p_XRB{end}"])).all()
     np.testing.assert_array_equal(rare["prediction_set"], plain["prediction_set"])
-    assert "class proportions estimated" in told["own.parquet"]
-    share = np.mean(read_catalog(folder / "sky.parquet")["Class"] == "XRB")
-    assert own.meta["PRIOR"][2] == pytest.approx(share, abs=0.12)
+    assert "class proportions estimated" in messages["estimate.parquet"]
+    assert sum(estimated.meta["PRIOR"]) == pytest.approx(1)
+    assert estimated.meta["PRIOR"][2] == pytest.approx(1 / 3, abs=0.12)
 
 
 def test_a_row_shows_its_intervals_and_its_set(run, tmp_path, xbayes):
@@ -199,30 +182,42 @@ def test_a_row_shows_its_intervals_and_its_set(run, tmp_path, xbayes):
     assert "prediction set (90 %): " in far
 
 
-def test_strict_refuses_chains_that_did_not_converge_and_keeps_the_run(
-    folder, tmp_path, xbayes, monkeypatch
-):
-    """100 draws are too few, whatever their R-hat. They are of the weights only, to be quick."""
-    out, short = (
-        tmp_path / "run",
-        [*SHORT_CHAINS, "posterior.draws=50", "posterior.densities=false"],
-    )
-    assert LEAST_ESS > 2 * 50
-    code, _, err = xbayes(*asked(folder, out, *short), "--strict")
+def test_strict_fails_if_the_chains_did_not_converge(bayes, tmp_path, xbayes, monkeypatch):
+    """The run is kept. Without --strict the same message is a warning."""
+    out, message = tmp_path / "run", "the chains did not converge: R-hat is 2"
+    shutil.copytree(bayes.folder, out)
+    for name, change in (
+        ("metrics.json", lambda record: record["posterior"].update(warnings=[message])),
+        ("provenance.json", lambda record: record.update(warnings=[message])),
+    ):
+        record = json.loads((out / name).read_text())
+        change(record)
+        (out / name).write_text(json.dumps(record))
+    monkeypatch.setattr("xbayes.tasks.run.run_experiment", lambda *_, **__: out)
+    code, _, err = xbayes(*run_command(bayes, out))
+    assert code == 0 and f"warning: {message}" in err
+    code, _, err = xbayes(*run_command(bayes, out), "--strict")
+    assert code == 2 and "Traceback" not in err
+    assert f"{message} (the run is in {out})" in err
+    assert (out / "model").is_dir()
+
+
+@pytest.mark.slow
+@pytest.mark.optimised
+def test_short_chains_did_not_converge(bayes, tmp_path, xbayes):
+    """100 draws are too few, whatever their R-hat; files and report say so."""
+    out, n_draws = tmp_path / "run", 50
+    settings = ("method=nuts", "chains=2", "warmup=50", f"draws={n_draws}")
+    assert 2 * n_draws < LEAST_ESS
+    command = run_command(bayes, out, *(f"posterior.{setting}" for setting in settings))
+    code, _, err = xbayes(*command, "--strict")
     assert code == 2 and "Traceback" not in err
     assert "the chains did not converge" in err and f"(the run is in {out})" in err
     names = {p.name for p in out.iterdir()}
     assert {"model", "posterior.nc", "report.html", "catalog.fits", "metrics.json"} <= names
     check_intervals(read_catalog(out / "catalog.parquet"))
-    _, _, classifier, _ = load_model(out)
-    assert classifier.draws is not None and classifier.draws.density is None
-    told = json.loads((out / "provenance.json").read_text())["warnings"]
-    assert "the chains did not converge" in told[0]
+    warnings = json.loads((out / "provenance.json").read_text())["warnings"]
+    assert "the chains did not converge" in warnings[0]
     metrics = json.loads((out / "metrics.json").read_text())["posterior"]
-    assert metrics["warnings"] == told[:1] and metrics["draws"] == 100
+    assert metrics["warnings"] == warnings[:1] and metrics["draws"] == 2 * n_draws
     assert "the chains did not converge" in (out / "report.html").read_text()
-    # The same run, not asked to be strict: the doubt is a warning.
-    monkeypatch.setattr("xbayes.tasks.run.run_experiment", lambda *_, **__: out)
-    code, _, err = xbayes(*asked(folder, out, *short))
-    assert code == 0 and "warning: the chains did not converge" in err
-    assert xbayes(*asked(folder, out, *short), "--strict")[0] == 2

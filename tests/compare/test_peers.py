@@ -61,6 +61,7 @@ def test_every_peer_beats_the_class_proportions(name, four_classes):
     assert len(found.chosen) == 3
 
 
+@pytest.mark.slow
 def test_peers_have_the_folds_of_configs(four_classes, monkeypatch):
     """A spy on the splits: a config and a peer get the same ones."""
     features, truth = four_classes

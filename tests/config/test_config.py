@@ -155,7 +155,17 @@ def test_every_key_has_a_description_in_whole_sentences() -> None:
         (
             "  starts: 2",
             "  clusters: {concentration: 2}",
-            "concentration: needs mixture: dirichlet or stick_breaking; found mixture: em",
+            "concentration: needs mixture: dirichlet, stick_breaking or nuts; found mixture: em",
+        ),
+        (
+            "  starts: 2",
+            "  clusters: {mixture: nuts, components: auto}",
+            "components: mixture: nuts needs a number of clusters; found components: auto",
+        ),
+        (
+            "  starts: 2",
+            "  clusters: {mixture: dirichlet, draws: 60}",
+            "draws: needs mixture: nuts; found mixture: dirichlet",
         ),
         ("  starts: 2", "  clusters: {mixture: variational}", "model.clusters.mixture"),
         (

@@ -91,6 +91,7 @@ def test_a_density_of_three_sources_is_uncertain():
     assert many < 0.2
 
 
+@pytest.mark.slow
 def test_the_spread_shrinks_as_the_root_of_the_sample():
     point, spread = np.array([0.0]), []
     density = smooth()

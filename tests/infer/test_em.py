@@ -32,6 +32,7 @@ def fit(model, x, weight=None, n_starts=1, seed=0, **options):
     return fit_em(model, starts, x, weight, **options)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 2**31),
@@ -92,6 +93,7 @@ def test_the_order_of_the_components_changes_nothing():
     np.testing.assert_allclose(info.log_lik, same.log_lik, atol=1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [None, 4])
 def test_the_best_of_several_starts_is_kept(batch_size, precision):
     x = clumps(200, seed=5).astype(precision)
@@ -144,6 +146,7 @@ def test_same_shapes_compile_once(monkeypatch):
     assert len(traces) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sizes", [(300,), (100, 100, 100), (7, 200, 93)])
 def test_chunks_give_the_fit_of_all_rows(sizes):
     x, model = clumps(), gaussian_mixture(3)
@@ -172,6 +175,7 @@ def test_no_chunks_and_singular_chunks_are_refused():
         fit_chunks(model, start, lambda: [(np.ones((9, 2)), np.ones(9))])
 
 
+@pytest.mark.slow
 def test_a_singular_mixture_is_refused_not_nan():
     x = clumps()
     flat = jnp.concatenate([x, x[:, :1] + x[:, 1:]], axis=1)  # collinear

@@ -59,6 +59,7 @@ def test_a_row_weight_counts_like_repeated_rows():
     assert float(weighted) == pytest.approx(float(repeated))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_gradient_f1_is_no_worse_than_log_loss_on_its_own_rows(kind):
     log_lik, truth = problem(1)

@@ -5,15 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from xbayes.infer.fit_clusters import (
-    REGULARISER,
-    ClusterOptions,
-    choose_components,
-    cluster_density,
-    fit_clusters,
-)
+from xbayes.infer.fit_clusters import ClusterOptions, cluster_density
 from xbayes.infer.information_criteria import choose
 from xbayes.infer.out_of_fold import out_of_fold
+from xbayes.infer.unlabelled_clusters import REGULARISER, choose_components, fit_clusters
 from xbayes.models.measured import Measured
 from xbayes.models.product_density import side_by_side
 from xbayes.models.smooth_density import smooth_density
@@ -98,6 +93,7 @@ def test_bayesian_mixtures_empty_superfluous_clusters(mixture):
         np.testing.assert_allclose(variance[order], own + REGULARISER, atol=0.04)
 
 
+@pytest.mark.slow
 def test_the_gradient_lowers_the_loss_of_its_own_rows():
     """For classes that are not Gaussian, at the best temperature of each."""
     features, truth = sky(600, 2)
@@ -115,6 +111,7 @@ def test_the_gradient_lowers_the_loss_of_its_own_rows():
     assert losses["mixture"] < 0.97 * losses["none"]
 
 
+@pytest.mark.slow
 def test_rows_outside_the_training_part_change_nothing():
     features, truth = sky(400, 3)
     rows = np.arange(400) < 300
@@ -126,6 +123,7 @@ def test_rows_outside_the_training_part_change_nothing():
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_units_change_no_posterior():
     features, truth = sky(300, 4)
     rows = np.ones(300, bool)

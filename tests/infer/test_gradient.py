@@ -29,6 +29,7 @@ def test_minimise_a_quadratic(precision):
     np.testing.assert_allclose(found, target, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_weights_reach_the_minimum_scipy_finds(kind, problem):
     log_lik, truth = problem

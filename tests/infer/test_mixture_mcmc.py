@@ -83,6 +83,7 @@ def p_values(prior, used_by_sampler, seed):
     return np.array([chisquare(count).pvalue for count in counts])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", [("dirichlet", 0.8), ("stick_breaking", 2.0)])
 def test_ranks_of_the_truth_are_uniform(given):
     """Talts et al. 2018 (arXiv:1804.06788): truth and samples are exchangeable."""
@@ -136,6 +137,7 @@ def test_the_predictive_density_is_the_sum_over_all_allocations():
     assert (np.abs(each.mean((0, 1)) - true) < 4 * error).all()
 
 
+@pytest.mark.slow
 def test_one_component_is_the_conjugate_posterior():
     rng = np.random.default_rng(4)
     x = rng.normal(size=(25, 2)) @ np.array([[1.0, 0.6], [0.0, 0.8]]) + [1.0, -2.0]

@@ -124,12 +124,14 @@ def uniform_p(ranks):
     return chi2.sf((count**2).sum() * BINS / len(ranks) - len(ranks), BINS - 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SUMMARIES)
 def test_ranks_of_the_truth_are_uniform(kind):
     p = rank_p(kind)
     assert min(p.values()) > 0.01, p
 
 
+@pytest.mark.slow
 def test_an_overconfident_likelihood_fails_the_same_test():
     """Negative control: every label counts four times."""
     p = rank_p("property_class", power=4.0)
@@ -182,6 +184,7 @@ def one_offset(n):
     return program, model, rows, mean, np.sqrt((share * (b - mean) ** 2).sum())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("n", "sampling"),
     [(12, LONG), (600, EXACT), (600, Sampling("svi", chains=4, draws=500))],
@@ -245,6 +248,7 @@ def test_a_matrix_of_two_classes_is_one_weight_per_feature():
     assert np.isfinite(means).all()
 
 
+@pytest.mark.slow
 def test_rows_not_counted_change_nothing():
     program, model, rows = labelled("property")
     kept = jnp.arange(N) < 40
@@ -311,6 +315,7 @@ def test_shifted_samples_are_posterior_samples_for_the_other_rows():
     assert (np.abs(stay.mean(0) - direct.mean(0)) / direct.std(0)).max() > 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["property_class", "matrix", "assignment"])
 @pytest.mark.parametrize("sky", ["separated", "five", "one class"])
 def test_hard_labels_stay_finite(kind, sky):
@@ -336,6 +341,7 @@ def test_hard_labels_stay_finite(kind, sky):
         assert mean[0] > mean[1:].max() + 1.0
 
 
+@pytest.mark.slow
 def test_chains_that_diverge_are_counted(monkeypatch):
     program, model, rows = labelled("property")
 

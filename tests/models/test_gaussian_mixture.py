@@ -79,6 +79,7 @@ def test_density_is_scipys_marginal_with_the_errors_added(kind, params):
     np.testing.assert_allclose(log_joint(params, x), brute_force(params, x)[0], rtol=1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("covariance_type", "kind"),
     [("full", kind) for kind in KINDS]
@@ -211,6 +212,7 @@ def test_float32_is_precise_over_many_rows():
     np.testing.assert_allclose(found.mean[0], value.astype(float).mean(0), rtol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_contract(kind, params):
     x = measured(kind)

@@ -34,6 +34,7 @@ def log_posterior(w, count, scale, log_base):
     return count @ jax.nn.log_softmax(log_base + f) - 0.5 * w @ w
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [0, 3, 200, 20_000])
 def test_newton_ends_at_the_mode_with_its_precision(n):
     count, scales = skewed(n) if n else jnp.zeros(N_NODES), process._scales(float)

@@ -107,6 +107,7 @@ def test_nothing_measured_gives_the_prior(kind, log_lik):
     np.testing.assert_allclose(got, np.exp(params.log_prior), rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_contract(kind, log_lik, precision):
     model = naive_bayes(CATEGORY, C, kind)

@@ -42,6 +42,7 @@ def sample(n=400):
     return rng.beta(1, 2, n), np.arange(n) % 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bounds", BOUNDS)
 @pytest.mark.parametrize("n", [6, 400])
 def test_smooth_share_is_the_integral_of_the_density(bounds, n):

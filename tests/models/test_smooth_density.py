@@ -45,6 +45,7 @@ def fitted(request, four_classes):
     return density, fit(density, features, truth), features
 
 
+@pytest.mark.slow
 def test_shape_jit_and_permutation(precision, fitted):
     density, params, features = fitted
     got = density.log_lik(params, features)
@@ -106,6 +107,7 @@ def test_detection_terms_are_the_shrunk_rates(four_classes):
     assert (np.asarray(params.log_present[:2]) == 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bounds", [NO_BOUNDS, np.array([[0.0, np.nan]]), np.array([[0.0, 1.0]])])
 @pytest.mark.parametrize("n", [3, 40, 2000])
 def test_integrates_to_one(bounds, n):

@@ -77,12 +77,10 @@ def fit_classifier(
     key: PRNGKeyArray,
     row_weight: Float[np.ndarray, "N"] | None = None,
 ) -> tuple[Classifier, FitReport]:
-    """The classifier fitted to the labelled rows with `fold >= 0`; all other rows are ignored.
+    """The classifier fitted to the labelled rows with an inner `fold >= 0`; others are ignored.
 
     Parameters
     ----------
-    fold
-        Inner folds.
     row_weight
         Weight of each row in densities, weights and additive terms, about 1. The class proportions
         and the losses on which penalty, calibration, rule and sets are chosen are not weighted.
@@ -91,10 +89,9 @@ def fit_classifier(
     keys = jax.random.split(key, 3)
     learner = weight_learning_recipe(recipe)
     learned = _learn(recipe, learner, training, keys)
-    log_lik, truth = np.asarray(learned.log_lik), np.asarray(training.truth)
-    measured = np.any(log_lik != 0, axis=(1, 2))
-    alpha = np.asarray(recipe.model.alpha(learned.weights))
-    outlier = fit_reference(log_lik, np.asarray(features.available), truth, alpha)
+    log_lik, alpha = np.asarray(learned.log_lik), np.asarray(recipe.model.alpha(learned.weights))
+    measured, available = np.any(log_lik != 0, axis=(1, 2)), np.asarray(features.available)
+    outlier = fit_reference(log_lik, available, np.asarray(training.truth), alpha)
     draws, report = None, learned.report
     if recipe.posterior is None:
         log_joint = _nested_scores(recipe, learner, keys[0], training, learned)
@@ -107,9 +104,8 @@ def fit_classifier(
     splines, terms, log_joint, report = _learn_additive_terms(
         recipe, key, training, log_joint, measured, report
     )
-    class_index = labels.class_index[training.rows]
     calibration, class_weight, conformal = _calibrate(
-        recipe, keys[2], training, class_index, log_joint, measured
+        recipe, keys[2], training, labels.class_index, log_joint, measured
     )
     classifier = Classifier(
         density=learned.density,
@@ -128,10 +124,7 @@ def fit_classifier(
 def _calibrate(
     recipe: Recipe, key, training: TrainingPart, class_index, log_joint, measured
 ) -> tuple[Calibration, Float[np.ndarray, "C"], ConformalReference]:
-    """Calibration, class weights of the decision rule and conformal reference, in this order.
-
-    `class_index` holds the true classes of the training part.
-    """
+    """Calibration, class weights of the decision rule and conformal reference, in this order."""
     calibration = fit_calibration(
         log_joint,
         training.log_prior,
@@ -142,7 +135,7 @@ def _calibrate(
         kind=recipe.calibration,
     )
     score = class_scores(calibration.log_joint[training.rows], recipe.names.class_of)
-    posterior = class_posterior(np.asarray(score))
+    posterior, class_index = class_posterior(np.asarray(score)), class_index[training.rows]
     class_weight = np.ones(len(recipe.names.classes))
     if recipe.decision == "f1":
         group, seed = training.group[training.rows], _seed(key)

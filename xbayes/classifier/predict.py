@@ -119,8 +119,11 @@ def classify(
     start = classify_chunk(0)
     whole = jax.tree.map(lambda a: np.empty((n_rows, *a.shape[1:]), a.dtype), start)
 
+    x64 = bool(jax.config.read("jax_enable_x64"))  # threads do not inherit it
+
     def fill(first: int) -> None:
-        chunk = classify_chunk(first) if first else start
+        with jax.enable_x64(x64):
+            chunk = classify_chunk(first) if first else start
         for column, values in zip(whole, chunk, strict=True):
             column[first : first + size] = values
 

@@ -1,4 +1,4 @@
-"""The command line. Heavy libraries are imported by the commands that use them."""
+"""The command line. Heavy libraries are imported only by the commands that use them."""
 
 import signal
 import sys
@@ -52,9 +52,9 @@ def _stop(number: int, _frame: object) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Entry point: wrong use or input is one message and exit code 2."""
-    # Being told to stop unwinds the stack, so that half-written output is cleared away.
+    """Entry point: wrong use or wrong input gives one message and exit code 2."""
     keep_compiled_code()
+    # A signal raises SystemExit, so that context managers remove partial output.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop)
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""The commands that apply a fitted run to a catalogue, or make a catalogue."""
+"""The commands that apply a fitted run to a catalogue, or simulate a catalogue."""
 
 from pathlib import Path
 from typing import Annotated
@@ -24,29 +24,29 @@ def classify(
     catalog: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Catalogue to classify (or the rest of --row's key=value).", metavar="[CATALOG]"
+            help="Catalogue to classify (or further key=value after --row).", metavar="[CATALOG]"
         ),
     ] = None,
     out: TableOrNone = None,
     row: Annotated[
         list[str] | None,
         typer.Option(
-            help="One source by hand: --row ra=83.6 dec=22.0 flux=1e-12 ...", metavar="KEY=VALUE"
+            help="One source instead: --row ra=83.6 dec=22.0 flux=1e-12 ...", metavar="KEY=VALUE"
         ),
     ] = None,
     prior: Annotated[
         str | None,
         typer.Option(
             help="Class proportions expected in this catalogue: AGN=0.66,Star=0.25,...; "
-            "or estimate: those that its own sources tell."
+            "or estimate: estimated from its sources."
         ),
     ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Apply a fitted run to a catalogue, or to one source.
 
-    Columns that are not needed pass through. With `--row`, what is not given counts as not
-    measured; `key=` (empty) says that one looked and found nothing.
+    Other columns pass through. With `--row`, omitted values are not available; `key=` (empty)
+    means not detected.
 
     Examples: `xbayes classify runs/demo new.fits --out classified.fits`,
     `xbayes classify runs/demo --row ra=266.4 dec=-29.0 flux_hard=2e-13 flux_soft=1e-14`
@@ -69,26 +69,27 @@ def sources(
     out: Table,
     run: Annotated[
         Path | None,
-        typer.Option(help="Run that classified it: for labels, and for CSV files."),
+        typer.Option(help="Run that classified it; needed for labels and for CSV files."),
     ] = None,
     rho: Annotated[
         str,
         typer.Option(
-            help="Correlation of a source's detections: 0 independent, 1 copies; auto: learned.",
+            help="Correlation between detections of a source: 0 independent, 1 copies; auto: "
+            "learned.",
             metavar="auto|NUMBER",
         ),
     ] = "auto",
     prior: Annotated[
         str | None,
-        typer.Option(help="Class proportions it was classified under, where the file is CSV."),
+        typer.Option(help="Class proportions used by classify; needed for CSV files."),
     ] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Detections to sources: soft and hard votes, and the posterior that all detections give.
+    """Pool detections into sources: soft and hard votes, and the combined posterior.
 
-    The posterior counts n detections as n / (1 + (n - 1) rho) independent ones. `auto` learns rho
-    on the held-out sources of RUN if its config names `catalog.source`, else on labels in the
-    catalogue; where there are none it is 1: many detections tell as much as one.
+    The combined posterior counts n detections as n / (1 + (n - 1) rho) independent ones. `auto`
+    learns rho from the out-of-fold predictions of RUN if its config sets `catalog.source`, or else
+    from labels in the catalogue. Without either rho is 1: n detections count as one.
 
     Example: `xbayes sources classified.fits --by name --out sources.fits --run runs/mine`
     """
@@ -101,15 +102,15 @@ def sources(
 def explain(
     run: Run,
     catalog: Annotated[Path, typer.Argument(help="Catalogue that holds the source.")],
-    name: Annotated[str, typer.Argument(help="Its id, as in the id column of the catalogue.")],
+    name: Annotated[str, typer.Argument(help="Id of the source, as in the id column.")],
     out: Outputs = None,
     prior: Prior = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Why one source got its class: what each property adds, as a table and a figure.
+    """Explain one prediction: the contribution of each feature, as a table and a figure.
 
-    Each column sums to the ln odds of a class against the predicted one. Beside it stands which
-    share of each class lies below the value.
+    Each column sums to the log-odds of a class against the predicted class. A second set of columns
+    gives the share of each class that lies below the value.
 
     Example: `xbayes explain runs/demo runs/demo-catalog.fits "SIM 000007" --out track.pdf`
     """
@@ -123,16 +124,16 @@ def simulate(
     out: Table,
     n: Annotated[
         int | None,
-        typer.Option("-n", help="Number of sources; 3000 without --preset."),
+        typer.Option("-n", help="Number of sources; 3000 by default."),
     ] = None,
     preset: Annotated[
         str | None,
-        typer.Option(help="The class counts of a published sample: 4xmm, 2sxps or csc."),
+        typer.Option(help="Class counts of a published sample: 4xmm, 2sxps or csc."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the random numbers.")] = 1,
     detections: Annotated[
         Path | None,
-        typer.Option(help="Second table: the detections of the sources."),
+        typer.Option(help="Second table to write: the detections of the sources."),
     ] = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -158,12 +159,13 @@ def counts(
     ] = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """How many sources of each class a catalogue holds, corrected for the classifier's errors.
+    """Count the sources of each class in a catalogue, corrected for misclassification.
 
-    Two corrections, with 90 % intervals: by the held-out confusion of RUN, which needs no
-    probability to be right, and by the posteriors of the catalogue, re-calibrated. Both take it
-    that the sources of a class look as the labelled ones do, that only the proportions differ, and
-    that every source is of one of the classes; a warning says where the two disagree.
+    There are two corrections, with 90 % intervals: by the out-of-fold confusion matrix of RUN,
+    which does not rely on calibration, and by the recalibrated posteriors of the catalogue. Both
+    assume that only the class proportions differ from the training sample (label shift), and that
+    every source belongs to one of the classes. A warning names the classes for which the two
+    disagree.
 
     Example: `xbayes counts runs/mine new.fits --out counts.csv`
     """
@@ -180,11 +182,11 @@ def suggest(
     out: TableOrNone = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """What to label next: the sources whose labels would teach the classifier most, together.
+    """Suggest the sources to label next: those whose labels together are most informative.
 
-    The gain of a label is its expected information about densities and weights, in nats, beside
-    the labels before it, so that alike sources are not all chosen. RUN needs draws of its
-    posterior (`variant: bayes`).
+    The gain of a label is its expected information about densities and weights, in nats, given the
+    labels ranked before it, so that the suggestions are diverse. RUN needs posterior samples
+    (`variant: bayes`).
 
     Examples: `xbayes run configs/chandra_sources_bayes.yaml --out runs/bayes`,
     `xbayes suggest runs/bayes new.fits -n 100 --out next.csv`

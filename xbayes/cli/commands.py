@@ -1,4 +1,4 @@
-"""Each command once its arguments are parsed: it calls the public API and prints."""
+"""The commands, once their arguments are parsed: each calls the public API and prints."""
 
 from collections.abc import Mapping
 from importlib.resources import as_file, files
@@ -21,44 +21,44 @@ if TYPE_CHECKING:
     from xbayes.evaluate.proportions import Estimate
     from xbayes.tasks.fitted_run import FittedRun
 
-ESTIMATE = "estimate"  # --prior: the class proportions of the catalogue itself
-SUGGESTIONS = 20  # on the screen
+ESTIMATE = "estimate"  # --prior: estimate the class proportions from the catalogue
+SUGGESTIONS = 20  # printed rows
 
 
 def demo(out: Path, seed: int, overwrite: bool, reporter: Reporter) -> None:
-    """Simulate a catalogue next to the run, and run the demo config on it."""
-    from xbayes.tasks.run import check_folder
+    """Simulate a catalogue beside the run directory, and run the demo config on it."""
+    from xbayes.output.run_directory import check_run_directory
 
     catalog = out.with_name(out.name + "-catalog.fits")
     catalog.parent.mkdir(parents=True, exist_ok=True)
-    check_folder(out, overwrite)
+    check_run_directory(out, overwrite)
     write_catalog(xbayes.simulate(seed=seed), catalog, overwrite=True)
     with as_file(files("xbayes").joinpath("demo.yaml")) as config:
         run(config, catalog=catalog, out=out, overwrite=overwrite, reporter=reporter)
 
 
 def run(config: Path, *, reporter: Reporter, strict: bool = False, **options) -> None:
-    """Run the experiment of a config file; print its scores and the place of its report."""
+    """Run the experiment of a config file; print its scores and the path of its report."""
     with reporter:
         fitted = xbayes.run(config, progress=reporter, **options)
     metrics = fitted.metrics
     show.print_metrics(metrics, fitted.config.name)
     report = fitted.folder / "report.html"
     Console().print(f"report: [bold]{report}[/bold]", highlight=False, soft_wrap=True)
-    doubts = metrics.get("posterior", {}).get("warnings", [])
-    if strict and doubts:
-        raise InputError(f"{doubts[0]} (the run is in {fitted.folder})")
+    chain_warnings = metrics.get("posterior", {}).get("warnings", [])
+    if strict and chain_warnings:
+        raise InputError(f"{chain_warnings[0]} (the run is in {fitted.folder})")
 
 
 def classify(
     run: Path, catalog: list[str], *, row: list[str], out: Path | None, prior: str | None,
     overwrite: bool,
 ) -> None:  # fmt: skip
-    """Classify a catalogue into a file, or one source onto the screen."""
+    """Classify a catalogue and write a file, or classify one source and print it."""
     if not row and len(catalog) != 1:
         raise InputError("give one catalogue to classify, or one source with --row key=value ...")
     if row and prior == ESTIMATE:
-        raise InputError("--prior estimate needs a catalogue; one source shows no proportions")
+        raise InputError("--prior estimate needs a catalogue; one source has no proportions")
     if out is not None:
         check_output(out, overwrite)
     elif not row:
@@ -77,7 +77,7 @@ def classify(
             out,
             prior=proportions,
             overwrite=overwrite,
-            estimated=lambda found: _say_proportions(fitted, found),
+            estimated=lambda estimate: _say_proportions(fitted, estimate),
         )
     if out is not None:
         say(f"{n_rows} sources classified: {out}")
@@ -87,7 +87,7 @@ def sources(
     catalog: Path, by: str, *, out: Path, run: Path | None, rho: str, prior: str | None,
     overwrite: bool,
 ) -> None:  # fmt: skip
-    """Write the table of sources of a classified catalogue of detections."""
+    """Pool the classified detections of each source and write the table of sources."""
     check_output(out, overwrite)
     table = xbayes.sources(catalog, by, run=run, rho=_parse_rho(rho), prior=_parse_prior(prior))
     write_catalog(table, out, overwrite)
@@ -99,7 +99,7 @@ def sources(
 def explain(
     run: Path, catalog: Path, name: str, *, outs: list[Path], prior: str | None, overwrite: bool
 ) -> None:
-    """Print why one source got its class; write it as figure and table."""
+    """Print the explanation of one prediction; write it as figure and table."""
     from xbayes.report.track_table import print_track
 
     outs, proportions = checked_outputs(outs, overwrite), _parse_prior(prior)
@@ -109,18 +109,18 @@ def explain(
 
 
 def select_k(config: Path, *, outs: list[Path], overwrite: bool, **options) -> None:
-    """Print how many components the catalogue asks for; draw it."""
+    """Print the selected number of components; write figure and table."""
     outs = checked_outputs(outs, overwrite)
-    found = xbayes.select_k(config, **options)
-    show.print_components(found.table, found.reason)
-    write_outputs(outs, found, overwrite)
+    search = xbayes.select_k(config, **options)
+    show.print_components(search.table, search.reason)
+    write_outputs(outs, search, overwrite)
 
 
 def simulate(
     out: Path, *, n: int | None, preset: str | None, seed: int, detections: Path | None,
     overwrite: bool,
 ) -> None:  # fmt: skip
-    """Write a simulated catalogue, and its detections."""
+    """Write a simulated catalogue and, if asked for, its detections."""
     for path in filter(None, (out, detections)):
         check_output(path, overwrite)
     if detections == out:
@@ -132,7 +132,7 @@ def simulate(
 
 
 def counts(run: Path, catalog: Path, *, out: Path | None, all: bool, overwrite: bool) -> None:
-    """Print how many sources of each class a catalogue holds; write it."""
+    """Print the number of sources of each class; write the table."""
     if out is not None:
         check_output(out, overwrite)
     table = xbayes.load(run).counts(catalog, all=all)
@@ -144,7 +144,7 @@ def learning_curve(
     config: Path, *, sizes: str | None, outs: list[Path], overwrite: bool, reporter: Reporter,
     **options,
 ) -> None:  # fmt: skip
-    """Print F1 and log loss of each class by labelled members; write figure and table."""
+    """Print F1 and log loss for each number of labelled sources; write figure and table."""
     from xbayes.tasks.learning_curve import ALL
 
     outs, chosen = checked_outputs(outs, overwrite), _parse_sizes(sizes)
@@ -155,7 +155,7 @@ def learning_curve(
 
 
 def suggest(run: Path, catalog: Path, *, n: int, out: Path | None, overwrite: bool) -> None:
-    """Print which sources to label first; write the whole list."""
+    """Print the sources to label first; write the whole list."""
     if out is not None:
         check_output(out, overwrite)
     fitted = xbayes.load(run)
@@ -164,11 +164,11 @@ def suggest(run: Path, catalog: Path, *, n: int, out: Path | None, overwrite: bo
     write_table(out, table, overwrite, hint="for the whole list: --out FILE")
 
 
-def _say_proportions(fitted: "FittedRun", found: "Estimate") -> None:
-    low, high = found.interval()
+def _say_proportions(fitted: "FittedRun", estimate: "Estimate") -> None:
+    low, high = estimate.interval()
     parts = [
         f"{name} {share:.3f} ({low[c]:.3f}-{high[c]:.3f})"
-        for c, (name, share) in enumerate(zip(fitted.classes, found.proportions, strict=True))
+        for c, (name, share) in enumerate(zip(fitted.classes, estimate.proportions, strict=True))
     ]
     say(f"class proportions estimated from the catalogue (90 % intervals): {', '.join(parts)}")
 
@@ -183,7 +183,7 @@ def _parse_prior(text: str | None) -> Mapping[str, float] | None:
         if not equals or not number > 0 or name.strip() in proportions:
             raise InputError(
                 f"--prior needs CLASS=proportion,... with positive numbers, each class once; "
-                f"got {pair!r} (classify also takes --prior estimate)"
+                f"found {pair!r} (classify also takes --prior estimate)"
             )
         proportions[name.strip()] = number
     return proportions

@@ -1,4 +1,4 @@
-"""What `xbayes compare` shows on the screen."""
+"""`xbayes compare`, once its arguments are parsed."""
 
 import sys
 from pathlib import Path
@@ -10,11 +10,11 @@ from rich.text import Text
 import xbayes
 from xbayes.cli.progress import Reporter
 
-WIDE = 144  # characters, where nobody says how wide the screen is
+WIDTH = 144  # characters, if the output is not a terminal
 
 
 def compare(items: list[Path], *, reporter: Reporter, **options) -> None:
-    """Compare, print the table and where the report is; exit as told to if it was stopped."""
+    """Compare, print the table and the path of the report; exit with an error if interrupted."""
     with reporter:
         done = xbayes.compare(*items, progress=reporter, **options)
     for warning in done.warnings:
@@ -23,7 +23,7 @@ def compare(items: list[Path], *, reporter: Reporter, **options) -> None:
         print(f"done before: {', '.join(done.reused)}", file=sys.stderr)
     console = Console(highlight=False)
     if not console.is_terminal:
-        console = Console(highlight=False, width=WIDE)
+        console = Console(highlight=False, width=WIDTH)
     print_comparison(done.numbers, console)
     console.print(f"report: [bold]{done.folder / 'compare.html'}[/bold]", soft_wrap=True)
     if done.stopped is not None:
@@ -37,7 +37,7 @@ def compare(items: list[Path], *, reporter: Reporter, **options) -> None:
 
 
 def print_comparison(numbers: dict, console: Console) -> None:
-    """The table of `compare.json`: values, intervals, and which of them is really the best."""
+    """Print `compare.json`: values and intervals; the significantly best values are bold."""
     from xbayes.compare.text import caption, headings, seconds_of, title
 
     table = RichTable(title=Text(title(numbers)), title_justify="left")
@@ -56,7 +56,7 @@ def print_comparison(numbers: dict, console: Console) -> None:
 
 
 def print_loo(rows: list[dict], console: Console) -> None:
-    """The posteriors of runs, the best first."""
+    """Print the PSIS-LOO comparison of the posteriors of runs, best first."""
     table = RichTable("posterior", "elpd (PSIS-LOO)", "difference", "Pareto k > 0.7")
     table.title, table.title_justify = Text("posteriors of the weights"), "left"
     for row in rows:

@@ -1,18 +1,18 @@
-"""Compiled code is kept between commands, so that the second one does not wait for the compiler.
+"""The cache of compiled code: a second command does not wait for the compiler again.
 
-`XBAYES_CACHE` names another folder, or says `off`. JAX locks the folder against other processes and
-deletes what was used least recently beyond the size limit.
+`XBAYES_CACHE` sets the folder of the cache; `off` disables it. JAX locks the folder against other
+processes, and deletes the least recently used entries above the size limit.
 """
 
 import os
 from pathlib import Path
 
 LIMIT = 1_000_000_000  # bytes
-LEAST_SECONDS = 0.1  # what compiles faster than it is read is not kept
+LEAST_SECONDS = 0.1  # programs that compile faster are not stored
 
 
 def keep_compiled_code() -> None:
-    """Tell JAX, before it is imported, where to keep compiled code; what is set already stays."""
+    """Set JAX's cache folder and limits, before it is imported; settings of the user stay."""
     choice = os.environ.get("XBAYES_CACHE", "")
     if choice.lower() in ("off", "0", "no", "false"):
         return

@@ -1,4 +1,4 @@
-"""The commands that make or plan an experiment."""
+"""The commands that run or plan an experiment."""
 
 from pathlib import Path
 from typing import Annotated
@@ -24,7 +24,7 @@ def demo(
     seed: Annotated[int, typer.Option(help="Seed of the simulated catalogue.")] = 1,
     overwrite: Overwrite = False,
 ) -> None:
-    """Simulate a catalogue, run an experiment on it, print the results.
+    """Simulate a catalogue, run an experiment on it and print the results.
 
     Example: `xbayes demo`
     """
@@ -44,20 +44,24 @@ def run(
     ] = None,
     target: Annotated[
         Path | None,
-        typer.Option(help="Catalogue to learn for: what it never measured is left out."),
+        typer.Option(
+            help="Catalogue that the run will be applied to: features that it lacks are left out."
+        ),
     ] = None,
     set_: Settings = None,
     overwrite: Overwrite = False,
     strict: Annotated[
         bool,
-        typer.Option("--strict", help="Exit with 2 if chains did not converge (variant: bayes)."),
+        typer.Option(
+            "--strict", help="Exit with code 2 if the chains did not converge (variant: bayes)."
+        ),
     ] = False,
 ) -> None:
-    """Run one experiment: cross-validate, fit on all, classify the catalogue, report.
+    """Run one experiment: cross-validate, fit on all labels, classify, write a report.
 
     Examples: `xbayes run configs/chandra_sources.yaml --set model.weights=property`,
-    `xbayes run configs/chandra_sources_bayes.yaml --strict` (with an interval for every
-    probability; the other `configs/*_bayes.yaml` are like it),
+    `xbayes run configs/chandra_sources_bayes.yaml --strict` (adds an interval to every
+    probability, as do the other `configs/*_bayes.yaml`),
     `xbayes run my.yaml --target new.fits --out runs/new` (then `xbayes classify runs/new new.fits`)
     """
     from xbayes.cli import commands
@@ -78,7 +82,7 @@ def run(
 def compare(
     items: Annotated[
         list[Path],
-        typer.Argument(help="Configs (one may hold a sweep) and run directories."),
+        typer.Argument(help="Configs (one may contain a sweep) and run directories."),
     ],
     *,
     catalog: Catalog = None,
@@ -89,32 +93,33 @@ def compare(
     peer: Annotated[
         list[str] | None,
         typer.Option(
-            help="A classifier of others: random_forest, hist_gradient_boosting, lightgbm, "
+            help="Third-party classifier to add: random_forest, hist_gradient_boosting, lightgbm, "
             "explainable_boosting, hard_rules; or all.",
             metavar="NAME",
         ),
     ] = None,
     peers_on: Annotated[
         Path | None,
-        typer.Option(help="Config whose properties the peers get; the first if not given."),
+        typer.Option(help="Config whose features the peers use; the first one by default."),
     ] = None,
     peer_calibration: Annotated[
         str | None,
         typer.Option(
-            help="none, auto, temperature, vector or dirichlet; that of the config if not given."
+            help="Calibration of the peers: none, auto, temperature, vector or dirichlet; by "
+            "default that of the config."
         ),
     ] = None,
     set_: Settings = None,
     overwrite: Overwrite = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Do only what a stopped comparison has not done.")
+        bool, typer.Option("--resume", help="Finish an interrupted comparison.")
     ] = False,
 ) -> None:
-    """Variants side by side on the same folds: one table, one report.
+    """Compare variants on the same folds, in one table and one report.
 
-    Every variant decides by the same rule, tuned on inner folds for the F1 of one class (XRB, or
-    f1_class). Best is bold only where the paired difference to every other one is real. Configs are
-    cross-validated here; of run directories the held-out predictions are read.
+    All variants use the same decision rule, tuned on inner folds for the F1 of one class (XRB, or
+    f1_class). A best value is bold only if its paired difference to every other one is significant.
+    Configs are cross-validated; for run directories the out-of-fold predictions are read.
 
     Examples: `xbayes compare configs/chandra_sources.yaml configs/chandra_sources_bayes.yaml
     --peer all`, `xbayes compare my_sweep.yaml --out runs/sweep --resume`
@@ -141,12 +146,12 @@ def select_k(
     *,
     catalog: Catalog = None,
     out: Outputs = None,
-    largest: Annotated[int, typer.Option(help="Most clusters to try; the least is 2.")] = 20,
+    largest: Annotated[int, typer.Option(help="Largest number of components.")] = 20,
     runs: Annotated[int, typer.Option(help="EM runs for each number, from random starts.")] = 10,
     set_: Settings = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """How many clusters: BIC, its gradient and the silhouette for K = 2, 3, ...
+    """Select the number of mixture components: BIC, its gradient, silhouette, K = 2, 3, ...
 
     Example: `xbayes select-k configs/chandra_detections.yaml --out bic.png --out bic.csv`
     """
@@ -170,8 +175,8 @@ def learning_curve(
     sizes: Annotated[
         str | None,
         typer.Option(
-            help="Shares of the labelled sources to learn from; the smallest possible to 1 if not "
-            "given.",
+            help="Shares of the labelled sources to train on; by default from the smallest usable "
+            "share to 1.",
             metavar="0.1,0.3,1",
         ),
     ] = None,
@@ -179,9 +184,10 @@ def learning_curve(
     set_: Settings = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """What more labels are worth: held-out F1 and log loss of each class by its labelled members.
+    """Learning curve: held-out F1 and log loss of each class against the number of labels.
 
-    Random parts of each outer training part are learned from; the test sources are the same.
+    Models are trained on random subsamples of each outer training fold. The test sources stay the
+    same.
 
     Example: `xbayes learning-curve configs/chandra_sources.yaml --out curve.png --out curve.csv`
     """

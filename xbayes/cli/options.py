@@ -1,4 +1,4 @@
-"""Arguments and options that several commands share."""
+"""Arguments and options shared by several commands."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,8 +6,10 @@ from typing import Annotated
 import typer
 
 EXPERIMENTS, CATALOGUES = "Experiments", "Catalogues"
-Config = Annotated[Path, typer.Argument(help="The experiment, a YAML file.")]
-Catalog = Annotated[Path | None, typer.Option(help="Catalogue, instead of catalog.file.")]
+Config = Annotated[Path, typer.Argument(help="Config of the experiment, a YAML file.")]
+Catalog = Annotated[
+    Path | None, typer.Option(help="Catalogue to use instead of catalog.file of the config.")
+]
 Run = Annotated[Path, typer.Argument(help="Run directory of a fitted experiment.")]
 Table = Annotated[Path, typer.Option(help="Table to write: .fits .vot .xml .ecsv .csv .parquet.")]
 Outputs = Annotated[

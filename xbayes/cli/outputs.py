@@ -1,4 +1,4 @@
-"""Figures and tables that a command writes, as the endings of their names say."""
+"""The figures and tables that a command writes; the file ending selects the format."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Drawable(Protocol):
-    """A result that is a table and a figure."""
+    """A result with a table and a figure."""
 
     @property
     def table(self) -> "Table":
@@ -24,12 +24,12 @@ class Drawable(Protocol):
         ...
 
     def plot(self) -> "Figure":
-        """The picture."""
+        """The figure."""
         ...
 
 
 def checked_outputs(outs: list[Path], overwrite: bool) -> list[Path]:
-    """The files to write. Raises InputError, before the long work, for one that cannot be."""
+    """The files to write. Raises InputError, before the long work, if one cannot be written."""
     from xbayes.figures.style import FIGURE_ENDINGS
 
     outs = [out.expanduser() for out in outs]
@@ -40,9 +40,8 @@ def checked_outputs(outs: list[Path], overwrite: bool) -> list[Path]:
             check_output(out, overwrite)
         else:
             raise InputError(
-                f"--out {out}: the ending says what to write: {' '.join(FIGURE_ENDINGS)} for the "
-                f"figure, {' '.join(FORMATS)} for the table; "
-                f"found {out.suffix or 'no ending'!r}"
+                f"--out {out}: unknown file ending {out.suffix!r}; use {' '.join(FIGURE_ENDINGS)} "
+                f"for the figure or {' '.join(FORMATS)} for the table"
             )
     if len({out.resolve() for out in outs}) < len(outs):
         raise InputError("--out names the same file twice; give a figure and a table")
@@ -63,7 +62,7 @@ def write_outputs(outs: list[Path], result: Drawable, overwrite: bool) -> None:
 
 
 def write_table(out: Path | None, table: "Table", overwrite: bool, hint: str = "") -> None:
-    """Write the table where a file is given, and say so; else say the hint."""
+    """Write the table if a file is given, and print its name; otherwise print the hint."""
     if out is not None:
         write_catalog(table, out, overwrite)
     if out is not None or hint:
@@ -71,5 +70,5 @@ def write_table(out: Path | None, table: "Table", overwrite: bool, hint: str = "
 
 
 def say(message: str) -> None:
-    """One message on standard error, which leaves standard output to results."""
+    """Print a message on standard error; standard output is for results."""
     Console(stderr=True).print(message, highlight=False, markup=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, plain lines elsewhere; always on stderr."""
+"""Progress of long work on stderr: a bar on a terminal, plain lines otherwise."""
 
 import sys
 import time
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class Reporter:
-    """Called with the share done and what is being done."""
+    """Shows progress; called with the completed share and the step that begins."""
 
     def __init__(self) -> None:
         self.started = time.monotonic()
@@ -35,10 +35,10 @@ class Reporter:
         if self.bar:
             self.bar.stop()
 
-    def __call__(self, share: float, what: str) -> None:
-        """Show that `share` (0 to 1) is done and `what` begins."""
+    def __call__(self, share: float, step: str) -> None:
+        """Show the completed `share`, from 0 to 1, and the `step` that begins."""
         if self.bar:
-            self.bar.update(self.task, completed=share, description=what)
+            self.bar.update(self.task, completed=share, description=step)
         else:
             elapsed = time.monotonic() - self.started
-            print(f"{100 * share:3.0f}% {elapsed:6.1f} s  {what}", file=sys.stderr, flush=True)
+            print(f"{100 * share:3.0f}% {elapsed:6.1f} s  {step}", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""Results as tables on the screen."""
+"""Prints results as tables in the terminal."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -19,7 +19,7 @@ BLOCKS = {
 
 
 def print_metrics(metrics: Mapping, name: str) -> None:
-    """The scores of `metrics.json`, the held-out ones beside the others."""
+    """Print the scores of `metrics.json`: in sample, held out and reweighted."""
     _print_scores(f"{name}: value (90 % interval)", metrics, metrics["classes"], BLOCKS)
     if "aggregated" in metrics:
         coarse = list(metrics["aggregated"]["f1"])
@@ -53,7 +53,7 @@ def _score(block: Mapping, path: Sequence[str]) -> str:
 
 
 def print_source(table: "Table") -> None:
-    """One classified source: the posterior with intervals, the track, the prediction set."""
+    """Print one classified source: its posterior with intervals, track and prediction set."""
     row, meta = table[0], table.meta or {}
     classes = meta["CLASSES"].split(",")
     shown = _table(f"{row[table.colnames[0]]}: {row['prediction']}", "evidence", *classes)
@@ -74,7 +74,7 @@ def print_source(table: "Table") -> None:
 
 
 def print_components(table: "Table", reason: str) -> None:
-    """BIC and silhouette by the number of components, and which number to take."""
+    """Print BIC and silhouette for each number of components, and the selected number."""
     forms = {"bic": ",.0f", "bic_sd": ",.0f", "bic_gradient": ",.0f", "silhouette": ".3f"}
     shown = _table("", "K", "BIC", "spread", "gradient", "silhouette")
     for line in _lines(table):
@@ -86,7 +86,7 @@ def print_components(table: "Table", reason: str) -> None:
 
 
 def print_counts(table: "Table", which: str) -> None:
-    """Counts by class: raw, and corrected in two ways."""
+    """Print the counts of each class: predicted, and corrected in two ways."""
     total = int(np.asarray(table["predicted"]).sum())
     headings = ("predicted, raw", "by held-out confusion", "by posteriors", "difference")
     shown = _table(f"{total:,} {which}: count (90 % interval)", "class", *headings)
@@ -102,7 +102,7 @@ def _count(line: Mapping, name: str) -> str:
 
 
 def print_learning(table: "Table", all_classes: str) -> None:
-    """F1 and log loss of each class by the number of labelled members."""
+    """Print F1 and log loss of each class for each number of labelled sources."""
     headings = ("share", "class", "members", "F1 (90 % interval)", "log loss (90 % interval)")
     shown = _table("", *headings)
     for line in _lines(table):
@@ -120,7 +120,7 @@ def _with_ends(line: Mapping, name: str) -> str:
 
 
 def print_suggestions(table: "Table", id_column: str, most: int) -> None:
-    """The first suggestions, and the information of all labels together."""
+    """Print the first suggestions, and the information of all labels together."""
     shown = RichTable("rank", "source", "gain, nat", "prediction", "p", "least certain evidence")
     for line in _lines(table, most):
         why = f"{line['why']}: {line['prediction']} or {line['runner_up']}"
@@ -131,7 +131,7 @@ def print_suggestions(table: "Table", id_column: str, most: int) -> None:
     total, alone = (float(np.asarray(table[name]).sum()) for name in ("gain", "gain_alone"))
     console.print(
         f"{len(table)} labels together hold {total:.3g} nats of information about the classifier; "
-        f"one by one their sum would be {alone:.3g}"
+        f"the sum over single labels is {alone:.3g}"
     )
 
 

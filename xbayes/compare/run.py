@@ -92,9 +92,10 @@ def compare(
 
     Examples
     --------
-    >>> found = xbayes.compare("runs/demo", catalog="runs/demo-catalog.fits", out="runs/compared")
+    >>> found = xbayes.compare("runs/demo", catalog="runs/demo-catalog.fits", out="runs/compared",
+    ...                        peer=["random_forest"])
     >>> list(found.numbers["variants"])
-    ['demo']
+    ['demo', 'random_forest']
     """
     request = Request(
         items=tuple(map(Path, items)),

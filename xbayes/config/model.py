@@ -51,17 +51,28 @@ class ClusterConfig(Record):
         default=4,
         description="Number of clusters. auto chooses it by the likelihood of held-out sources.",
     )
-    mixture: Literal["em", "dirichlet", "stick_breaking"] = Field(
+    mixture: Literal["em", "dirichlet", "stick_breaking", "nuts"] = Field(
         default="em",
         description="How clusters are fitted. em: maximum likelihood. dirichlet, stick_breaking: "
         "variational Bayes under that prior on their weights; components is then an upper limit, "
-        "and clusters that the data do not need stay empty.",
+        "and clusters that the data do not need stay empty. nuts: posterior samples under the "
+        "dirichlet prior by Hamiltonian Monte Carlo, started near the variational fit; the "
+        "clusters are the posterior means, and with variant: bayes each posterior sample of the "
+        "class densities starts from one sample of the clusters. Needs rows x components x "
+        "features up to 1,000,000 (features^3 if values are missing or have errors).",
+    )
+    draws: Whole = Field(
+        default=100,
+        ge=50,
+        le=2000,
+        description="Number of posterior samples of the clusters from each of two chains, after "
+        "as many warm-up steps. Needs mixture: nuts.",
     )
     concentration: AutoOrPositive = Field(
         default="auto",
         description="Concentration of the prior on the cluster weights; a smaller value leaves "
-        "fewer clusters. dirichlet: per cluster (auto: 1/components). stick_breaking: in total "
-        "(auto: 1).",
+        "fewer clusters. dirichlet, nuts: per cluster (auto: 1/components). stick_breaking: in "
+        "total (auto: 1).",
     )
     learn: Literal["none", "assignment", "mixture"] = Field(
         default="mixture",
@@ -102,10 +113,19 @@ class ClusterConfig(Record):
     )
 
     @model_validator(mode="after")
-    def _a_concentration_needs_a_prior(self) -> "ClusterConfig":
+    def _check(self) -> "ClusterConfig":
+        problems = []
         if self.concentration != "auto" and self.mixture == "em":
-            text = "needs mixture: dirichlet or stick_breaking; found mixture: em"
-            refuse([Problem(("concentration",), text)])
+            text = "needs mixture: dirichlet, stick_breaking or nuts; found mixture: em"
+            problems.append(Problem(("concentration",), text))
+        if self.mixture == "nuts" and self.components == "auto":
+            text = "mixture: nuts needs a number of clusters; found components: auto"
+            problems.append(Problem(("components",), text))
+        # A resolved config holds the default of draws whatever its mixture.
+        if self.mixture != "nuts" and self.draws != ClusterConfig.model_fields["draws"].default:
+            text = f"needs mixture: nuts; found mixture: {self.mixture}"
+            problems.append(Problem(("draws",), text))
+        refuse(problems)
         return self
 
 

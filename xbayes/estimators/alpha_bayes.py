@@ -95,6 +95,17 @@ class AlphaBayesClassifier(ClassifierMixin, BaseEstimator):
     factor_ : array [C]
         Class weights of the decision rule.
     n_folds_ : int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xbayes.estimators import AlphaBayesClassifier
+    >>> rng = np.random.default_rng(0)
+    >>> y = np.repeat(["AGN", "star"], 60)
+    >>> X = rng.normal(size=(120, 2)) + 4.0 * (y == "star")[:, None]
+    >>> model = AlphaBayesClassifier(weights="property", n_folds=2).fit(X, y)
+    >>> model.predict([[0.0, 0.0], [4.0, 4.0]]).tolist()
+    ['AGN', 'star']
     """
 
     def __init__(
@@ -319,11 +330,7 @@ class AlphaBayesClassifier(ClassifierMixin, BaseEstimator):
     def _apply(
         self, X, compute: Callable[[Recipe, Classifier, Features], np.ndarray]
     ) -> np.ndarray:
-        """The values [N ...] that `compute` gives for all rows, chunk by chunk.
-
-        Each chunk is one chunk of `classify` too, which computes only the first one outside
-        threads: threads do not inherit the float64 setting.
-        """
+        """The values [N ...] that `compute` gives for all rows, chunk by chunk."""
         check_is_fitted(self)
         X = np.asarray(validate_data(self, X, reset=False, **VALIDATION))
         recipe, size = plans.recipe_of(self._plan), plans.chunk_rows(len(X))

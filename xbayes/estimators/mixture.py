@@ -61,6 +61,15 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         Mean log-likelihood before the last M step.
     lower_bounds_ : list
         The same for each iteration.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xbayes.estimators import GaussianMixture
+    >>> x = np.concatenate([np.linspace(-1, 1, 50), np.linspace(9, 11, 50)])[:, None]
+    >>> mixture = GaussianMixture(n_components=2, random_state=0).fit(x)
+    >>> sorted(mixture.means_.ravel().round(3).tolist())
+    [0.0, 10.0]
     """
 
     def __init__(

@@ -1,8 +1,9 @@
 """Posterior samples of the classes inside clusters, from randomly weighted labelled sources.
 
-The clusters and the changes made by the gradient are kept. A sample weights the labelled sources
-at random, splits the clusters by class again, and moves the fitted classes by the change of the
-split, so no gradient runs. For a class with few sources the prior is the main uncertainty, so the
+The clusters and the changes made by the gradient are kept (clusters fitted by NUTS are replaced by
+one of their posterior samples first, see `fit_clusters`). A sample weights the labelled sources at
+random, splits the clusters by class again, and moves the fitted classes by the change of the split,
+so no gradient runs. For a class with few sources the prior is the main uncertainty, so the
 pseudo-sources of shares and means are random too, as sources of the cluster would be.
 """
 
@@ -35,6 +36,7 @@ class PreparedClusters(NamedTuple):
     scale: Float[Array, "F"]
     clusters: MixtureParams
     responsibility: Float[Array, "N K"]
+    draws: MixtureParams | None = None  # posterior samples [S ...] of the clusters, if sampled
 
 
 class ClassSplit(NamedTuple):

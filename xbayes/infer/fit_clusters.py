@@ -24,12 +24,17 @@ from xbayes.infer.draw_clusters import (
     draw,
     split,
 )
-from xbayes.infer.em import fit_em, random_starts
 from xbayes.infer.f1 import SHARPNESS, smooth_f1
 from xbayes.infer.gradient import log_loss_of_scores, minimise
-from xbayes.infer.information_criteria import mean_log_lik
+from xbayes.infer.mixture_draws import posterior_mean, responsibilities
+from xbayes.infer.unlabelled_clusters import (
+    REGULARISER,
+    Concentration,
+    choose_components,
+    fit_clusters,
+    sample_clusters,
+)
 from xbayes.models.base import Density, StatisticsFn
-from xbayes.models.bayesian_mixture import bayesian_mixture, point
 from xbayes.models.cluster_label import (
     ClusterParams,
     Patterns,
@@ -41,22 +46,16 @@ from xbayes.models.cluster_label import (
     share_below,
     tilted,
 )
-from xbayes.models.gaussian_mixture import MixtureParams, gaussian_mixture
+from xbayes.models.gaussian_mixture import MixtureParams, gaussian_mixture, log_joint
 from xbayes.models.grid import presence_log_lik
 from xbayes.models.measured import Measured
 from xbayes.types import Features
 
-REGULARISER = 1e-2  # added to the variances of the clusters, in units of those of all sources
-CANDIDATES = (1, 2, 3, 4, 6, 8)  # numbers of clusters tried for components: auto
-SEED = 1  # of the starts of EM
-BOUND_TOL, BOUND_STEPS = 1e-5, 1000  # of variational Bayes, which empties components slowly
 START_TEMPERATURE = 0.5
 PSEUDO_SOURCES = 1.0  # measured, and as many not detected
 SHARE_PULL = 0.1  # of log shares, relative to means and covariances
 MAX_PATTERNS = 512
 CURVE_WIDTH, CURVE_NODES = 4.0, 256  # in standard deviations on either side
-
-Concentration = float | Literal["auto"]
 
 
 class ClusterOptions(NamedTuple):
@@ -70,8 +69,10 @@ class ClusterOptions(NamedTuple):
     penalty: float = 10.0  # on the distance from the split
     starts: int = 4  # of EM
     focus: int = -1  # the class whose F1 the gradient then raises; -1: none
-    mixture: str = "em"  # or the prior of a Bayesian mixture: dirichlet, stick_breaking
+    # Or the prior of a Bayesian mixture (dirichlet, stick_breaking), or nuts: dirichlet, sampled.
+    mixture: str = "em"
     concentration: Concentration = "auto"  # of that prior
+    draws: int = 100  # of each chain of NUTS
 
 
 class _Free(NamedTuple):
@@ -135,6 +136,7 @@ def _prepare(
     """Clusters of the training rows, fitted without their classes."""
     x, shift, scale = standardise(features, training)
     weight = jnp.asarray(training, x.value.dtype)
+    draws = None
     fit_options = {
         "n_starts": options.starts,
         "mixture": options.mixture,
@@ -142,8 +144,21 @@ def _prepare(
     }
     auto = options.components == "auto"
     k = choose_components(x, training, **fit_options) if auto else int(options.components)
-    clusters = fit_clusters(x, weight, k, **fit_options)
-    joint = gaussian_mixture(k, reg_covar=REGULARISER).log_joint(clusters, x)
+    if options.mixture == "nuts":
+        draws = sample_clusters(
+            x,
+            weight,
+            k,
+            n_starts=options.starts,
+            concentration=options.concentration,
+            n_draws=options.draws,
+        )
+        clusters = posterior_mean(draws)
+        responsibility = responsibilities(draws, x).mean(0)
+    else:
+        clusters = fit_clusters(x, weight, k, **fit_options)
+        joint = gaussian_mixture(k, reg_covar=REGULARISER).log_joint(clusters, x)
+        responsibility = jax.nn.softmax(joint)
     return PreparedClusters(
         rows=x,
         patterns=_patterns(x),
@@ -152,7 +167,8 @@ def _prepare(
         shift=jnp.asarray(shift),
         scale=jnp.asarray(scale),
         clusters=clusters,
-        responsibility=jax.nn.softmax(joint),
+        responsibility=responsibility,
+        draws=draws,
     )
 
 
@@ -196,73 +212,6 @@ def standardise(features: Features, training: Bool[np.ndarray, "N"]):
     return rows, shift, scale
 
 
-def fit_clusters(
-    x: Measured,
-    row_weight: Float[Array, "N"],
-    n_components: int,
-    *,
-    n_starts: int,
-    reg_covar: float = REGULARISER,
-    mixture: str = "em",
-    concentration: Concentration = "auto",
-) -> MixtureParams:
-    """The best of several fits from fixed random starts, by EM or by variational Bayes.
-
-    Parameters
-    ----------
-    mixture
-        "em", or the prior of the weights of a Bayesian mixture, "dirichlet" or "stick_breaking".
-        The clusters are then the `point` of the posterior, and `n_components` is an upper bound:
-        the weight of components that are not needed is close to zero.
-    reg_covar
-        Added to the variances: by EM at each step, to a Bayesian mixture after the fit.
-    """
-    key = jax.random.key(SEED)
-    if mixture == "em":
-        model = gaussian_mixture(n_components, reg_covar=reg_covar)
-        starts = random_starts(model, key, x, row_weight, n_starts)
-        return fit_em(model, starts, x, row_weight)[0]
-    given = None if concentration == "auto" else float(concentration)
-    model = bayesian_mixture(n_components, mixture, given)
-    starts = random_starts(model, key, x, row_weight, n_starts)
-    posterior, _ = fit_em(model, starts, x, row_weight, tol=BOUND_TOL, max_steps=BOUND_STEPS)
-    clusters = point(posterior)
-    wider = reg_covar * jnp.eye(clusters.mean.shape[1], dtype=clusters.mean.dtype)
-    return clusters._replace(covariance=clusters.covariance + wider)
-
-
-def choose_components(
-    x: Measured,
-    training: Bool[np.ndarray, "N"],
-    *,
-    n_starts: int,
-    mixture: str = "em",
-    concentration: Concentration = "auto",
-    n_folds: int = 3,
-) -> int:
-    """The candidate number of clusters with the greatest likelihood on held-out rows."""
-    fold = np.cumsum(training) % n_folds
-    score = {}
-    for k in CANDIDATES:
-        if k > training.sum() // 2:
-            break
-        model, total = gaussian_mixture(k, reg_covar=REGULARISER), 0.0
-        for j in range(n_folds):
-            fitted, held_out = training & (fold != j), training & (fold == j)
-            clusters = fit_clusters(
-                x,
-                jnp.asarray(fitted, x.value.dtype),
-                k,
-                n_starts=n_starts,
-                mixture=mixture,
-                concentration=concentration,
-            )
-            weight = jnp.asarray(held_out, x.value.dtype)
-            total += float(mean_log_lik(model, clusters, x, weight))
-        score[k] = total
-    return max(score, key=lambda k: score[k])
-
-
 def _fit_classes(
     prepared: PreparedClusters,
     statistics: Float[Array, "N C"],
@@ -289,6 +238,9 @@ def _fit_classes(
 
 
 def _sample(key, prepared: PreparedClusters, smoothing, statistics, evidence, options):
+    if prepared.draws is not None:
+        draw_key, key = jax.random.split(key)
+        prepared = _with_one_draw(draw_key, prepared, prepared.draws)
     log_present, log_missing = _log_detected(prepared, statistics, evidence)
     return draw(
         key,
@@ -300,6 +252,14 @@ def _sample(key, prepared: PreparedClusters, smoothing, statistics, evidence, op
         mean_sources=options.mean_sources,
         covariance_sources=options.covariance_sources,
     )
+
+
+def _with_one_draw(key, prepared: PreparedClusters, draws: MixtureParams) -> PreparedClusters:
+    """The rows with one posterior sample of the clusters, chosen at random."""
+    chosen = jax.random.randint(key, (), 0, draws.mean.shape[0])
+    clusters = jax.tree.map(lambda leaf: leaf[chosen], draws)
+    joint = log_joint(clusters, prepared.rows)
+    return prepared._replace(clusters=clusters, responsibility=jax.nn.softmax(joint))
 
 
 def _log_detected(prepared: PreparedClusters, membership, evidence: tuple[bool, ...]):

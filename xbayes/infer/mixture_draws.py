@@ -1,10 +1,8 @@
-"""Summaries of posterior samples of a mixture.
+"""Posterior samples of a mixture with the components in one order, and their mean.
 
 Swapping two components changes no likelihood, so posterior samples may swap them freely (label
-switching). Density, co-clustering and the number of occupied components do not depend on the order
-of the components; every other summary should be read after `relabel`. Samples are `MixtureParams`
-with a first axis S, from variational Bayes (`models/bayesian_mixture.draw`) or from NUTS
-(`infer/mixture_mcmc`).
+switching): read means over samples after `relabel`. Samples are `MixtureParams` with a first axis
+S, from variational Bayes (`models/bayesian_mixture.draw`) or from NUTS (`infer/mixture_mcmc`).
 """
 
 from typing import NamedTuple
@@ -12,7 +10,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int
 
 from xbayes.models.gaussian_mixture import MixtureParams, log_joint
 from xbayes.models.measured import Rows
@@ -31,50 +29,27 @@ class Relabelled(NamedTuple):
 
 
 @jax.jit
-def log_density(draws: MixtureParams, x: Rows) -> Float[Array, "S N"]:
-    """Log density of rows under each sample.
-
-    The mean of its exponential over the samples is the posterior predictive density.
-    """
-    return jax.lax.map(lambda params: jax.nn.logsumexp(log_joint(params, x), axis=1), draws)
-
-
-@jax.jit
 def responsibilities(draws: MixtureParams, x: Rows) -> Float[Array, "S N K"]:
     """P(component | row) under each sample."""
     return jax.lax.map(lambda params: jax.nn.softmax(log_joint(params, x)), draws)
 
 
-@jax.jit
-def co_clustering(draws: MixtureParams, x: Rows) -> Float[Array, "N N"]:
-    """Posterior probability that two rows come from the same component; 1 on the diagonal."""
-
-    def add(total, params):
-        resp = jax.nn.softmax(log_joint(params, x))
-        return total + resp @ resp.T, None
-
-    n_rows = jax.tree.leaves(x)[0].shape[0]
-    zero = jnp.zeros((n_rows, n_rows), draws.mean.dtype)
-    total, _ = jax.lax.scan(add, zero, draws)
-    return jnp.where(jnp.eye(n_rows, dtype=bool), 1.0, total / draws.mean.shape[0])
-
-
-@jax.jit
-def occupied(key: PRNGKeyArray, draws: MixtureParams, x: Rows) -> Int[Array, "S"]:
-    """Number of components that hold a row, each row's component drawn by its responsibilities."""
-
-    def count(sample):
-        key, params = sample
-        joint = log_joint(params, x)
-        component = jax.random.categorical(key, joint)
-        return jnp.zeros(joint.shape[1], bool).at[component].set(True).sum()
-
-    keys = jax.random.split(key, draws.mean.shape[0])
-    return jax.lax.map(count, (keys, draws))
+def posterior_mean(draws: MixtureParams) -> MixtureParams:
+    """E pi, E mu and inv E Lambda over relabelled samples, as `bayesian_mixture.point`."""
+    n_draws = draws.mean.shape[0]
+    precision = jnp.linalg.inv(draws.covariance).mean(0)
+    return MixtureParams(
+        log_weight=jax.nn.logsumexp(draws.log_weight, axis=0) - np.log(n_draws),
+        mean=draws.mean.mean(0),
+        covariance=jnp.linalg.inv(precision),
+    )
 
 
 def relabel(
-    draws: MixtureParams, x: Rows, reference: Float[np.ndarray | Array, "_ _"] | None = None
+    draws: MixtureParams,
+    x: Rows,
+    reference: Float[np.ndarray | Array, "_ _"],
+    row_weight: Float[np.ndarray | Array, "_"] | None = None,
 ) -> Relabelled:
     """Samples whose components are permuted so that the responsibilities of the rows agree.
 
@@ -86,7 +61,9 @@ def relabel(
     Parameters
     ----------
     reference
-        The first q; by default the responsibilities of the sample with the greatest likelihood.
+        The first q, which sets the order of the components.
+    row_weight
+        Weights of the rows in the divergence, 1 by default; rows of weight 0 change no permutation.
 
     Raises
     ------
@@ -101,15 +78,15 @@ def relabel(
             "the responsibilities are not finite in some samples or rows; drop those before "
             "relabelling"
         )
-    if reference is None:
-        reference = resp[int(np.argmax(log_density(draws, x).sum(1)))]
     mean = np.asarray(reference, np.float64)
     if mean.shape != resp.shape[1:]:
         raise InputError(f"reference must have shape {resp.shape[1:]}; found {mean.shape}")
+    weight = np.ones(len(mean)) if row_weight is None else np.asarray(row_weight)
     order = np.full((resp.shape[0], resp.shape[2]), -1)
     for _ in range(MAX_ROUNDS):
         # cost[s, j, k]: divergence when component j of sample s is labelled k
-        cost = -np.einsum("snj,nk->sjk", resp, np.log(np.maximum(mean, MIN_RESPONSIBILITY)))
+        log_mean = weight[:, None] * np.log(np.maximum(mean, MIN_RESPONSIBILITY))
+        cost = -np.einsum("snj,nk->sjk", resp, log_mean)
         updated = np.stack([linear_sum_assignment(sample.T)[1] for sample in cost])
         if (updated == order).all():
             break

@@ -1,11 +1,11 @@
 """NUTS samples of the Bayesian mixture of `models/bayesian_mixture`.
 
 Prior and likelihood are the same; the component of each row is summed out, so no discrete variable
-is sampled. NUTS is slow, and exact where it mixes; it checks variational Bayes on small data. It
-may or may not visit the modes that differ by a permutation of the components. Read only the
-summaries of `infer/mixture_draws` that do not depend on the order of the components, or relabel.
+is sampled. NUTS is slow, and exact where it mixes. It may or may not visit the modes that differ by
+a permutation of the components: relabel the samples (`infer/mixture_draws`).
 """
 
+import warnings
 from functools import partial
 from typing import NamedTuple
 
@@ -15,18 +15,21 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from numpyro.diagnostics import split_gelman_rubin
 from numpyro.infer.hmc import hmc
 from numpyro.infer.util import constrain_fn, potential_energy
 
-from xbayes.models.bayesian_mixture import MixturePrior, starting_from
+from xbayes.errors import XbayesWarning
+from xbayes.models.bayesian_mixture import VariationalParams
 from xbayes.models.gaussian_mixture import MixtureParams, log_joint
-from xbayes.models.measured import Rows, check_rows
-from xbayes.models.normal_wishart import from_standard
+from xbayes.models.measured import Measured, Rows, as_measured, check_rows
+from xbayes.models.normal_wishart import from_standard, log_density
 from xbayes.models.sticks import log_weight_of
 from xbayes.types import InputError
 
-MAX_ROWS = 5000
+MAX_SIZE = 1_000_000  # see `_check_size`; about 20 ms for each of thousands of steps
 TARGET_ACCEPT = 0.9
+MOST_RHAT, MOST_DIVERGING = 1.1, 0.05  # more make a warning
 MAX_TREE_DEPTH = 8  # trajectories have at most 2^depth - 1 steps
 
 
@@ -39,19 +42,22 @@ class MixtureDraws(NamedTuple):
     n_steps: Int[Array, "*H S"]  # of the trajectory
 
 
-def mixture_model(prior: MixturePrior, x: Rows, row_weight: Float[Array, "N"]) -> None:
+def mixture_model(around: VariationalParams, x: Rows, row_weight: Float[Array, "N"]) -> None:
     """The NumPyro model; rows may have values that are not measured, and errors.
 
-    The sites are independent standard variables (Bartlett's decomposition, see
-    `normal_wishart.from_standard`), so that components with and without rows have the same
-    geometry.
+    The sites are independent standard variables of the approximate posterior `around` (Bartlett's
+    decomposition, see `normal_wishart.from_standard`), and a factor replaces its density by that of
+    its prior. So the posterior does not depend on `around`, but the closer `around` is, the closer
+    the sites are to independent variables of width one, which NUTS samples in few steps.
     """
-    component = starting_from(prior).component
+    component, stick, prior = around.component, around.stick, around.prior
     n_components, n_features = component.mean.shape
-    stick = prior.stick
-    share = stick.taken[:-1]
+    share, log_ratio = stick.taken[:-1], 0.0
     if n_components > 1:
-        share = numpyro.sample("share", dist.Beta(share, stick.left[:-1]).to_event(1))
+        approximate = dist.Beta(share, stick.left[:-1]).to_event(1)
+        share = jnp.asarray(numpyro.sample("share", approximate))
+        log_ratio = dist.Beta(prior.stick.taken[:-1], prior.stick.left[:-1]).log_prob(share).sum()
+        log_ratio = log_ratio - approximate.log_prob(share)
     half_degrees = (component.degrees[:, None] - np.arange(n_features)) / 2
     chi2 = numpyro.sample("chi2", dist.Gamma(half_degrees, 0.5).to_event(2))
     zero = jnp.zeros((n_components, n_features), component.mean.dtype)
@@ -61,9 +67,10 @@ def mixture_model(prior: MixturePrior, x: Rows, row_weight: Float[Array, "N"]) -
     shear = numpyro.sample("shear", dist.Normal(flat, 1.0).to_event(2))
     shear = jnp.zeros((*zero.shape, n_features), zero.dtype).at[:, *below].set(shear)
     mean, covariance = from_standard(component, jnp.asarray(chi2), shear, jnp.asarray(offset))
-    params = MixtureParams(
-        log_weight=log_weight_of(jnp.asarray(share)), mean=mean, covariance=covariance
-    )
+    of_prior = log_density(prior.component, mean, covariance)
+    log_ratio = log_ratio + (of_prior - log_density(component, mean, covariance)).sum()
+    numpyro.factor("prior_over_approximate", log_ratio)
+    params = MixtureParams(log_weight=log_weight_of(share), mean=mean, covariance=covariance)
     for name, leaf in params._asdict().items():
         numpyro.deterministic(name, leaf)
     log_lik = jax.nn.logsumexp(log_joint(params, x), axis=1)
@@ -72,7 +79,7 @@ def mixture_model(prior: MixturePrior, x: Rows, row_weight: Float[Array, "N"]) -
 
 def sample_chain(
     key: PRNGKeyArray,
-    prior: MixturePrior,
+    around: VariationalParams,
     x: Rows,
     row_weight: Float[Array, "N"],
     *,
@@ -82,13 +89,13 @@ def sample_chain(
 ) -> MixtureDraws:
     """Posterior samples of one chain of NUTS (Hoffman & Gelman 2014); every `thin`-th is kept.
 
-    The chain starts near the prior. The function is pure: jit and vmap over keys, priors or rows
-    of equal shape work.
+    The chain starts near the mean of `around`, see `mixture_model`. The function is pure: jit and
+    vmap over keys, priors or rows of equal shape work.
     """
-    arguments = (prior, x, row_weight)
+    arguments = (around, x, row_weight)
     run_key, start_key = jax.random.split(key)
     potential = partial(potential_energy, mixture_model, arguments, {})
-    start = _start_near_prior(start_key, prior)
+    start = _start_near(start_key, around)
     init_kernel, sample_kernel = hmc(potential, algo="NUTS")
     n_before = -(-n_warmup // thin)  # one loop for warm-up and samples: half as much to compile
     state = init_kernel(
@@ -121,14 +128,14 @@ def sample_chain(
 
 
 @partial(jax.jit, static_argnames=("n_warmup", "n_draws", "thin"))
-def _sample_chains(keys, prior, x, row_weight, *, n_warmup, n_draws, thin):
+def _sample_chains(keys, around, x, row_weight, *, n_warmup, n_draws, thin):
     chain = partial(sample_chain, n_warmup=n_warmup, n_draws=n_draws, thin=thin)
-    return jax.vmap(chain, in_axes=(0, None, None, None))(keys, prior, x, row_weight)
+    return jax.vmap(chain, in_axes=(0, None, None, None))(keys, around, x, row_weight)
 
 
 def sample_posterior(
     key: PRNGKeyArray,
-    prior: MixturePrior,
+    around: VariationalParams,
     x: Rows,
     row_weight: Float[Array, "N"] | None = None,
     *,
@@ -144,45 +151,75 @@ def sample_posterior(
     InputError
         The rows are not fit for a mixture (`check_rows`) or too many, no samples are requested,
         the prior's weights do not sum to one, or a chain ended where the density is not finite.
+
+    Warns
+    -----
+    XbayesWarning
+        The chains disagree, or trajectories diverged.
     """
     n_rows = jax.tree.leaves(x)[0].shape[0]
     row_weight = jnp.ones(n_rows) if row_weight is None else jnp.asarray(row_weight)
     check_rows(x, np.asarray(row_weight), 1)
-    if n_rows > MAX_ROWS:
-        raise InputError(
-            f"NUTS reads all rows at every step: at most {MAX_ROWS}; found {n_rows}; use a "
-            "subsample, or variational Bayes"
-        )
+    _check_size(around, as_measured(x))
     if min(n_warmup, n_draws, n_chains, thin) < 1:
         raise InputError(
             "n_warmup, n_draws, n_chains and thin must be at least 1; found "
             f"{n_warmup}, {n_draws}, {n_chains} and {thin}"
         )
-    if float(prior.stick.left[-1]) != 0:
+    if float(around.stick.left[-1]) != 0:
         raise InputError("NUTS needs weights that sum to 1; make the prior without open_end")
     keys = jax.random.split(key, n_chains)
     draws = _sample_chains(
-        keys, prior, x, row_weight, n_warmup=n_warmup, n_draws=n_draws, thin=thin
+        keys, around, x, row_weight, n_warmup=n_warmup, n_draws=n_draws, thin=thin
     )
     if not all(bool(jnp.isfinite(leaf).all()) for leaf in (*draws.params, draws.potential)):
         raise InputError(
             "a chain reached values that are not finite; scale the rows, or widen the prior"
         )
+    _warn_if_not_converged(draws)
     return draws
 
 
-def _start_near_prior(key: PRNGKeyArray, prior: MixturePrior):
-    """Unconstrained sites: shares and chi2 at the prior's means, the others at half its width."""
-    n_components, (n_features,) = prior.stick.taken.shape[0], prior.component.mean.shape
-    dtype = prior.component.mean.dtype
-    taken, left = prior.stick.taken[:-1], prior.stick.left[:-1]
+def _warn_if_not_converged(draws: MixtureDraws) -> None:
+    diverging = float(draws.diverging.mean())
+    # The log joint does not depend on the order of the components.
+    rhat = float(split_gelman_rubin(np.asarray(draws.potential)))
+    if rhat > MOST_RHAT or diverging > MOST_DIVERGING:
+        text = (
+            f"NUTS of the clusters did not converge: R-hat of the log joint is {rhat:.2f} (at most "
+            f"{MOST_RHAT}), and {diverging:.1%} of the trajectories diverged (at most "
+            f"{MOST_DIVERGING:.0%}); use more model.clusters.draws, or fewer components"
+        )
+        warnings.warn(text, XbayesWarning, stacklevel=3)
+
+
+def _check_size(around: VariationalParams, x: Measured) -> None:
+    """Refuse what takes hours: each step reads all rows, and factorises incomplete ones."""
+    n_components, n_features = around.component.mean.shape
+    exact = x.observed is None and x.noise is None
+    n_rows = x.value.shape[0]
+    found = n_rows * n_components * n_features ** (1 if exact else 3)
+    if found > MAX_SIZE:
+        cubed = "" if exact else "^3, because values are missing or have errors"
+        raise InputError(
+            f"too many rows for NUTS: rows x components x features{cubed} must be at most "
+            f"{MAX_SIZE:,}; found {n_rows} x {n_components} x {n_features}{cubed[:2]} = {found:,}; "
+            "use fewer of them, or model.clusters.mixture: dirichlet"
+        )
+
+
+def _start_near(key: PRNGKeyArray, around: VariationalParams):
+    """Unconstrained sites: shares and chi2 at the means, the others at half the width."""
+    n_components, n_features = around.component.mean.shape
+    dtype = around.component.mean.dtype
+    taken, left = around.stick.taken[:-1], around.stick.left[:-1]
     offset_key, shear_key = jax.random.split(key)
-    expected = jnp.log(prior.component.degrees - np.arange(n_features))
+    expected = jnp.log(around.component.degrees[:, None] - np.arange(n_features))
     pairs = n_features * (n_features - 1) // 2
     share = {"share": jnp.log(taken) - jnp.log(left)} if n_components > 1 else {}
     return {
         **share,
-        "chi2": jnp.broadcast_to(expected, (n_components, n_features)).astype(dtype),
+        "chi2": expected.astype(dtype),
         "offset": jax.random.normal(offset_key, (n_components, n_features), dtype) / 2,
         "shear": jax.random.normal(shear_key, (n_components, pairs), dtype) / 2,
     }

@@ -56,6 +56,20 @@ def given_moments(
     )
 
 
+def log_density(
+    component: NormalWishart, mean: Float[Array, "*A F"], covariance: Float[Array, "*A F F"]
+) -> Float[Array, "*A"]:
+    """Log density of a mean and the precision Lambda = inv covariance (Bishop 2006, B.78-B.79)."""
+    n_features, root = mean.shape[-1], cholesky(covariance)
+    beta, nu = component.mean_precision, component.degrees
+    scatter_root = cholesky(component.scatter)
+    white = solve_lower(root, jnp.broadcast_to(scatter_root, root.shape))
+    off = solve_lower(root, (mean - component.mean)[..., None])[..., 0]
+    squares = (white**2).sum((-2, -1)) + beta * (off**2).sum(-1)
+    norm = _log_norm(nu, scatter_root) - n_features / 2 * jnp.log(beta / (2 * np.pi))
+    return -(nu - n_features) * log_det_lower(root) - squares / 2 - norm
+
+
 def expected_log_det(component: NormalWishart) -> Float[Array, "*A"]:
     """E[log det Lambda] (Bishop 2006, 10.65)."""
     n_features = component.mean.shape[-1]

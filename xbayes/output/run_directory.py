@@ -2,10 +2,13 @@
 
 import importlib.metadata
 import json
+import os
 import platform
+import shutil
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import jax
@@ -21,6 +24,7 @@ from xbayes.classifier.predict import Classifier, Products, trained_log_prior
 from xbayes.classifier.store import save_model
 from xbayes.config.reader import dump_config
 from xbayes.config.schema import given_log_prior
+from xbayes.errors import InputError
 from xbayes.features.build import needed_columns
 from xbayes.output.posterior_file import write_posterior
 from xbayes.output.results import Results
@@ -28,6 +32,34 @@ from xbayes.output.table import GROUP, add_pooling_meta, output_table, passed_co
 
 LIBRARIES = ("jax", "jaxlib", "numpyro", "optax", "numpy", "scipy", "pandas", "astropy")
 LIBRARIES += ("scikit-learn",)
+
+
+@contextmanager
+def new_run_directory(out: Path, overwrite: bool) -> Iterator[Path]:
+    """A temporary folder that is renamed to `out` on success and removed on failure."""
+    check_run_directory(out, overwrite)
+    folder = out.with_name(f".{out.name}.partial-{os.getpid()}")
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+        if out.exists():
+            shutil.rmtree(out)
+        folder.rename(out)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def check_run_directory(out: Path, overwrite: bool) -> None:
+    """Raise `InputError` if no run can be written to `out`."""
+    if out.exists() and not overwrite:
+        raise InputError(f"{out} exists; give another --out, or --overwrite to replace it")
+    if out.is_file():
+        raise InputError(f"{out} is a file, but a run is a folder; give another --out")
+    if out.exists() and any(out.iterdir()) and not (out / "model").is_dir():
+        raise InputError(
+            f"{out} is a folder that holds no run; --overwrite replaces runs only: give another "
+            "--out"
+        )
 
 
 def write_run(folder: Path, results: Results, provenance: Mapping[str, object]) -> None:

@@ -57,7 +57,7 @@ def tracks_of(
             categories=names.categories,
             category=names.category,
             features=names.features,
-            value_texts=_value_texts(features, n, value[n], unit),
+            value_texts=_value_texts(features, n, value[n], config),
             contribution=explained.contribution[n],
             offset=explained.offset[n] - explained.subclass_term[n],
             log_prior=explained.log_prior,
@@ -113,15 +113,15 @@ def _values(config: Config, features: Features) -> Float[np.ndarray, "N F"]:
 
 
 def _value_texts(
-    features: Features, row: int, value: Float[np.ndarray, "F"], unit: Sequence[str]
+    features: Features, row: int, value: Float[np.ndarray, "F"], config: Config
 ) -> list[str]:
     """The values of one row with their units, or the states of values that were not measured."""
     texts = []
-    for f, number in enumerate(value):
-        if not features.available[row, f]:
-            texts.append(NOT_AVAILABLE)
-        elif not features.measured[row, f]:
+    for f, feature in enumerate(config.features.values()):
+        if features.measured[row, f]:
+            texts.append(f"{value[f]:.4g} {feature.unit}".strip())
+        elif features.available[row, f] and feature.missing == "evidence":
             texts.append(NOT_DETECTED)
         else:
-            texts.append(f"{number:.4g} {unit[f]}".strip())
+            texts.append(NOT_AVAILABLE)
     return texts

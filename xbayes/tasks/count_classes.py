@@ -1,7 +1,7 @@
-"""How many sources of each class a catalogue holds, told by a fitted run.
+"""The number of sources of each class in a catalogue, from a fitted run.
 
-classified chunk by chunk -> rows without a label -> raw counts -> corrected by the run's held-out
-confusion, and by the posteriors themselves
+classify chunk by chunk -> select rows without a label -> count predictions -> correct the counts by
+the out-of-fold confusion matrix of the run, and by the posteriors
 """
 
 from collections.abc import Callable
@@ -24,24 +24,24 @@ from xbayes.types import InputError
 
 
 class Population(NamedTuple):
-    """Raw counts of predictions, and both corrections; all of the same N sources."""
+    """Counts of the predictions, and the two corrected counts, of the same N sources."""
 
     classes: tuple[str, ...]
     predicted: Int[np.ndarray, "C"]
     by_confusion: Counts
     by_posterior: Counts
-    difference: Float[np.ndarray, "C"]  # of the two corrections, in standard deviations
-    doubts: tuple[str, ...]  # worth a warning
+    difference: Float[np.ndarray, "C"]  # by_posterior - by_confusion, in standard deviations
+    doubts: tuple[str, ...]  # warnings
 
 
 class _HeldOut(NamedTuple):
-    """The labelled sources of a run, under the rule of its classifier."""
+    """The out-of-fold predictions of a run, under the decision rule of its classifier."""
 
     posterior: Float[np.ndarray, "L C"]
     truth: Int[np.ndarray, "L"]
     prediction: Int[np.ndarray, "L"]
     group: Int[np.ndarray, "L"]
-    grouped: bool  # whether the run kept its groups, or has none
+    grouped: bool  # the groups are known, or the run has none
 
 
 def count_classes(
@@ -49,85 +49,97 @@ def count_classes(
     chunks: Chunks,
     *,
     everything: bool = False,
-    tell: Callable[[str], None] = lambda warning: None,
+    warn: Callable[[str], None] = lambda message: None,
 ) -> Population:
-    """Counts of the classes among the sources without a label; `everything`: among all.
+    """Counts of the classes among the sources without a label; `everything`: among all sources.
 
-    Held-out posteriors get the decision rule of the final classifier, so that the confusion is that
-    of the predictions counted. Raises `InputError` as `classify_chunks` does, and for a run without
-    held-out predictions.
+    The decision rule of the final classifier is applied to the out-of-fold posteriors, so that
+    their confusion matrix holds for the predictions that are counted. Raises `InputError` as
+    `classify_chunks` does, and for a run without out-of-fold predictions.
     """
     held_out = _held_out(model)
-    posterior, predicted = _counted(model, chunks, everything, tell)
-    rows = (held_out.truth, held_out.prediction, held_out.group)
-    seed = model.config.seed
-    by_confusion = confusion_counts(*rows, predicted, seed)
-    known = (held_out.posterior, held_out.truth, held_out.group)
-    by_posterior = posterior_counts(*known, posterior, seed)
+    posterior, predicted = _classified_rows(model, chunks, everything, warn)
+    by_confusion = confusion_counts(
+        held_out.truth, held_out.prediction, held_out.group, predicted, model.config.seed
+    )
+    by_posterior = posterior_counts(
+        held_out.posterior, held_out.truth, held_out.group, posterior, model.config.seed
+    )
     difference = disagreement(by_confusion, by_posterior)
-    classes = model.classes
-    doubts = [*_disagreements(classes, difference), *_ungrouped(held_out)]
-    return Population(classes, predicted, by_confusion, by_posterior, difference, tuple(doubts))
+    return Population(
+        classes=model.classes,
+        predicted=predicted,
+        by_confusion=by_confusion,
+        by_posterior=by_posterior,
+        difference=difference,
+        doubts=(*_disagreements(model.classes, difference), *_group_warnings(held_out)),
+    )
 
 
-def population_table(found: Population) -> Table:
-    """A row a class: predicted, and each correction with its 90 % interval."""
-    columns = {"class": np.array(found.classes), "predicted": found.predicted}
-    told = {"class": "class", "predicted": "sources given this class; not corrected"}
-    of = {"by_confusion": "held-out confusion", "by_posterior": "posteriors"}
-    for name, text in of.items():
-        counts: Counts = getattr(found, name)
-        ends = dict(zip(("lo", "hi"), counts.interval(), strict=True))
+def population_table(population: Population) -> Table:
+    """One row per class: the predicted count, and each corrected count with its 90 % interval."""
+    columns = {"class": np.array(population.classes), "predicted": population.predicted}
+    descriptions = {"class": "class", "predicted": "sources given this class; not corrected"}
+    corrections = {
+        "by_confusion": (population.by_confusion, "held-out confusion"),
+        "by_posterior": (population.by_posterior, "posteriors"),
+    }
+    for name, (counts, text) in corrections.items():
         columns[name] = counts.median()
-        told[name] = f"sources of this class, corrected by the {text}"
-        for end, values in ends.items():
+        descriptions[name] = f"sources of this class, corrected by the {text}"
+        for end, values in zip(("lo", "hi"), counts.interval(), strict=True):
             columns[f"{name}_{end}"] = values
-            told[f"{name}_{end}"] = f"{end} end of its 90 % interval"
-    columns["difference"] = found.difference
-    told["difference"] = "by_posterior less by_confusion, in standard deviations"
-    return Table(columns, descriptions=told)
+            descriptions[f"{name}_{end}"] = f"{end} end of its 90 % interval"
+    columns["difference"] = population.difference
+    descriptions["difference"] = "by_posterior less by_confusion, in standard deviations"
+    return Table(columns, descriptions=descriptions)
 
 
-def _counted(
-    model: FittedModel, chunks: Chunks, everything: bool, tell: Callable[[str], None]
+def _classified_rows(
+    model: FittedModel, chunks: Chunks, everything: bool, warn: Callable[[str], None]
 ) -> tuple[Float[np.ndarray, "N C"], Int[np.ndarray, "C"]]:
-    """Posteriors of the rows that count, and how many are given each class."""
+    """The posteriors of the rows to count, and the number of predictions of each class."""
     classes, label = model.classes, model.config.catalog.label
-    posteriors, given = [], np.zeros(len(classes), np.int64)
-    for table in classify_chunks(model, chunks, tell=tell):
+    posteriors, predicted = [], np.zeros(len(classes), np.int64)
+    for table in classify_chunks(model, chunks, warn=warn):
         counted = np.ones(len(table), bool)
         if not everything and label is not None and label in table.colnames:
             counted = without_label(masked_column(table, label), model.config.taxonomy)
         columns = [np.asarray(table[f"p_{name}"])[counted] for name in classes]
         posteriors.append(np.stack(columns, axis=1))
         prediction = np.asarray(table["prediction"])[counted]
-        given += [int((prediction == name).sum()) for name in classes]
+        predicted += [int((prediction == name).sum()) for name in classes]
     posterior = np.concatenate(posteriors)
     if not len(posterior):
         raise InputError(
             f"every source of the catalogue has a label (column {label!r}), so none is left to "
             "count; give a catalogue with sources of unknown class, or --all"
         )
-    return posterior, given
+    return posterior, predicted
 
 
 def _held_out(model: FittedModel) -> _HeldOut:
     path = model.folder / "predictions.parquet"
     if not path.is_file():
         raise InputError(
-            f"{model.folder} has no predictions.parquet, so the errors of its classifier are not "
-            "known; make the run again with 'xbayes run'"
+            f"{model.folder} has no predictions.parquet, so the confusion matrix of its classifier "
+            "is not known; make the run again with 'xbayes run'"
         )
     table, classes = read_catalog(path), model.classes
     posterior = np.stack([np.asarray(table[f"p_{name}"]) for name in classes], axis=1)
     prediction = decide(posterior, np.asarray(model.classifier.class_weight))
     truth = np.array([classes.index(name) for name in np.asarray(table["true_class"]).astype(str)])
     roles = model.config.catalog
-    member = GROUP if GROUP in table.colnames else roles.source
-    known = member is not None and member in table.colnames
-    group = np.asarray(table[member]) if known else np.arange(len(table))
-    group = np.unique(group, return_inverse=True)[1]
-    return _HeldOut(posterior, truth, np.asarray(prediction), group, known or roles.group is None)
+    column = GROUP if GROUP in table.colnames else roles.source
+    has_groups = column is not None and column in table.colnames
+    group = np.asarray(table[column]) if has_groups else np.arange(len(table))
+    return _HeldOut(
+        posterior=posterior,
+        truth=truth,
+        prediction=np.asarray(prediction),
+        group=np.unique(group, return_inverse=True)[1],
+        grouped=has_groups or roles.group is None,
+    )
 
 
 def _disagreements(classes: tuple[str, ...], difference: Float[np.ndarray, "C"]) -> list[str]:
@@ -139,16 +151,18 @@ def _disagreements(classes: tuple[str, ...], difference: Float[np.ndarray, "C"])
     if not apart:
         return []
     return [
-        f"the two corrections differ by more than their errors for {', '.join(apart)}: the sources "
-        "of a class are then not like its labelled ones (or the probabilities are off), and "
-        "neither count can be trusted"
+        f"the two corrections differ by more than their errors for {', '.join(apart)}: the "
+        "features of a class are then distributed differently in this catalogue and in the "
+        "training sample (covariate shift), or the posteriors are not calibrated; neither count "
+        "can be trusted"
     ]
 
 
-def _ungrouped(held_out: _HeldOut) -> list[str]:
+def _group_warnings(held_out: _HeldOut) -> list[str]:
     if held_out.grouped:
         return []
     return [
-        "the run was made before groups were kept with its predictions: the intervals of the "
-        "first correction take rows as independent and are too narrow; make the run again"
+        "the run was made by a version that did not write the groups of its predictions: the "
+        "intervals of the first correction treat rows as independent and are too narrow; make the "
+        "run again"
     ]

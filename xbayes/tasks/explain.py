@@ -17,7 +17,7 @@ from xbayes.figures.track_record import Track
 from xbayes.report.build_tracks import tracks_of
 from xbayes.types import InputError
 
-COMPARED = 4000  # names compared letter by letter; of more only the neighbours in the alphabet
+COMPARED = 4000  # names compared letter by letter, those nearest in alphabetical order
 
 
 def explain_source(
@@ -25,12 +25,12 @@ def explain_source(
     table: Table,
     name: str,
     *,
-    tell: Callable[[str], None] = lambda message: None,
+    warn: Callable[[str], None] = lambda message: None,
 ) -> Track:
     """The probability track of the source called `name`.
 
-    The whole catalogue is classified, not the one row: which columns are available is seen in all
-    rows, and the numbers are then those of `classify` to the last digit.
+    The whole catalogue is classified, not only this row: the columns available in a block are known
+    from all its rows, and so the numbers are exactly those of `classify`.
 
     Parameters
     ----------
@@ -40,40 +40,40 @@ def explain_source(
         The catalogue that holds the source.
     name
         Its id, as in the id column.
-    tell
+    warn
         Called with each warning.
 
     Raises
     ------
     InputError
-        For a catalogue that cannot be classified, or that does not hold the source exactly once.
+        If the catalogue cannot be classified, or does not hold the source exactly once.
     """
     config = model.config
     id_column = config.catalog.id
     if id_column in table.colnames:
-        find_row(masked_column(table, id_column), name)  # before the long work
+        find_row(masked_column(table, id_column), name)  # an error comes before the long work
     checked = check_catalog(table, config.catalog, list(needed_columns(config)), "classify")
     features, report = build_features(convert_units(checked, model.units), config)
-    for warning in report.warnings:
-        tell(warning)
+    for message in report.warnings:
+        warn(message)
     products = classify(model.recipe, model.classifier, features, model.log_prior)
     row = find_row(masked_column(checked, id_column), name)
-    only = slice(row, row + 1)
+    one_row = slice(row, row + 1)
     return tracks_of(
         config,
         model.recipe,
         model.classifier,
         [str(checked[id_column][row])],
-        features.rows(only),
-        products._replace(**{k: v[only] for k, v in products._asdict().items()}),
+        features.rows(one_row),
+        products._make(values[one_row] for values in products),
         log_prior=model.log_prior,
     )[0]
 
 
 def find_row(ids: MaskedColumn, name: str) -> int:
-    """The row of a source, by the text of its id; "7" and "007" are both the number 7.
+    """The row of the source with this id; in a column of numbers "7" and "007" are both 7.
 
-    Raises `InputError` if there is none, which names the nearest, or more than one.
+    Raises `InputError` if there is no such row, naming the nearest ids, or more than one.
     """
     values = np.ma.getdata(ids)
     texts = np.char.strip(values.astype(str))
@@ -96,7 +96,7 @@ def find_row(ids: MaskedColumn, name: str) -> int:
 
 def _equal_numbers(values: np.ndarray, name: str) -> np.ndarray:
     try:
-        # As an integer where it can be: long ids lose digits as floats.
+        # Integers stay integers: long ids would lose digits as floats.
         return values == (float(name) if values.dtype.kind == "f" else int(name))
     except ValueError:
         return np.zeros(len(values), bool)

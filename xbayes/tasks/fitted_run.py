@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 class Explanation:
-    """Why one source got its class: what each feature adds to the log-odds of each class."""
+    """The explanation of one prediction: the contribution of each feature to the log-odds."""
 
     def __init__(self, track: Track) -> None:
         self.track = track
@@ -64,8 +64,8 @@ class FittedRun:
     """A fitted run: its scores, and its classifier applied to any catalogue.
 
     Catalogues are given as a path (FITS, VOTable, ECSV, CSV, Parquet) or as a table of astropy,
-    pandas or pyarrow. Doubts about them are `xbayes.XbayesWarning`; wrong input is
-    `xbayes.InputError`.
+    pandas or pyarrow. Suspicious values raise the warning `xbayes.XbayesWarning`; wrong input
+    raises `xbayes.InputError`.
 
     Examples
     --------
@@ -95,7 +95,7 @@ class FittedRun:
 
     @property
     def metrics(self) -> dict:
-        """The content of `metrics.json`: scores in sample, held out and re-weighted."""
+        """The content of `metrics.json`: scores in sample, out of fold and reweighted."""
         return json.loads((self.folder / "metrics.json").read_text())
 
     @property
@@ -105,7 +105,7 @@ class FittedRun:
 
     @property
     def predictions(self) -> Table:
-        """The held-out predictions: one row per labelled source."""
+        """The out-of-fold predictions: one row per labelled source."""
         return read_catalog(self.folder / "predictions.parquet", text=[self.config.catalog.id])
 
     @property
@@ -125,17 +125,16 @@ class FittedRun:
         prior: Prior = None,
         estimated: Callable[[Estimate], None] = lambda estimate: None,
     ) -> Table:
-        """The catalogue with class posteriors and all other products; columns pass through.
+        """The catalogue with the class posteriors and all other products added.
 
         Parameters
         ----------
         catalog
-            The catalogue, or one source as a mapping from column to value. Of a single source,
-            columns that are not given are not available, and None says that a survey looked and
-            found nothing.
+            The catalogue, or one source as a mapping from column to value. For a single source,
+            omitted columns are not available, and None marks a value that was not detected.
         prior
             Class proportions expected in this catalogue, such as ``{"AGN": 0.7, "Star": 0.3}``;
-            ``"estimate"`` takes them from its own sources; None keeps those of the run.
+            ``"estimate"`` estimates them from its sources; None keeps those of the run.
         estimated
             Called with the estimated class proportions and their intervals.
 
@@ -158,7 +157,7 @@ class FittedRun:
                 table,
                 prior=prior,
                 not_available=absent,
-                tell=_warn,
+                warn=_warn,
                 estimated=estimated,
             )
 
@@ -185,7 +184,7 @@ class FittedRun:
         chunks = as_chunks(catalog, CHUNK, text=[self.config.catalog.id])
         with in_precision(self.config.precision), catalog_writer(path, overwrite) as append:
             for part in classify_chunks(
-                self.model, chunks, prior=prior, tell=_warn, estimated=estimated
+                self.model, chunks, prior=prior, warn=_warn, estimated=estimated
             ):
                 append(part)
         return chunks.n_rows
@@ -193,13 +192,13 @@ class FittedRun:
     def explain(
         self, catalog: "CatalogLike", name: str, *, prior: Mapping[str, float] | None = None
     ) -> Explanation:
-        """Why the source called `name` got its class: `.table`, and `.plot()` for the figure.
+        """The explanation of the prediction for the source `name`, as `.table` and `.plot()`.
 
         Parameters
         ----------
         catalog
-            The catalogue that holds the source. All of it is classified, so that the numbers are
-            those of `classify`.
+            The catalogue that holds the source. All of it is classified, so that the numbers
+            equal those of `classify`.
         name
             The id of the source.
         prior
@@ -208,19 +207,19 @@ class FittedRun:
         Examples
         --------
         >>> explained = fit.explain("runs/demo-catalog.fits", "SIM 000007")
-        >>> explained.table.colnames[0]
-        'term'
+        >>> explained.table.colnames[:2]
+        ['category', 'property']
         """
         table = as_table(catalog, text=[self.config.catalog.id])
         with in_precision(self.config.precision):
             model = self.model.under(prior)
-            return Explanation(explain_source(model, table, name, tell=_warn))
+            return Explanation(explain_source(model, table, name, warn=_warn))
 
     def counts(self, catalog: "CatalogLike", *, all: bool = False) -> Table:
-        """How many sources of each class the catalogue holds, corrected for misclassification.
+        """The number of sources of each class, corrected for misclassification.
 
-        One row per class: the raw count of predictions, and two corrected counts with 90 %
-        intervals, by the held-out confusion and by the posteriors. A warning names the classes for
+        One row per class: the count of predictions, and two corrected counts with 90 % intervals,
+        by the out-of-fold confusion matrix and by the posteriors. A warning names the classes for
         which the two disagree.
 
         Parameters
@@ -237,16 +236,16 @@ class FittedRun:
         """
         chunks = as_chunks(catalog, CHUNK, text=[self.config.catalog.id])
         with in_precision(self.config.precision):
-            found = count_classes(self.model, chunks, everything=all, tell=_warn)
-        for doubt in found.doubts:
-            _warn(doubt)
-        return population_table(found)
+            population = count_classes(self.model, chunks, everything=all, warn=_warn)
+        for message in population.doubts:
+            _warn(message)
+        return population_table(population)
 
     def suggest(self, catalog: "CatalogLike", *, n: int = 100) -> Table:
-        """The `n` sources whose labels would together inform the classifier most, best first.
+        """The `n` sources whose labels together are most informative, best first.
 
-        The run needs posterior samples (`variant: bayes`). Sources with a label, and those that
-        the run was trained on, are left out.
+        The run needs posterior samples (`variant: bayes`). Sources with a label and training
+        sources are excluded.
 
         Examples
         --------
@@ -257,7 +256,7 @@ label is not known; make a run that has them: xbayes run CONFIG --set variant=ba
         """
         table = as_table(catalog, text=[self.config.catalog.id])
         with in_precision(self.config.precision):
-            return suggest_labels(self.model, table, n, tell=_warn)
+            return suggest_labels(self.model, table, n, warn=_warn)
 
     def __repr__(self) -> str:
         return f"<FittedRun {self.config.name}: {', '.join(self.classes)}; {self.folder}>"
@@ -265,7 +264,7 @@ label is not known; make a run that has them: xbayes run CONFIG --set variant=ba
     def _table(
         self, catalog: "CatalogLike | Mapping[str, float | str | None]"
     ) -> tuple[Table, frozenset[str]]:
-        """The catalogue, and the columns that nobody looked at."""
+        """The catalogue, and the columns that are not available in a row given as a mapping."""
         if not isinstance(catalog, Mapping):
             return as_table(catalog, text=[self.config.catalog.id]), frozenset()
         table, needed = row_table(catalog), needed_columns(self.config)
@@ -279,7 +278,7 @@ def load(run: str | os.PathLike[str]) -> FittedRun:
     Raises
     ------
     InputError
-        If the folder holds no run, or a run that was altered or has another format.
+        If the folder holds no run, or a run that was altered or written in another format.
 
     Examples
     --------
@@ -287,7 +286,7 @@ def load(run: str | os.PathLike[str]) -> FittedRun:
     ('AGN', 'Star', 'XRB', 'CV')
     """
     folder = Path(run).expanduser()
-    with in_precision("float64"):  # arrays of a float32 run stay as they are
+    with in_precision("float64"):  # arrays of a float32 run keep their precision
         return FittedRun(load_fitted_model(folder))
 
 

@@ -1,4 +1,4 @@
-"""The learning curve of an experiment: what more labels of each class would be worth."""
+"""The learning curve of an experiment: scores against the number of labelled sources."""
 
 import os
 import warnings
@@ -24,22 +24,22 @@ if TYPE_CHECKING:
 
     from xbayes.catalog.inputs import CatalogLike
 
-ALL = "all"  # in the column of classes: macro F1 and the log loss of all sources
+ALL = "all"  # the row with macro F1 and the log loss of all sources
 
 
 class LearningCurve(NamedTuple):
-    """Held-out scores against the number of labelled sources."""
+    """Out-of-fold scores against the number of labelled sources."""
 
     points: tuple[Point, ...]
     classes: tuple[str, ...]
 
     @property
     def table(self) -> Table:
-        """One row for each size and class, and one for all classes."""
+        """One row per size and class, and one per size for all classes."""
         return learning_table(self.points, self.classes)
 
     def plot(self) -> "Figure":
-        """F1 and log loss of each class over its labelled members."""
+        """F1 and log loss of each class against the number of its labelled sources."""
         return draw_learning(self.points, self.classes)
 
 
@@ -49,16 +49,17 @@ def learning_curve(
     catalog: "CatalogLike | None" = None,
     sizes: Sequence[float] | None = None,
     set: Sequence[str] = (),
-    progress: Progress = lambda share, what: None,
+    progress: Progress = lambda share, step: None,
 ) -> LearningCurve:
-    """Held-out F1 and log loss of each class when fewer sources are labelled.
+    """The out-of-fold F1 and log loss of each class for fewer labelled sources.
 
     Parameters
     ----------
     config, catalog, set, progress
         As in `xbayes.run`.
     sizes
-        Shares of the labelled sources to train on, above 0 and at most 1; chosen if not given.
+        Shares of the labelled sources to train on, above 0 and at most 1. By default from the
+        smallest usable share to 1.
 
     Raises
     ------
@@ -87,15 +88,15 @@ def measure_learning(
     catalog: "CatalogLike",
     *,
     sizes: Sequence[float] | None = None,
-    progress: Progress = lambda share, what: None,
+    progress: Progress = lambda share, step: None,
 ) -> LearningCurve:
-    """As `learning_curve`, in the precision that JAX is set to."""
+    """As `learning_curve`, in the current precision of JAX."""
     for size in sizes or ():
         if not 0 < size <= 1:
             raise InputError(f"a size must be above 0 and at most 1; found {size:g}")
     if config.validation.split != "random":
         raise InputError(
-            "a learning curve draws its parts at random: it needs validation.split: random; found "
+            "a learning curve draws random subsamples, so it needs validation.split: random; found "
             f"{config.validation.split} (--set validation.split=random)"
         )
     progress(0.0, "reading the catalogue")
@@ -127,7 +128,7 @@ def measure_learning(
 
 
 def learning_table(points: tuple[Point, ...], classes: tuple[str, ...]) -> Table:
-    """A row for each size and class, and one for all classes."""
+    """One row per size and class, and one per size for all classes."""
     rows = []
     for point in points:
         members = [*point.members, point.members.sum()]
@@ -138,17 +139,18 @@ def learning_table(points: tuple[Point, ...], classes: tuple[str, ...]) -> Table
         for name, n, g, (f1, loss) in zip([*classes, ALL], members, groups, scores, strict=True):
             ends = [_number(score[end]) for score in (f1, loss) for end in ("value", "lo", "hi")]
             rows.append((point.fraction, name, n, g, *ends))
-    told = {
+    descriptions = {
         "fraction": "share of the labelled sources of a training part",
         "class": f"class; {ALL}: macro F1 and the log loss of all sources",
-        "members": "labelled sources learned from, mean over folds",
-        "groups": "groups of these; sources where there are no groups",
+        "members": "number of labelled sources in the subsample, mean over folds",
+        "groups": "number of groups of these sources; without groups, of sources",
     }
     for name, text in {"f1": "held-out F1", "log_loss": "held-out log loss of its sources"}.items():
-        told |= {name: text, f"{name}_lo": f"lower end, {text}", f"{name}_hi": f"upper end, {text}"}
-    columns = dict(zip(told, zip(*rows, strict=True), strict=True))
-    made = {n: np.ma.masked_invalid(v) if n not in ("class",) else v for n, v in columns.items()}
-    return Table(made, descriptions=told)
+        ends = {f"{name}_lo": f"lower end, {text}", f"{name}_hi": f"upper end, {text}"}
+        descriptions |= {name: text, **ends}
+    columns = dict(zip(descriptions, zip(*rows, strict=True), strict=True))
+    masked = {n: v if n == "class" else np.ma.masked_invalid(v) for n, v in columns.items()}
+    return Table(masked, descriptions=descriptions)
 
 
 def _number(value: float | None) -> float:

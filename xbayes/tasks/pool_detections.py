@@ -1,6 +1,6 @@
 """A classified catalogue of detections becomes a table of sources.
 
-read -> classes, prior and barred columns (metadata, else the run) -> rho -> votes -> table
+read -> classes, prior and excluded columns (from the metadata or the run) -> rho -> votes -> table
 """
 
 import os
@@ -20,7 +20,7 @@ from xbayes.classifier.fitted_model import FittedModel
 from xbayes.config.checks import did_you_mean, is_number
 from xbayes.config.schema import Config, class_proportions
 from xbayes.errors import XbayesWarning
-from xbayes.evaluate.votes import DEFAULT_RHO, learn_rho, mean_log_odds, vote
+from xbayes.evaluate.votes import DEFAULT_RHO, RhoFit, learn_rho, mean_log_odds, vote
 from xbayes.output.source_table import source_table
 from xbayes.output.table import pooling_meta
 from xbayes.tasks.fitted_run import FittedRun, load
@@ -30,14 +30,9 @@ from xbayes.types import UNLABELLED, InputError
 if TYPE_CHECKING:
     from xbayes.catalog.inputs import CatalogLike
 
-_SUM_TOLERANCE = 1e-3  # of a posterior; CSV files may be rounded
+_SUM_TOLERANCE = 1e-3  # for the sum of a posterior; CSV files may be rounded
 _PRIOR_TOLERANCE = 1e-6
-_MADE = (
-    "true_class",
-    "prediction",
-    "prediction_set",
-    "alternative",
-)  # columns that name classes, not sources
+_CLASS_COLUMNS = ("true_class", "prediction", "prediction_set", "alternative")
 
 
 class Pooled(NamedTuple):
@@ -49,17 +44,17 @@ class Pooled(NamedTuple):
     doubts: tuple[str, ...]  # worth a warning
 
 
-class _Known(NamedTuple):
-    """What a classified catalogue does not say by its columns."""
+class _Context(NamedTuple):
+    """The facts about a classified catalogue that its columns do not hold."""
 
     classes: tuple[str, ...]
     log_prior: Float[np.ndarray, "C"]
-    barred: frozenset[str]  # columns made from labels, or that may be
-    config: Config | None  # of the run, where one is given
+    excluded: frozenset[str]  # columns that are, or may be, made from labels
+    config: Config | None  # of the run, if one is given
 
 
 class _Detections(NamedTuple):
-    """The columns of a classified catalogue that votes are made of."""
+    """The columns of a classified catalogue from which the votes are computed."""
 
     posterior: Float[np.ndarray, "D C"]
     source: Int[np.ndarray, "D"]
@@ -85,18 +80,19 @@ def sources(
     by
         The column that names the source of each detection.
     run
-        The run that classified them: for labels, and for CSV files, which keep no metadata.
+        The run that classified the detections. It supplies labels, and the metadata that CSV files
+        lack.
     rho
-        Correlation of the detections of a source: 0 independent, 1 copies. "auto" learns it from
-        the held-out sources of the run, else from labels in the catalogue, else takes 1.
-        ``table.meta["RHO"]`` and ``["RHO_FROM"]`` say the value and its origin.
+        Correlation between the detections of a source: 0 independent, 1 copies. "auto" learns it
+        from the out-of-fold predictions of the run, or from labels in the catalogue; without
+        either it is 1. ``table.meta["RHO"]`` and ``["RHO_FROM"]`` hold the value and its origin.
     prior
         Class proportions under which a CSV file was classified.
 
     Raises
     ------
     InputError
-        For a column made from labels, and for a catalogue that was not classified.
+        For a column that may be made from labels, and for a catalogue that was not classified.
 
     Examples
     --------
@@ -130,16 +126,14 @@ def pool_detections(
     prior: Mapping[str, float] | None = None,
     rho: float | None = None,
 ) -> Pooled:
-    """Votes of the detections of each source; `by` names the column that names the source.
+    """The votes of the detections of each source; arguments and errors as of `sources`.
 
-    `prior` is the one the catalogue was classified under, for a file that keeps no metadata; rho
-    None is learned: from the held-out predictions of the run if they have the column, else from
-    the labels of the catalogue, else it is `DEFAULT_RHO`. Raises `InputError` for a column made
-    from labels and for what is no classified catalogue.
+    If `rho` is None, it is learned from the out-of-fold predictions of the run if they have the
+    column `by`, or else from the labels of the catalogue; without either it is `DEFAULT_RHO`.
     """
-    known = _known(table, model, prior)
-    detections = _detections(table, by, known)
-    prediction = _prediction(table, detections.posterior, known.classes)
+    context = _context(table, model, prior)
+    detections = _detections(table, by, context)
+    prediction = _prediction(table, detections.posterior, context.classes)
     doubts = []
     if (prediction != detections.posterior.argmax(-1)).any():
         doubts.append(
@@ -148,82 +142,98 @@ def pool_detections(
         )
     origin = "as given"
     if rho is None:
-        rho, origin = _learned_rho(table, detections, by, model, known)
-    votes = vote(detections.posterior, prediction, detections.source, known.log_prior, rho)
-    made = source_table(detections.name, votes, known.classes)
-    made.meta = {
-        "CLASSES": ",".join(known.classes),
-        "PRIOR": np.exp(known.log_prior).tolist(),
+        rho, origin = _learned_rho(table, detections, by, model, context)
+    votes = vote(detections.posterior, prediction, detections.source, context.log_prior, rho)
+    pooled = source_table(detections.name, votes, context.classes)
+    pooled.meta = {
+        "CLASSES": ",".join(context.classes),
+        "PRIOR": np.exp(context.log_prior).tolist(),
         "RHO": rho,
         "RHO_FROM": origin,
     }
-    return Pooled(made, rho, origin, tuple(doubts))
+    return Pooled(table=pooled, rho=rho, origin=origin, doubts=tuple(doubts))
 
 
-def _known(table: Table, model: FittedModel | None, prior: Mapping[str, float] | None) -> _Known:
-    """From the metadata of the catalogue; from the run where a format keeps none."""
-    meta: dict[str, Any] = dict(table.meta or {})
-    own = model.classes if model is not None else None
-    told = str(meta.get("CLASSES") or "")
-    classes = tuple(told.split(",")) if told else own
+def _context(
+    table: Table, model: FittedModel | None, prior: Mapping[str, float] | None
+) -> _Context:
+    """From the metadata of the catalogue, or from the run if the format keeps no metadata."""
+    file_meta: dict[str, Any] = dict(table.meta or {})
+    run_meta: dict[str, Any] = {}
+    if model is not None:
+        run_meta = pooling_meta(model.config.catalog, model.applied_log_prior)
+    written = str(file_meta.get("CLASSES") or "")
+    run_classes = model.classes if model is not None else None
+    classes = tuple(written.split(",")) if written else run_classes
     if classes is None:
         raise InputError(
-            "the catalogue does not say its classes: it is none that 'xbayes classify' wrote, or "
-            "a CSV file, which keeps no metadata; give the run that classified it: --run RUN"
+            "the metadata of the catalogue does not name its classes: 'xbayes classify' did not "
+            "write it, or it is a CSV file, which keeps no metadata; give the run that classified "
+            "it: --run RUN"
         )
-    if own is not None and classes != own:
+    if run_classes is not None and classes != run_classes:
         raise InputError(
-            f"the catalogue has classes {', '.join(classes)}, but the run has {', '.join(own)}; "
-            "give the run that classified it"
+            f"the catalogue has classes {', '.join(classes)}, but the run has "
+            f"{', '.join(run_classes)}; give the run that classified it"
         )
-    ours: dict[str, Any] = {}
-    if model is not None:
-        ours = pooling_meta(model.config.catalog, model.applied_log_prior)
-    barred = frozenset(map(str, [*(meta.get("NOPOOL") or ()), *ours.get("NOPOOL", ())]))
-    config = model.config if model is not None else None
-    proportions = _proportions(meta.get("PRIOR"), prior, ours.get("PRIOR"), classes)
-    return _Known(classes, np.log(proportions), barred, config)
+    excluded = [*(file_meta.get("NOPOOL") or ()), *run_meta.get("NOPOOL", ())]
+    proportions = _proportions(
+        classes, in_file=file_meta.get("PRIOR"), given=prior, of_run=run_meta.get("PRIOR")
+    )
+    return _Context(
+        classes=classes,
+        log_prior=np.log(proportions),
+        excluded=frozenset(map(str, excluded)),
+        config=model.config if model is not None else None,
+    )
 
 
 def _proportions(
-    told: object, given: Mapping[str, float] | None, own: list | None, classes: tuple[str, ...]
+    classes: tuple[str, ...],
+    *,
+    in_file: object,
+    given: Mapping[str, float] | None,
+    of_run: list | None,
 ) -> Float[np.ndarray, "C"]:
-    """The prior in the posteriors: that the file tells, else the one given, else the run's own."""
-    written = None if told is None else _told_prior(told, classes)
-    asked = None if given is None else class_proportions(dict(given), classes)
+    """The prior of the posteriors: the one in the file, else the given one, else the run's."""
+    written = None if in_file is None else _checked_prior(in_file, classes)
+    requested = None if given is None else class_proportions(dict(given), classes)
     if (
-        asked is not None
+        requested is not None
         and written is not None
-        and np.abs(asked - written).max() > _PRIOR_TOLERANCE
+        and np.abs(requested - written).max() > _PRIOR_TOLERANCE
     ):
         shown = ",".join(f"{c}={p:.6g}" for c, p in zip(classes, written, strict=True))
         raise InputError(
             f"--prior is not the one that the catalogue was classified under, {shown}; leave "
             "it out, or classify the detections again under the new one"
         )
-    for proportions in (written, asked, own):
+    for proportions in (written, requested, of_run):
         if proportions is not None:
             return np.asarray(proportions, np.float64)
     raise InputError(
-        "the catalogue does not say the prior of its posteriors; give the run that classified "
-        "it, --run RUN, or the prior, --prior CLASS=proportion,..."
+        "the metadata of the catalogue does not hold the prior of its posteriors; give the run "
+        "that classified it, --run RUN, or the prior, --prior CLASS=proportion,..."
     )
 
 
-def _told_prior(told: object, classes: tuple[str, ...]) -> Float[np.ndarray, "C"]:
-    numbers = isinstance(told, list) and all(is_number(share) for share in told)
-    found = np.array(told, np.float64) if numbers else np.empty(0)
-    if found.shape != (len(classes),) or not (found > 0).all() or not np.isfinite(found).all():
-        raise InputError(f"the metadata of the catalogue is damaged: PRIOR is {told!r}")
-    return found / found.sum()
+def _checked_prior(written: object, classes: tuple[str, ...]) -> Float[np.ndarray, "C"]:
+    numbers = isinstance(written, list) and all(is_number(share) for share in written)
+    prior = np.array(written, np.float64) if numbers else np.empty(0)
+    if prior.shape != (len(classes),) or not (prior > 0).all() or not np.isfinite(prior).all():
+        raise InputError(
+            f"the metadata of the catalogue is damaged: PRIOR is {written!r}; classify it again"
+        )
+    return prior / prior.sum()
 
 
-def _detections(table: Table, by: str, known: _Known) -> _Detections:
-    if by in known.barred or by in _MADE:
+def _detections(table: Table, by: str, context: _Context) -> _Detections:
+    if by in context.excluded or by in _CLASS_COLUMNS:
         raise InputError(
             f"--by {by}: this column is a class, or a group for folds only (catalog.label or "
-            "catalog.group of the config); it may be made from labels, which pooling by it would "
-            "tell; give the column that names the source (catalog.source, if the config has one)"
+            "catalog.group of the config); it may be made from labels, and pooling by it would "
+            "leak them; give the column that names the source (catalog.source, if the config has "
+            "one)"
         )
     if by not in table.colnames:
         near = did_you_mean(by, table.colnames)
@@ -231,24 +241,26 @@ def _detections(table: Table, by: str, known: _Known) -> _Detections:
     column = masked_column(table, by)
     if column.dtype.kind not in "iuU":
         raise InputError(
-            f"--by {by}: a source is named by text or by a whole number; column {by!r} holds "
+            f"--by {by}: the name of a source must be text or a whole number; column {by!r} holds "
             f"{column.dtype}"
         )
     missing = np.flatnonzero(np.ma.getmaskarray(column))
     if len(missing):
         raise InputError(
             f"--by {by}: {len(missing)} detections name no source, the first in row "
-            f"{missing[0] + 1}; name it (a detection of its own: its own name) or remove them"
+            f"{missing[0] + 1}; name them (a source with one detection: any unique name) or remove "
+            "them"
         )
     source, first = _numbered(np.ma.getdata(column))
     name = Column(
         np.ma.getdata(column)[first], by, description=column.description, meta=column.meta
     )
-    return _Detections(_posterior(table, known.classes), source, name)
+    posterior = _posterior(table, context.classes)
+    return _Detections(posterior=posterior, source=source, name=name)
 
 
 def _numbered(values: np.ndarray) -> tuple[Int[np.ndarray, "D"], Int[np.ndarray, "N"]]:
-    """The number of each row's source, in the order of first rows, and those rows."""
+    """The index of each row's source, in the order of first rows, and the first rows."""
     _, first, inverse = np.unique(values, return_index=True, return_inverse=True)
     order = np.argsort(first)
     rank = np.empty(len(first), np.int64)
@@ -266,7 +278,9 @@ def _posterior(table: Table, classes: tuple[str, ...]) -> Float[np.ndarray, "D C
     columns = [masked_column(table, f"p_{c}") for c in classes]
     text = [column.name for column in columns if column.dtype.kind not in "iuf"]
     if text:
-        raise InputError(f"column {text[0]!r} is to hold probabilities, but holds text")
+        raise InputError(
+            f"column {text[0]!r} must hold probabilities, but holds text; classify it again"
+        )
     posterior = np.column_stack(
         [
             np.where(np.ma.getmaskarray(column), np.nan, np.ma.getdata(column).astype(np.float64))
@@ -288,7 +302,7 @@ def _posterior(table: Table, classes: tuple[str, ...]) -> Float[np.ndarray, "D C
 def _prediction(
     table: Table, posterior: Float[np.ndarray, "D C"], classes: tuple[str, ...]
 ) -> Int[np.ndarray, "D"]:
-    """The predicted class of each detection; the most probable one if there is no such column."""
+    """The predicted class of each detection; without such a column the most probable one."""
     if "prediction" not in table.colnames:
         return posterior.argmax(-1)
     index = _class_index(masked_column(table, "prediction"), classes)
@@ -311,22 +325,22 @@ def _class_index(names: MaskedColumn, classes: tuple[str, ...]) -> Int[np.ndarra
 
 
 def _learned_rho(
-    table: Table, detections: _Detections, by: str, model: FittedModel | None, known: _Known
+    table: Table, detections: _Detections, by: str, model: FittedModel | None, context: _Context
 ) -> tuple[float, str]:
-    """From the run's held-out predictions, else from labels in the catalogue, else the default."""
+    """Rho, and where it comes from: out-of-fold predictions, labels, or the default."""
     held_out = _held_out(model, by)
     if held_out is not None:
-        there = _known(held_out, model, None)
-        found = _fitted(held_out, _detections(held_out, by, there), there)
-        if found is not None:
-            return found[0], f"learned on {found[1]} sources held out in the run"
-    found = _fitted(table, detections, known)
-    if found is not None:
-        text = "labelled sources of the catalogue, which must be no training sources"
-        return found[0], f"learned on {found[1]} {text}"
-    lacking = "the default: no source of known class has two or more detections"
-    hint = "" if model is not None else " (to know the labels: --run RUN)"
-    return DEFAULT_RHO, f"{lacking}{hint}; give another with --rho NUMBER"
+        run_context = _context(held_out, model, None)
+        fit = _fit_rho(held_out, _detections(held_out, by, run_context), run_context)
+        if fit is not None:
+            return fit.rho, f"learned on {fit.n_sources} sources held out in the run"
+    fit = _fit_rho(table, detections, context)
+    if fit is not None:
+        text = "labelled sources of the catalogue, which must not be training sources"
+        return fit.rho, f"learned on {fit.n_sources} {text}"
+    reason = "the default: no source of known class has two or more detections"
+    hint = "" if model is not None else " (--run RUN supplies labels)"
+    return DEFAULT_RHO, f"{reason}{hint}; give another with --rho NUMBER"
 
 
 def _held_out(model: FittedModel | None, by: str) -> Table | None:
@@ -337,38 +351,37 @@ def _held_out(model: FittedModel | None, by: str) -> Table | None:
     return table if by in table.colnames else None
 
 
-def _fitted(table: Table, detections: _Detections, known: _Known) -> tuple[float, int] | None:
-    """Rho and how many sources it was learned on; None where nothing can be learned."""
-    label = _labels(table, known)
+def _fit_rho(table: Table, detections: _Detections, context: _Context) -> RhoFit | None:
+    """Rho learned from labels; None if no labelled source has several detections."""
+    label = _labels(table, context)
     if label is None:
         return None
     number = np.bincount(detections.source)
     truth = np.full(len(number), UNLABELLED)
     np.maximum.at(truth, detections.source, label)
-    torn = np.flatnonzero((label != UNLABELLED) & (label != truth[detections.source]))
-    if len(torn):
-        row = int(torn[0])
+    conflicts = np.flatnonzero((label != UNLABELLED) & (label != truth[detections.source]))
+    if len(conflicts):
+        row = int(conflicts[0])
+        source, classes = detections.source[row], context.classes
         raise InputError(
-            f"detections of source {detections.name[detections.source[row]]!r} have labels of two "
-            f"classes, {known.classes[label[row]]} and "
-            f"{known.classes[truth[detections.source[row]]]}; is it one source? Mend the labels, "
-            "or do without them: --rho NUMBER"
+            f"detections of source {detections.name[source]!r} have labels of two classes, "
+            f"{classes[label[row]]} and {classes[truth[source]]}; correct the labels or the column "
+            "that names the source, or give the correlation: --rho NUMBER"
         )
     if not ((truth != UNLABELLED) & (number > 1)).any():
         return None
-    evidence = mean_log_odds(detections.posterior, known.log_prior, detections.source)
-    fit = learn_rho(evidence, number, known.log_prior, truth)
-    return fit.rho, fit.n_sources
+    evidence = mean_log_odds(detections.posterior, context.log_prior, detections.source)
+    return learn_rho(evidence, number, context.log_prior, truth)
 
 
-def _labels(table: Table, known: _Known) -> Int[np.ndarray, "D"] | None:
-    """The class of each detection, UNLABELLED where unknown; None where no column tells."""
+def _labels(table: Table, context: _Context) -> Int[np.ndarray, "D"] | None:
+    """The class of each detection, UNLABELLED if unknown; None without a column of labels."""
     if "true_class" in table.colnames:
-        return _class_index(masked_column(table, "true_class"), known.classes)
-    name = known.config.catalog.label if known.config is not None else None
-    if known.config is None or name is None or name not in table.colnames:
+        return _class_index(masked_column(table, "true_class"), context.classes)
+    config = context.config
+    if config is None or config.catalog.label not in table.colnames:
         return None
-    column = masked_column(table, name)
+    column = masked_column(table, str(config.catalog.label))
     if np.ma.getmaskarray(column).all():
         return None
-    return class_indices(column, known.config.taxonomy)[0]
+    return class_indices(column, config.taxonomy)[0]

@@ -1,42 +1,42 @@
 """One experiment, from the config and the catalogue to the run directory and the report.
 
-read -> features (`load_training`) -> cross-validate -> fit on all -> predict -> write -> report
+load_training (read, build features) -> cross_validate_training -> fit_training -> classify
+-> write_run -> write_figures_and_report
 """
 
 import os
-import shutil
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import jax
-
-from xbayes.classifier.fit import FitReport, fit_classifier
-from xbayes.classifier.predict import Classifier, classify
+from xbayes.classifier.fit import FitReport
+from xbayes.classifier.predict import Classifier, Products, classify
 from xbayes.classifier.recipe import Recipe, build_recipe
 from xbayes.config.reader import config_of
 from xbayes.config.schema import Config, catalog_path, given_log_prior
 from xbayes.errors import XbayesWarning
-from xbayes.evaluate.cross_validate import inner_folds, labelled_rows
+from xbayes.evaluate.cross_validate import CrossValidation
 from xbayes.evaluate.metrics import measure
 from xbayes.output.posterior_file import diagnose, inference_data
 from xbayes.output.results import Metrics, Results
-from xbayes.output.run_directory import provenance_of, write_run
+from xbayes.output.run_directory import new_run_directory, provenance_of, write_run
 from xbayes.report.build import write_figures_and_report
 from xbayes.tasks.fitted_run import FittedRun, load
 from xbayes.tasks.training import (
     Progress,
     Training,
     cross_validate_training,
+    fit_training,
     in_precision,
     load_training,
 )
 from xbayes.types import InputError
 
 if TYPE_CHECKING:
+    import arviz
+
     from xbayes.catalog.inputs import CatalogLike
 
 
@@ -49,7 +49,7 @@ def run(
     set: Sequence[str] = (),
     overwrite: bool = False,
     strict: bool = False,
-    progress: Progress = lambda share, what: None,
+    progress: Progress = lambda share, step: None,
 ) -> FittedRun:
     """The fitted run of an experiment: cross-validated, fitted, written with its report.
 
@@ -63,20 +63,20 @@ def run(
     out
         The run directory to make; ``runs/NAME-TIME`` if not given.
     target
-        A catalogue to learn for: features that it does not have are left out.
+        The catalogue that the run will be applied to: features that it lacks are left out.
     set
-        Changes of the config, such as ``["model.weights=property", "seed=2"]``.
+        Changes to the config, such as ``["model.weights=property", "seed=2"]``.
     overwrite
-        Replace a run that exists at `out`.
+        Replace an existing run at `out`.
     strict
         Raise `InputError` after writing if the chains did not converge (`variant: bayes`).
     progress
-        Called with the share done, in [0, 1], and the step under way.
+        Called with the completed share, in [0, 1], and the step that begins.
 
     Raises
     ------
     InputError
-        For a wrong config or catalogue; then, or when interrupted, nothing is left behind.
+        For a wrong config or catalogue. Neither an error nor an interruption leaves files behind.
 
     Examples
     --------
@@ -96,9 +96,9 @@ def run(
     fitted = load(folder)
     for warning in fitted.provenance["warnings"]:
         warnings.warn(warning, XbayesWarning, stacklevel=2)
-    doubts = fitted.metrics.get("posterior", {}).get("warnings", [])
-    if strict and doubts:
-        raise InputError(f"{doubts[0]} (the run is in {folder})")
+    chain_warnings = fitted.metrics.get("posterior", {}).get("warnings", [])
+    if strict and chain_warnings:
+        raise InputError(f"{chain_warnings[0]} (the run is in {folder})")
     return fitted
 
 
@@ -108,43 +108,33 @@ def run_experiment(
     *,
     out: Path | None = None,
     overwrite: bool = False,
-    progress: Progress = lambda share, what: None,
+    progress: Progress = lambda share, step: None,
 ) -> Path:
     """The run directory of an experiment; arguments and errors as of `run`."""
     refuse_sweep(config)
     out = out or Path("runs") / f"{config.name}-{time.strftime('%Y%m%d-%H%M%S')}"
     started = time.time()
-    with fresh_folder(out, overwrite) as folder:
+    with new_run_directory(out, overwrite) as folder:
         progress(0.0, "reading the catalogue")
         training = load_training(config, catalog_path(config) if catalog is None else catalog)
-        recipe, log_prior = build_recipe(training.config), given_log_prior(training.config)
+        recipe = build_recipe(training.config)
         held_out = cross_validate_training(
-            training, recipe, lambda share, what: progress(0.05 + 0.7 * share, what)
+            training, recipe, lambda share, step: progress(0.05 + 0.7 * share, step)
         )
         progress(0.75, "fitting on all labelled sources")
-        classifier, fit = _fit_on_all(training, recipe)
+        classifier, fit = fit_training(training, recipe)
         progress(0.85, "classifying the catalogue")
+        log_prior = given_log_prior(training.config)
         products = classify(recipe, classifier, training.features, log_prior)
-        scores = measure(training.config, training.labels, products, held_out, training.well)
-        metrics = Metrics(**scores)
-        posterior, doubts = _diagnosed(fit, recipe, metrics)
         progress(0.9, "writing the run and its report")
-        results = Results(
-            config=training.config,
-            origin=training.origin,
-            table=training.table,
-            features=training.features,
-            feature_report=training.report,
-            labels=training.labels,
-            warnings=(*doubts, *training.warnings),
+        results = _results(
+            training,
             recipe=recipe,
+            held_out=held_out,
             classifier=classifier,
             fit=fit,
-            held_out=held_out,
             products=products,
-            metrics=metrics,
-            seconds=time.time() - started,
-            posterior=posterior,
+            started=started,
         )
         provenance = provenance_of(results)
         write_run(folder, results, provenance)
@@ -154,60 +144,54 @@ def run_experiment(
 
 
 def refuse_sweep(config: Config) -> None:
-    """Raise `InputError` for a config of many variants where one is wanted."""
+    """Raise `InputError` if the config has a sweep, which makes it many experiments."""
     if config.sweep:
         raise InputError(
             f"the config has a sweep over {', '.join(config.sweep)}, so it is many experiments: "
-            "run 'xbayes compare CONFIG', or take it out with --set 'sweep={}'"
+            "run 'xbayes compare CONFIG', or remove the sweep with --set 'sweep={}'"
         )
 
 
-@contextmanager
-def fresh_folder(out: Path, overwrite: bool) -> Iterator[Path]:
-    """A temporary folder that becomes `out` if all goes well, and vanishes if not."""
-    check_folder(out, overwrite)
-    folder = out.with_name(f".{out.name}.partial-{os.getpid()}")
-    folder.mkdir(parents=True)
-    try:
-        yield folder
-        if out.exists():
-            shutil.rmtree(out)
-        folder.rename(out)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def check_folder(out: Path, overwrite: bool) -> None:
-    """Raise `InputError` where no run may be written."""
-    if out.exists() and not overwrite:
-        raise InputError(f"{out} exists; give another --out, or --overwrite to replace it")
-    if out.is_file():
-        raise InputError(f"{out} is a file; a run is a folder: give another --out")
-    if out.exists() and any(out.iterdir()) and not (out / "model").is_dir():
-        raise InputError(f"{out} is a folder that no run wrote; --overwrite replaces runs only")
-
-
-def _fit_on_all(training: Training, recipe: Recipe) -> tuple[Classifier, FitReport]:
-    """The classifier of all labelled rows, the same rows as in the folds: no new compilation."""
-    features, labels, model = training.features, training.labels, training.config.model
-    row_weight = training.row_weight
-    if model.density != "published_clusters" or model.clusters.fit_on != "everything":
-        rows, features, labels = labelled_rows(features, labels)
-        row_weight = None if row_weight is None else row_weight[rows]
-    truth, group = labels.class_index, labels.group
-    seed, kind = training.config.seed, training.config.validation.split
-    fold = inner_folds(truth, group, truth >= 0, recipe.n_folds, seed, kind)
-    key = jax.random.fold_in(jax.random.key(training.config.seed), 1)
-    return fit_classifier(recipe, features, labels, fold, key, row_weight)
+def _results(
+    training: Training,
+    *,
+    recipe: Recipe,
+    held_out: CrossValidation,
+    classifier: Classifier,
+    fit: FitReport,
+    products: Products,
+    started: float,
+) -> Results:
+    """The scores, the diagnosed posterior samples and everything else that is written."""
+    scores = measure(training.config, training.labels, products, held_out, training.well)
+    metrics = Metrics(**scores)
+    posterior, chain_warnings = _diagnosed(fit, recipe, metrics)
+    return Results(
+        config=training.config,
+        origin=training.origin,
+        table=training.table,
+        features=training.features,
+        feature_report=training.report,
+        labels=training.labels,
+        warnings=(*chain_warnings, *training.warnings),
+        recipe=recipe,
+        classifier=classifier,
+        fit=fit,
+        held_out=held_out,
+        products=products,
+        metrics=metrics,
+        seconds=time.time() - started,
+        posterior=posterior,
+    )
 
 
 def _diagnosed(
     fit: FitReport, recipe: Recipe, metrics: Metrics
 ) -> "tuple[arviz.InferenceData | None, tuple[str, ...]]":
-    """The posterior for its file, and doubts about its chains; these go into the metrics too."""
+    """The posterior samples and the warnings about their chains; adds both to `metrics`."""
     if fit.posterior is None:
         return None, ()
     data = inference_data(fit.posterior, recipe.names)
-    found = diagnose(data, fit.posterior)
-    metrics["posterior"] = {**found.record, "warnings": list(found.doubts)}
-    return data, found.doubts
+    diagnostics = diagnose(data, fit.posterior)
+    metrics["posterior"] = {**diagnostics.record, "warnings": list(diagnostics.doubts)}
+    return data, diagnostics.doubts

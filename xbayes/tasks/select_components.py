@@ -1,4 +1,4 @@
-"""How many clusters a catalogue asks for: BIC of several runs, its gradient, the silhouette."""
+"""The number of mixture components: BIC over several EM runs, its gradient, the silhouette."""
 
 import os
 import warnings
@@ -15,8 +15,9 @@ from xbayes.config.schema import Config, catalog_path
 from xbayes.errors import XbayesWarning
 from xbayes.figures.criterion import draw_criterion
 from xbayes.infer.check_clusters import check_training_rows
-from xbayes.infer.fit_clusters import REGULARISER, fit_clusters, standardise
+from xbayes.infer.fit_clusters import standardise
 from xbayes.infer.information_criteria import Criterion, bic_by_components
+from xbayes.infer.unlabelled_clusters import REGULARISER, fit_clusters
 from xbayes.models.gaussian_mixture import gaussian_mixture
 from xbayes.models.measured import Measured
 from xbayes.published.fit_clusters import REGULARISER as PUBLISHED_REGULARISER
@@ -33,26 +34,26 @@ SILHOUETTE_ROWS = 2000
 
 
 class ComponentSearch(NamedTuple):
-    """The number of mixture components that a catalogue asks for, and the evidence for it."""
+    """The selected number of mixture components, and the criteria for each number."""
 
     criterion: Criterion
-    table: Table  # one row per number: BIC, its spread over runs, its gradient, the silhouette
+    table: Table  # one row per number: BIC, its SD over runs, its gradient, the silhouette
 
     @property
     def reason(self) -> str:
-        """Which number to take, and why, in one sentence."""
-        found = self.criterion
-        if found.taken == found.lowest:
-            return f"K = {found.taken}: it has the least mean BIC"
+        """The selected number and the reason, in one sentence."""
+        criterion = self.criterion
+        if criterion.taken == criterion.lowest:
+            return f"K = {criterion.taken}: it has the lowest mean BIC"
         return (
-            f"K = {found.taken}: BIC is least at {found.lowest}, but beyond {found.elbow} no "
-            "further component gains a quarter of the largest gain"
+            f"K = {criterion.taken}: BIC is lowest at {criterion.lowest}, but beyond "
+            f"{criterion.elbow} no further component gains a quarter of the largest gain"
         )
 
     def plot(self) -> "Figure":
-        """BIC and its gradient over the number of components."""
-        found = self.criterion
-        return draw_criterion(found.n_components, found.bic, found.taken)
+        """BIC and its gradient against the number of components."""
+        criterion = self.criterion
+        return draw_criterion(criterion.n_components, criterion.bic, criterion.taken)
 
 
 def select_k(
@@ -95,7 +96,7 @@ def select_k(
 def select_components(
     config: Config, catalog: "CatalogLike", largest: int, n_runs: int
 ) -> ComponentSearch:
-    """As `select_k`, in the precision that JAX is set to."""
+    """As `select_k`, in the current precision of JAX."""
     if largest < 3:
         raise InputError(f"the largest number of clusters must be at least 3; found {largest}")
     if n_runs < 1:
@@ -117,20 +118,20 @@ def select_components(
         x, least_variance = standardise(features, everything)[0], REGULARISER
     weight = jnp.ones(len(x.value), x.value.dtype)
     key = jax.random.key(config.seed)
-    found = bic_by_components(x, weight, range(2, largest + 1), n_runs, key, least_variance)
-    table = _table(found, x, weight, least_variance)
-    return ComponentSearch(criterion=found, table=table)
+    criterion = bic_by_components(x, weight, range(2, largest + 1), n_runs, key, least_variance)
+    table = _table(criterion, x, weight, least_variance)
+    return ComponentSearch(criterion=criterion, table=table)
 
 
-def _table(found: Criterion, x: Measured, weight, least_variance: float) -> Table:
-    mean = found.bic.mean(1)
-    silhouette = [_silhouette(x, weight, int(k), least_variance) for k in found.n_components]
+def _table(criterion: Criterion, x: Measured, weight, least_variance: float) -> Table:
+    mean = criterion.bic.mean(1)
+    silhouette = [_silhouette(x, weight, int(k), least_variance) for k in criterion.n_components]
     columns = {
-        "n_components": found.n_components,
+        "n_components": criterion.n_components,
         "bic": mean,
-        "bic_sd": found.bic.std(1),
+        "bic_sd": criterion.bic.std(1),
         "bic_gradient": np.ma.masked_invalid([np.nan, *np.diff(mean)]),
-        "silhouette": np.ma.masked_invalid(silhouette),  # none where all rows are in one cluster
+        "silhouette": np.ma.masked_invalid(silhouette),  # masked if all rows are in one cluster
     }
     return Table(columns)
 

@@ -1,6 +1,6 @@
-"""What to label next: the sources of a catalogue whose labels would teach a fitted run most.
+"""Active learning: the sources whose labels are most informative about a fitted run.
 
-read -> features -> class probabilities by draw -> information -> a diverse batch -> why
+read -> features -> class probabilities of each posterior sample -> information -> diverse batch
 """
 
 from collections.abc import Callable
@@ -33,7 +33,8 @@ from xbayes.features.build import build_features, needed_columns
 from xbayes.output.table import passed_columns
 from xbayes.types import Features, InputError
 
-FEWEST, FOR_EACH = 2000, 20  # candidates of a batch: the most informative, 20 for each wanted
+# Candidates of a batch: the most informative sources, at least 2000 and 20 per suggestion.
+LEAST_CANDIDATES, CANDIDATES_PER_SUGGESTION = 2000, 20
 
 
 def suggest_labels(
@@ -41,12 +42,13 @@ def suggest_labels(
     table: Table,
     n: int,
     *,
-    tell: Callable[[str], None] = lambda message: None,
+    warn: Callable[[str], None] = lambda message: None,
 ) -> Table:
-    """The `n` sources to label next, in their order, with what each label would tell and why.
+    """The `n` sources to label next, best first, with the information of each label and its origin.
 
-    Sources with a label, and those the run has learned from (by their id), are not among them.
-    `tell` gets the warnings of the catalogue. Raises `InputError`.
+    Sources with a label and training sources (by id) are excluded. `warn` is called with the
+    warnings about the catalogue. Raises `InputError` for a run without posterior samples, a wrong
+    catalogue or too large an `n`.
     """
     if n < 1:
         raise InputError(f"-n must be at least 1; found {n}")
@@ -58,22 +60,21 @@ def suggest_labels(
     config = model.config
     checked = check_catalog(table, config.catalog, list(needed_columns(config)), "classify")
     features, report = build_features(convert_units(checked, model.units), config)
-    for warning in report.warnings:
-        tell(warning)
-    free = np.flatnonzero(_unknown(model, checked))
-    if n > len(free):
+    for message in report.warnings:
+        warn(message)
+    unlabelled = np.flatnonzero(_is_unlabelled(model, checked))
+    if n > len(unlabelled):
         raise InputError(
-            f"-n {n}: the catalogue has {len(free)} sources without a label that the run has not "
-            f"learned from ({len(checked)} in all); ask for fewer"
+            f"-n {n}: only {len(unlabelled)} of the {len(checked)} sources of the catalogue have "
+            "no label and are not in the training sample; give a smaller -n"
         )
-    rows = free[_candidates(model, features.rows(free), n)]
-    drawn = draw_posteriors(model.recipe, model.classifier, features.rows(rows), model.log_prior)
-    batch = choose_batch(drawn, n)
+    rows = unlabelled[_candidates(model, features.rows(unlabelled), n)]
+    samples = draw_posteriors(model.recipe, model.classifier, features.rows(rows), model.log_prior)
+    batch = choose_batch(samples, n)
     chosen = rows[batch.chosen]
-    passed = subset(
-        checked, [c for c in passed_columns(config.catalog) if c in checked.colnames], chosen
-    )
-    return _table(passed, model, features.rows(chosen), drawn[:, batch.chosen], batch)
+    passed = [name for name in passed_columns(config.catalog) if name in checked.colnames]
+    table = subset(checked, passed, chosen)
+    return _with_reasons(table, model, features.rows(chosen), samples[:, batch.chosen], batch)
 
 
 def draw_posteriors(
@@ -82,124 +83,128 @@ def draw_posteriors(
     features: Features,
     log_prior: Float[np.ndarray, "C"] | None = None,
 ) -> Float[np.ndarray, "D N C"]:
-    """The class probabilities of each source under each draw; one draw where there are none."""
+    """The class probabilities of each source under each posterior sample.
+
+    Without posterior samples the fitted weights count as one sample.
+    """
     if classifier.draws is None:
-        own = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], classifier.weights)
-        classifier = classifier._replace(draws=JointDraws(density=None, weights=own))
+        weights = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], classifier.weights)
+        classifier = classifier._replace(draws=JointDraws(density=None, weights=weights))
     prior = subclass_log_prior(recipe, classifier, log_prior)
     n_rows = len(features.value)
     size, parts = padded_size(n_rows), []
     for first in range(0, n_rows, size):
         part = features.rows(slice(first, first + size))
-        drawn = _by_draw(recipe.scoring, classifier, part.padded(size), prior)
-        parts.append(np.asarray(drawn)[:, : len(part.value)])
+        samples = _class_probabilities(recipe.scoring, classifier, part.padded(size), prior)
+        parts.append(np.asarray(samples)[:, : len(part.value)])
     return np.concatenate(parts, axis=1).astype(np.float64)
 
 
 @partial(jax.jit, static_argnums=0)
-def _by_draw(scoring: Scoring, classifier: Classifier, features: Features, log_prior):
-    assert classifier.draws is not None  # its callers see to that
-    # Shrinking what strange sources tell would hide where draws differ.
-    whole = jnp.ones(len(features.value), log_prior.dtype)
-    return posterior_samples(scoring, classifier, features, log_prior, whole).posterior
+def _class_probabilities(scoring: Scoring, classifier: Classifier, features: Features, log_prior):
+    assert classifier.draws is not None  # the caller makes sure
+    # No shrinkage of the log-odds of outliers: it would hide differences between the samples.
+    shrinkage = jnp.ones(len(features.value), log_prior.dtype)
+    return posterior_samples(scoring, classifier, features, log_prior, shrinkage).posterior
 
 
-def _unknown(model: FittedModel, table: Table) -> Bool[np.ndarray, "N"]:
-    """Rows without a label that the run has not learned from either."""
-    roles, unknown = model.config.catalog, np.ones(len(table), bool)
+def _is_unlabelled(model: FittedModel, table: Table) -> Bool[np.ndarray, "N"]:
+    """Rows without a label that are not in the training sample."""
+    roles, unlabelled = model.config.catalog, np.ones(len(table), bool)
     if roles.label is not None and roles.label in table.colnames:
-        unknown = without_label(masked_column(table, roles.label), model.config.taxonomy)
-    learned = model.folder / "predictions.parquet"
-    if learned.is_file():
-        ids = np.asarray(read_catalog(learned, text=[roles.id])[roles.id]).astype(str)
-        unknown &= ~np.isin(np.asarray(table[roles.id]).astype(str), ids)
-    return unknown
+        unlabelled = without_label(masked_column(table, roles.label), model.config.taxonomy)
+    predictions = model.folder / "predictions.parquet"
+    if predictions.is_file():
+        ids = np.asarray(read_catalog(predictions, text=[roles.id])[roles.id]).astype(str)
+        unlabelled &= ~np.isin(np.asarray(table[roles.id]).astype(str), ids)
+    return unlabelled
 
 
 def _candidates(model: FittedModel, features: Features, n: int) -> np.ndarray:
-    """The rows whose labels tell most by themselves; a chunk at a time, for memory."""
+    """The rows with the most informative single labels; computed in chunks to bound memory."""
     n_rows, gains = len(features.value), []
     for first in range(0, n_rows, padded_size(n_rows)):
         part = features.rows(slice(first, first + padded_size(n_rows)))
-        drawn = draw_posteriors(model.recipe, model.classifier, part, model.log_prior)
-        gains.append(information(drawn))
+        samples = draw_posteriors(model.recipe, model.classifier, part, model.log_prior)
+        gains.append(information(samples))
     order = np.argsort(-np.concatenate(gains), kind="stable")
-    return order[: max(FEWEST, FOR_EACH * n)]
+    return order[: max(LEAST_CANDIDATES, CANDIDATES_PER_SUGGESTION * n)]
 
 
-def _table(
-    passed: Table, model: FittedModel, features: Features, drawn: np.ndarray, batch: Batch
+def _with_reasons(
+    table: Table, model: FittedModel, features: Features, samples: np.ndarray, batch: Batch
 ) -> Table:
-    classes, mean = np.array(model.classes), drawn.mean(0)
+    """The table with gains, the two most probable classes, and the least certain feature."""
+    classes, mean = np.array(model.classes), samples.mean(0)
     first, second = np.argsort(-mean, axis=1)[:, :2].T
-    shares = _shares(model.recipe, model.classifier, features, first, second)
-    prop, category, share = _why(model.recipe, shares)
-    made = {
+    shares = _variance_shares(model.recipe, model.classifier, features, first, second)
+    feature, category, share = _largest_share(model.recipe, shares)
+    columns = {
         "rank": (np.arange(len(mean)) + 1, "order in which to label"),
-        "gain": (batch.gain, "information of its label beside those before it, nats"),
-        "gain_alone": (batch.alone, "information of its label by itself, nats"),
+        "gain": (batch.gain, "information of the label, given the labels ranked before, nats"),
+        "gain_alone": (batch.alone, "information of the label by itself, nats"),
         "prediction": (classes[first], "most probable class"),
-        "p": (mean.max(1), "its probability"),
+        "p": (mean.max(1), "probability of the most probable class"),
         "runner_up": (classes[second], "second most probable class"),
-        "why": (prop, "property whose evidence for the one against the other is least certain"),
-        "why_category": (category, "its category"),
-        "why_share": (share, "its part of the variance of these log-odds over draws"),
+        "why": (feature, "feature with the least certain log-odds of these two classes"),
+        "why_category": (category, "category of this feature"),
+        "why_share": (share, "share of this feature in the variance of the log-odds over samples"),
     }
-    table = passed.copy()
     table.meta = {}
-    for name, (values, text) in made.items():
+    for name, (values, text) in columns.items():
         if name in table.colnames:
             raise InputError(
                 f"the catalogue has a column {name!r}, which is also a column of the output; "
-                "rename it, or take it out of catalog.keep"
+                "rename it, or remove it from catalog.keep"
             )
         unit = "nat" if name.startswith("gain") else None
         table[name] = Column(values, description=text, unit=unit)
     return table
 
 
-def _shares(
+def _variance_shares(
     recipe: Recipe,
     classifier: Classifier,
     features: Features,
     first: np.ndarray,
     second: np.ndarray,
 ) -> Float[np.ndarray, "N F"]:
-    """Part of each property in the variance over draws of the log-odds of two classes.
+    """The share of each feature in the variance of the log-odds of two classes over the samples.
 
-    cov(contribution, log-odds) / var(log-odds): over properties, the offset and which subclass it
-    is these sum to 1. Zero
-    where the draws all say the same.
+    cov(contribution, log-odds) / var(log-odds). The shares of the features, of the offset and of
+    the choice of subclass sum to 1. They are zero if all samples agree.
     """
-    at, class_of = np.arange(len(first)), recipe.names.class_of
+    row, class_of = np.arange(len(first)), recipe.names.class_of
 
     def one(draw: JointDraws):
         params = classifier.density if draw.density is None else draw.density
         log_lik = recipe.density.log_lik(params, features)
-        each = recipe.model.contributions(draw.weights, log_lik) @ classifier.calibrator.matrix.T
-        odds = calibrated(
+        terms = recipe.model.contributions(draw.weights, log_lik) @ classifier.calibrator.matrix.T
+        scores = calibrated(
             classifier.calibrator,
             recipe.model.log_joint(draw.weights, log_lik),
             classifier.weights.log_prior,
             (log_lik != 0).any(axis=(1, 2)),
         )
-        own = responsibilities(odds, class_of)
-        each, odds = class_means(each, own, class_of), class_scores(odds, class_of)
-        return each[at, :, first] - each[at, :, second], odds[at, first] - odds[at, second]
+        resp = responsibilities(scores, class_of)
+        terms, scores = class_means(terms, resp, class_of), class_scores(scores, class_of)
+        contribution = terms[row, :, first] - terms[row, :, second]
+        return contribution, scores[row, first] - scores[row, second]
 
-    each, odds = (np.asarray(a, np.float64) for a in jax.lax.map(one, classifier.draws))
-    off = odds - odds.mean(0)
-    variance = (off**2).mean(0)
-    covariance = (each * off[..., None]).mean(0)
+    mapped = jax.lax.map(one, classifier.draws)
+    contribution, log_odds = (np.asarray(array, np.float64) for array in mapped)
+    deviation = log_odds - log_odds.mean(0)
+    variance = (deviation**2).mean(0)
+    covariance = (contribution * deviation[..., None]).mean(0)
     return covariance / np.maximum(variance, 1e-300)[:, None]
 
 
-def _why(recipe: Recipe, shares: Float[np.ndarray, "N F"]):
-    """Name, category and share of the property with the largest share; none if none has any."""
+def _largest_share(recipe: Recipe, shares: Float[np.ndarray, "N F"]):
+    """Name, category and share of the feature with the largest share; empty if none is positive."""
     names = recipe.names
     largest = shares.argmax(1)
     share = shares[np.arange(len(shares)), largest]
-    told = share > 0
-    prop = np.where(told, np.array(names.features)[largest], "")
+    positive = share > 0
+    feature = np.where(positive, np.array(names.features)[largest], "")
     category = np.array(names.categories)[np.array(names.category)[largest]]
-    return prop, np.where(told, category, ""), np.where(told, share, 0.0)
+    return feature, np.where(positive, category, ""), np.where(positive, share, 0.0)

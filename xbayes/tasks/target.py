@@ -1,15 +1,14 @@
-"""Learn for another catalogue: what it never measured is left out, and sources like its own count.
+"""Learning for a target catalogue: features that it lacks are dropped, rows are reweighted.
 
-The classes of that catalogue are not looked at.
-
-If the sources of a class look alike in both catalogues but other kinds of them are common here,
-what is learned for the other one weighs each labelled source by
+The classes of the target catalogue are not used. If the sources of a class look alike in both
+catalogues but the target has other proportions of them (covariate shift), each labelled source gets
+the importance weight
 
     w(x) = p(x | target) / p(x | training)
 
 (Shimodaira 2000), the odds of a classifier of target against training sources (Bickel, Brueckner &
-Scheffer 2009, Eq. 6). The classifier never sees a class. Weights vary far, which leaves few sources
-to learn from: a power below 1 gives up some of the correction for more of them.
+Scheffer 2009, Eq. 6). This classifier does not use the classes either. Weights with a large
+variance leave few effective sources. A power below 1 corrects less and keeps more of them.
 """
 
 from typing import NamedTuple
@@ -25,96 +24,98 @@ from xbayes.config.schema import Config, target_path
 from xbayes.features.build import build_features, needed_columns
 from xbayes.types import Features, InputError
 
-FOLDS, MOST = 5, 10.0  # no source counts more than MOST times another one as likely in both
+FOLDS = 5
+LARGEST_RATIO = 10.0  # bound on the ratio of the densities, and on its inverse
 
 
-class ForTarget(NamedTuple):
-    """What a target catalogue asks of the training part."""
+class TargetFit(NamedTuple):
+    """How the training sample is fitted to a target catalogue."""
 
-    measured: Bool[np.ndarray, "F"]  # properties that it has
-    row_weight: Float[np.ndarray, "N"] | None  # what each row counts for; None: all alike
+    measured: Bool[np.ndarray, "F"]  # features that the target has
+    row_weight: Float[np.ndarray, "N"] | None  # None: equal weights
     warnings: tuple[str, ...]
 
 
-def for_target(
+def fit_to_target(
     config: Config, table: Table, features: Features, labelled: Bool[np.ndarray, "N"]
-) -> ForTarget | None:
-    """What the target catalogue of the config asks for; None where it names none.
+) -> TargetFit | None:
+    """The features and row weights for the target catalogue of the config; None without a target.
 
-    A property is left out where the target never measured a column that it needs: absent from the
-    file, or empty throughout. Raises `InputError` where nothing is left.
+    A feature is dropped if the target lacks a column that it needs, or if that column is empty.
+    Raises `InputError` if no feature remains.
     """
     if config.target.file is None:
         return None
-    target, n_rows = _target_features(config, table)
+    target = _target_features(config, table)
     measured = np.asarray(np.any(target.available, axis=0))
     names = np.array(list(config.features))
     if not measured.any():
         raise InputError(
-            f"target.file {config.target.file} has no column that any property needs; "
-            "is it the right catalogue? the config says how its columns are called"
+            f"target.file {config.target.file} has no column that any feature needs; "
+            "check that it is the right catalogue, with the column names of the config"
         )
-    told = [
+    warnings = [
         f"feature {name!r} was never measured in the target catalogue; it is left out"
         for name in names[~measured]
     ]
-    if not config.target.importance:
-        return ForTarget(measured, None, tuple(told))
-    own = (features.rows(labelled), target, config.target.importance, config.seed)
-    weight = np.ones(len(labelled))
-    weight[labelled] = importance_weights(*own)
-    told.append(
-        f"importance weights for the {n_rows} sources of the target leave the worth of "
-        f"{effective_sources(weight[labelled]):.0f} of {labelled.sum()} labelled sources"
-    )
-    return ForTarget(measured, weight, tuple(told))
+    row_weight = None
+    if config.target.importance:
+        weight = importance_weights(
+            features.rows(labelled), target, power=config.target.importance, seed=config.seed
+        )
+        row_weight = np.ones(len(labelled))
+        row_weight[labelled] = weight
+        warnings.append(
+            f"importance weights for the {len(target.value)} sources of the target leave "
+            f"{effective_sources(weight):.0f} effective sources of {labelled.sum()} labelled ones"
+        )
+    return TargetFit(measured=measured, row_weight=row_weight, warnings=tuple(warnings))
 
 
-def _target_features(config: Config, table: Table) -> tuple[Features, int]:
+def _target_features(config: Config, table: Table) -> Features:
+    """The features of the target catalogue; columns that it lacks are not available."""
     needed = list(needed_columns(config))
-    # Whatever it lacks counts as never measured: that is what is asked here.
-    roles = config.catalog.model_copy(
-        update={"optional": tuple({*config.catalog.optional, *needed}), "label": None}
-    )
-    relaxed = config.model_copy(update={"catalog": roles})
+    optional = tuple({*config.catalog.optional, *needed})
+    roles = config.catalog.model_copy(update={"optional": optional, "label": None})
     path = target_path(config)
     target = check_catalog(read_catalog(path, text=[roles.id]), roles, needed, "classify")
     target = convert_units(target, units_of(table, needed))
-    return build_features(target, relaxed)[0], len(target)
+    return build_features(target, config.model_copy(update={"catalog": roles}))[0]
 
 
 def importance_weights(
     training: Features, target: Features, power: float, seed: int
 ) -> Float[np.ndarray, "N"]:
-    """Weights of the training rows, about 1; each from a classifier that never saw the row.
+    """The out-of-fold importance weights of the training rows, with mean 1.
 
-    Only what was available in both is looked at: that a column was never measured in one of them
-    says nothing of its sources.
+    Only features that are available in both samples are used: a feature that one sample lacks
+    carries no information about its sources.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.model_selection import StratifiedKFold
 
-    shared = [np.asarray(f.available).any(0) for f in (training, target)]
-    here, there = (
-        np.where(f.measured, f.value, np.nan)[:, shared[0] & shared[1]] for f in (training, target)
+    shared = np.asarray(training.available).any(0) & np.asarray(target.available).any(0)
+    training_rows, target_rows = (
+        np.where(f.measured, f.value, np.nan)[:, shared] for f in (training, target)
     )
-    n_rows = len(here)
-    if not here.shape[1]:
-        return np.ones(n_rows)
-    rows, is_target = np.concatenate([here, there]), np.arange(n_rows + len(there)) >= n_rows
-    odds = np.ones(n_rows)
+    n_training, n_target = len(training_rows), len(target_rows)
+    if not shared.any():
+        return np.ones(n_training)
+    rows = np.concatenate([training_rows, target_rows])
+    is_target = np.arange(len(rows)) >= n_training
+    ratio = np.ones(n_training)
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
-    for learned, held in folds.split(rows, is_target):
+    for inside, outside in folds.split(rows, is_target):
         model = HistGradientBoostingClassifier(
             max_depth=3, max_iter=60, learning_rate=0.05, min_samples_leaf=20, random_state=seed
-        ).fit(rows[learned], is_target[learned])
-        own = held[held < n_rows]
-        of_target = np.clip(model.predict_proba(rows[own])[:, 1], 1e-3, 1 - 1e-3)
-        odds[own] = of_target / (1 - of_target) * n_rows / len(there)
-    weight = np.clip(odds, 1 / MOST, MOST) ** power
+        ).fit(rows[inside], is_target[inside])
+        held_out = outside[outside < n_training]
+        p_target = np.clip(model.predict_proba(rows[held_out])[:, 1], 1e-3, 1 - 1e-3)
+        ratio[held_out] = p_target / (1 - p_target) * n_training / n_target
+    weight = np.clip(ratio, 1 / LARGEST_RATIO, LARGEST_RATIO) ** power
     return weight / weight.mean()
 
 
 def effective_sources(weight: Float[np.ndarray, "N"]) -> float:
-    """As many sources of equal weight would be as informative (Kish 1965)."""
+    """The number of equally weighted sources that are as informative (Kish 1965)."""
     return float(weight.sum() ** 2 / (weight**2).sum())

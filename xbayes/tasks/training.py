@@ -1,6 +1,6 @@
-"""A labelled catalogue, read and checked, ready to learn from.
+"""A labelled catalogue, read and checked, and the two ways to learn from it.
 
-read -> roles, labels -> features -> the features that tell labelled sources apart
+read -> check roles and labels -> build features -> drop features that do not vary
 """
 
 from collections.abc import Callable, Iterator
@@ -17,9 +17,17 @@ from xbayes.catalog.inputs import Origin, as_table, origin_of
 from xbayes.catalog.roles import check_catalog
 from xbayes.catalog.taxonomy import class_indices, group_indices, subclass_indices
 from xbayes.catalog.units import stand_in_warnings
+from xbayes.classifier.fit import FitReport, fit_classifier
+from xbayes.classifier.predict import Classifier
 from xbayes.classifier.recipe import Recipe
 from xbayes.config.schema import Config, given_log_prior
-from xbayes.evaluate.cross_validate import CrossValidation, cross_validate, require_members
+from xbayes.evaluate.cross_validate import (
+    CrossValidation,
+    cross_validate,
+    inner_folds,
+    labelled_rows,
+    require_members,
+)
 from xbayes.features.build import (
     FeatureReport,
     build_features,
@@ -29,31 +37,31 @@ from xbayes.features.build import (
 )
 from xbayes.features.conditions import well_characterised
 from xbayes.output.table import passed_columns, refuse_clashes
-from xbayes.tasks.target import for_target
+from xbayes.tasks.target import fit_to_target
 from xbayes.types import Features, InputError, Labels
 
 if TYPE_CHECKING:
     from xbayes.catalog.inputs import CatalogLike
 
-Progress = Callable[[float, str], None]  # share done in [0, 1], what is being done
+Progress = Callable[[float, str], None]  # completed share in [0, 1], the step that begins
 
 
 class Training(NamedTuple):
-    """A catalogue ready to learn from; rows with a label that is left out are gone."""
+    """A catalogue ready to learn from, without the rows whose label the config excludes."""
 
-    config: Config  # without the features that say nothing
+    config: Config  # without the features that were dropped
     origin: Origin
     table: Table
     features: Features
     report: FeatureReport
     labels: Labels
     warnings: tuple[str, ...]
-    well: Bool[np.ndarray, "N"] | None = None  # rows known well, where the config tells which
-    row_weight: Float[np.ndarray, "N"] | None = None  # what each counts for; None: all alike
+    well: Bool[np.ndarray, "N"] | None = None  # well-characterised rows, if the config defines them
+    row_weight: Float[np.ndarray, "N"] | None = None  # None: equal weights
 
 
 def use_precision(config: Config) -> None:
-    """Switch JAX to the precision of the config for good; for scripts, never on import."""
+    """Set JAX to the precision of the config for the whole process; for scripts only."""
     jax.config.update("jax_enable_x64", config.precision == "float64")
 
 
@@ -69,39 +77,37 @@ def in_precision(precision: str) -> Iterator[None]:
 
 
 def load_training(config: Config, catalog: "CatalogLike") -> Training:
-    """A labelled catalogue, read and checked: a path, or a table in memory.
+    """The labelled catalogue, read from a path or a table, checked and turned into features.
 
     Raises
     ------
     InputError
-        For a catalogue that the config does not fit, or that nothing can be learned from.
+        If the catalogue does not match the config, or if no feature of it varies.
     """
     roles, label = config.catalog, config.catalog.label
     if label is None:
         raise InputError(
-            "the config names no label column (catalog.label), so there is nothing to learn from; "
-            "set it, or apply a fitted run with 'xbayes classify'"
+            "the config names no label column (catalog.label), so there are no labels to learn "
+            "from; set it, or apply a fitted run with 'xbayes classify'"
         )
     needed = [*needed_columns(config), label, *roles.keep]
     needed += [column for column in (roles.source, roles.group, roles.block) if column]
     table = check_catalog(as_table(catalog, text=[roles.id]), roles, needed, "train")
-    _refuse_what_fits_cannot_hold(subset(table, passed_columns(roles)))
+    _refuse_text_outside_ascii(subset(table, passed_columns(roles)))
     refuse_clashes(passed_columns(roles), names_of(config))
-    class_index, kept = class_indices(masked_column(table, label), config.taxonomy)
-    table, class_index = subset(table, rows=kept), class_index[kept]
+    class_index, included = class_indices(masked_column(table, label), config.taxonomy)
+    table, class_index = subset(table, rows=included), class_index[included]
     subclass = subclass_indices(masked_column(table, label), config.taxonomy)
     features, report = build_features(table, config)
-    asked = for_target(config, table, features, class_index >= 0)
-    if asked is not None:
-        config, features = _with_features(config, features, asked.measured)
-    config, features, dropped = _drop_useless(config, features, class_index >= 0)
-    labels = Labels(class_index, group_indices(table, roles), subclass)
+    target = fit_to_target(config, table, features, class_index >= 0)
+    if target is not None:
+        config, features = _with_features(config, features, target.measured)
+    config, features, dropped = _drop_constant_features(config, features, class_index >= 0)
+    labels = Labels(class_index=class_index, group=group_indices(table, roles), subclass=subclass)
     validation = config.validation
     require_members(labels, list(config.taxonomy.classes), validation.folds, validation.inner_folds)
-    doubts = stand_in_warnings(table, list(needed_columns(config)))
-    told = (*report.warnings, *(asked.warnings if asked else ()), *dropped, *doubts)
-    wanted = validation.well_characterised
-    well = None if wanted is None else well_characterised(table, wanted)
+    stand_ins = stand_in_warnings(table, list(needed_columns(config)))
+    rules = validation.well_characterised
     return Training(
         config=config,
         origin=origin_of(catalog),
@@ -109,16 +115,16 @@ def load_training(config: Config, catalog: "CatalogLike") -> Training:
         features=features,
         report=report,
         labels=labels,
-        warnings=told,
-        well=well,
-        row_weight=asked.row_weight if asked else None,
+        warnings=(*report.warnings, *(target.warnings if target else ()), *dropped, *stand_ins),
+        well=None if rules is None else well_characterised(table, rules),
+        row_weight=target.row_weight if target else None,
     )
 
 
 def cross_validate_training(
-    training: Training, recipe: Recipe, progress: Progress = lambda share, what: None
+    training: Training, recipe: Recipe, progress: Progress = lambda share, step: None
 ) -> CrossValidation:
-    """Held-out products of every labelled row, on the folds that the config asks for."""
+    """The out-of-fold products of every labelled row, on the folds of the config."""
     validation = training.config.validation
     total = validation.folds * validation.repeats
     done = iter(range(total))
@@ -137,20 +143,35 @@ def cross_validate_training(
     )
 
 
-def _refuse_what_fits_cannot_hold(table: Table) -> None:
-    """Known now, rather than when `catalog.fits` is written after all the work."""
+def fit_training(training: Training, recipe: Recipe) -> tuple[Classifier, FitReport]:
+    """The classifier fitted on all labelled rows, and the choices made in the fit."""
+    features, labels, model = training.features, training.labels, training.config.model
+    row_weight = training.row_weight
+    if model.density != "published_clusters" or model.clusters.fit_on != "everything":
+        # The same rows as in cross-validation, so that JAX does not compile again.
+        rows, features, labels = labelled_rows(features, labels)
+        row_weight = None if row_weight is None else row_weight[rows]
+    truth, group, seed = labels.class_index, labels.group, training.config.seed
+    split = training.config.validation.split
+    fold = inner_folds(truth, group, truth >= 0, recipe.n_folds, seed, split)
+    key = jax.random.fold_in(jax.random.key(seed), 1)
+    return fit_classifier(recipe, features, labels, fold, key, row_weight)
+
+
+def _refuse_text_outside_ascii(table: Table) -> None:
+    """Check the text now, rather than when `catalog.fits` is written after all the work."""
     for name in table.colnames:
         for text in np.ma.asarray(table[name]).compressed():
             if isinstance(text, str) and not text.isascii():
                 raise InputError(
-                    f"column {name!r} holds {str(text)!r}, which FITS cannot; use plain ASCII"
+                    f"column {name!r} holds {str(text)!r}, which FITS cannot store; use plain ASCII"
                 )
 
 
-def _drop_useless(
+def _drop_constant_features(
     config: Config, features: Features, labelled: np.ndarray
 ) -> tuple[Config, Features, list[str]]:
-    """Leave out features that tell no labelled rows apart, with a warning each."""
+    """Drop features that do not vary among the labelled rows, with a warning for each."""
     evidence = np.array([feature.missing == "evidence" for feature in config.features.values()])
     useful, warnings = useful_features(features, labelled, list(config.features), evidence)
     if not useful.any():
@@ -162,10 +183,12 @@ def _drop_useless(
 
 
 def _with_features(
-    config: Config, features: Features, kept: Bool[np.ndarray, "F"]
+    config: Config, features: Features, selected: Bool[np.ndarray, "F"]
 ) -> tuple[Config, Features]:
-    named = {name: f for (name, f), use in zip(config.features.items(), kept, strict=True) if use}
-    columns = features.columns(kept)
-    categories = {feature.category for feature in named.values()}
-    told = {name: c for name, c in config.categories.items() if name in categories}
-    return config.model_copy(update={"features": named, "categories": told}), columns
+    """The config and the features with the selected features only."""
+    pairs = zip(config.features.items(), selected, strict=True)
+    remaining = {name: feature for (name, feature), keep in pairs if keep}
+    used = {feature.category for feature in remaining.values()}
+    categories = {name: value for name, value in config.categories.items() if name in used}
+    config = config.model_copy(update={"features": remaining, "categories": categories})
+    return config, features.columns(selected)
