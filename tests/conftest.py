@@ -45,8 +45,10 @@ def little_optimisation(little=True):
     """JAX compiles with little optimisation, which is quicker, until the block ends."""
     before = jax.config.read("jax_disable_most_optimizations")
     jax.config.update("jax_disable_most_optimizations", little)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_disable_most_optimizations", before)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -56,6 +58,13 @@ def quick_compilation(request):
     Tests that compute for long, or check what users get: `pytestmark = pytest.mark.optimised`.
     """
     with little_optimisation(request.node.get_closest_marker("optimised") is None):
+        yield
+
+
+@pytest.fixture
+def full_optimisation():
+    """For a test that computes for long in a module of quick ones."""
+    with little_optimisation(False):
         yield
 
 

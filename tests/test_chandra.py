@@ -1,4 +1,7 @@
-"""The numbers the project promises, on the real Chandra sources (XBAYES_DATA)."""
+"""The scores that the project promises, on the real Chandra catalogues (XBAYES_DATA).
+
+Long runs have three folds instead of five: a smaller training sample makes the targets harder.
+"""
 
 import json
 from pathlib import Path
@@ -10,6 +13,7 @@ from xbayes.catalog.read import read_catalog
 from xbayes.tasks.fitted_run import load
 
 CONFIGS = Path(__file__).parents[1] / "configs"
+FEW_FOLDS = ("validation.folds=3", "validation.inner_folds=3")
 
 pytestmark = [pytest.mark.slow, pytest.mark.optimised]
 
@@ -21,10 +25,10 @@ def runs(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def metrics_of(numbers_only):
-    def call(config, out, run=numbers_only):
-        # No target asks for an interval.
-        few = ("--set", "validation.bootstrap=20")
-        assert run("run", CONFIGS / config, "--out", out, *few) == 0
+    def call(config, out, *settings, run=numbers_only):
+        # No target is an interval.
+        options = [word for s in ("validation.bootstrap=20", *settings) for word in ("--set", s)]
+        assert run("run", CONFIGS / config, "--out", out, *options) == 0
         return json.loads((out / "metrics.json").read_text())
 
     return call
@@ -32,8 +36,8 @@ def metrics_of(numbers_only):
 
 @pytest.fixture(scope="module")
 def default(data_folder, metrics_of, exit_code, runs):
-    """A run with its report, which must be made of real sources too."""
-    metrics_of("chandra_sources.yaml", runs / "default", exit_code)
+    """A run with its report, which must work for real sources too."""
+    metrics_of("chandra_sources.yaml", runs / "default", run=exit_code)
     return runs / "default"
 
 
@@ -52,26 +56,23 @@ def test_the_terms_of_real_sources_sum_to_their_log_odds(data_folder, default, c
         check_sums(load(default).explain(table, str(table["name"][row])).track)
 
 
-def test_published_form_is_reported_beside_it(data_folder, metrics_of, runs):
-    """About what differential evolution reached with the formula (F1 0.56, log loss 0.16)."""
+def test_the_published_formula_has_the_published_scores(data_folder, metrics_of, runs):
+    """Differential evolution reached F1 0.56 and log loss 0.16 with the formula."""
     held_out = metrics_of("chandra_sources_published.yaml", runs / "published")["cross_validated"]
     assert 0.45 <= held_out["f1"]["XRB"]["value"] <= 0.65
     assert 0.10 <= held_out["log_loss"]["value"] <= 0.18
 
 
 def test_detections_reach_their_targets(data_folder, metrics_of, runs, check_sums):
-    """Issue 4 asks XRB F1 0.57 with the rule and log loss 0.39 in one model, issue 6 aims at 0.33.
-
-    Every part is in this model: joint densities, curves, terms of pairs.
-    """
+    """XRB F1 0.57 and log loss 0.34 with joint densities, smooth curves and boosted terms."""
     out = runs / "detections"
-    held_out = metrics_of("chandra_detections_best.yaml", out)["cross_validated"]
+    held_out = metrics_of("chandra_detections_best.yaml", out, *FEW_FOLDS)["cross_validated"]
     assert held_out["log_loss"]["value"] <= 0.34
     assert held_out["f1"]["XRB"]["value"] >= 0.57
     table = read_catalog(data_folder / "chandra_detections.csv", text=["detection_id"])
     for row in (0, 700, 2000):
         check_sums(load(out).explain(table, str(table["detection_id"][row])).track)
-    table.remove_column("group_id")  # made from labels: no posterior may know it
+    table.remove_column("group_id")  # made from labels, so no posterior may depend on it
     again = load(out).classify(table[:500])
     first = read_catalog(out / "catalog.parquet")[:500]
     for name in ("p_AGN", "p_XRB", "p_YSO"):
@@ -79,8 +80,8 @@ def test_detections_reach_their_targets(data_folder, metrics_of, runs, check_sum
 
 
 def test_the_published_recipe_is_the_baseline(data_folder, metrics_of, runs):
-    """About what the recipe gave elsewhere: XRB F1 0.51, log loss 1.17 (SCIENCE.md)."""
-    metrics = metrics_of("chandra_detections_published.yaml", runs / "recipe")
+    """Another implementation of the recipe gave XRB F1 0.51 and log loss 1.17 (SCIENCE.md)."""
+    metrics = metrics_of("chandra_detections_published.yaml", runs / "recipe", *FEW_FOLDS)
     held_out = metrics["cross_validated"]
     assert 0.45 <= held_out["f1"]["XRB"]["value"] <= 0.57
     assert 0.9 <= held_out["log_loss"]["value"] <= 1.3

@@ -1,8 +1,8 @@
 """Axis letters and the small records that travel between the rooms.
 
 Axes, fixed in the whole package:
-N sources, D detections, F features (properties), G categories, K components, C classes,
-T subclasses, S posterior draws, B grid nodes. A class without subclasses is its own; models know
+N sources, D detections, F features, G categories, K components, C classes,
+T subclasses, S posterior samples, B grid nodes. A class without subclasses is its own; models know
 subclasses only, and call their axis C.
 """
 
@@ -19,10 +19,11 @@ UNLABELLED = -1
 
 
 class Features(NamedTuple):
-    """The properties of N sources, dimensionless, as the models read them.
+    """The features of N sources, dimensionless, as the models read them.
 
     Each value is measured, not detected (a survey covers the source and found nothing), or not
-    available (nobody looked, or nobody says). The third adds exactly zero to every class.
+    available (nobody looked, or nobody says). The third adds exactly zero to every class, and so
+    does the second unless the config says `missing: evidence` for the feature.
     """
 
     value: Float[Array | np.ndarray, "N F"]  # after expression and scale; 0 where not measured

@@ -18,7 +18,8 @@ from xbayes.config.reader import load_config
 from xbayes.config.schema import catalog_path
 from xbayes.evaluate.paired import paired_differences
 from xbayes.evaluate.scores import Predictions, score
-from xbayes.tasks.training import cross_validate_training, load_training, use_precision
+from xbayes.tasks.precision import use_precision
+from xbayes.tasks.training import cross_validate_training, load_training
 from xbayes.types import Labels
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,8 @@ from xbayes.config.reader import load_config
 from xbayes.config.schema import catalog_path
 from xbayes.evaluate.cross_validate import inner_folds
 from xbayes.output.posterior_file import diagnose, inference_data
-from xbayes.tasks.training import load_training, use_precision
+from xbayes.tasks.precision import use_precision
+from xbayes.tasks.training import load_training
 
 ROOT = Path(__file__).parents[2]
 CLASSIFIED, SAMPLES, FEATURES = 100_000, 200, 25

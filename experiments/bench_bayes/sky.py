@@ -23,7 +23,8 @@ from xbayes.config.reader import load_config
 from xbayes.config.schema import Config
 from xbayes.evaluate.cross_validate import inner_folds
 from xbayes.simulate.catalog import simulate_catalog
-from xbayes.tasks.training import load_training, use_precision
+from xbayes.tasks.precision import use_precision
+from xbayes.tasks.training import load_training
 from xbayes.types import Features, Labels
 
 SMALL, LARGE, NEW = 1000, 50_000, 4000

@@ -23,7 +23,7 @@ from xbayes.evaluate.cross_validate import inner_folds
 from xbayes.features.build import build_features
 from xbayes.models.naive_bayes import KINDS
 from xbayes.simulate.catalog import simulate_catalog
-from xbayes.tasks.training import use_precision
+from xbayes.tasks.precision import use_precision
 from xbayes.types import Labels
 
 CONFIG = Path(__file__).with_name("config.yaml")

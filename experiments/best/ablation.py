@@ -12,7 +12,8 @@ import numpy as np
 from xbayes.classifier.recipe import build_recipe
 from xbayes.config.reader import load_config
 from xbayes.config.schema import catalog_path
-from xbayes.tasks.training import cross_validate_training, load_training, use_precision
+from xbayes.tasks.precision import use_precision
+from xbayes.tasks.training import cross_validate_training, load_training
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 NAMES = ("LM-STAR", "HM-STAR", "YSO", "LMXB", "HMXB")

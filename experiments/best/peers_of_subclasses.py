@@ -16,7 +16,8 @@ from xbayes.config.reader import load_config
 from xbayes.config.schema import catalog_path
 from xbayes.evaluate.cross_validate import labelled_rows, nested_splits
 from xbayes.evaluate.scores import log_losses
-from xbayes.tasks.training import load_training, use_precision
+from xbayes.tasks.precision import use_precision
+from xbayes.tasks.training import load_training
 
 CONFIG = Path(__file__).parents[2] / "configs" / "chandra_sources_best.yaml"
 

@@ -16,7 +16,8 @@ from xbayes.config.schema import catalog_path
 from xbayes.evaluate.cross_validate import inner_folds, labelled_rows
 from xbayes.evaluate.probabilities import brier_parts
 from xbayes.evaluate.scores import Predictions, score
-from xbayes.tasks.training import load_training, use_precision
+from xbayes.tasks.precision import use_precision
+from xbayes.tasks.training import load_training
 from xbayes.types import Labels
 
 CONFIG = Path(__file__).parents[2] / "configs/chandra_sources.yaml"

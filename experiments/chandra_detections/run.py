@@ -18,7 +18,8 @@ from xbayes.config.schema import Config, catalog_path, given_log_prior
 from xbayes.evaluate.cross_validate import cross_validate
 from xbayes.evaluate.paired import paired_differences
 from xbayes.evaluate.scores import Predictions, score
-from xbayes.tasks.training import load_training, use_precision
+from xbayes.tasks.precision import use_precision
+from xbayes.tasks.training import load_training
 from xbayes.types import Labels
 
 CONFIGS = Path(__file__).parents[2] / "configs"

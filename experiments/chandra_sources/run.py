@@ -6,8 +6,8 @@ from pathlib import Path
 
 from xbayes.cli.progress import Reporter
 from xbayes.config.reader import load_config
+from xbayes.tasks.precision import use_precision
 from xbayes.tasks.run import run_experiment
-from xbayes.tasks.training import use_precision
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 VARIANTS = {

@@ -15,8 +15,8 @@ from xbayes.evaluate.votes import combine, effective_number, learn_rho, mean_log
 from xbayes.simulate.catalog import simulate_catalog, simulate_detections
 from xbayes.tasks.classify import classify_table
 from xbayes.tasks.pool_detections import pool_detections
+from xbayes.tasks.precision import use_precision
 from xbayes.tasks.run import run_experiment
-from xbayes.tasks.training import use_precision
 
 HERE = Path(__file__).parent
 TRAINING, SKY = (4000, 31), (20_000, 32)  # sources and seed of the two simulated skies

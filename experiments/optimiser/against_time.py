@@ -27,7 +27,8 @@ from xbayes.infer.gradient import fit_log_loss
 from xbayes.infer.out_of_fold import out_of_fold
 from xbayes.models.naive_bayes import KINDS, naive_bayes
 from xbayes.published.evolution import evolve_f1, f1_of
-from xbayes.tasks.training import load_training, use_precision
+from xbayes.tasks.precision import use_precision
+from xbayes.tasks.training import load_training
 
 ROOT = Path(__file__).parents[2]
 SEED, PENALTY = 21, 10.0

@@ -21,12 +21,8 @@ from xbayes.evaluate.paired import paired_differences
 from xbayes.evaluate.scores import Predictions, score
 from xbayes.models.naive_bayes import KINDS
 from xbayes.simulate.catalog import simulate_catalog
-from xbayes.tasks.training import (
-    Training,
-    cross_validate_training,
-    load_training,
-    use_precision,
-)
+from xbayes.tasks.precision import use_precision
+from xbayes.tasks.training import Training, cross_validate_training, load_training
 
 ROOT = Path(__file__).parents[2]
 SEED = 21  # no choice was made on its folds

@@ -15,7 +15,8 @@ from xbayes.classifier.recipe import build_recipe
 from xbayes.config.reader import load_config
 from xbayes.config.schema import catalog_path
 from xbayes.evaluate.cross_validate import inner_folds, labelled_rows
-from xbayes.tasks.training import Training, load_training, use_precision
+from xbayes.tasks.precision import use_precision
+from xbayes.tasks.training import Training, load_training
 from xbayes.types import Features, Labels
 
 CONFIG = Path(__file__).parents[2] / "configs/chandra_sources.yaml"

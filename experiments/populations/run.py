@@ -23,8 +23,9 @@ from xbayes.figures.labels import FeatureLabel
 from xbayes.figures.style import png_bytes
 from xbayes.tasks.classify import CHUNK, classify_table
 from xbayes.tasks.count_classes import count_classes, population_table
+from xbayes.tasks.precision import use_precision
 from xbayes.tasks.run import run_experiment
-from xbayes.tasks.training import load_training, use_precision
+from xbayes.tasks.training import load_training
 
 HERE = Path(__file__).parent
 CONFIGS = {

@@ -24,8 +24,9 @@ from xbayes.config.reader import load_config
 from xbayes.config.schema import catalog_path, focus_class
 from xbayes.evaluate.cross_validate import Split, labelled_rows
 from xbayes.evaluate.proportions import estimate_proportions
+from xbayes.tasks.precision import use_precision
 from xbayes.tasks.target import importance_weights
-from xbayes.tasks.training import Training, load_training, use_precision
+from xbayes.tasks.training import Training, load_training
 from xbayes.types import Features
 
 CONFIGS, OUT = Path(__file__).parents[2] / "configs", Path("runs/shift")

@@ -63,7 +63,12 @@ def test_classifier_gives_the_scores_of_the_assignment(recipe, four_classes):
 
 
 @pytest.mark.parametrize(
-    ("objective", "optimiser"), [("log_loss", "gradient"), ("f1", "gradient"), ("f1", "evolution")]
+    ("objective", "optimiser"),
+    [
+        ("log_loss", "gradient"),
+        pytest.param("f1", "gradient", marks=pytest.mark.slow),
+        pytest.param("f1", "evolution", marks=pytest.mark.slow),
+    ],
 )
 def test_assignment_is_learned_for_log_loss_and_f1(
     recipe, four_classes, objective, optimiser, monkeypatch

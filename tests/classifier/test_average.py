@@ -6,12 +6,15 @@ import jax
 import numpy as np
 import pytest
 
+from xbayes.catalog.read import read_catalog
 from xbayes.classifier.calibration import calibrated
 from xbayes.classifier.fit import fit_classifier
 from xbayes.classifier.predict import classify
 from xbayes.classifier.recipe import PosteriorOptions, Recipe
+from xbayes.classifier.store import load_model
 from xbayes.config.reader import parse_config
 from xbayes.evaluate.cross_validate import inner_folds
+from xbayes.features.build import build_features
 from xbayes.infer.select_terms import TermPlan
 from xbayes.models.naive_bayes import naive_bayes
 from xbayes.models.smooth_density import smooth_density
@@ -91,6 +94,16 @@ def mean_scores(features, classifier):
     return np.asarray(calibrated(classifier.calibrator, score, trained, measured))
 
 
+def test_a_run_with_the_other_average_still_has_contributions(bayes, explained_in_sum):
+    """The shared run, whose samples are averaged as probabilities."""
+    config, recipe, classifier, _ = load_model(bayes.folder)
+    features, _ = build_features(read_catalog(bayes.catalog), config)
+    other = recipe._replace(posterior=recipe.posterior._replace(average="log_odds"))
+    explained_in_sum(other, classifier, features)
+    means = [classify(each, classifier, features).posterior for each in (recipe, other)]
+    assert np.abs(means[0] - means[1]).max() > 1e-4  # the control
+
+
 @pytest.mark.slow
 def test_probabilities_are_those_of_the_mean_log_odds(fitted):
     posterior = classify(RECIPE, fitted[1], fitted[0]).posterior
@@ -103,6 +116,7 @@ def test_probabilities_are_those_of_the_mean_log_odds(fitted):
     assert np.abs(mean - posterior).max() > 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prior", [None, (0.2, 0.2, 0.6)])
 def test_contributions_sum_to_the_reported_log_odds(fitted, prior, explained_in_sum):
     features, classifier = fitted
@@ -112,6 +126,7 @@ def test_contributions_sum_to_the_reported_log_odds(fitted, prior, explained_in_
     assert not explained.contribution[0].any() and not explained.offset[0].any()
 
 
+@pytest.mark.slow
 def test_intervals_are_those_of_the_samples_with_terms(fitted):
     products = classify(RECIPE, fitted[1], fitted[0])
     low, high = np.moveaxis(products.posterior_interval, -1, 0)

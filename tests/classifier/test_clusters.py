@@ -58,6 +58,7 @@ def run(exit_code, request, sky, tmp_path_factory):
     return out
 
 
+@pytest.mark.slow
 def test_classifying_again_gives_the_same(xbayes, run, sky, tmp_path):
     code, _, err = xbayes("classify", run, sky, "--out", tmp_path / "again.parquet")
     assert code == 0, err
@@ -67,6 +68,7 @@ def test_classifying_again_gives_the_same(xbayes, run, sky, tmp_path):
     assert np.isfinite(np.asarray(first["p_XRB"])).all()
 
 
+@pytest.mark.slow
 def test_a_row_with_missing_columns_gives_the_same_from_shell_and_python(xbayes, run):
     given = ["ra=266.4", "dec=-29.0", "flux_hard=2e-13", "flux_soft=1e-14"]
     code, out, err = xbayes("classify", run, "--row", *given)
@@ -80,6 +82,7 @@ def test_a_row_with_missing_columns_gives_the_same_from_shell_and_python(xbayes,
     np.testing.assert_allclose(numbers, posterior, atol=6e-5)
 
 
+@pytest.mark.slow
 def test_the_track_of_a_joint_density_sums_to_the_log_odds(run, sky):
     config, recipe, classifier, _ = load_model(run)
     features, _ = build_features(read_catalog(sky)[:50], config)
@@ -91,6 +94,7 @@ def test_the_track_of_a_joint_density_sums_to_the_log_odds(run, sky):
     np.testing.assert_allclose(total, (log_odds - log_odds[:, :1])[finite], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_report_shows_the_clusters(run):
     page = (run / "report.html").read_text()
     assert 'id="clusters"' in page

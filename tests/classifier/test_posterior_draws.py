@@ -193,6 +193,7 @@ def coverage(recipe, seeds, n=300):
     return np.mean(inside)
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_posterior_of_the_generating_model():
     """Over twelve models: 0.88 (+- 0.015) with weights of one, 0.89 with learned weights.
 
@@ -206,6 +207,7 @@ def test_intervals_cover_the_posterior_of_the_generating_model():
     assert weights_only < found - 0.15, (found, weights_only)
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_true_posterior():
     """The densities are normal, unlike any kernel density."""
     inside = []
@@ -219,7 +221,9 @@ def test_intervals_cover_the_true_posterior():
     assert 0.8 < np.mean(inside) < 0.97, np.mean(inside)
 
 
-@pytest.mark.parametrize("calibration", ["temperature", "auto"])
+@pytest.mark.parametrize(
+    "calibration", ["temperature", pytest.param("auto", marks=pytest.mark.slow)]
+)
 def test_the_mean_over_samples_is_calibrated(calibration):
     recipe = recipe_of("property")._replace(calibration=calibration)
     found, report = learned(recipe, *sources(300, 0))
@@ -260,6 +264,7 @@ def sky(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_run_and_its_saved_model_agree(numbers_only, exit_code, variant, sky, tmp_path):
     settings = [a for s in (*QUICK, *VARIANTS[variant]) for a in ("--set", s)]

@@ -177,6 +177,7 @@ def run(exit_code, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_the_stored_model_gives_the_numbers_of_the_run(run, xbayes):
     config, recipe, classifier, _ = load_model(run / "run")
     assert config.model.terms == "pairs" and classifier.terms is not None
@@ -197,6 +198,7 @@ def test_the_stored_model_gives_the_numbers_of_the_run(run, xbayes):
     assert "terms of two features" in shown and " × " in shown
 
 
+@pytest.mark.slow
 def test_the_metrics_report_the_gain_of_the_terms(run):
     reports = json.loads((run / "run" / "metrics.json").read_text())["terms"]
     names = set(load_model(run / "run")[0].features)

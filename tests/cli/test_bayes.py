@@ -35,12 +35,12 @@ def check_intervals(table):
     low, p, high = (columns(table, end) for end in ("_lo", "", "_hi"))
     np.testing.assert_allclose(p.sum(1), 1.0, rtol=1e-6)
     assert (low >= 0).all() and (high <= 1).all()
-    # Nothing measured is the prior exactly, to the single precision of draws.
+    # Without any measured feature the posterior is the prior, in the float32 of the samples.
     nothing = np.asarray(table["n_missing"]) == 3
     assert (low < high)[~nothing].all() and nothing.any()
     np.testing.assert_allclose(low[nothing], p[nothing], rtol=1e-6)
     np.testing.assert_allclose(high[nothing], p[nothing], rtol=1e-6)
-    # The mean of skewed draws may lie outside their middle 90 %, but rarely and by little.
+    # The mean of skewed samples may lie outside their central 90 %, but rarely.
     assert ((low <= p) & (p <= high)).mean() > 0.9
     width = np.asarray(table["outlier_hi"]) - np.asarray(table["outlier_lo"])
     assert (width[~nothing] > 0).all() and (np.abs(width[nothing]) < 1e-6).all()
@@ -79,8 +79,14 @@ def test_fits_and_votable_describe_the_intervals(run, bayes, tmp_path, done):
     expected = {
         "p_XRB_lo": ("lower end of the 90 % interval of p_XRB", "stat.confidenceLevel"),
         "p_XRB_hi": ("upper end of the 90 % interval of p_XRB", "stat.confidenceLevel"),
-        "outlier_lo": ("lower end of the 90 % interval of the measure", "stat.confidenceLevel"),
-        "outlier_hi": ("upper end of the 90 % interval of the measure", "stat.confidenceLevel"),
+        "outlier_lo": (
+            "lower end of the 90 % interval of the outlier score",
+            "stat.confidenceLevel",
+        ),
+        "outlier_hi": (
+            "upper end of the 90 % interval of the outlier score",
+            "stat.confidenceLevel",
+        ),
         "prediction_set": ("classes not excluded at 10 %", "meta.code.class"),
     }
     for name, (text, ucd) in expected.items():

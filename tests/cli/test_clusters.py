@@ -1,4 +1,4 @@
-"""Whole commands with clusters and mixtures, on catalogues with all that is awkward at once."""
+"""The commands with clusters and mixtures, on catalogues with many awkward values."""
 
 import json
 import re
@@ -17,8 +17,7 @@ features:
   flat: {expression: flat, category: two}
 """
 SIMPLY = "model.calibration=temperature"
-# The first also has sources without a label and every kind of calibration, which costs time: other
-# numbers of rows are compiled anew.
+# "clusters" also tests sources without a label and every kind of calibration.
 KINDS = {
     "clusters": ["model.density=clusters", "model.weights=assignment"],
     "mixture": [SIMPLY, "categories={one: {likelihood: mixture}, two: {likelihood: mixture}}"],
@@ -26,7 +25,7 @@ KINDS = {
 }
 LABELLED = {"clusters": 100, "mixture": 120, "published": 120}
 CLASSES = np.array(["AGN", "Star", "XRB"])
-GAPS = {"a", "b", "c", "d"}  # columns that pass through with the holes they came with
+GAPS = {"a", "b", "c", "d"}  # columns that pass through with their missing values
 
 
 def sky(n):
@@ -41,7 +40,7 @@ def sky(n):
 
 
 def awkward(labelled):
-    """Collinear, constant, repeated, infinite; empty rows; a class that never has property d."""
+    """Collinear, constant, repeated, infinite; empty rows; a class without any value of d."""
     table, kind = sky(120)
     for name in "abcd":
         table[name][:4] = np.nan
@@ -53,7 +52,7 @@ def awkward(labelled):
 
 
 def far():
-    """An empty row, an infinite value, and values beyond all that was learned from."""
+    """An empty row, an infinite value, and values far outside the training sample."""
     table, _ = sky(12)
     for name in "abcd":
         table[name][0] = np.nan
@@ -73,7 +72,7 @@ NEW = {"far": far(), "one": far()[:1], "two missing": without("a", "d"), "empty"
 
 
 def finite_posteriors(path):
-    """Every number that is not a hole of the catalogue is finite; probabilities sum to one."""
+    """Every number is finite, except missing values of the catalogue; probabilities sum to 1."""
     table = read_catalog(path)
     for name in set(table.colnames) - GAPS - {"true_class"}:
         column = np.ma.asarray(table[name])
@@ -86,7 +85,7 @@ def finite_posteriors(path):
 
 
 def numbers(tree):
-    """All numbers in what JSON holds; None, which stands for NaN, too."""
+    """All numbers of a JSON record, and None, which stands for NaN."""
     if isinstance(tree, dict | list):
         for part in tree.values() if isinstance(tree, dict) else tree:
             yield from numbers(part)
@@ -94,7 +93,10 @@ def numbers(tree):
         yield tree
 
 
-@pytest.fixture(scope="module", params=KINDS)
+SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("clusters", "mixture")]
+
+
+@pytest.fixture(scope="module", params=["published", *SLOW])
 def run(exit_code, small_config, request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     (folder / "small.yaml").write_text(small_config)
@@ -114,7 +116,7 @@ def test_an_awkward_catalogue_runs_and_reports_finite_numbers(run):
     found = json.loads((run / "metrics.json").read_text())
     assert all(value is not None and np.isfinite(value) for value in numbers(found))
     text = re.sub(r"<(script|style).*?</\1>", "", (run / "report.html").read_text(), flags=re.S)
-    assert "flat" in text  # what was left out is told
+    assert "flat" in text  # the features that were left out are named
     assert not re.search(r">\s*[-+]?(nan|inf)\b", text, flags=re.I)
 
 
@@ -130,8 +132,8 @@ def test_classifying_awkward_rows_gives_posteriors(run, kind, done, tmp_path):
     assert np.ptp(probability) < 1e-9 if probability.size else True
 
 
-def test_an_infinite_value_in_a_row_by_hand_counts_as_missing(run, xbayes):
+def test_an_infinite_value_in_a_single_row_is_missing(run, xbayes):
     shown = [xbayes("classify", run, "--row", *given, "b=1") for given in (["a=inf"], ["a=nan"])]
     assert shown[0] == shown[1]
     assert shown[0][0] == 0
-    assert "3 properties missing" in shown[0][1]
+    assert "3 features without a value" in shown[0][1]

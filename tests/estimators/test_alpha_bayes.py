@@ -34,6 +34,7 @@ def rows():
     return X, CLASSES[truth]
 
 
+@pytest.mark.slow
 def test_check_estimator():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # skipped checks warn

@@ -44,6 +44,7 @@ def start(X, covariance_type):
     }
 
 
+@pytest.mark.slow
 def test_check_estimator():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # skipped checks warn

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from xbayes.catalog.read import read_catalog
 from xbayes.evaluate.cross_validate import nested_splits
@@ -38,13 +39,19 @@ def test_repeats_start_their_blocks_at_different_rows():
     assert np.any(first != again)
 
 
-def test_a_run_scores_block_after_block(exit_code, xbayes, tmp_path):
+@pytest.mark.slow
+def test_a_run_scores_block_after_block(exit_code, numbers_only, tmp_path):
     assert exit_code("simulate", "--out", tmp_path / "sky.fits", "-n", 400, "--seed", 3) == 0
     quick = ("bootstrap=20", "folds=2", "inner_folds=2", "split=blocks")
     options = [word for key in quick for word in ("--set", f"validation.{key}")]
     given = [*options, "--catalog", tmp_path / "sky.fits"]
-    assert exit_code("run", CONFIG, *given, "--out", tmp_path / "run") == 0
+    assert numbers_only("run", CONFIG, *given, "--out", tmp_path / "run") == 0
     fold = np.asarray(read_catalog(tmp_path / "run" / "predictions.parquet")["fold"])
     assert n_changes(fold) == 2 and np.ptp(np.bincount(fold)) <= 1
-    code, _, err = xbayes("learning-curve", CONFIG, *given, "--out", tmp_path / "curve.csv")
-    assert code == 2 and "needs validation.split: random; found blocks" in err
+
+
+def test_a_learning_curve_needs_a_random_split(exit_code, refused, tmp_path):
+    assert exit_code("simulate", "--out", tmp_path / "sky.fits", "-n", 400, "--seed", 3) == 0
+    options = ("--catalog", tmp_path / "sky.fits", "--out", tmp_path / "curve.csv")
+    says = ["needs validation.split: random; found blocks"]
+    refused("learning-curve", CONFIG, *options, "--set", "validation.split=blocks", says=says)

@@ -108,6 +108,7 @@ def estimates(seed, shift=0.0, n=1000, n_draws=100):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("full_optimisation")
 def test_intervals_cover_and_raw_counts_miss():
     """90 % intervals of both corrections cover the truth in 100 catalogues; raw counts do not."""
     n_catalogues, held = 100, np.zeros((4, 3))
@@ -124,6 +125,7 @@ def test_intervals_cover_and_raw_counts_miss():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("full_optimisation")
 def test_the_corrections_agree_under_label_shift_only():
     def largest(seed, shift):
         return np.abs(disagreement(*estimates(seed, shift, 5000, 40)[2:4])).max()

@@ -31,7 +31,7 @@ from xbayes.figures.track_record import factor_text, factor_tick, percent_text, 
 from xbayes.figures.weights import draw_weights
 from xbayes.types import Names
 
-SIZES = [(1, 2), (14, 4), (60, 10)]
+SIZES = [(1, 2), (14, 4), pytest.param(60, 10, marks=pytest.mark.slow)]
 FIGURES = [
     *("confusion", "reliability", "densities", "histograms", "precision", "outliers", "sky"),
     *("scatter", "track", "learning", "assignment", "members"),
@@ -108,6 +108,7 @@ def test_nothing_is_cut_off_at_any_size(invented, kind, n_features, n_classes, a
     assert_whole(draw(invented, kind, n_features, n_classes))
 
 
+@pytest.mark.slow
 def test_nothing_is_cut_off_with_long_names(invented, assert_whole):
     labels = [FeatureLabel(LONG, "spectrum", LONG, "erg/s/cm2", "squash") for _ in range(5)]
     node, density, values = invented.densities(5, 3)

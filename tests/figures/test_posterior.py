@@ -50,7 +50,9 @@ def names_of(features, category, categories, classes):
     return Names(features, tuple(categories), tuple(category), tuple(classes))
 
 
-@pytest.mark.parametrize(("n_rows", "n_classes"), [(1, 2), (14, 4), (60, 10)])
+@pytest.mark.parametrize(
+    ("n_rows", "n_classes"), [(1, 2), (14, 4), pytest.param(60, 10, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("by_class", [False, True])
 def test_weights_are_whole_at_every_size(invented, n_rows, n_classes, by_class, assert_readable):
     names = invented.names(invented.labels(n_rows), invented.classes(n_classes))

@@ -79,6 +79,7 @@ def test_samples_of_few_distinct_values_are_dirichlet_around_the_fit():
     assert few > 2 * many
 
 
+@pytest.mark.slow
 def test_a_density_of_three_sources_is_uncertain():
     """Far from all others, log density has the spread of the log of a Gamma(3) variate."""
     rng = np.random.default_rng(1)
@@ -104,6 +105,7 @@ def test_the_spread_shrinks_as_the_root_of_the_sample():
     assert np.all((ratio > 1.5) & (ratio < 2.7)), ratio
 
 
+@pytest.mark.slow
 def test_rows_of_one_group_weigh_together():
     """Three rows per group: sqrt(3) times the spread of single rows, at the same smoothing."""
     rng = np.random.default_rng(2)
@@ -130,9 +132,10 @@ def beside():
 
 
 KINDS = {"smooth": lambda: smooth(4, 3), "clusters": clustered, "side by side": beside}
+SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("clusters", "side by side")]
 
 
-@pytest.fixture(params=KINDS, scope="module")
+@pytest.fixture(params=["smooth", *SLOW], scope="module")
 def kind(request):
     """One object for all tests: compiled once, since the rows have one shape."""
     return KINDS[request.param]()
@@ -186,6 +189,7 @@ def test_a_fold_never_sees_its_own_values(four_classes):
     assert np.abs(np.asarray(first.log_lik - again.log_lik)[1]).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_the_mean_of_the_samples_is_near_the_fit(kind, four_classes):
     features, truth = four_classes
     prepared, params = fitted(kind, features, truth)
@@ -220,6 +224,7 @@ def coverage(repeats=20, n=150, n_draws=60):
     return np.mean(inside), np.mean(narrow)
 
 
+@pytest.mark.slow
 def test_intervals_of_a_smooth_density_cover_it():
     """Measured 0.96 for 0.90: a normal density is smoother than the prior expects."""
     found, narrow = coverage()

@@ -214,6 +214,7 @@ def test_any_model_with_an_m_step_can_be_fitted():
         fit(model._replace(m_step=None), heads)
 
 
+@pytest.mark.slow
 def test_criteria_select_the_true_number_of_components():
     rng = np.random.default_rng(1)
     centre = np.array([[0.0, 0.0], [6.0, 0.0], [0.0, 6.0]])

@@ -11,6 +11,8 @@ from xbayes.infer.gradient import fit_log_loss, log_loss
 from xbayes.models.naive_bayes import KINDS, naive_bayes
 
 CATEGORY = (0, 0, 1, 2)
+OTHERS = [pytest.param(k, marks=pytest.mark.slow) for k in KINDS if k != "property"]
+PROPERTY_FIRST = ["property", *OTHERS]
 
 
 def problem(seed, n=800):
@@ -59,8 +61,7 @@ def test_a_row_weight_counts_like_repeated_rows():
     assert float(weighted) == pytest.approx(float(repeated))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", PROPERTY_FIRST)
 def test_gradient_f1_is_no_worse_than_log_loss_on_its_own_rows(kind):
     log_lik, truth = problem(1)
     model, ones = naive_bayes(CATEGORY, 3, kind), jnp.ones(len(truth))
@@ -74,7 +75,7 @@ def test_gradient_f1_is_no_worse_than_log_loss_on_its_own_rows(kind):
     assert losses[0] <= losses[1] + 1e-6
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", PROPERTY_FIRST)
 def test_recalibration_corrects_a_wrong_temperature_and_offsets(kind):
     log_lik, truth = problem(2)
     model, ones = naive_bayes(CATEGORY, 3, kind), jnp.ones(len(truth))

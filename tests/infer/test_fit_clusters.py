@@ -48,7 +48,8 @@ def log_loss(density, params, features, truth, rows):
 
 
 @pytest.mark.parametrize(
-    ("learn", "missing"), [("none", 0.0), ("assignment", 0.0), ("mixture", 0.3)]
+    ("learn", "missing"),
+    [("none", 0.0), ("assignment", 0.0), pytest.param("mixture", 0.3, marks=pytest.mark.slow)],
 )
 def test_classes_are_separated_on_held_out_rows(learn, missing):
     features, truth = sky(900, 1, missing)
@@ -60,6 +61,7 @@ def test_classes_are_separated_on_held_out_rows(learn, missing):
     assert found < 0.6 * blind
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("mixture", "learn", "missing"),
     [("dirichlet", "none", 0.3), ("stick_breaking", "mixture", 0.0)],
@@ -77,7 +79,46 @@ def test_bayesian_clusters_separate_classes_as_well_as_em(mixture, learn, missin
     assert found[mixture] < found["em"] + 0.03
 
 
-@pytest.mark.parametrize("mixture", ["em", "dirichlet", "stick_breaking"])
+@pytest.mark.slow
+def test_sampled_clusters_are_near_the_variational_fit_and_ignore_other_rows():
+    features, truth = sky(150, 1)
+    rows, n = np.arange(150) < 100, 40
+    options = ClusterOptions(components=2, learn="none", starts=2, mixture="nuts", draws=n)
+    sampled = cluster_density(EVIDENCE, C, options)
+    near = cluster_density(EVIDENCE, C, options._replace(mixture="dirichlet"))
+    prepared, variational = sampled.prepare(features, rows), near.prepare(features, rows)
+    assert variational.draws is None
+    assert prepared.draws.mean.shape == (2 * n, 2, F)
+    np.testing.assert_allclose(prepared.clusters.mean, variational.clusters.mean, atol=0.1)
+    assert np.abs(prepared.responsibility - variational.responsibility).mean() < 0.06
+    # The widths are standard errors of means; samples in another order would be much wider.
+    size = 100 * np.exp(prepared.clusters.log_weight)[:, None]
+    error = np.sqrt(np.diagonal(prepared.clusters.covariance, axis1=1, axis2=2) / size)
+    np.testing.assert_allclose(prepared.draws.mean.std(0), error, rtol=0.35)
+    other = features._replace(value=np.where(rows[:, None], features.value, 0.0))
+    again = sampled.prepare(other, rows)
+    assert jax.tree.all(jax.tree.map(np.array_equal, again.draws, prepared.draws))
+
+    # Each sample of the class densities belongs to one sample of the clusters.
+    membership = jax.nn.one_hot(truth, C) * rows[:, None]
+    smoothing = sampled.prepare_sampling(prepared, membership)
+
+    def mean_of_classes(draws, key):
+        one = sampled.sample(key, prepared._replace(draws=draws), smoothing, membership)
+        return np.asarray(one.mean)
+
+    pair = [jax.tree.map(lambda leaf, s=s: leaf[s], prepared.draws) for s in (0, -1)]
+    either = jax.tree.map(lambda *leaves: jnp.stack(leaves), *pair)
+    for key in jax.random.split(jax.random.key(0), 2):
+        chosen = mean_of_classes(either, key)
+        alone = [mean_of_classes(jax.tree.map(lambda leaf: leaf[None], d), key) for d in pair]
+        assert sorted(np.allclose(chosen, each) for each in alone) == [False, True]
+
+
+@pytest.mark.parametrize(
+    "mixture",
+    ["dirichlet", *(pytest.param(m, marks=pytest.mark.slow) for m in ("em", "stick_breaking"))],
+)
 def test_bayesian_mixtures_empty_superfluous_clusters(mixture):
     rng = np.random.default_rng(11)
     centre = np.array([[-2.0, -2.0], [2.0, 2.0]])
@@ -163,6 +204,7 @@ def test_not_detected_is_evidence_only_where_it_is_declared():
     assert np.all(np.asarray(terms[False])[~observed] == 0)
 
 
+@pytest.mark.slow
 def test_held_out_likelihood_selects_the_number_of_clusters():
     rng = np.random.default_rng(7)
     centre = np.array([[0.0, 0.0], [8.0, 0.0], [0.0, 8.0]])
@@ -198,6 +240,7 @@ def test_densities_side_by_side_keep_the_order_of_the_features():
     np.testing.assert_allclose(area, 1.0, atol=0.05)
 
 
+@pytest.mark.slow
 def test_the_published_scaler_uses_test_rows_only_on_request():
     features, truth = sky(400, 9)
     rows = np.arange(400) < 300
@@ -209,6 +252,7 @@ def test_the_published_scaler_uses_test_rows_only_on_request():
         assert np.array_equal(*same) != everything
 
 
+@pytest.mark.slow
 def test_the_gradient_raises_the_f1_of_the_focus_class():
     """On its own rows, at the best offset of that class."""
     features, truth = sky(900, 6)

@@ -10,6 +10,8 @@ from xbayes.infer.gradient import fit_from_starts, fit_log_loss, log_loss, minim
 from xbayes.models.naive_bayes import KINDS, naive_bayes
 
 CATEGORY = (0, 0, 1, 2)
+OTHERS = [pytest.param(k, marks=pytest.mark.slow) for k in KINDS if k != "property"]
+PROPERTY_FIRST = ["property", *OTHERS]
 
 
 @pytest.fixture
@@ -29,8 +31,7 @@ def test_minimise_a_quadratic(precision):
     np.testing.assert_allclose(found, target, atol=1e-3)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", PROPERTY_FIRST)
 def test_weights_reach_the_minimum_scipy_finds(kind, problem):
     log_lik, truth = problem
     model, ones = naive_bayes(CATEGORY, 3, kind), jnp.ones(300)
@@ -77,6 +78,7 @@ def test_rows_of_weight_zero_change_nothing(problem):
     np.testing.assert_allclose(model.alpha(all_rows), model.alpha(few), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_several_starts_end_at_the_best_minimum(problem):
     log_lik, truth = problem
     model, prior = naive_bayes(CATEGORY, 3, "property_class"), jnp.log(jnp.array([0.6, 0.3, 0.1]))
@@ -93,7 +95,7 @@ def test_several_starts_end_at_the_best_minimum(problem):
     np.testing.assert_array_equal(several.log_prior, prior)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", PROPERTY_FIRST)
 def test_the_curvature_leads_to_the_same_minimum(kind, monkeypatch):
     rng = np.random.default_rng(5)
     truth = rng.integers(0, 3, 600)

@@ -10,16 +10,25 @@ import pytest
 from scipy.special import gammaln
 from scipy.stats import chisquare, multivariate_t, t
 
-from xbayes.infer.mixture_draws import (
-    co_clustering,
-    log_density,
-    occupied,
-    relabel,
-    responsibilities,
+from xbayes.errors import XbayesWarning
+from xbayes.infer.mixture_draws import posterior_mean, relabel, responsibilities
+from xbayes.infer.mixture_mcmc import (
+    MixtureDraws,
+    sample_chain,
+    sample_posterior,
+    warn_if_not_converged,
 )
-from xbayes.infer.mixture_mcmc import sample_chain, sample_posterior
-from xbayes.models.bayesian_mixture import draw, m_step, mixture_prior, starting_from
-from xbayes.models.gaussian_mixture import MixtureParams
+from xbayes.models.bayesian_mixture import (
+    VariationalParams,
+    draw,
+    m_step,
+    mixture_prior,
+    starting_from,
+)
+from xbayes.models.gaussian_mixture import MixtureParams, log_joint
+from xbayes.models.measured import Measured
+from xbayes.models.normal_wishart import NormalWishart
+from xbayes.models.sticks import Sticks
 from xbayes.types import InputError
 
 pytestmark = pytest.mark.optimised
@@ -27,6 +36,7 @@ pytestmark = pytest.mark.optimised
 N_SKIES, N, N_DRAWS, THIN, WARMUP = 200, 16, 31, 8, 200
 BINS = 8
 GRID = np.linspace(-5.0, 5.0, 9)
+CENTRE = np.array([[0.0, 0.0], [3.0, 0.0], [0.0, 4.0]])
 
 
 def prior_of(weights, concentration, scatter=1.0, mean_precision=0.2):
@@ -42,10 +52,16 @@ def prior_of(weights, concentration, scatter=1.0, mean_precision=0.2):
 
 
 @jax.jit
-def run(keys, prior, x, row_weight):
+def log_density(draws, x):
+    """Log density of rows under each sample [S N]."""
+    return jax.lax.map(lambda params: jax.nn.logsumexp(log_joint(params, x), axis=1), draws)
+
+
+@jax.jit
+def run(keys, around, x, row_weight):
     """One chain for each simulated sample of rows [R N]."""
     chain = partial(sample_chain, n_warmup=WARMUP, n_draws=N_DRAWS, thin=THIN)
-    return jax.vmap(lambda key, x: chain(key, prior, x[:, None], row_weight))(keys, x)
+    return jax.vmap(lambda key, x: chain(key, around, x[:, None], row_weight))(keys, x)
 
 
 def simulated(key, prior):
@@ -76,7 +92,9 @@ def p_values(prior, used_by_sampler, seed):
     """P-value of uniform ranks of the truth among the samples, by quantity."""
     rows_key, chain_key = jax.random.split(jax.random.key(seed))
     truth, x = simulated(rows_key, prior)
-    found = run(jax.random.split(chain_key, N_SKIES), used_by_sampler, x, jnp.ones(N))
+    found = run(
+        jax.random.split(chain_key, N_SKIES), starting_from(used_by_sampler), x, jnp.ones(N)
+    )
     assert float(found.diverging.mean()) < 0.01
     rank = (invariants(found.params) < invariants(truth)[:, None]).sum(1)  # [R Q], 0 .. S
     counts = [np.bincount(r * BINS // (N_DRAWS + 1), minlength=BINS) for r in rank.T]
@@ -91,6 +109,7 @@ def test_ranks_of_the_truth_are_uniform(given):
     assert p_values(prior, prior, 1).min() > 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("wrong", "which"),
     [({"scatter": 0.4}, 6), ({"concentration": 20.0}, 4)],
@@ -113,7 +132,20 @@ def one_by_one(x, component):
     return total, t(nu, m, np.sqrt(s * (1 + penalty) / (penalty * nu)))
 
 
-def test_the_predictive_density_is_the_sum_over_all_allocations():
+def displaced(prior):
+    """An approximate posterior that is wrong: other weights, means, widths and degrees."""
+    component = NormalWishart(
+        mean_precision=jnp.array([1.0, 3.0]),
+        mean=jnp.array([[-1.0], [2.0]]),
+        degrees=jnp.array([6.0, 9.0]),
+        scatter=jnp.array([[[8.0]], [[3.0]]]),
+    )
+    stick = Sticks(taken=jnp.array([3.0, 2.0]), left=jnp.array([2.0, 0.0]))
+    return VariationalParams(stick=stick, component=component, prior=prior)
+
+
+@pytest.mark.parametrize("nearby", [None, pytest.param(displaced, marks=pytest.mark.slow)])
+def test_the_predictive_density_is_the_sum_over_all_allocations(nearby):
     """Eight rows in two components: 2^8 closed forms. Further rows have weight zero."""
     prior, alpha = prior_of("dirichlet", 0.8), 0.8
     x = np.array([-2.5, -2.0, -1.7, -0.4, 0.3, 1.9, 2.2, 2.6])
@@ -129,7 +161,8 @@ def test_the_predictive_density_is_the_sum_over_all_allocations():
     true = post @ np.array(density) / post.sum()
     rows = np.tile(np.append(x, np.full(8, 99.0)), (N_SKIES, 1))
     keys = jax.random.split(jax.random.key(3), N_SKIES)
-    found = run(keys, prior, jnp.asarray(rows), jnp.asarray(np.repeat([1.0, 0.0], 8)))
+    around = starting_from(prior) if nearby is None else nearby(prior)
+    found = run(keys, around, jnp.asarray(rows), jnp.asarray(np.repeat([1.0, 0.0], 8)))
     draws = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), found.params)
     each = np.exp(log_density(draws, jnp.asarray(GRID[:, None]))).reshape(N_SKIES, N_DRAWS, -1)
     error = each.mean(1).std(0) / np.sqrt(N_SKIES)  # chains are independent
@@ -143,7 +176,8 @@ def test_one_component_is_the_conjugate_posterior():
     x = rng.normal(size=(25, 2)) @ np.array([[1.0, 0.6], [0.0, 0.8]]) + [1.0, -2.0]
     scatter = np.array([[1.5, 0.3], [0.3, 1.0]])
     prior = mixture_prior(1, np.array([0.5, 0.0]), scatter, mean_precision=0.5, degrees=5.0)
-    found = sample_posterior(jax.random.key(5), prior, x, n_warmup=300, n_draws=400, n_chains=16)
+    around = starting_from(prior)
+    found = sample_posterior(jax.random.key(5), around, x, n_warmup=300, n_draws=400, n_chains=16)
     assert float(found.diverging.mean()) < 0.01
     exact = m_step(starting_from(prior), x, np.ones((25, 1))).component
     nu, s, m = float(exact.degrees[0]), np.asarray(exact.scatter[0]), np.asarray(exact.mean[0])
@@ -167,48 +201,68 @@ def test_one_component_is_the_conjugate_posterior():
     np.testing.assert_allclose(average, student.pdf(new), rtol=0.05)
 
 
+INCOMPLETE = Measured(np.zeros((500_001, 1)), np.arange(500_001)[:, None] > 0)
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
         ({"x": np.array([[np.nan], [1.0]])}, "not finite"),
         ({"row_weight": jnp.zeros(2)}, "every row has weight zero"),
-        ({"x": np.zeros((5001, 1))}, "at most 5000; found 5001"),
+        ({"x": np.zeros((500_001, 1))}, "at most 1,000,000; found 500001 x 2 x 1 = 1,000,002"),
+        ({"x": INCOMPLETE}, r"features\^3, because values are missing .* 500001 x 2 x 1\^3"),
         ({"n_draws": 0}, "must be at least 1"),
     ],
 )
 def test_invalid_input_is_refused(change, says):
     given = {"x": np.zeros((2, 1)), **change}
     with pytest.raises(InputError, match=says):
-        sample_posterior(jax.random.key(0), prior_of("dirichlet", 1.0), **given)
+        sample_posterior(jax.random.key(0), starting_from(prior_of("dirichlet", 1.0)), **given)
 
 
 def test_weights_that_do_not_sum_to_one_are_refused():
     prior = mixture_prior(2, np.zeros(1), np.eye(1), "stick_breaking", open_end=True)
     with pytest.raises(InputError, match="without open_end"):
-        sample_posterior(jax.random.key(0), prior, np.zeros((2, 1)))
+        sample_posterior(jax.random.key(0), starting_from(prior), np.zeros((2, 1)))
+
+
+def test_chains_that_have_not_converged_warn():
+    potential = np.random.default_rng(0).normal(size=(2, 200))
+    apart = potential + np.array([[0.0], [2.0]])
+    never, often = np.zeros((2, 200), bool), np.arange(400).reshape(2, 200) % 10 == 0
+    draws = MixtureDraws(params=None, potential=potential, diverging=never, n_steps=None)
+    warn_if_not_converged(draws)  # warnings are errors here
+    with pytest.warns(XbayesWarning, match="R-hat of the log joint is 1\\.[2-9].* 0.0% of"):
+        warn_if_not_converged(draws._replace(potential=apart))
+    with pytest.warns(XbayesWarning, match="is 1.00 .* 10.0% of the trajectories diverged"):
+        warn_if_not_converged(draws._replace(diverging=often))
 
 
 @pytest.fixture
 def scrambled():
     """Samples around three components, permuted in each sample, and rows drawn from them."""
     rng = np.random.default_rng(6)
-    centre = np.array([[0.0, 0.0], [3.0, 0.0], [0.0, 4.0]])
     order = np.stack([rng.permutation(3) for _ in range(60)])
-    mean = centre[order] + 0.2 * rng.normal(size=(60, 3, 2))
+    mean = CENTRE[order] + 0.2 * rng.normal(size=(60, 3, 2))
     weight = np.array([0.5, 0.3, 0.2])[order]
     covariance = np.tile(np.eye(2), (60, 3, 1, 1)) * (1 + 0.1 * order[..., None, None])
     draws = MixtureParams(*map(jnp.asarray, (np.log(weight), mean, covariance)))
-    x = jnp.asarray(centre[rng.integers(3, size=40)] + rng.normal(size=(40, 2)))
+    x = jnp.asarray(CENTRE[rng.integers(3, size=40)] + rng.normal(size=(40, 2)))
     return draws, x, order
 
 
 def test_relabelling_undoes_the_permutations(scrambled):
     draws, x, order = scrambled
-    found = relabel(draws, x)
+    first = np.asarray(responsibilities(draws, x))[0]
+    found = relabel(draws, x, first)
     named = np.take_along_axis(order, found.order, 1)
     assert (named == named[0]).all()
     assert np.array_equal(np.sort(found.order, 1), np.tile(np.arange(3), (60, 1)))
     np.testing.assert_allclose(np.exp(found.draws.log_weight).std(0), 0.0, atol=1e-12)
+    mean = posterior_mean(found.draws)
+    np.testing.assert_allclose(mean.log_weight, found.draws.log_weight[0])
+    np.testing.assert_allclose(mean.mean, CENTRE[order[0]], atol=0.1)
+    np.testing.assert_allclose(mean.covariance, found.draws.covariance[0], atol=1e-12)
     np.testing.assert_allclose(found.membership.sum(1), 1.0, rtol=1e-9)
     np.testing.assert_allclose(responsibilities(found.draws, x).mean(0), found.membership)
     wanted = np.asarray(responsibilities(draws, x))[7]
@@ -217,28 +271,8 @@ def test_relabelling_undoes_the_permutations(scrambled):
     with pytest.raises(InputError, match="reference must have shape"):
         relabel(draws, x, reference=wanted[:5])
     with pytest.raises(InputError, match="not finite"):
-        relabel(draws._replace(mean=draws.mean * np.nan), x)
-
-
-def test_invariant_summaries_do_not_change_with_relabelling(scrambled):
-    draws, x, _ = scrambled
-    other = relabel(draws, x).draws
-    together = co_clustering(draws, x)
-    np.testing.assert_allclose(log_density(other, x), log_density(draws, x), rtol=1e-12)
-    np.testing.assert_allclose(co_clustering(other, x), together, rtol=1e-12)
-    resp = np.asarray(responsibilities(draws, x))
-    apart = [(resp[:, 3, k] * resp[:, 8, k]).mean() for k in range(3)]
-    np.testing.assert_allclose(together[3, 8], sum(apart), rtol=1e-12)
-    np.testing.assert_allclose(np.diag(together), 1.0)
-
-
-def test_occupied_components_are_counted(scrambled):
-    draws, x, _ = scrambled
-    assert (np.asarray(occupied(jax.random.key(0), draws, x)) == 3).all()
-    one = draws._replace(log_weight=jnp.full((60, 3), -700.0).at[:, 1].set(0.0))
-    assert (np.asarray(occupied(jax.random.key(0), one, x)) == 1).all()
-    two = x[:2] * 0  # two equal rows: P(same component) = sum of squared responsibilities
-    many = jax.tree.map(lambda leaf: jnp.tile(leaf[:1], (4000,) + (1,) * (leaf.ndim - 1)), draws)
-    resp = np.asarray(responsibilities(draws, two))[0, 0]
-    mean = np.asarray(occupied(jax.random.key(1), many, two)).mean()
-    np.testing.assert_allclose(mean, 2 - (resp**2).sum(), atol=0.03)
+        relabel(draws._replace(mean=draws.mean * np.nan), x, first)
+    ignored = jnp.concatenate([x, 50 + x])  # far rows, of weight 0
+    both = np.concatenate([first, first[:, ::-1]])
+    weighted = relabel(draws, ignored, both, jnp.repeat(jnp.array([1.0, 0.0]), len(x)))
+    assert (weighted.order == found.order).all()

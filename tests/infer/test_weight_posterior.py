@@ -1,6 +1,6 @@
 """The posterior of the weights: simulation-based calibration, quadrature, invariances."""
 
-from functools import partial
+from functools import lru_cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -21,8 +21,6 @@ from xbayes.infer.weight_posterior import (
 from xbayes.models.assignment_matrix import assignment_model
 from xbayes.models.naive_bayes import naive_bayes
 from xbayes.models.weight_prior import Given, assignment_prior, mixing_directions, weight_prior
-
-pytestmark = pytest.mark.optimised
 
 C, N = 3, 60
 CATEGORY = (0, 0, 1)
@@ -56,6 +54,7 @@ def labels_of(model, rows, params, key):
     return jax.random.categorical(key, rows.given.log_prior + model.scores(params, rows.design))
 
 
+@partial(jax.jit, static_argnums=0)
 def prior_draw(program, given, key):
     """Every site of one prior sample, and its parameters."""
     with handlers.seed(rng_seed=key), handlers.trace() as traced:
@@ -84,39 +83,44 @@ SUMMARIES = {
 }
 
 
-def rank_p(kind, prior=None, power=1.0):
-    """P-value of uniform ranks of the truth, by summary (Talts et al. 2018, algorithm 2)."""
-    _sampler.cache_clear()  # a sampler traced inside jit keeps its tracers
+@lru_cache  # compiled once for every power of the likelihood
+def simulation(kind):
+    """Functions of a key and of simulated rows: the truth and its labels; the rank of the truth."""
     program, model, rows = case(kind)
-    prior = prior or program
-    summaries = SUMMARIES[kind]
+
+    def values(sites):
+        return jnp.stack([of(sites) for of in SUMMARIES[kind].values()])
 
     def simulated(key):
         prior_key, label_key = jax.random.split(key)
-        sites, params = prior_draw(prior, rows.given, prior_key)
-        truth = jnp.stack([of(sites) for of in summaries.values()])
-        return truth, labels_of(model, rows, params, label_key)
+        sites, params = prior_draw(program, rows.given, prior_key)
+        return values(sites), labels_of(model, rows, params, label_key)
 
-    def with_labels(labels):
-        return rows._replace(class_index=labels, power=jnp.asarray(power))
-
-    def ranks(labels, truth, local, key):
-        own = with_labels(labels)
-        z, _ = SAMPLERS["nuts"](program, model, own, local, key, SHORT)
+    def ranks(rows, truth, local, key):
+        z, _ = SAMPLERS["nuts"](program, model, rows, local, key, SHORT)
         apart = z.reshape(-1, z.shape[-1])[4 :: SHORT.chains * SHORT.draws // (RANKS - 1)]
 
-        def summary(z):
-            sites = sites_and_params(program, own.given, local, z)[0]
-            return jnp.stack([of(sites) for of in summaries.values()])
+        def at(z):
+            return values(sites_and_params(program, rows.given, local, z)[0])
 
-        return (jax.vmap(summary)(apart[: RANKS - 1]) < truth).sum(0)
+        return (jax.vmap(at)(apart[: RANKS - 1]) < truth).sum(0)
 
+    return jax.jit(jax.vmap(simulated)), jax.jit(jax.vmap(ranks))
+
+
+def rank_p(kind, power=1.0):
+    """P-value of uniform ranks of the truth, by summary (Talts et al. 2018, algorithm 2)."""
+    _sampler.cache_clear()  # a sampler traced inside jit keeps its tracers
+    program, model, rows = case(kind)
+    simulated, ranks = simulation(kind)
     keys = jax.random.split(jax.random.key(1), (2, REPLICATIONS))
-    truth, labels = jax.jit(jax.vmap(simulated))(keys[0])
-    local = [local_coordinates(program, model, with_labels(each)) for each in labels]
-    local = jax.tree.map(lambda *leaves: jnp.stack(leaves), *local)
-    found = jax.jit(jax.vmap(ranks))(labels, truth, local, keys[1])
-    return dict(zip(summaries, map(uniform_p, np.asarray(found).T), strict=True))
+    truth, labels = simulated(keys[0])
+    each = [rows._replace(class_index=one, power=jnp.asarray(power)) for one in labels]
+    local = [local_coordinates(program, model, one) for one in each]
+    each, local = (jax.tree.map(lambda *leaves: jnp.stack(leaves), *many) for many in (each, local))
+    found = ranks(each, truth, local, keys[1])
+    _sampler.cache_clear()
+    return dict(zip(SUMMARIES[kind], map(uniform_p, np.asarray(found).T), strict=True))
 
 
 def uniform_p(ranks):
@@ -125,6 +129,7 @@ def uniform_p(ranks):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("full_optimisation")
 @pytest.mark.parametrize("kind", SUMMARIES)
 def test_ranks_of_the_truth_are_uniform(kind):
     p = rank_p(kind)
@@ -132,6 +137,7 @@ def test_ranks_of_the_truth_are_uniform(kind):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("full_optimisation")
 def test_an_overconfident_likelihood_fails_the_same_test():
     """Negative control: every label counts four times."""
     p = rank_p("property_class", power=4.0)
@@ -184,10 +190,13 @@ def one_offset(n):
     return program, model, rows, mean, np.sqrt((share * (b - mean) ** 2).sum())
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("n", "sampling"),
-    [(12, LONG), (600, EXACT), (600, Sampling("svi", chains=4, draws=500))],
+    [
+        (600, EXACT),
+        pytest.param(12, LONG, marks=pytest.mark.slow),
+        pytest.param(600, Sampling("svi", chains=4, draws=500), marks=pytest.mark.slow),
+    ],
 )
 def test_one_offset_against_quadrature(n, sampling):
     *problem, mean, sd = one_offset(n)
@@ -198,6 +207,35 @@ def test_one_offset_against_quadrature(n, sampling):
     np.testing.assert_allclose(got[1], -got[0], rtol=1e-6)
 
 
+def test_the_refitted_mode_is_the_maximum_of_the_posterior():
+    program, model, rows, mean, sd = one_offset(600)
+    local = local_coordinates(program, model, rows)
+    away = local._replace(centre=local.centre + 3 * local.root[:, 0])
+    for start in (local, away):
+        found = refit_mode(program, model, rows, start).offset[0]
+        assert found == pytest.approx(mean, abs=0.05 * sd)
+
+
+def test_correlated_rows_get_the_power_of_independent_groups():
+    """Every row three times in one group counts once; a third in groups of three, in between."""
+    program, model, rows, *_ = one_offset(600)
+    thrice = np.arange(600) // 3 * 3
+    rows = rows._replace(design=rows.design[thrice], class_index=rows.class_index[thrice])
+    local = local_coordinates(program, model, rows)
+    power = [
+        likelihood_power(program, model, rows, local, jnp.asarray(group))
+        for group in (
+            np.arange(600),
+            thrice,
+            np.where(np.arange(600) < 200, thrice, np.arange(600)),
+        )
+    ]
+    assert power[0] == 1.0
+    assert power[1] == pytest.approx(1 / 3, rel=1e-6)
+    assert 1 / 3 < power[2] < 1.0
+
+
+@pytest.mark.slow
 def test_with_many_rows_all_three_methods_agree():
     problem = labelled("property", 300)
     ways = [LONGER, EXACT, Sampling("svi", chains=4, draws=2000)]
@@ -237,6 +275,7 @@ def test_directions_outside_the_mixing_space_change_no_posterior():
     assert np.abs(other - posterior(params)).max() > 0.05
 
 
+@pytest.mark.slow
 def test_a_matrix_of_two_classes_is_one_weight_per_feature():
     """Two classes leave no mixing direction; nothing becomes NaN."""
     _, _, rows, *_ = one_offset(N)
@@ -263,6 +302,7 @@ def test_rows_not_counted_change_nothing():
     assert np.all(np.asarray(b.log_lik)[..., :40] < 0)
 
 
+@pytest.mark.slow
 def test_a_row_repeated_three_times_counts_once():
     program, model, rows = labelled("property")
     thrice = rows._replace(
@@ -283,6 +323,7 @@ def test_a_row_repeated_three_times_counts_once():
     assert 0.1 < likelihood_power(program, model, rows, local, jnp.asarray(some)) <= 1.0
 
 
+@pytest.mark.slow
 def test_the_mode_refitted_to_the_same_rows_is_the_centre(precision):
     for kind in ("property_class", "assignment"):
         program, model, rows = labelled(kind)
@@ -293,6 +334,7 @@ def test_the_mode_refitted_to_the_same_rows_is_the_centre(precision):
         assert found.offset.dtype == jnp.zeros(()).dtype
 
 
+@pytest.mark.slow
 def test_shifted_samples_are_posterior_samples_for_the_other_rows():
     """sample + (mode for the other rows - mode) against NUTS on the other rows.
 

@@ -34,8 +34,9 @@ def log_posterior(w, count, scale, log_base):
     return count @ jax.nn.log_softmax(log_base + f) - 0.5 * w @ w
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("n", [0, 3, 200, 20_000])
+@pytest.mark.parametrize(
+    "n", [200, *(pytest.param(n, marks=pytest.mark.slow) for n in (0, 3, 20_000))]
+)
 def test_newton_ends_at_the_mode_with_its_precision(n):
     count, scales = skewed(n) if n else jnp.zeros(N_NODES), process._scales(float)
     fit = fit_process(count, flat())
@@ -75,6 +76,7 @@ def deviation_of(draws):
     return np.std(np.asarray(draws), axis=0)
 
 
+@pytest.mark.slow
 def test_samples_have_the_covariance_of_the_precision():
     """With independent weights of the sources, the covariance of w is its inverse precision."""
     rng = np.random.default_rng(0)
@@ -111,6 +113,7 @@ def test_weights_of_groups_widen_the_posterior():
     assert np.median(ratio) > 1.3
 
 
+@pytest.mark.slow
 def test_intervals_cover_densities_of_the_prior():
     """Coverage of 90 % intervals for densities sampled from the prior, with 200 sources each.
 

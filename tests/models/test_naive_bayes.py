@@ -1,11 +1,14 @@
 """The alpha-weighted naive Bayes, against explicit loops over its formulas."""
 
+from itertools import product
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.special import log_softmax, softmax
 
+from xbayes.infer.gradient import fit_log_loss
 from xbayes.models.naive_bayes import KINDS, naive_bayes
 
 CATEGORY = (0, 0, 1, 2, 2)  # 5 features in 3 categories
@@ -64,6 +67,9 @@ def test_scores_are_the_formula(kind, log_lik):
     np.testing.assert_allclose(model.log_joint(params, jnp.asarray(log_lik)), expected, rtol=1e-9)
 
 
+@pytest.mark.parametrize(
+    "precision", ["float64", pytest.param("float32", marks=pytest.mark.slow)], indirect=True
+)
 @pytest.mark.parametrize("kind", KINDS)
 def test_contributions_sum_to_the_log_odds(kind, log_lik, precision):
     model = naive_bayes(CATEGORY, C, kind)
@@ -107,8 +113,14 @@ def test_nothing_measured_gives_the_prior(kind, log_lik):
     np.testing.assert_allclose(got, np.exp(params.log_prior), rtol=1e-12)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("kind", "precision"),
+    [
+        pair if pair == ("matrix", "float64") else pytest.param(*pair, marks=pytest.mark.slow)
+        for pair in product(KINDS, ("float64", "float32"))
+    ],
+    indirect=["precision"],
+)
 def test_contract(kind, log_lik, precision):
     model = naive_bayes(CATEGORY, C, kind)
     params, x = random_params(model, log_lik), jnp.asarray(log_lik)
@@ -125,16 +137,16 @@ def test_contract(kind, log_lik, precision):
     assert (np.asarray(gradient.log_prior) == 0).all()
 
 
-def test_the_penalty_alone_gives_the_plain_naive_bayes(log_lik):
-    from xbayes.infer.gradient import fit_log_loss
-
+@pytest.mark.parametrize(
+    "kind", [k if k == "property" else pytest.param(k, marks=pytest.mark.slow) for k in KINDS]
+)
+def test_the_penalty_alone_gives_the_plain_naive_bayes(kind, log_lik):
     x, no_weight = jnp.asarray(log_lik), jnp.zeros(N)
-    for kind in KINDS:
-        model = naive_bayes(CATEGORY, C, kind)
-        start = model.init(jax.random.key(1), x)
-        params, info = fit_log_loss(model, start, x, jnp.zeros(N, int), no_weight, penalty=10.0)
-        assert info.converged
-        np.testing.assert_allclose(model.alpha(params), 1.0, atol=1e-3)
+    model = naive_bayes(CATEGORY, C, kind)
+    start = model.init(jax.random.key(1), x)
+    params, info = fit_log_loss(model, start, x, jnp.zeros(N, int), no_weight, penalty=10.0)
+    assert info.converged
+    np.testing.assert_allclose(model.alpha(params), 1.0, atol=1e-3)
 
 
 def test_wrong_arguments_are_refused():

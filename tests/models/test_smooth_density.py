@@ -45,7 +45,9 @@ def fitted(request, four_classes):
     return density, fit(density, features, truth), features
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize(
+    "precision", ["float64", pytest.param("float32", marks=pytest.mark.slow)], indirect=True
+)
 def test_shape_jit_and_permutation(precision, fitted):
     density, params, features = fitted
     got = density.log_lik(params, features)
@@ -107,9 +109,8 @@ def test_detection_terms_are_the_shrunk_rates(four_classes):
     assert (np.asarray(params.log_present[:2]) == 0).all()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("bounds", [NO_BOUNDS, np.array([[0.0, np.nan]]), np.array([[0.0, 1.0]])])
-@pytest.mark.parametrize("n", [3, 40, 2000])
+@pytest.mark.parametrize("n", [40, *(pytest.param(n, marks=pytest.mark.slow) for n in (3, 2000))])
 def test_integrates_to_one(bounds, n):
     value = np.random.default_rng(n).beta(1, 2, n)
     params = fit(smooth(2, bounds), features_of(value), np.arange(n) % 2)

@@ -103,6 +103,7 @@ def test_brief_tracks_are_folded_below_their_titles(page, context):
     assert f"evidence for {tracks[0].predicted} against {tracks[0].runner_up}" in page.words
 
 
+@pytest.mark.slow
 def test_a_report_of_sixty_features_and_ten_classes_stays_small(invented):
     text = render_report(invented.context(60, 10))
     assert len(text.encode()) < 15e6

@@ -1,4 +1,4 @@
-"""Importance weights: near the ratio of the densities where it is known."""
+"""Importance weights against a known ratio of densities."""
 
 import numpy as np
 from scipy import stats
@@ -17,7 +17,7 @@ def sample(mean, n, seed):
     return np.stack([rng.normal(mean, 1, n), rng.normal(size=n)], axis=1)
 
 
-def test_they_follow_the_ratio_of_the_densities():
+def test_weights_follow_the_ratio_of_the_densities():
     training, target = sample(0, 1500, 0), sample(1, 1500, 1)
     weight = importance_weights(features_of(training), features_of(target), 1.0, 0)
     ratio = stats.norm.logpdf(training[:, 0], 1) - stats.norm.logpdf(training[:, 0])
@@ -27,7 +27,7 @@ def test_they_follow_the_ratio_of_the_densities():
     np.testing.assert_allclose(weight.mean(), 1.0)
 
 
-def test_a_power_gives_up_some_of_it():
+def test_a_smaller_power_leaves_more_effective_sources():
     rows = features_of(sample(0, 600, 0)), features_of(sample(1, 600, 1))
     none, half, full = (importance_weights(*rows, power, 0) for power in (0.0, 0.5, 1.0))
     np.testing.assert_array_equal(none, 1.0)
@@ -36,12 +36,12 @@ def test_a_power_gives_up_some_of_it():
     np.testing.assert_allclose(ratio, ratio[0])
 
 
-def test_alike_catalogues_have_even_weights():
+def test_equal_distributions_give_even_weights():
     rows = features_of(sample(0, 1500, 0)), features_of(sample(0, 1500, 1))
     assert effective_sources(importance_weights(*rows, 1.0, 0)) > 1200
 
 
-def test_what_one_never_measured_says_nothing():
+def test_features_that_one_sample_lacks_are_ignored():
     training, target = sample(0, 400, 0), sample(0, 400, 1)
     target[:, 0] += 50
     lacking = np.stack([np.zeros(400, bool), np.ones(400, bool)], axis=1)

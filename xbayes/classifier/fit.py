@@ -87,7 +87,7 @@ def fit_classifier(
     """
     training = training_part(recipe, features, labels, fold, row_weight)
     keys = jax.random.split(key, 3)
-    learner = weight_learning_recipe(recipe)
+    learner = weight_learning_recipe(recipe)  # the recipe itself, unless weights: assignment
     learned = _learn(recipe, learner, training, keys)
     log_lik, alpha = np.asarray(learned.log_lik), np.asarray(recipe.model.alpha(learned.weights))
     measured, available = np.any(log_lik != 0, axis=(1, 2)), np.asarray(features.available)
@@ -312,14 +312,14 @@ def _learn_additive_terms(
             measured=measured,
         )
 
-    def in_precision(arrays):
+    def as_dtype(arrays):
         return jax.tree.map(
             lambda a: jnp.asarray(a, dtype if a.dtype.kind == "f" else a.dtype), arrays
         )
 
     if recipe.splines:
         splines, scores, chosen = learn_splines(training.features, held_out(log_joint), row_weight)
-        splines, log_joint = in_precision((splines, scores))
+        splines, log_joint = as_dtype((splines, scores))
         report = report._replace(splines=chosen)
     if recipe.terms is not None:
         terms, scores, chosen = learn_terms(
@@ -329,7 +329,7 @@ def _learn_additive_terms(
             _seed(jax.random.fold_in(key, 4)),
             row_weight,
         )
-        terms, log_joint = in_precision((terms, scores))
+        terms, log_joint = as_dtype((terms, scores))
         report = report._replace(terms=chosen)
     return splines, terms, log_joint, report
 

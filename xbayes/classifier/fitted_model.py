@@ -1,4 +1,9 @@
-"""A fitted run, ready to be applied: what every task takes instead of a path."""
+"""A fitted run, ready to be applied: the record that every task takes.
+
+`FittedRun`, the public object, holds a `FittedModel`. It holds a `Recipe` (functions, from the
+config) and a `Classifier` (arrays). The prior that applies is `log_prior` if one is given, by the
+config or by `--prior`; else the training proportions inside the classifier.
+"""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -36,7 +41,7 @@ class FittedModel(NamedTuple):
         return np.asarray(self.log_prior, np.float64)
 
     def under(self, prior: Mapping[str, float] | None) -> "FittedModel":
-        """The same model under other class proportions; None: those of its config."""
+        """The same model under other class proportions; None changes nothing."""
         if prior is None:
             return self
         return self._replace(log_prior=np.log(class_proportions(dict(prior), self.classes)))

@@ -3,13 +3,14 @@
 features -> log-likelihoods [N, F, C] -> class scores [N, C] -> posterior and the other products
 
     score_c = log prior(c) + b_c + sum over features f of contribution[f, c]
-    p(c | x) = softmax over c of score_c
+    reported_c = log prior'(c) + shrinkage * (calibrated(score)_c - log prior(c))
+    p(c | x) = softmax over c of reported_c
 
-`density.log_lik` gives the log-likelihoods. `model.contributions` gives the terms of the sum and
-`model.log_joint` the score: see `xbayes.models.naive_bayes`. `uncalibrated_scores` computes both
-and averages them with additive terms, if the classifier has any; `_final_scores` then calibrates
-the score, shrinks the log-odds of outliers and replaces the prior. Models see subclasses (T); the
-score of a class is the log-sum-exp over its subclasses.
+`density.log_lik` gives the log-likelihoods; `model.contributions` and `model.log_joint` give the
+terms and the score (`xbayes.models.naive_bayes`). `uncalibrated_scores` averages both with the
+additive terms, if there are any. `_final_scores` computes the second line: it calibrates, shrinks
+the log-odds of outliers (shrinkage in [0, 1]) and puts another prior' in place of the prior. Models
+see subclasses (T); the score of a class is the log-sum-exp over its subclasses.
 """
 
 import os
@@ -227,7 +228,8 @@ def _score(
     log_lik = scoring.density.log_lik(classifier.density, features)
     scores = uncalibrated_scores(scoring, classifier, features, log_lik, by_category=True)
     log_joint, category_score, measured = scores.log_joint, scores.contribution, scores.measured
-    # The offsets belong to every category with a measured feature.
+    # By difference, because additive terms have offsets too. They belong to every category that
+    # gives evidence.
     offset = (log_joint - trained - category_score.sum(1))[:, None]
     category_measured = (category_score != 0).any(-1)  # [N, G]
     alone = trained + category_score + offset * category_measured[..., None]
@@ -268,7 +270,7 @@ class UncalibratedScores(NamedTuple):
 
     log_joint: Float[Array, "N T"]
     contribution: Float[Array, "N _ T"]  # per feature, or summed over each category
-    measured: Bool[Array, "N"]  # rows with a measured feature; the contributions of others are 0
+    measured: Bool[Array, "N"]  # rows with evidence: a value, or a telling non-detection
     outlier_score: Float[Array, "N T"]
     shrinkage: Float[Array, "N"]  # the factor for the calibrated log-odds
 
@@ -380,8 +382,14 @@ def _sum_by_category(scoring: Scoring, per_feature: Float[Array, "N F C"]) -> Fl
     return jnp.einsum("nfc,fg->ngc", per_feature, jnp.eye(category.max() + 1)[category])
 
 
-def _final_scores(classifier: Classifier, log_prior, shrinkage, score, measured):
-    """Calibrated scores with shrunk log-odds, under another prior; `score` is [N T] or [N G T]."""
+def _final_scores(
+    classifier: Classifier,
+    log_prior: Float[Array, "T"],
+    shrinkage: Float[Array, "N"],
+    score: Float[Array, "N *G T"],
+    measured: Bool[Array, "N *G"],
+) -> Float[Array, "N *G T"]:
+    """The scores behind the reported posterior: calibrated, shrunk, under `log_prior`."""
     trained = classifier.weights.log_prior
     log_odds = calibrated(classifier.calibrator, score, trained, measured) - trained
     return log_prior + shrinkage.reshape(-1, *[1] * (log_odds.ndim - 1)) * log_odds

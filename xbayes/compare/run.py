@@ -27,7 +27,8 @@ from xbayes.compare.store import FOLDER, store_variant, stored_variant
 from xbayes.compare.variants import Request, Variant, command_of
 from xbayes.compare.write import write_comparison
 from xbayes.config.schema import given_log_prior
-from xbayes.tasks.training import Progress, cross_validate_training, in_precision, use_precision
+from xbayes.tasks.precision import in_precision, use_precision
+from xbayes.tasks.training import Progress, cross_validate_training
 from xbayes.types import InputError
 
 FEW_PROGRAMS = 8  # variants after which the compiled programs of JAX are dropped

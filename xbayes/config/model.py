@@ -55,18 +55,15 @@ class ClusterConfig(Record):
         default="em",
         description="How clusters are fitted. em: maximum likelihood. dirichlet, stick_breaking: "
         "variational Bayes under that prior on their weights; components is then an upper limit, "
-        "and clusters that the data do not need stay empty. nuts: posterior samples under the "
-        "dirichlet prior by Hamiltonian Monte Carlo, started near the variational fit; the "
-        "clusters are the posterior means, and with variant: bayes each posterior sample of the "
-        "class densities starts from one sample of the clusters. Needs rows x components x "
-        "features up to 1,000,000 (features^3 if values are missing or have errors).",
+        "and clusters that the data do not need stay empty. nuts: Hamiltonian Monte Carlo under the "
+        "dirichlet prior; clusters are posterior means, and samples with variant: bayes. Needs "
+        "rows x components x features (cubed if values are missing or have errors) <= 1,000,000.",
     )
     draws: Whole = Field(
         default=100,
         ge=50,
-        le=2000,
-        description="Number of posterior samples of the clusters from each of two chains, after "
-        "as many warm-up steps. Needs mixture: nuts.",
+        description="Number of posterior samples from each of two chains, after as many warm-up "
+        "steps. Needs mixture: nuts.",
     )
     concentration: AutoOrPositive = Field(
         default="auto",

@@ -3,9 +3,18 @@
 A path through a tree of depth 2 depends on one feature or on two, so each leaf is added to the
 table of a feature or of a pair of features. The sum of all trees is then the sum of the tables (Lou
 et al. 2013, GA2M). Boosting is that of scikit-learn, on histograms (Ke et al. 2017, LightGBM).
+
+scikit-learn gives access to the scores after each round, but not to the trees. The change of the
+scores of a class in a round is the output of one tree. Each side of a split contains at least one
+END bin: the first, the last or the bin of values that are not measured. Therefore a tree can be
+recovered from its outputs for a few rows, the probes, in which one feature is in any bin and all
+other features are in the same END bin.
 """
 
-from typing import Any, NamedTuple
+import itertools
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -24,14 +33,24 @@ OPTIONS: dict[str, Any] = {
     "max_bins": N_BINS,
     "early_stopping": False,
 }
+END = np.array([N_BINS, 0, N_BINS - 1])  # the bins: not measured, the first and the last
+SAME = 1e-12  # outputs of a tree that differ by less are equal up to rounding
+
+
+class Trees(Protocol):
+    """The part of scikit-learn's HistGradientBoostingClassifier that is used after the fit."""
+
+    def staged_decision_function(self, codes: np.ndarray, /) -> Iterator[np.ndarray]:
+        """Scores after each round; one column (log-odds of the second class) for two classes."""
+        ...
 
 
 class Boosted(NamedTuple):
     """Trees fitted by scikit-learn to binned values, and the edges of the bins."""
 
-    model: Any  # HistGradientBoostingClassifier; None where all rows have one class
+    model: Trees | None  # None where all rows have one class
     present: Int[np.ndarray, "M"]  # classes that have rows; the others have no trees
-    base: Float[np.ndarray, "C"]  # log proportions
+    base: Float[np.ndarray, "C"]  # scores before the first round, from the log proportions
     edge: Float[np.ndarray, "F E"]
 
 
@@ -66,10 +85,13 @@ def boost(
     edge, present = lay_edges(features, rows), np.flatnonzero(members)
     if len(present) < 2:
         return Boosted(model=None, present=present, base=base, edge=edge)
+    weight = None if row_weight is None else row_weight[rows]
+    start = np.bincount(truth[rows], weights=weight, minlength=n_classes)[present]
+    start = np.log(np.maximum(start / start.sum(), np.finfo(float).eps))
+    base[present] = start - start.mean()  # as scikit-learn before the first round
     model = HistGradientBoostingClassifier(
         max_depth=depth, max_iter=rounds, random_state=seed, **OPTIONS
     )
-    weight = None if row_weight is None else row_weight[rows]
     codes = _codes(edge, features)[rows]
     codes[:, np.isnan(codes).all(axis=0)] = 0.0  # scikit-learn refuses columns without any value
     model.fit(codes, truth[rows], sample_weight=weight)
@@ -98,19 +120,22 @@ def tables_of(
     `rows` are the rows that the trees were fitted to; `share` is stored in the tables.
     """
     n_features, n_classes = len(boosted.edge), len(boosted.base)
-    base, main = boosted.base.copy(), np.zeros((n_features, N_BINS + 1, n_classes))
-    pairs: dict[tuple[int, int], np.ndarray] = {}
-    if boosted.model is not None:
-        start = np.asarray(boosted.model._baseline_prediction)
-        base[boosted.present] = _by_class(start, len(boosted.present))[0]
-        for trees in boosted.model._predictors[:rounds]:
-            for m, tree in enumerate(trees):
-                _add_tree(tree.nodes, _class_effect(boosted, m, len(trees)), base, main, pairs)
-    names = sorted(pairs)
+    sums = _Sums(
+        base=boosted.base.copy(),
+        main=np.zeros((n_features, N_BINS + 1, n_classes)),
+        pairs=defaultdict(lambda: np.zeros((N_BINS + 1, N_BINS + 1, n_classes))),
+    )
+    class_effects = _class_effects(boosted)
+    for outputs in _outputs(boosted, rounds):
+        for output, class_effect in zip(outputs, class_effects, strict=True):
+            _add_tree(output, class_effect, sums)
+    names = sorted(sums.pairs)
     shape = (len(names), N_BINS + 1, N_BINS + 1, n_classes)
-    pair_table = np.stack([pairs[name] for name in names]) if names else np.zeros(shape)
+    pair_table = np.reshape([sums.pairs[name] for name in names], shape)
     # A term common to all classes is not identified.
-    base, main, pair_table = (a - a.mean(-1, keepdims=True) for a in (base, main, pair_table))
+    base, main, pair_table = (
+        a - a.mean(-1, keepdims=True) for a in (sums.base, sums.main, pair_table)
+    )
     tables = TermTables(
         share=np.array(share),
         base=base,
@@ -132,41 +157,90 @@ def _reach(features: Features, rows: Bool[np.ndarray, "N"]) -> Float[np.ndarray,
     return np.where(used.any(axis=0), [low, high], 0.0).T
 
 
-def _class_effect(boosted: Boosted, m: int, n_trees: int) -> Float[np.ndarray, "C"]:
-    """Change of the score of each class per unit of the m-th tree of a round."""
-    effect = np.zeros(len(boosted.base))
-    if n_trees == 1:  # two classes: one tree for the log-odds of the second
-        effect[boosted.present] = -0.5, 0.5
-    else:
-        effect[boosted.present[m]] = 1.0
-    return effect
+def _class_effects(boosted: Boosted) -> Float[np.ndarray, "T C"]:
+    """Change of the score of each class per unit of each tree of a round."""
+    every = np.eye(len(boosted.base))[boosted.present]
+    # Two classes share one tree, for the log-odds of the second.
+    return every if len(every) > 2 else 0.5 * (every[1:] - every[:1])
 
 
-def _add_tree(nodes: np.ndarray, class_effect: np.ndarray, base, main, pairs) -> None:
-    """Add each leaf of a tree, times `class_effect`, to the table of the features on its path."""
-    stack: list[tuple[int, dict[int, np.ndarray]]] = [(0, {})]
-    while stack:
-        index, path = stack.pop()
-        node = nodes[index]
-        if not node["is_leaf"]:
-            f = int(node["feature_idx"])
-            left = np.arange(N_BINS + 1) <= node["num_threshold"]
-            left[-1] = node["missing_go_to_left"]
-            cells = path.get(f, True)
-            stack.append((int(node["left"]), path | {f: cells & left}))
-            stack.append((int(node["right"]), path | {f: cells & ~left}))
-            continue
-        value = node["value"] * class_effect
-        if not path:
-            base += value
-        elif len(path) == 1:
-            ((f, cells),) = path.items()
-            main[f, cells] += value
+def _outputs(boosted: Boosted, rounds: int) -> Iterator[Float[np.ndarray, "T 3 F K"]]:
+    """The outputs of the trees of each round for the probes."""
+    if boosted.model is None:
+        return
+    n_features, start = len(boosted.edge), boosted.base[boosted.present]
+    codes = _probes(n_features)
+    last = start if len(start) > 2 else start[1:] - start[:1]
+    stages = boosted.model.staged_decision_function(codes.reshape(-1, n_features))
+    for score in itertools.islice(stages, rounds):
+        score = score.reshape(codes[..., 0].size, -1)
+        yield np.ascontiguousarray((score - last).T).reshape(-1, *codes.shape[:-1])
+        last = score
+
+
+def _probes(n_features: int) -> Float[np.ndarray, "3 F K F"]:
+    """The bins, coded as by `_codes`, in row [e, f, k]: k for feature f, END[e] for all others."""
+    code, each = np.append(np.arange(N_BINS, dtype=float), np.nan), np.arange(n_features)
+    probes = np.empty((len(END), n_features, N_BINS + 1, n_features))
+    probes[:] = code[END][:, None, None, None]
+    probes[:, each, :, each] = code
+    return probes
+
+
+class _Sums(NamedTuple):
+    """Sums of leaf values, by the features on the path to the leaf."""
+
+    base: Float[np.ndarray, "C"]
+    main: Float[np.ndarray, "F K C"]
+    pairs: dict[tuple[int, int], np.ndarray]  # [K, K, C] each
+
+
+def _add_tree(
+    output: Float[np.ndarray, "3 F K"], class_effect: Float[np.ndarray, "C"], sums: _Sums
+) -> None:
+    """Add each leaf of a tree, given by its outputs for the probes, times `class_effect`."""
+    depends = np.ptp(output, axis=2) > SAME  # [3, F]
+    active = np.flatnonzero(depends.any(0))
+    if not len(active):
+        sums.base[:] += output[0, 0, 0] * class_effect
+        return
+    candidates = ((int(f), _sides(output[:, f], depends, f)) for f in active)
+    roots = [(f, side) for f, side in candidates if side is not None]
+    if not roots:
+        raise RuntimeError(
+            f"cannot recover a boosted tree that depends on the features {active.tolist()}: it has "
+            "more than two splits on a path; install the version of scikit-learn in constraints.txt"
+        )
+    # If two features can be the root, one of them makes a tree with fewer leaves.
+    root, side = min(roots, key=lambda candidate: (candidate[1] >= 0).sum())
+    single = side < 0
+    sums.main[root, single] += output[0, root, single, None] * class_effect
+    depends[:, root] = False
+    for e in np.unique(side[~single]):
+        other = int(depends[e].argmax())
+        leaves = output[e, other][:, None] * class_effect  # [K, C]
+        if root < other:
+            sums.pairs[root, other][side == e] += leaves
         else:
-            a, b = sorted(path)
-            zero = np.zeros((N_BINS + 1, N_BINS + 1, len(class_effect)))
-            table = pairs.setdefault((a, b), zero)
-            table[np.ix_(path[a], path[b])] += value
+            sums.pairs[other, root][:, side == e] += leaves[:, None]
+
+
+def _sides(
+    output: Float[np.ndarray, "3 K"], depends: Bool[np.ndarray, "3 F"], f: int
+) -> Int[np.ndarray, "K"] | None:
+    """For each bin of the root f, an END bin in the same child if the child splits another feature.
+
+    -1 for the other bins, whose leaves depend on f only; None if f cannot be the root.
+    """
+    others = depends.copy()
+    others[:, f] = False
+    # Bins in a child that splits another feature have the same outputs, whatever the others are.
+    same = np.abs(output[:, :, None] - output[:, None, END]).max(0) < SAME  # [K, 3]
+    same &= others.any(1)
+    side = np.where(same.any(1), same.argmax(1), -1)
+    constant = np.ptp(output, axis=0) < SAME
+    possible = (others.sum(1) <= 1).all() and constant[side < 0].all()
+    return side if possible else None
 
 
 def _codes(edge: Float[np.ndarray, "F E"], features: Features) -> Float[np.ndarray, "N F"]:

@@ -14,6 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
+from jax.flatten_util import ravel_pytree
+from jax.scipy.special import polygamma
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from numpyro.diagnostics import split_gelman_rubin
 from numpyro.infer.hmc import hmc
@@ -95,12 +97,13 @@ def sample_chain(
     arguments = (around, x, row_weight)
     run_key, start_key = jax.random.split(key)
     potential = partial(potential_energy, mixture_model, arguments, {})
-    start = _start_near(start_key, around)
+    start, variance = _start_near(start_key, around)
     init_kernel, sample_kernel = hmc(potential, algo="NUTS")
     n_before = -(-n_warmup // thin)  # one loop for warm-up and samples: half as much to compile
     state = init_kernel(
         start,
         n_before * thin,
+        inverse_mass_matrix=ravel_pytree(variance)[0],
         target_accept_prob=TARGET_ACCEPT,
         max_tree_depth=MAX_TREE_DEPTH,
         rng_key=run_key,
@@ -176,11 +179,12 @@ def sample_posterior(
         raise InputError(
             "a chain reached values that are not finite; scale the rows, or widen the prior"
         )
-    _warn_if_not_converged(draws)
+    warn_if_not_converged(draws)
     return draws
 
 
-def _warn_if_not_converged(draws: MixtureDraws) -> None:
+def warn_if_not_converged(draws: MixtureDraws) -> None:
+    """Warn if the chains disagree about the log joint, or many trajectories diverged."""
     diverging = float(draws.diverging.mean())
     # The log joint does not depend on the order of the components.
     rhat = float(split_gelman_rubin(np.asarray(draws.potential)))
@@ -209,17 +213,24 @@ def _check_size(around: VariationalParams, x: Measured) -> None:
 
 
 def _start_near(key: PRNGKeyArray, around: VariationalParams):
-    """Unconstrained sites: shares and chi2 at the means, the others at half the width."""
+    """Unconstrained sites near the mean of `around`, and their variances under it."""
     n_components, n_features = around.component.mean.shape
     dtype = around.component.mean.dtype
     taken, left = around.stick.taken[:-1], around.stick.left[:-1]
     offset_key, shear_key = jax.random.split(key)
-    expected = jnp.log(around.component.degrees[:, None] - np.arange(n_features))
-    pairs = n_features * (n_features - 1) // 2
-    share = {"share": jnp.log(taken) - jnp.log(left)} if n_components > 1 else {}
-    return {
-        **share,
-        "chi2": expected.astype(dtype),
-        "offset": jax.random.normal(offset_key, (n_components, n_features), dtype) / 2,
-        "shear": jax.random.normal(shear_key, (n_components, pairs), dtype) / 2,
+    degrees = (around.component.degrees[:, None] - np.arange(n_features)).astype(dtype)
+    flat = jnp.zeros((n_components, n_features * (n_features - 1) // 2), dtype)
+    start = {
+        "chi2": jnp.log(degrees),
+        "offset": jax.random.normal(offset_key, degrees.shape, dtype) / 2,
+        "shear": jax.random.normal(shear_key, flat.shape, dtype) / 2,
     }
+    variance = {
+        "chi2": polygamma(1, degrees / 2),  # of the logarithm of a gamma variable
+        "offset": jnp.ones_like(degrees),
+        "shear": jnp.ones_like(flat),
+    }
+    if n_components > 1:
+        start["share"] = jnp.log(taken) - jnp.log(left)
+        variance["share"] = polygamma(1, taken) + polygamma(1, left)  # of the log-odds
+    return start, variance

@@ -123,12 +123,12 @@ def _of_probabilities(products: Products, classes: Sequence[str]) -> Iterator[Ma
 def _of_outliers(
     products: Products, modelled: Sequence[str], resolution: np.ndarray
 ) -> Iterator[Made]:
-    text = "outlier score -log(P(c) L(c)) of the predicted class"
+    text = "outlier measure -log(P(c) L(c)) of the predicted class"
     yield "outlier", products.outlier, text, "stat.likelihood"
     ucd = "stat.confidenceLevel"
-    yield from _ends("outlier", products.outlier_interval, "the outlier score", ucd)
+    yield from _ends("outlier", products.outlier_interval, "the outlier measure", ucd)
     steps = ", ".join(f"{c} {r:.2g}" for c, r in zip(modelled, resolution, strict=True))
-    text = f"share of held-out sources of that class with at least this score; resolution {steps}"
+    text = f"share of held-out members of the class with at least its score; resolution {steps}"
     yield "outlier_p", products.outlier_p, text, "stat.probability"
 
 

@@ -1,1 +1,1 @@
-"""One file per command, from a catalogue to what the user asked for."""
+"""The tasks: one file per command, from a catalogue to its result."""

@@ -105,5 +105,6 @@ def _equal_numbers(values: np.ndarray, name: str) -> np.ndarray:
 def _nearest(name: str, texts: list[str]) -> list[str]:
     texts = sorted(set(texts) - {""})
     at = bisect(texts, name)
-    nearby = texts[max(0, at - COMPARED // 2) : at + COMPARED // 2]
+    first = max(0, min(at - COMPARED // 2, len(texts) - COMPARED))
+    nearby = texts[first : first + COMPARED]
     return difflib.get_close_matches(name, nearby, n=3, cutoff=0.0)

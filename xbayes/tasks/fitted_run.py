@@ -28,8 +28,8 @@ from xbayes.report.track_table import track_table
 from xbayes.tasks.classify import CHUNK, Prior, classify_chunks, classify_table
 from xbayes.tasks.count_classes import count_classes, population_table
 from xbayes.tasks.explain import explain_source
+from xbayes.tasks.precision import in_precision
 from xbayes.tasks.suggest_labels import suggest_labels
-from xbayes.tasks.training import in_precision
 from xbayes.types import InputError
 
 if TYPE_CHECKING:

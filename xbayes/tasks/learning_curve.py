@@ -16,7 +16,8 @@ from xbayes.errors import XbayesWarning
 from xbayes.evaluate.learning_curve import Design, Point, usable_fractions
 from xbayes.evaluate.learning_curve import learning_curve as measure_points
 from xbayes.figures.learning import draw_learning
-from xbayes.tasks.training import Progress, in_precision, load_training
+from xbayes.tasks.precision import in_precision
+from xbayes.tasks.training import Progress, load_training
 from xbayes.types import InputError
 
 if TYPE_CHECKING:

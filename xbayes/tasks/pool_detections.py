@@ -24,7 +24,7 @@ from xbayes.evaluate.votes import DEFAULT_RHO, RhoFit, learn_rho, mean_log_odds,
 from xbayes.output.source_table import source_table
 from xbayes.output.table import pooling_meta
 from xbayes.tasks.fitted_run import FittedRun, load
-from xbayes.tasks.training import in_precision
+from xbayes.tasks.precision import in_precision
 from xbayes.types import UNLABELLED, InputError
 
 if TYPE_CHECKING:

@@ -24,12 +24,12 @@ from xbayes.output.results import Metrics, Results
 from xbayes.output.run_directory import new_run_directory, provenance_of, write_run
 from xbayes.report.build import write_figures_and_report
 from xbayes.tasks.fitted_run import FittedRun, load
+from xbayes.tasks.precision import in_precision
 from xbayes.tasks.training import (
     Progress,
     Training,
     cross_validate_training,
     fit_training,
-    in_precision,
     load_training,
 )
 from xbayes.types import InputError

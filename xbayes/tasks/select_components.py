@@ -22,7 +22,8 @@ from xbayes.models.gaussian_mixture import gaussian_mixture
 from xbayes.models.measured import Measured
 from xbayes.published.fit_clusters import REGULARISER as PUBLISHED_REGULARISER
 from xbayes.published.fit_clusters import published_rows
-from xbayes.tasks.training import in_precision, load_training
+from xbayes.tasks.precision import in_precision
+from xbayes.tasks.training import load_training
 from xbayes.types import InputError
 
 if TYPE_CHECKING:

@@ -3,8 +3,7 @@
 read -> check roles and labels -> build features -> drop features that do not vary
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 import jax
@@ -58,22 +57,6 @@ class Training(NamedTuple):
     warnings: tuple[str, ...]
     well: Bool[np.ndarray, "N"] | None = None  # well-characterised rows, if the config defines them
     row_weight: Float[np.ndarray, "N"] | None = None  # None: equal weights
-
-
-def use_precision(config: Config) -> None:
-    """Set JAX to the precision of the config for the whole process; for scripts only."""
-    jax.config.update("jax_enable_x64", config.precision == "float64")
-
-
-@contextmanager
-def in_precision(precision: str) -> Iterator[None]:
-    """JAX computes in `precision`, "float64" or "float32", in every thread until the block ends."""
-    before = jax.config.read("jax_enable_x64")
-    jax.config.update("jax_enable_x64", precision == "float64")
-    try:
-        yield
-    finally:
-        jax.config.update("jax_enable_x64", before)
 
 
 def load_training(config: Config, catalog: "CatalogLike") -> Training:
