@@ -62,13 +62,9 @@ def test_classifier_gives_the_scores_of_the_assignment(recipe, four_classes):
     np.testing.assert_allclose(jax.nn.softmax(score), expected, atol=1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("objective", "optimiser"),
-    [
-        ("log_loss", "gradient"),
-        pytest.param("f1", "gradient", marks=pytest.mark.slow),
-        pytest.param("f1", "evolution", marks=pytest.mark.slow),
-    ],
+    ("objective", "optimiser"), [("log_loss", "gradient"), ("f1", "gradient"), ("f1", "evolution")]
 )
 def test_assignment_is_learned_for_log_loss_and_f1(
     recipe, four_classes, objective, optimiser, monkeypatch

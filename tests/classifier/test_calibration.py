@@ -65,6 +65,9 @@ def losses_on_new_rows(calibration, distort, seed=99):
     return tuple(log_loss(np.asarray(s), truth) for s in (score, corrected, exact))
 
 
+@pytest.mark.parametrize(
+    "precision", ["float64", pytest.param("float32", marks=pytest.mark.slow)], indirect=True
+)
 @pytest.mark.parametrize("temperature", [2.0, 0.5])
 def test_a_temperature_is_found(temperature, precision):
     distort = temperature * np.eye(3)
@@ -74,6 +77,7 @@ def test_a_temperature_is_found(temperature, precision):
     np.testing.assert_array_equal(found.calibrator.offset, 0.0)
 
 
+@pytest.mark.slow
 def test_a_calibrated_model_keeps_none():
     chosen = [fit(*simulate(1000, seed), seed=seed).report.chosen for seed in range(10)]
     assert chosen.count("none") >= 8
@@ -124,6 +128,7 @@ def test_candidates_are_scored_on_held_out_rows():
     assert loss["dirichlet (3)"] > -(SHARE * np.log(SHARE)).sum() - 0.05
 
 
+@pytest.mark.slow
 def test_groups_widen_the_error():
     """Ten copies of a source in one group count as one source."""
     score, truth = simulate(150, 4, 1.3 * np.eye(3))
@@ -180,6 +185,7 @@ def test_a_perfectly_separated_class_gives_finite_numbers(kind):
     assert log_loss(found.log_joint, truth) <= log_loss(score, truth)
 
 
+@pytest.mark.slow
 def test_a_class_of_eight_does_not_increase_the_loss():
     share = np.array([0.6, 0.39, 0.01])
     score, truth = simulate(500, 2, share=share)
@@ -285,6 +291,7 @@ def test_a_calibrated_track_starts_from_unchanged_offsets(recipe, distorted):
     np.testing.assert_allclose(scaled.offset, 2.0 * plain.offset, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_calibration_is_learned_with_the_classifier(recipe, four_classes):
     """A large penalty makes the weights too small; the temperature corrects it."""
     features, truth = four_classes

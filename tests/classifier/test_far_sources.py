@@ -83,8 +83,18 @@ def fitted(recipe, sources):
     return fit_classifier(recipe, features, labels, inner, jax.random.key(0))[0]
 
 
-@pytest.fixture(scope="module", params=RECIPES)
+@pytest.fixture(
+    scope="module",
+    params=["densities", *(pytest.param(r, marks=pytest.mark.slow) for r in ("terms", "draws"))],
+)
 def learned(request, sources):
+    recipe = RECIPES[request.param]
+    return recipe, fitted(recipe, sources)
+
+
+@pytest.fixture(scope="module", params=["densities", pytest.param("terms", marks=pytest.mark.slow)])
+def explicit(request, sources):
+    """A classifier whose scores are sums of contributions."""
     recipe = RECIPES[request.param]
     return recipe, fitted(recipe, sources)
 
@@ -135,9 +145,9 @@ def test_without_tails_and_shrinkage_far_sources_look_certain(sources):
     assert np.quantile(products.posterior.max(1), 0.05) > 0.99
 
 
-@pytest.mark.parametrize("distance", [0, 3, 100])
-def test_shrunk_contributions_sum_to_the_shrunk_log_odds(sources, distance, explained_in_sum):
-    recipe = RECIPES["terms"]
-    classifier, features = fitted(recipe, sources), far_from(sources, 3, distance).rows(slice(60))
+def test_shrunk_contributions_sum_to_the_shrunk_log_odds(explicit, sources, explained_in_sum):
+    recipe, classifier = explicit
+    parts = [far_from(sources, 3, distance).rows(slice(60)) for distance in (0, 3, 100)]
+    features = jax.tree.map(lambda *each: np.concatenate(each), *parts)
     for prior in (None, np.log([0.1, 0.1, 0.8])):
         explained_in_sum(recipe, classifier, features, prior)

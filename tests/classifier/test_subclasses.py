@@ -101,7 +101,13 @@ def fit(recipe, features, labels):
     return fit_classifier(recipe, features, labels, inner, jax.random.key(0))[0]
 
 
-@pytest.fixture(scope="module", params=RECIPES)
+@pytest.fixture(
+    scope="module",
+    params=[
+        name if name == "densities" else pytest.param(name, marks=pytest.mark.slow)
+        for name in RECIPES
+    ],
+)
 def learned(request):
     recipe = RECIPES[request.param]
     return recipe, fit(recipe, *simulate(1))

@@ -107,6 +107,7 @@ def test_contributions_with_terms_sum_to_the_log_odds(sources, fitted, explained
     assert not explained.offset[:2].any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", [CURVES, BOTH], ids=["curves", "both"])
 def test_curves_are_part_of_the_contributions(recipe, sources, explained_in_sum):
     """The classes differ in b - a, which separate weights of a and b cannot subtract."""
@@ -137,6 +138,7 @@ def test_alternative_leaves_out_the_terms_of_a_category(sources, fitted):
     assert 0 < changed.sum() < 100
 
 
+@pytest.mark.slow
 def test_there_are_no_terms_without_a_gain(sources):
     features, truth = sources
     shuffled = np.random.default_rng(1).permutation(truth)

@@ -215,15 +215,16 @@ def test_the_command_reports_a_partial_comparison(sky, grid, folder, xbayes, sto
 
 
 @pytest.fixture(scope="module")
-def runs(exit_code, folder, sky, config):
+def runs(numbers_only, folder, sky, config):
     out = folder / "by_rule"
-    assert exit_code("run", config, "--catalog", sky, "--out", out, "--set", "decision=f1") == 0
+    assert numbers_only("run", config, "--catalog", sky, "--out", out, "--set", "decision=f1") == 0
     shutil.copytree(out, folder / "plain")
     text = (out / "config.yaml").read_text()
     (folder / "plain" / "config.yaml").write_text(text.replace("decision: f1", "decision: argmax"))
     return folder
 
 
+@pytest.mark.slow
 def test_posteriors_of_runs_are_compared(runs, folder, sky, xbayes):
     """Two posterior.nc, of which one has log posteriors of the labels that are lower by 0.1."""
     rng = np.random.default_rng(0)

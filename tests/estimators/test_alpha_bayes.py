@@ -98,8 +98,19 @@ def test_float64_is_used_and_the_global_precision_unchanged(rows, precision):
     assert np.abs(got.sum(1) - 1).max() < 1e-14
 
 
-@pytest.mark.parametrize("missing", ["evidence", "ignore"])
-@pytest.mark.parametrize("weights", ["category", "property", "property_class", "matrix"])
+@pytest.mark.parametrize(
+    ("weights", "missing"),
+    [
+        ("matrix", "evidence"),
+        ("category", "ignore"),
+        *(
+            pytest.param(weights, missing, marks=pytest.mark.slow)
+            for weights in ("category", "property", "property_class", "matrix")
+            for missing in ("evidence", "ignore")
+            if (weights, missing) not in (("matrix", "evidence"), ("category", "ignore"))
+        ),
+    ],
+)
 def test_contributions_sum_to_the_log_odds(missing, weights, rows):
     X, y = rows
     X[4] = np.nan
@@ -116,6 +127,7 @@ def test_contributions_sum_to_the_log_odds(missing, weights, rows):
         np.testing.assert_allclose(fitted.predict_proba(X)[4], fitted.class_prior_, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_nan_is_evidence_or_ignored():
     rng = np.random.default_rng(1)
     y = rng.integers(2, size=400)
@@ -131,6 +143,7 @@ def test_nan_is_evidence_or_ignored():
     assert (evidence.contributions(gap)[:, 1] != 0).all()
 
 
+@pytest.mark.slow
 def test_prior_categories_and_names(rows):
     X, y = rows
     table = pd.DataFrame(X, columns=["hard", "soft", "optical"])
@@ -148,7 +161,10 @@ def test_prior_categories_and_names(rows):
     assert grouped.set_params(normalise=True).fit(X, y).alpha_[[0, 2], 0].sum() == pytest.approx(1)
 
 
-@pytest.mark.parametrize(("objective", "density"), [("log_loss", "smooth"), ("f1", "published")])
+@pytest.mark.parametrize(
+    ("objective", "density"),
+    [("log_loss", "smooth"), pytest.param("f1", "published", marks=pytest.mark.slow)],
+)
 def test_the_decision_rule_for_the_f1_of_one_class(objective, density, rows):
     X, y = rows
     given = {"objective": objective, "density": density, "penalty": 3.0, "random_state": 0}
@@ -159,6 +175,7 @@ def test_the_decision_rule_for_the_f1_of_one_class(objective, density, rows):
     np.testing.assert_array_equal(fitted.decision_function(X).argmax(1), chosen)
 
 
+@pytest.mark.slow
 def test_small_classes_have_fewer_folds(rows):
     X, y = rows
     few = np.r_[np.flatnonzero(y != "XRB"), np.flatnonzero(y == "XRB")[:3]]

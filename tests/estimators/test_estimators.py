@@ -16,6 +16,7 @@ from xbayes.estimators import GaussianMixture
 from xbayes.estimators.mixture_shapes import shape_of
 
 TYPES = ("full", "tied", "diag", "spherical")
+FULL_FIRST = ["full", *(pytest.param(t, marks=pytest.mark.slow) for t in TYPES[1:])]
 K, F = 3, 4
 
 
@@ -87,7 +88,13 @@ def test_float64_is_used_and_the_global_precision_unchanged(X, precision):
     assert jnp.zeros(()).dtype == precision
 
 
-@pytest.mark.parametrize("init_params", ["kmeans", "k-means++", "random", "random_from_data"])
+@pytest.mark.parametrize(
+    "init_params",
+    ["kmeans"]
+    + [
+        pytest.param(i, marks=pytest.mark.slow) for i in ("k-means++", "random", "random_from_data")
+    ],
+)
 def test_own_starts_reach_the_likelihood_of_scikit_learn(init_params, X):
     ours = GaussianMixture(K, init_params=init_params, n_init=4, random_state=0, tol=1e-6).fit(X)
     theirs = SklearnMixture(K, tol=1e-6, **start(X, "full")).fit(X)
@@ -95,6 +102,7 @@ def test_own_starts_reach_the_likelihood_of_scikit_learn(init_params, X):
     assert ours.score(X) == pytest.approx(ours.lower_bound_, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_warm_start_continues_where_the_last_fit_stopped(X):
     given = start(X, "full")
     whole = GaussianMixture(K, max_iter=7, tol=0.0, **given).fit(X)
@@ -105,7 +113,7 @@ def test_warm_start_continues_where_the_last_fit_stopped(X):
     assert smaller.means_.shape == (2, F)
 
 
-@pytest.mark.parametrize("covariance_type", TYPES)
+@pytest.mark.parametrize("covariance_type", FULL_FIRST)
 def test_samples_follow_the_mixture(covariance_type, X):
     fitted = GaussianMixture(K, covariance_type=covariance_type, random_state=0).fit(X)
     drawn, label = fitted.sample(40_000)
@@ -147,6 +155,7 @@ def test_nan_means_not_measured(X):
     assert fitted.predict_proba(single).sum() == pytest.approx(1.0)
 
 
+@pytest.mark.slow
 def test_noise_is_deconvolved(X):
     rng = np.random.default_rng(2)
     noise = rng.choice([0.1, 9.0], X.shape)
@@ -205,6 +214,7 @@ def test_wrong_parameters_are_refused(given, message, X):
         GaussianMixture(**{"n_components": K, **given}).fit(X)
 
 
+@pytest.mark.slow
 def test_degenerate_rows(X):
     constant = X * [1.0, 1.0, 1.0, 0.0]
     fitted = GaussianMixture(K, random_state=0).fit(constant)

@@ -149,6 +149,7 @@ def test_posterior_counts_are_wider_with_fewer_labels():
     assert grouped.draws.shape == (50, 3)
 
 
+@pytest.mark.slow
 def test_posterior_counts_absorb_another_prior_and_temperature():
     rng = np.random.default_rng(5)
     known, x = sources(rng, 1000, TRAINING)

@@ -115,7 +115,6 @@ def sky(n, seed):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("full_optimisation")
 def test_suggested_labels_help_more_than_random_ones():
     """Test log loss after 25 more labels, on 8 skies: suggested minus the mean of 4 random."""
     density = smooth_density(np.tile([-5.0, 7.0], (2, 1)), np.zeros(2, bool), 3)

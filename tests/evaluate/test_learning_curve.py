@@ -69,6 +69,7 @@ def test_more_labels_help_and_the_last_point_is_the_cross_validation(recipe):
     assert low < value < high
 
 
+@pytest.mark.slow
 def test_the_values_of_rows_left_out_change_nothing(recipe):
     """The fit is bit-identical with other values in them."""
     features, labels = sources(300)

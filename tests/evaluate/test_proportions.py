@@ -61,6 +61,7 @@ def test_an_absent_class_keeps_a_small_proportion():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("full_optimisation")
 @pytest.mark.parametrize(("sharper", "calibrated"), [(1.0, True), (2.5, False)])
 def test_intervals_cover(sharper, calibrated):
     """90 % intervals cover the truth in 200 catalogues, but not with overconfident posteriors."""

@@ -392,6 +392,7 @@ def test_reliability_bins_against_a_loop():
             np.testing.assert_allclose(bins.interval[:, k], jeffreys, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_the_consistency_band_holds_nine_of_ten_calibrated_models():
     rng = np.random.default_rng(2)
     probability = rng.random(1000)

@@ -69,6 +69,7 @@ def test_log_likelihood_never_falls(seed, kinds, weighted):
     assert np.diff(info.history[: int(info.n_steps)]).min() > -1e-10
 
 
+@pytest.mark.slow
 def test_the_regulariser_costs_little_where_components_are_broad():
     _, info = fit(gaussian_mixture(3), clumps(), tol=0.0, max_steps=50)
     assert np.diff(info.history).min() > -1e-6
@@ -188,6 +189,7 @@ def test_a_singular_mixture_is_refused_not_nan():
         fit_em(gaussian_mixture(1), start, x, jnp.ones(300))
 
 
+@pytest.mark.slow
 def test_one_start_that_fails_leaves_the_others():
     x, model = clumps(), gaussian_mixture(2)
     starts = random_starts(model, jax.random.key(0), x, jnp.ones(300), 3)

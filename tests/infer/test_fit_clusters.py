@@ -91,10 +91,13 @@ def test_sampled_clusters_are_near_the_variational_fit_and_ignore_other_rows():
     assert prepared.draws.mean.shape == (2 * n, 2, F)
     np.testing.assert_allclose(prepared.clusters.mean, variational.clusters.mean, atol=0.1)
     assert np.abs(prepared.responsibility - variational.responsibility).mean() < 0.06
-    # The widths are standard errors of means; samples in another order would be much wider.
+    # At least the standard errors of means with known responsibilities, and little more: samples
+    # whose components are in different orders are much wider.
     size = 100 * np.exp(prepared.clusters.log_weight)[:, None]
     error = np.sqrt(np.diagonal(prepared.clusters.covariance, axis1=1, axis2=2) / size)
-    np.testing.assert_allclose(prepared.draws.mean.std(0), error, rtol=0.35)
+    ratio = prepared.draws.mean.std(0) / error
+    assert (ratio > 0.7).all()
+    assert (ratio < 2).all()
     other = features._replace(value=np.where(rows[:, None], features.value, 0.0))
     again = sampled.prepare(other, rows)
     assert jax.tree.all(jax.tree.map(np.array_equal, again.draws, prepared.draws))
@@ -177,6 +180,7 @@ def test_units_change_no_posterior():
     np.testing.assert_allclose(*found, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_out_of_fold_is_the_fit_without_the_fold():
     features, truth = sky(300, 5)
     density = cluster_density(EVIDENCE, C, ClusterOptions(components=2))
@@ -190,6 +194,7 @@ def test_out_of_fold_is_the_fit_without_the_fold():
     np.testing.assert_allclose(held_out.single[own], direct[own], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_not_detected_is_evidence_only_where_it_is_declared():
     features, truth = sky(600, 6)
     observed = features.measured & ~((truth == 1)[:, None] & np.array([False, False, True]))
@@ -221,20 +226,27 @@ def test_the_elbow_of_bic_limits_the_number_of_components():
     assert rising.taken == 2
 
 
-def test_densities_side_by_side_keep_the_order_of_the_features():
+def smooth(n_features):
+    return smooth_density(np.full((n_features, 2), np.nan), np.zeros(n_features, bool), C)
+
+
+def two_clusters(n_features):
+    return cluster_density(EVIDENCE[:n_features], C, ClusterOptions(components=2))
+
+
+@pytest.mark.parametrize("of_two", [smooth, pytest.param(two_clusters, marks=pytest.mark.slow)])
+def test_densities_side_by_side_keep_the_order_of_the_features(of_two):
     features, truth = sky(300, 8)
     rows = np.ones(300, bool)
-    bounds = np.full((1, 2), np.nan)
-    smooth = smooth_density(bounds, np.zeros(1, bool), C)
-    clusters = cluster_density(EVIDENCE[:2], C, ClusterOptions(components=2))
-    both = side_by_side([((0, 2), clusters), ((1,), smooth)])
+    first, second = of_two(2), smooth(1)
+    both = side_by_side([((0, 2), first), ((1,), second)])
     params = learned(both, features, truth, rows)
     arrays = jax.tree.map(jnp.asarray, features)
     got = both.log_lik(params, arrays)
     middle = Features(*(a[:, [1]] for a in arrays))
     outer = Features(*(a[:, [0, 2]] for a in arrays))
-    np.testing.assert_allclose(got[:, [1]], smooth.log_lik(params[1], middle), rtol=1e-12)
-    np.testing.assert_allclose(got[:, [0, 2]], clusters.log_lik(params[0], outer), rtol=1e-12)
+    np.testing.assert_allclose(got[:, [1]], second.log_lik(params[1], middle), rtol=1e-12)
+    np.testing.assert_allclose(got[:, [0, 2]], first.log_lik(params[0], outer), rtol=1e-12)
     node, height = both.curves(params)
     area = (height * np.diff(node, axis=1).mean(1)[:, None, None]).sum(1)
     np.testing.assert_allclose(area, 1.0, atol=0.05)

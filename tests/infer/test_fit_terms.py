@@ -36,7 +36,7 @@ def sources(truth, shift=2.0, seed=0):
     return Features(value, observed, np.ones_like(observed), np.ones_like(value), 0 * value)
 
 
-@pytest.fixture(scope="module", params=[2, 3])
+@pytest.fixture(scope="module", params=[pytest.param(2, marks=pytest.mark.slow), 3])
 def boosted(request):
     truth = np.random.default_rng(1).integers(0, request.param, N)
     features = sources(truth)

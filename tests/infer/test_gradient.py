@@ -95,7 +95,8 @@ def test_several_starts_end_at_the_best_minimum(problem):
     np.testing.assert_array_equal(several.log_prior, prior)
 
 
-@pytest.mark.parametrize("kind", PROPERTY_FIRST)
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_curvature_leads_to_the_same_minimum(kind, monkeypatch):
     rng = np.random.default_rng(5)
     truth = rng.integers(0, 3, 600)

@@ -195,6 +195,7 @@ def one_offset(n):
     [
         (600, EXACT),
         pytest.param(12, LONG, marks=pytest.mark.slow),
+        pytest.param(24, LONG, marks=pytest.mark.slow),  # with the same sampler
         pytest.param(600, Sampling("svi", chains=4, draws=500), marks=pytest.mark.slow),
     ],
 )

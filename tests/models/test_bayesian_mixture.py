@@ -416,6 +416,7 @@ def test_an_invalid_scatter_is_refused(scatter):
         mixture_prior(2, np.zeros(2), np.asarray(scatter))
 
 
+@pytest.mark.slow
 def test_degenerate_rows_have_a_proper_posterior():
     """One row, a constant or collinear feature, or more components than rows."""
     line, first = clumps(50), np.arange(50)

@@ -48,6 +48,9 @@ def two_classes(tails):
     return ratio
 
 
+@pytest.mark.parametrize(
+    "precision", ["float64", pytest.param("float32", marks=pytest.mark.slow)], indirect=True
+)
 def test_evidence_decreases_with_distance(precision):
     ratio = two_classes(1e-3)
     evidence = np.abs(ratio([20, 50, 100, 1e3, 1e6, -1e3, -1e6]))

@@ -189,6 +189,9 @@ def test_errors_and_missing_values_do_not_bias_the_fit():
     assert np.abs(np.sort(filled.mean[:, 1]) - [0, 6]).max() > 0.5
 
 
+@pytest.mark.parametrize(
+    "precision", ["float64", pytest.param("float32", marks=pytest.mark.slow)], indirect=True
+)
 def test_complete_exact_rows_agree_with_the_general_path(params, precision):
     x, weight = measured("exact", 5000).value.astype(precision), jnp.ones(5000, precision)
     params = jax.tree.map(lambda leaf: leaf.astype(precision), params)

@@ -48,6 +48,7 @@ def test_newton_ends_at_the_mode_with_its_precision(n):
         np.testing.assert_allclose(fit.root[h] @ fit.root[h].T, -hessian, atol=1e-6 * max(n, 1))
 
 
+@pytest.mark.slow
 def test_evidence_equals_a_sum_over_a_fine_lattice(monkeypatch):
     monkeypatch.setattr(process, "N_WAVES", 2)
     count, scales = skewed(60), process._scales(float)

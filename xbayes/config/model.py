@@ -55,15 +55,14 @@ class ClusterConfig(Record):
         default="em",
         description="How clusters are fitted. em: maximum likelihood. dirichlet, stick_breaking: "
         "variational Bayes under that prior on their weights; components is then an upper limit, "
-        "and clusters that the data do not need stay empty. nuts: Hamiltonian Monte Carlo under the "
-        "dirichlet prior; clusters are posterior means, and samples with variant: bayes. Needs "
-        "rows x components x features (cubed if values are missing or have errors) <= 1,000,000.",
+        "and clusters that the data do not need stay empty. nuts: NUTS under the dirichlet prior; "
+        "clusters are posterior means, and samples with variant: bayes. Needs rows x components x "
+        "features (cubed if values are missing or have errors) up to 1,000,000.",
     )
     draws: Whole = Field(
         default=100,
         ge=50,
-        description="Number of posterior samples from each of two chains, after as many warm-up "
-        "steps. Needs mixture: nuts.",
+        description="mixture: nuts. Number of warm-up steps and of samples of each of two chains.",
     )
     concentration: AutoOrPositive = Field(
         default="auto",

@@ -190,7 +190,8 @@ class AlphaBayesClassifier(ClassifierMixin, BaseEstimator):
 
     def predict(self, X):
         """The class [N] of each row under the decision rule."""
-        return self.classes_[self._products(X, "prediction")]
+        chosen = self._products(X, "prediction")  # first, because it checks that there was a fit
+        return self.classes_[chosen]
 
     def predict_proba(self, X):
         """Posterior [N C]; class_prior_ for a row without a measured feature."""

@@ -119,23 +119,16 @@ def tables_of(
 
     `rows` are the rows that the trees were fitted to; `share` is stored in the tables.
     """
-    n_features, n_classes = len(boosted.edge), len(boosted.base)
-    sums = _Sums(
-        base=boosted.base.copy(),
-        main=np.zeros((n_features, N_BINS + 1, n_classes)),
-        pairs=defaultdict(lambda: np.zeros((N_BINS + 1, N_BINS + 1, n_classes))),
-    )
     class_effects = _class_effects(boosted)
-    for outputs in _outputs(boosted, rounds):
-        for output, class_effect in zip(outputs, class_effects, strict=True):
-            _add_tree(output, class_effect, sums)
+    sums = _sums_of_leaves(boosted, rounds)
     names = sorted(sums.pairs)
-    shape = (len(names), N_BINS + 1, N_BINS + 1, n_classes)
+    shape = (len(names), len(class_effects), N_BINS + 1, N_BINS + 1)
     pair_table = np.reshape([sums.pairs[name] for name in names], shape)
+    base = boosted.base + sums.base @ class_effects
+    main = np.tensordot(sums.main, class_effects, (0, 0))  # [F, K, C]
+    pair_table = np.tensordot(pair_table, class_effects, (1, 0))  # [P, K, K, C]
     # A term common to all classes is not identified.
-    base, main, pair_table = (
-        a - a.mean(-1, keepdims=True) for a in (sums.base, sums.main, pair_table)
-    )
+    base, main, pair_table = (a - a.mean(-1, keepdims=True) for a in (base, main, pair_table))
     tables = TermTables(
         share=np.array(share),
         base=base,
@@ -164,83 +157,94 @@ def _class_effects(boosted: Boosted) -> Float[np.ndarray, "T C"]:
     return every if len(every) > 2 else 0.5 * (every[1:] - every[:1])
 
 
-def _outputs(boosted: Boosted, rounds: int) -> Iterator[Float[np.ndarray, "T 3 F K"]]:
-    """The outputs of the trees of each round for the probes."""
+class _Sums(NamedTuple):
+    """Sums of leaf values over the rounds, by tree of a round and features on the path."""
+
+    base: Float[np.ndarray, "T"]
+    main: Float[np.ndarray, "T F K"]
+    pairs: dict[tuple[int, int], np.ndarray]  # [T, K, K] each
+
+
+def _sums_of_leaves(boosted: Boosted, rounds: int) -> _Sums:
+    """The sums over the first rounds, from the scores of the probes after each round."""
+    n_features, n_trees = len(boosted.edge), len(_class_effects(boosted))
+    sums = _Sums(
+        base=np.zeros(n_trees),
+        main=np.zeros((n_trees, n_features, N_BINS + 1)),
+        pairs=defaultdict(lambda: np.zeros((n_trees, N_BINS + 1, N_BINS + 1))),
+    )
     if boosted.model is None:
-        return
-    n_features, start = len(boosted.edge), boosted.base[boosted.present]
-    codes = _probes(n_features)
+        return sums
+    probes, start = _probes(n_features), boosted.base[boosted.present]
     last = start if len(start) > 2 else start[1:] - start[:1]
-    stages = boosted.model.staged_decision_function(codes.reshape(-1, n_features))
+    stages = boosted.model.staged_decision_function(probes.reshape(-1, n_features))
     for score in itertools.islice(stages, rounds):
-        score = score.reshape(codes[..., 0].size, -1)
-        yield np.ascontiguousarray((score - last).T).reshape(-1, *codes.shape[:-1])
+        score = score.reshape(-1, n_trees)
+        outputs = np.ascontiguousarray((score - last).T).reshape(-1, *probes.shape[:-1])
+        depends = np.ptp(outputs, axis=1) > SAME  # [T, 3, F]
+        for t in range(n_trees):
+            _add_tree(outputs[t], depends[t], t, sums)
         last = score
+    return sums
 
 
-def _probes(n_features: int) -> Float[np.ndarray, "3 F K F"]:
-    """The bins, coded as by `_codes`, in row [e, f, k]: k for feature f, END[e] for all others."""
+def _probes(n_features: int) -> Float[np.ndarray, "K 3 F F"]:
+    """The bins, coded as by `_codes`, in row [k, e, f]: k for feature f, END[e] for all others."""
     code, each = np.append(np.arange(N_BINS, dtype=float), np.nan), np.arange(n_features)
-    probes = np.empty((len(END), n_features, N_BINS + 1, n_features))
-    probes[:] = code[END][:, None, None, None]
-    probes[:, each, :, each] = code
+    probes = np.empty((N_BINS + 1, len(END), n_features, n_features))
+    probes[:] = code[END][:, None, None]
+    probes[:, :, each, each] = code[:, None, None]
     return probes
 
 
-class _Sums(NamedTuple):
-    """Sums of leaf values, by the features on the path to the leaf."""
-
-    base: Float[np.ndarray, "C"]
-    main: Float[np.ndarray, "F K C"]
-    pairs: dict[tuple[int, int], np.ndarray]  # [K, K, C] each
-
-
 def _add_tree(
-    output: Float[np.ndarray, "3 F K"], class_effect: Float[np.ndarray, "C"], sums: _Sums
+    output: Float[np.ndarray, "K 3 F"], depends: Bool[np.ndarray, "3 F"], t: int, sums: _Sums
 ) -> None:
-    """Add each leaf of a tree, given by its outputs for the probes, times `class_effect`."""
-    depends = np.ptp(output, axis=2) > SAME  # [3, F]
-    active = np.flatnonzero(depends.any(0))
-    if not len(active):
-        sums.base[:] += output[0, 0, 0] * class_effect
+    """Add each leaf of tree t of a round.
+
+    The tree is given by its output for each probe, and by whether the output depends on the bin of
+    feature f while all other features are in END[e].
+    """
+    active = np.flatnonzero(depends.any(0)).tolist()
+    if not active:
+        sums.base[t] += output[0, 0, 0]
         return
-    candidates = ((int(f), _sides(output[:, f], depends, f)) for f in active)
+    candidates = ((f, _sides(output[:, :, f], depends, f)) for f in active)
     roots = [(f, side) for f, side in candidates if side is not None]
     if not roots:
         raise RuntimeError(
-            f"cannot recover a boosted tree that depends on the features {active.tolist()}: it has "
-            "more than two splits on a path; install the version of scikit-learn in constraints.txt"
+            f"cannot recover a boosted tree that depends on the features {active}: it has more "
+            "than two splits on a path; install the version of scikit-learn in constraints.txt"
         )
     # If two features can be the root, one of them makes a tree with fewer leaves.
-    root, side = min(roots, key=lambda candidate: (candidate[1] >= 0).sum())
+    root, side = min(roots, key=lambda candidate: np.count_nonzero(candidate[1] >= 0))
     single = side < 0
-    sums.main[root, single] += output[0, root, single, None] * class_effect
-    depends[:, root] = False
-    for e in np.unique(side[~single]):
-        other = int(depends[e].argmax())
-        leaves = output[e, other][:, None] * class_effect  # [K, C]
+    sums.main[t, root, single] += output[single, 0, root]
+    for e in set(side[~single].tolist()):
+        other = next(f for f in active if f != root and depends[e, f])
+        leaves = output[:, e, other]
         if root < other:
-            sums.pairs[root, other][side == e] += leaves
+            sums.pairs[root, other][t, side == e] += leaves
         else:
-            sums.pairs[other, root][:, side == e] += leaves[:, None]
+            sums.pairs[other, root][t, :, side == e] += leaves
 
 
 def _sides(
-    output: Float[np.ndarray, "3 K"], depends: Bool[np.ndarray, "3 F"], f: int
+    output: Float[np.ndarray, "K 3"], depends: Bool[np.ndarray, "3 F"], f: int
 ) -> Int[np.ndarray, "K"] | None:
     """For each bin of the root f, an END bin in the same child if the child splits another feature.
 
     -1 for the other bins, whose leaves depend on f only; None if f cannot be the root.
     """
-    others = depends.copy()
-    others[:, f] = False
+    n_others = depends.sum(1) - depends[:, f]
+    if (n_others > 1).any():
+        return None
     # Bins in a child that splits another feature have the same outputs, whatever the others are.
-    same = np.abs(output[:, :, None] - output[:, None, END]).max(0) < SAME  # [K, 3]
-    same &= others.any(1)
+    same = np.abs(output[:, None] - output[END]).max(-1) < SAME  # [K, 3]
+    same &= n_others > 0
     side = np.where(same.any(1), same.argmax(1), -1)
-    constant = np.ptp(output, axis=0) < SAME
-    possible = (others.sum(1) <= 1).all() and constant[side < 0].all()
-    return side if possible else None
+    constant = np.ptp(output, axis=1) < SAME
+    return side if constant[side < 0].all() else None
 
 
 def _codes(edge: Float[np.ndarray, "F E"], features: Features) -> Float[np.ndarray, "N F"]:

@@ -173,6 +173,8 @@ def _sampler(program, model, sampling: Sampling) -> MCMC:
 
 def _nuts(program, model, rows, local: Local, key, sampling: Sampling):
     sampler = _sampler(program, model, sampling)
+    # NumPyro vectorises the step at each run; twice, it fails for another number of rows.
+    sampler.sampler._init_fn = sampler.sampler._sample_fn = None
     start_key, run_key = jax.random.split(key)
     # R-hat needs chains that start further apart than the posterior is wide.
     z = 1.5 * jax.random.normal(start_key, (sampling.chains, len(local.centre)), local.centre.dtype)
