@@ -80,11 +80,11 @@ def test_fits_and_votable_describe_the_intervals(run, bayes, tmp_path, done):
         "p_XRB_lo": ("lower end of the 90 % interval of p_XRB", "stat.confidenceLevel"),
         "p_XRB_hi": ("upper end of the 90 % interval of p_XRB", "stat.confidenceLevel"),
         "outlier_lo": (
-            "lower end of the 90 % interval of the outlier score",
+            "lower end of the 90 % interval of the outlier measure",
             "stat.confidenceLevel",
         ),
         "outlier_hi": (
-            "upper end of the 90 % interval of the outlier score",
+            "upper end of the 90 % interval of the outlier measure",
             "stat.confidenceLevel",
         ),
         "prediction_set": ("classes not excluded at 10 %", "meta.code.class"),

@@ -163,7 +163,7 @@ def test_the_demo_as_a_user_gets_it(demo, tmp_path, xbayes, monkeypatch):
     assert code == 0, err
     check_same_numbers(demo.folder, tmp_path / "demo", CLASSES)
     report, quick = ((f / "report.html").stat().st_size for f in (tmp_path / "demo", demo.folder))
-    assert report > 1.2 * quick
+    assert report > quick  # ten tracks of a kind, not two
 
 
 @pytest.mark.parametrize("ending", ["fits", "vot", "ecsv", "csv", "parquet"])
