@@ -37,7 +37,7 @@ slowest: setup .venv/ready-peers .venv/ready-docs
 	$(PYTEST) --junit-xml=.cache/tests.xml
 	$(BIN)/python tests/slowest.py .cache/tests.xml
 
-lint: .venv/ready-lint
+lint: .venv/ready-lint .venv/ready-peers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright
