@@ -106,10 +106,8 @@ AWKWARD = {
 }
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [kind if kind == "published" else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
 def test_awkward_rows_and_rows_far_away_have_finite_likelihoods(kind, config):
     """The last class has no training row."""
     density = build_density(load_config(config, [*KINDS[kind]]))

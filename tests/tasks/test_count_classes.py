@@ -10,7 +10,7 @@ from xbayes.catalog.read import open_chunks, read_catalog
 from xbayes.catalog.write import write_catalog
 from xbayes.classifier.fitted_model import load_fitted_model
 from xbayes.output.table import GROUP
-from xbayes.tasks.count_classes import _disagreements, count_classes
+from xbayes.tasks.count_classes import _classified_rows, _disagreements
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +53,9 @@ def test_only_sources_without_a_label_are_counted(folder, small, refused):
     table["Class"][:25] = ""
     chunks = open_chunks(written(folder, "some.parquet", table), 32, text=["name"])
     model = load_fitted_model(small.folder)
-    assert count_classes(model, chunks).predicted.sum() == 25
-    assert count_classes(model, chunks, everything=True).predicted.sum() == 40
+    for everything, n_rows in ((False, 25), (True, 40)):
+        posterior, predicted = _classified_rows(model, chunks, everything, print)
+        assert len(posterior) == predicted.sum() == n_rows
 
 
 def test_the_predictions_of_a_run_hold_its_groups(small, demo):

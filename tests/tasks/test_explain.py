@@ -71,7 +71,7 @@ def test_figure_and_table_are_written_and_the_track_is_printed(run, sky, folder,
             f"{part}_{c}" in table.colnames for part in ("ln_odds", "below") for c in CLASSES
         )
     refused("explain", run, sky, NAME, *options, says=["exists", "--overwrite"])
-    assert xbayes("explain", run, sky, NAME, *options, "--overwrite")[0] == 0
+    assert xbayes("explain", run, sky, NAME, "--out", outs[3], "--overwrite")[0] == 0
 
 
 def test_ids_may_be_numbers(run, sky, folder, xbayes, refused):

@@ -71,7 +71,8 @@ def _figures_of(results: Results, members: list[int], params) -> dict[str, Repor
     names = [f"cluster {k + 1}" for k in range(n_clusters)]
     of_cluster = [value[cluster == k] for k in range(n_clusters)]
     values = [[own[np.isfinite(own[:, f]), f] for own in of_cluster] for f in range(len(members))]
-    absent = np.stack([np.isnan(own).mean(0) for own in of_cluster], axis=1)
+    n_members = np.array([len(own) if len(own) else np.nan for own in of_cluster])
+    absent = np.stack([np.isnan(own).sum(0) for own in of_cluster], axis=1) / n_members
     figures["cluster_histograms"] = rendered(
         "The features of the sources of each cluster.",
         draw_histograms(values, absent, labels, names),
