@@ -118,3 +118,46 @@ def test_contracts_are_typed():
 def test_a_bad_habit_is_seen(check, wrong, right):
     assert check(ast.parse(wrong))
     assert not check(ast.parse(right))
+
+
+PUBLIC = ("_replace", "_make", "_asdict", "_fields")  # of records
+
+
+def private_of_sklearn(tree: ast.AST) -> list[int]:
+    """Lines that read a private attribute of another object, in a file that imports sklearn.
+
+    Also the lines that import a private module or name of sklearn.
+    """
+    nodes, modules = list(ast.walk(tree)), []
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            modules += [(node.lineno, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            modules += [(node.lineno, f"{node.module}.{alias.name}") for alias in node.names]
+    of_sklearn = [(line, name) for line, name in modules if name.split(".")[0] == "sklearn"]
+    found = [line for line, name in of_sklearn if "._" in name]
+    for node in nodes if of_sklearn else ():
+        if isinstance(node, ast.Attribute) and node.attr.startswith("_"):
+            own = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
+            if not (own or node.attr in PUBLIC or node.attr.endswith("__")):
+                found.append(node.lineno)
+    return found
+
+
+def test_nothing_private_of_sklearn_is_read():
+    found = {path: lines for path, tree in trees().items() if (lines := private_of_sklearn(tree))}
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("import sklearn\nmodel._predictors", "import sklearn\nself._table, row._replace()"),
+        ("from sklearn.tree import X\nX().fit()._x[0]", "from numpy import X\nX()._x"),
+        ("from sklearn.tree._tree import X", "from sklearn.tree import X\nX.__name__"),
+        ("from sklearn.utils import _x", "from sklearn import utils"),
+    ],
+)
+def test_a_private_attribute_of_sklearn_is_seen(wrong, right):
+    assert private_of_sklearn(ast.parse(wrong))
+    assert not private_of_sklearn(ast.parse(right))

@@ -7,7 +7,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from xbayes.infer.fit_terms import N_BINS, boost, lay_edges, staged_scores, tables_of
+from xbayes.infer.fit_terms import (
+    N_BINS,
+    Boosted,
+    boost,
+    lay_edges,
+    leaf_sums,
+    staged_scores,
+    tables_of,
+)
 from xbayes.infer.select_terms import HeldOut, TermPlan, learn_terms
 from xbayes.models.additive_terms import mixed, mixed_log_joint
 from xbayes.models.term_tables import (
@@ -53,7 +61,7 @@ def test_tables_equal_the_trees(boosted):
         tables = tables_of(model, features, EVERY, rounds, 1.0)
         added = np.asarray(contributions(tables, features)).sum(1) + tables.base
         (trees,) = staged_scores(model, features, (rounds,))
-        np.testing.assert_allclose(added, centred(trees), atol=1e-6)
+        np.testing.assert_allclose(added, centred(trees), atol=1e-9)
 
 
 def test_tables_equal_the_trees_on_new_values_too(boosted):
@@ -62,7 +70,103 @@ def test_tables_equal_the_trees_on_new_values_too(boosted):
     new = sources(np.zeros(200, int), seed=9)
     new.value[:] = np.clip(new.value, *tables.reach.T)
     added = np.asarray(contributions(tables, new)).sum(1) + tables.base
-    np.testing.assert_allclose(added, centred(staged_scores(model, new, (60,))[0]), atol=1e-6)
+    np.testing.assert_allclose(added, centred(staged_scores(model, new, (60,))[0]), atol=1e-9)
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+@pytest.mark.parametrize("depth", [1, 2])
+def test_tables_equal_the_decision_function_on_random_rows(n_classes, depth):
+    """Eight features that interact and are often not measured, and unequal weights of the rows."""
+    rng = np.random.default_rng(depth)
+    truth = rng.integers(0, n_classes, N)
+    value = rng.normal(size=(N, 8)).round(1)
+    value[:, ::2] += (truth[:, None] - 1.5) * np.sign(value[:, 1::2])
+    value[:, 7] = value[:, 7] > 0
+    measured = rng.random(value.shape) > 0.2 * (np.arange(8) % 3) + 0.1 * truth[:, None] / n_classes
+    every = np.ones_like(measured)
+    features = Features(value, measured, every, np.ones_like(value), 0 * value)
+    options = dict(depth=depth, rounds=80, seed=3, row_weight=rng.uniform(0.2, 3, N))
+    model = boost(features, truth, EVERY, n_classes, **options)
+    tables = tables_of(model, features, EVERY, 80, 1.0)
+    assert len(tables.pair) > 15 if depth == 2 else not len(tables.pair)
+    code = rng.integers(0, N_BINS + 1, (2000, 8)).astype(float)
+    code[code == N_BINS] = np.nan
+    direct = model.model.decision_function(code)
+    at = np.where(np.isnan(code), N_BINS, code).astype(int)
+    added = tables.base + tables.main[np.arange(8), at].sum(1)
+    for (a, b), table in zip(tables.pair, tables.pair_table, strict=True):
+        added += table[at[:, a], at[:, b]]
+    if n_classes == 2:
+        np.testing.assert_allclose(added[:, 1] - added[:, 0], direct, atol=1e-9)
+    else:
+        np.testing.assert_allclose(added, centred(direct), atol=1e-9)
+
+
+class HandmadeTrees:
+    """Trees of three classes and four features, as scikit-learn would evaluate them."""
+
+    def __init__(self, rounds):
+        self.rounds = rounds
+
+    def staged_decision_function(self, codes):
+        at = np.where(np.isnan(codes), N_BINS, codes).astype(int)
+        total = np.zeros((len(at), 3))
+        for trees in self.rounds:
+            for t, leaves in enumerate(trees):
+                for path, value in leaves:
+                    inside = [cells[at[:, f]] for f, cells in path.items()]
+                    total[:, t] += value * np.all(inside, axis=0)
+            yield total.copy()
+
+
+def random_leaves(rng, path, depth):
+    """Leaves below a path, each as the allowed bins of its features and a value."""
+    cells = {f: path.get(f, np.ones(N_BINS + 1, bool)) for f in range(4)}
+    splittable = [f for f in range(4) if cells[f][:-1].sum() > 1]
+    if depth == 0 or rng.random() < 0.2:
+        return [(path, rng.normal())]
+    f = int(rng.choice(splittable))
+    low, high = np.flatnonzero(cells[f][:-1])[[0, -1]]
+    left = np.arange(N_BINS + 1) <= rng.integers(low, high)
+    left[-1] = rng.random() < 0.5
+    if f == 3 and cells[f][-1]:  # measured against not measured
+        left = np.arange(N_BINS + 1) < N_BINS
+    children = ({**path, f: cells[f] & side} for side in (left, ~left))
+    return [leaf for child in children for leaf in random_leaves(rng, child, depth - 1)]
+
+
+def test_each_leaf_is_added_to_the_features_on_its_path():
+    rng = np.random.default_rng(0)
+    rounds = [[random_leaves(rng, {}, 2) for _ in range(3)] for _ in range(300)]
+    model = Boosted(HandmadeTrees(rounds), np.arange(3), np.zeros(3), np.zeros((4, N_BINS - 1)))
+    base, main, pairs = np.zeros(3), np.zeros((3, 4, N_BINS + 1)), {}
+    for trees in rounds[:250]:
+        for t, (path, value) in ((t, leaf) for t, leaves in enumerate(trees) for leaf in leaves):
+            if not path:
+                base[t] += value
+            elif len(path) == 1:
+                ((f, cells),) = path.items()
+                main[t, f, cells] += value
+            else:
+                a, b = sorted(path)
+                table = pairs.setdefault((a, b), np.zeros((3, N_BINS + 1, N_BINS + 1)))
+                table[t] += value * np.outer(path[a], path[b])
+    sums = leaf_sums(model, 250)
+    np.testing.assert_allclose(sums.base, base, atol=1e-10)
+    np.testing.assert_allclose(sums.main, main, atol=1e-10)
+    assert sums.pairs.keys() == pairs.keys() == set(itertools.combinations(range(4), 2))
+    for pair, table in pairs.items():
+        np.testing.assert_allclose(sums.pairs[pair], table, atol=1e-10)
+
+
+def test_deeper_trees_are_refused():
+    half = np.arange(N_BINS + 1) < N_BINS // 2
+    sides = itertools.product((half, ~half), repeat=3)
+    leaves = [(dict(enumerate(path)), value) for value, path in enumerate(sides)]
+    trees = HandmadeTrees([[leaves, leaves, leaves]])
+    model = Boosted(trees, np.arange(3), np.zeros(3), np.zeros((4, N_BINS - 1)))
+    with pytest.raises(RuntimeError, match="more than two splits on a path; install"):
+        leaf_sums(model, 1)
 
 
 def test_beyond_the_training_values_terms_fade(boosted):

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from threadpoolctl import threadpool_limits
 
 from xbayes.models.term_tables import TermTables, bins, purified
 from xbayes.types import Features
@@ -120,7 +121,7 @@ def tables_of(
     `rows` are the rows that the trees were fitted to; `share` is stored in the tables.
     """
     class_effects = _class_effects(boosted)
-    sums = _sums_of_leaves(boosted, rounds)
+    sums = leaf_sums(boosted, rounds)
     names = sorted(sums.pairs)
     shape = (len(names), len(class_effects), N_BINS + 1, N_BINS + 1)
     pair_table = np.reshape([sums.pairs[name] for name in names], shape)
@@ -157,7 +158,7 @@ def _class_effects(boosted: Boosted) -> Float[np.ndarray, "T C"]:
     return every if len(every) > 2 else 0.5 * (every[1:] - every[:1])
 
 
-class _Sums(NamedTuple):
+class LeafSums(NamedTuple):
     """Sums of leaf values over the rounds, by tree of a round and features on the path."""
 
     base: Float[np.ndarray, "T"]
@@ -165,10 +166,10 @@ class _Sums(NamedTuple):
     pairs: dict[tuple[int, int], np.ndarray]  # [T, K, K] each
 
 
-def _sums_of_leaves(boosted: Boosted, rounds: int) -> _Sums:
+def leaf_sums(boosted: Boosted, rounds: int) -> LeafSums:
     """The sums over the first rounds, from the scores of the probes after each round."""
     n_features, n_trees = len(boosted.edge), len(_class_effects(boosted))
-    sums = _Sums(
+    sums = LeafSums(
         base=np.zeros(n_trees),
         main=np.zeros((n_trees, n_features, N_BINS + 1)),
         pairs=defaultdict(lambda: np.zeros((n_trees, N_BINS + 1, N_BINS + 1))),
@@ -178,13 +179,15 @@ def _sums_of_leaves(boosted: Boosted, rounds: int) -> _Sums:
     probes, start = _probes(n_features), boosted.base[boosted.present]
     last = start if len(start) > 2 else start[1:] - start[:1]
     stages = boosted.model.staged_decision_function(probes.reshape(-1, n_features))
-    for score in itertools.islice(stages, rounds):
-        score = score.reshape(-1, n_trees)
-        outputs = np.ascontiguousarray((score - last).T).reshape(-1, *probes.shape[:-1])
-        depends = np.ptp(outputs, axis=1) > SAME  # [T, 3, F]
-        for t in range(n_trees):
-            _add_tree(outputs[t], depends[t], t, sums)
-        last = score
+    # Threads that wait for each other cost more than they save.
+    with threadpool_limits(1, "openmp"):
+        for score in itertools.islice(stages, rounds):
+            score = score.reshape(-1, n_trees)
+            outputs = np.ascontiguousarray((score - last).T).reshape(-1, *probes.shape[:-1])
+            depends = np.ptp(outputs, axis=1) > SAME  # [T, 3, F]
+            for t in range(n_trees):
+                _add_tree(outputs[t], depends[t], t, sums)
+            last = score
     return sums
 
 
@@ -198,7 +201,7 @@ def _probes(n_features: int) -> Float[np.ndarray, "K 3 F F"]:
 
 
 def _add_tree(
-    output: Float[np.ndarray, "K 3 F"], depends: Bool[np.ndarray, "3 F"], t: int, sums: _Sums
+    output: Float[np.ndarray, "K 3 F"], depends: Bool[np.ndarray, "3 F"], t: int, sums: LeafSums
 ) -> None:
     """Add each leaf of tree t of a round.
 
