@@ -12,7 +12,7 @@ from xbayes.catalog.write import write_catalog
 from xbayes.simulate import catalog as simulate
 from xbayes.simulate.catalog import PRESETS, simulate_catalog, simulate_detections
 from xbayes.simulate.sky import Place, draw_places, equatorial, extinction
-from xbayes.simulate.spectra import draw_brightness
+from xbayes.simulate.spectra import Brightness, draw_brightness, draw_spectra
 from xbayes.simulate.subclasses import (
     CLASS_OF_SUBCLASS,
     CLASSES,
@@ -255,3 +255,41 @@ def test_detections_of_one_source_are_correlated(table):
         one, other = values[pairs].T
         assert np.corrcoef(one, other)[0, 1] > 0.6, name
         assert np.std(one - other) > 0
+
+
+def test_nothing_is_beyond_nature():
+    """Bounds that real catalogues keep, on a hundred times as many sources."""
+    sky = simulate_catalog(200_000, 5)
+    for band in ("soft", "medium", "hard"):
+        assert numbers(sky, f"flux_{band}").max() < 1e-8  # ten times the Crab is 2e-7
+    flux, error = (
+        sum(numbers(sky, f"{name}_{band}") for band in ("soft", "medium", "hard"))
+        for name in ("flux", "e_flux")
+    )
+    # The errors of the bands added up are at least the error of the sum.
+    assert (flux / error < 1.2 * numbers(sky, "significance") + 1).all()
+    for name, limit in MAGNITUDES.items():
+        assert np.nanmax(numbers(sky, name)) < limit + 2.5 + 6 * 0.35
+    assert np.nanmax(numbers(sky, "g_mag") + 0.6 * numbers(sky, "bp_rp")) < 22.7
+    assert np.nanmin(numbers(sky, "bp_rp")) > -2
+
+
+def test_an_absorbed_band_has_the_flux_of_its_background():
+    """Without source photons the flux is the scatter of the background over the effective area."""
+    size = 2_000
+    source = np.full(size, NAMES.index("obscured"))
+    brightness = Brightness(log_flux=np.full(size, -13.0), log_limit=np.full(size, -14.0))
+    columns = draw_spectra(source, brightness, np.full(size, 5_000.0), 3)
+    area = 15 * 1.17 / 1e-14  # counts per flux in the soft band
+    counts = columns["flux_soft"] * area
+    assert counts.min() >= 0 and counts.max() < 10
+    variance = (columns["e_flux_soft"] * area) ** 2
+    seen = counts > 1
+    np.testing.assert_allclose(variance[seen], counts[seen] + 0.8 + 0.75)
+    assert set(variance[~seen].round(9)) == {0.75, 1.75}  # no count or one
+    # A bright source is observed for less time: a million counts, at the true flux.
+    bright = Brightness(log_flux=np.full(size, -8.0), log_limit=np.full(size, -14.0))
+    columns = draw_spectra(source, bright, np.zeros(size), 3)
+    total = sum(columns[f"flux_{band}"] for band in ("soft", "medium", "hard"))
+    np.testing.assert_allclose(total, 1e-8, rtol=0.01)
+    assert (columns["flux_hard"] / columns["e_flux_hard"] < 1_010).all()

@@ -61,7 +61,10 @@ _LOCAL = {
 # Extinction relative to visual extinction, close to Cardelli et al. 1989; BP and RP are separate.
 _BANDS = {"g": 0.84, "j": 0.28, "h": 0.18, "k": 0.11, "w1": 0.06, "w2": 0.05, "w3": 0.05}
 _REDDENING_BP_RP = 1.08 - 0.63
-_LIMITS = {"g": 21.0, "j": 16.5, "h": 15.8, "k": 15.2, "w1": 17.7, "w2": 16.7, "w3": 12.4}
+_LIMITS = {
+    "g": 21.0, "bp": 22.7, "j": 16.5, "h": 15.8, "k": 15.2, "w1": 17.7, "w2": 16.7, "w3": 12.4,
+}  # fmt: skip
+_BEYOND = 2.5  # mag below its limit at which a band is listed for the sake of the other bands
 _DEPTH = {"gaia": 0.1, "2mass": 0.25, "wise": 0.35}  # scatter of the limits over the sky, mag
 
 
@@ -79,7 +82,8 @@ def draw_counterparts(
     magnitude, bp_rp = _magnitudes(subclass, log_flux, dust, seed)
     listed = _listed(subclass, magnitude, seed)
     columns = {f"{band}_mag": np.where(listed[band], magnitude[band], np.nan) for band in _BANDS}
-    columns["bp_rp"] = np.where(listed["g"], bp_rp, np.nan)
+    blue = magnitude["g"] + 0.6 * bp_rp  # about the BP magnitude
+    columns["bp_rp"] = np.where(listed["g"] & (blue < _LIMITS["bp"]), bp_rp, np.nan)
     columns |= _astrometry(subclass, columns["g_mag"], place, seed)
     in_any_survey = np.logical_or.reduce(list(listed.values()))
     doubt = 0.003 * stream(seed, "p_any").exponential(1, len(subclass))
@@ -125,15 +129,18 @@ def _colour(
 def _listed(
     subclass: Int[np.ndarray, "N"], magnitude: dict[str, np.ndarray], seed: int
 ) -> dict[str, Bool[np.ndarray, "N"]]:
-    """Which bands have a magnitude; 2MASS lists its three bands together, WISE W1 and W2."""
+    """Which bands have a magnitude.
+
+    2MASS lists its three bands together, and WISE W1 and W2, except for a band far below its limit.
+    """
     size = len(subclass)
     has_counterpart = stream(seed, "counterpart").random(size) < by_subclass(_FX_FO, subclass)[-1]
     shift = {
         name: depth * stream(seed, name).standard_normal(size) for name, depth in _DEPTH.items()
     }
 
-    def above(band: str, survey: str) -> np.ndarray:
-        return has_counterpart & (magnitude[band] < _LIMITS[band] + shift[survey])
+    def above(band: str, survey: str, beyond: float = 0.0) -> np.ndarray:
+        return has_counterpart & (magnitude[band] < _LIMITS[band] + shift[survey] + beyond)
 
     near_infrared = above("j", "2mass") | above("h", "2mass") | above("k", "2mass")
     (crowded,) = by_subclass(_CROWDED, subclass)
@@ -141,8 +148,8 @@ def _listed(
     wise = (above("w1", "wise") | above("w2", "wise")) & isolated
     return {
         "g": above("g", "gaia"),
-        **dict.fromkeys(("j", "h", "k"), near_infrared),
-        **dict.fromkeys(("w1", "w2"), wise),
+        **{band: near_infrared & above(band, "2mass", _BEYOND) for band in ("j", "h", "k")},
+        **{band: wise & above(band, "wise", _BEYOND) for band in ("w1", "w2")},
         "w3": wise & above("w3", "wise"),
     }
 

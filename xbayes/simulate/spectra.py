@@ -126,8 +126,10 @@ def _observe(
 ) -> dict[str, Float[np.ndarray, "N"]]:
     rng = stream(seed, "counts")
     per_flux = _COUNTS_AT_LIMIT * _EFFECTIVE / limit[:, None]  # [N, 3] counts per flux
-    expected = np.minimum(flux[:, None] * shares * per_flux, 1e6)
-    per_flux = expected / (flux[:, None] * np.maximum(shares, 1e-12))  # pile-up stops at a million
+    expected = flux[:, None] * shares * per_flux
+    # Bright sources are observed for a shorter time: at most a million counts in a band.
+    shorter = 1e6 / np.maximum(expected, 1e6)
+    expected, per_flux = expected * shorter, per_flux * shorter
     counts = rng.poisson(expected + _BACKGROUND)
     # Net counts are never negative: instead they are small, in effect an upper limit.
     net = np.maximum(counts - _BACKGROUND, rng.random(counts.shape) * np.array([1, 1, 2]))
