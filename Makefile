@@ -46,7 +46,8 @@ lint: .venv/ready-lint .venv/ready-peers
 bench: setup
 	XBAYES_CACHE=off $(BIN)/python experiments/bench_naive_bayes/run.py
 
-# Needs no network; a warning (a broken link, a page that is in no list) is an error.
+# Needs no network; a warning (a broken link, a page that is in no list) is an error. The first time
+# executes the notebooks, in minutes; XBAYES_NOTEBOOKS=off shows them without outputs.
 docs: .venv/ready-docs
 	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
 	@echo "documentation: docs/_build/html/index.html"

@@ -1,5 +1,6 @@
 """Settings of the documentation site (`make docs`), which loads nothing from the network."""
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -16,13 +17,18 @@ HERE = Path(__file__).parent
 project, author = "xbayes", "The xbayes developers"
 copyright = author
 version = release = xbayes.__version__
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_nb", "sphinx_design", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+# Notebooks run when they have changed since the last build; XBAYES_NOTEBOOKS=off: never.
+nb_execution_mode = os.environ.get("XBAYES_NOTEBOOKS", "cache")
+nb_execution_timeout = 1800  # seconds a cell
+nb_execution_raise_on_error = True
+nb_output_stderr = "remove"
 napoleon_google_docstring = False
 napoleon_use_rtype = False
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
-myst_enable_extensions = ["dollarmath", "deflist"]
+myst_enable_extensions = ["dollarmath", "deflist", "colon_fence"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build", "_generated/parts"]
 autodoc_member_order = "bysource"

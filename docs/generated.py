@@ -14,6 +14,72 @@ from pydantic_core import PydanticUndefined
 NAMED = "NAME"  # stands for a name that the config gives, of a feature or a category
 
 
+# Of each function: its arguments, its meaning, an example, and the values of the example's columns.
+FUNCTIONS: dict[str, tuple[str, str, str, dict[str, float | str | None]]] = {
+    "log10": ("x", "decimal logarithm; undefined for x <= 0", "log10(flux)", {"flux": 2e-14}),
+    "log": ("x", "natural logarithm; undefined for x <= 0", "log(ratio)", {"ratio": 10.0}),
+    "exp": ("x", "exponential function", "exp(-tau)", {"tau": 0.5}),
+    "sqrt": (
+        "x",
+        "square root; undefined for x < 0",
+        "sqrt(pmra ** 2 + pmdec ** 2)",
+        {"pmra": 3.0, "pmdec": -4.0},
+    ),
+    "abs": ("x", "absolute value", "abs(glat)", {"glat": -12.5}),
+    "clip": ("x, low, high", "x, at least low and at most high", "clip(p, 0.01, 0.99)", {"p": 1.0}),
+    "where": (
+        "condition, a, b",
+        "a where the condition holds, else b; without b missing there",
+        "where(sep < 1, gmag, rmag)",
+        {"sep": 1.7, "gmag": 18.2, "rmag": 17.1},
+    ),
+    "min": (
+        "a, b, ...",
+        "smallest argument",
+        "min(flux_1, flux_2)",
+        {"flux_1": 3.0, "flux_2": 2.0},
+    ),
+    "max": (
+        "a, b, ...",
+        "largest argument",
+        "log10(max(flux_1, flux_2) / min(flux_1, flux_2))",
+        {"flux_1": 3e-13, "flux_2": 3e-14},
+    ),
+    "coalesce": (
+        "a, b, ...",
+        "first argument that is not missing",
+        "coalesce(gmag, rmag)",
+        {"gmag": None, "rmag": 17.1},
+    ),
+    "hardness": (
+        "soft, hard",
+        "hardness ratio (hard - soft) / (hard + soft)",
+        "hardness(flux_soft, flux_hard)",
+        {"flux_soft": 1e-14, "flux_hard": 3e-14},
+    ),
+    "galactic_l": (
+        "ra, dec",
+        "galactic longitude in degrees, from ICRS coordinates",
+        "galactic_l(ra, dec)",
+        {"ra": 83.633, "dec": 22.014},
+    ),
+    "galactic_b": (
+        "ra, dec",
+        "galactic latitude in degrees, from ICRS coordinates",
+        "abs(galactic_b(ra, dec))",
+        {"ra": 192.859, "dec": 27.128},
+    ),
+    "observed": (
+        "x",
+        "condition: x has a value",
+        "where(observed(gmag), gmag - jmag)",
+        {"gmag": 18.0, "jmag": 16.5},
+    ),
+    "isfinite": ("x", "the same as observed", "isfinite(gmag)", {"gmag": None}),
+    "is_missing": ("x", "condition: x has no value", "is_missing(gmag)", {"gmag": None}),
+}
+
+
 class Key(NamedTuple):
     """A key of a config, as a row of the table."""
 
@@ -30,8 +96,9 @@ def write_all(folder: Path, notebooks: Path) -> None:
         "config_keys.md": config_page(),
         "commands.md": commands_page(),
         "columns.md": columns_page(),
+        "functions.md": functions_page(),
     }
-    pages |= {f"notebook_{path.stem}.md": notebook_page(path) for path in listed(notebooks)}
+    pages |= {f"notebook_{path.stem}.ipynb": notebook_page(path) for path in listed(notebooks)}
     for name, text in pages.items():
         path = folder / name
         if not path.is_file() or path.read_text() != text:  # an unchanged page is not built again
@@ -168,6 +235,43 @@ def _argument(parameter: Any) -> str:
     return name if parameter.required else f"[{name}]"
 
 
+def functions_page() -> str:
+    """The page with the functions of expressions, each with an example that is computed here."""
+    head = [
+        "# Functions of expressions",
+        "",
+        "An expression has numbers, columns, `pi`, `+ - * / **`, comparisons, `and`, `or`, `not`, "
+        'and these functions. `col("odd name")` is a column whose name is not a plain word. A '
+        "result is missing where an argument is missing, unless the table says otherwise; it is "
+        "undefined where the arguments are there but the result is not a finite number.",
+        "",
+        "| function | result | example | with | gives |",
+        "|---|---|---|---|---|",
+    ]
+    rows = [
+        f"| `{name}({arguments})` | {meaning} | `{example}` | {_given(columns)} "
+        f"| {computed(example, columns)} |"
+        for name, (arguments, meaning, example, columns) in FUNCTIONS.items()
+    ]
+    return "\n".join([*head, *rows, ""])
+
+
+def _given(columns: dict[str, float | str | None]) -> str:
+    return ", ".join(f"{k} = {'(empty)' if v is None else v}" for k, v in columns.items())
+
+
+def computed(expression: str, columns: dict[str, float | str | None]) -> str:
+    """The value of an expression for one row, as text."""
+    from xbayes.catalog.read import row_table
+    from xbayes.features.expression import parse
+
+    result = parse(expression).evaluate(row_table(columns))
+    if result.missing[0]:
+        return "(empty)"
+    is_condition = expression.startswith(("isfinite", "is_missing"))
+    return str(bool(result.value[0])).lower() if is_condition else f"{result.value[0]:.4g}"
+
+
 def columns_page() -> str:
     """The page with the columns of every output table, from the code that writes them."""
     parts = [
@@ -240,16 +344,14 @@ def _pooled() -> Table:
 
 
 def notebook_page(path: Path) -> str:
-    """A notebook as a page: its text and code, without outputs."""
+    """A Python file in percent format as a notebook, which runs from the root of the repository."""
     import jupytext
+    from nbformat.v4 import new_code_cell, new_markdown_cell
 
-    read = jupytext.read(path)
-    parts = []
-    for cell in read.cells:
-        is_code = cell.cell_type == "code"
-        parts += ["```python", cell.source, "```", ""] if is_code else [cell.source, ""]
-    parts += [
-        f"*Source: `notebooks/{path.name}`. `make notebooks` writes it as a Jupyter notebook.*",
-        "",
-    ]
-    return "\n".join(parts)
+    notebook = jupytext.read(path)
+    start = new_code_cell("%cd -q ../..", id="start", metadata={"tags": ["remove-cell"]})
+    source = f"*Source: `{path.parent.name}/{path.name}`. `make notebooks` writes all notebooks.*"
+    notebook.cells = [start, *notebook.cells, new_markdown_cell(source, id="source")]
+    for number, cell in enumerate(notebook.cells):  # random by default
+        cell.id = f"cell-{number}"
+    return jupytext.writes(notebook, "ipynb")

@@ -20,6 +20,7 @@ from xbayes.cli.app import app
 from xbayes.compare.run import compare
 from xbayes.config.reader import load_config
 from xbayes.config.schema import Config
+from xbayes.features.functions import NAMED
 from xbayes.simulate.catalog import simulate
 
 ROOT = Path(__file__).parent.parent
@@ -78,11 +79,15 @@ class Links(HTMLParser):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """The folder and the pages of the site, built as `make docs` does."""
-    for name in ("sphinx", "myst_parser", "furo"):
+    """The folder and the pages of the site, built as `make docs` does, but for one notebook only.
+
+    `test_notebooks.py` runs every notebook, in a smaller size.
+    """
+    for name in ("sphinx", "myst_nb", "sphinx_design", "furo"):
         pytest.importorskip(name)
     out = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html"]
+    command += ["-D", "nb_execution_mode=force", "-D", "nb_execution_excludepatterns=*_[13-9]_*"]
     done = subprocess.run(
         [*command, "-d", str(out / "trees"), str(DOCS), str(out / "html")],
         cwd=ROOT,
@@ -119,6 +124,34 @@ def test_the_site_has_no_broken_link_and_loads_nothing_from_the_network(site):
     assert broken(folder, pages) == []
     loads = {link for links in pages.values() for link in links.loads}
     assert loads and not [link for link in loads if urlsplit(link).netloc or urlsplit(link).scheme]
+
+
+@pytest.mark.slow
+def test_a_notebook_is_executed_and_shows_its_figures_and_tables(site):
+    folder, pages = site
+    page = folder / "_generated" / "notebook_2_read_a_track.html"
+    pictures = [link for link in pages[page.resolve()].loads if link.endswith(".png")]
+    assert len(pictures) == 3 and all((page.parent / link).is_file() for link in pictures)
+    text = page.read_text()
+    assert "ln_odds_AGN" in text and "Traceback" not in text and "%cd" not in text
+
+
+@pytest.mark.slow
+def test_the_front_page_has_a_picture_a_start_in_both_languages_and_four_doors(site):
+    folder, pages = site
+    front = (folder / "index.html").read_text()
+    assert any("track" in link for link in pages[(folder / "index.html").resolve()].loads)
+    doors = ("tutorial.html", "howto/catalogue.html", "mathematics.html", "config_keys.html")
+    for door in doors:
+        assert re.search(rf'class="sd-[^"]*" href="[^"]*{door}"', front), door
+
+
+def test_every_function_has_an_example_with_its_value():
+    assert set(generated.FUNCTIONS) == set(NAMED)
+    page = generated.functions_page()
+    assert "| -13.7 |" in page and "| (empty) |" not in page
+    for name, (arguments, meaning, example, _) in generated.FUNCTIONS.items():
+        assert arguments and meaning and f"{name}(" in example
 
 
 def test_a_broken_link_is_found(tmp_path):

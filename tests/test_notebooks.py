@@ -117,6 +117,14 @@ def test_published_figures(tmp_path):
     assert space["clustered"].config.model.density == "published_clusters"
 
 
+@pytest.mark.slow
+def test_gallery(tmp_path):
+    space = execute(
+        6, folder=tmp_path, n_sources=500, largest=3, n_runs=2, sizes=(0.5, 1), settings=QUICK
+    )
+    check_pictures(space, 16)
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_the_file_is_a_jupytext_pair_with_parameters_and_text(path):
     read = jupytext.read(path)
