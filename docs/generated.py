@@ -319,6 +319,7 @@ def _classified() -> Table:
         track=np.full((1, 1, 2), 0.5),
         subclass=index,
         prediction_set=np.full((1, 2), True),
+        set_flag=np.zeros(1, bool),
         posterior_interval=np.zeros((1, 2, 2)),
         outlier_interval=np.zeros((1, 2)),
     )

@@ -31,6 +31,8 @@ from xbayes.report.brief_track import brief_track
 from xbayes.report.context import (
     KNOWN_SECTIONS,
     FeatureRow,
+    HtmlCell,
+    HtmlTable,
     Penalty,
     ReportContext,
     known_section,
@@ -280,10 +282,24 @@ def invented_sections(figures, track) -> list:
             },
             live.get(name, ""),
             tracks=[brief_track(track, 1)] if name in ("tracks", "top-outliers") else [],
+            tables=invented_tables() if name == "candidates" else [],
             focus="XRB",
             n=1,
+            which="sources without a label",
         )
         for name in KNOWN_SECTIONS
+    ]
+
+
+def invented_tables() -> list[HtmlTable]:
+    """Two lists of one candidate, whose names need escaping."""
+    row = [
+        HtmlCell(text="<b>SRC</b> & 1"),
+        HtmlCell(text="SIMBAD", link="https://example.org/?a=1&b"),
+    ]
+    return [
+        HtmlTable(title=title, head=["name", ""], rows=[row], note="1 of 7", opened=opened)
+        for title, opened in (("Most certain XRB", True), ("Strangest", False))
     ]
 
 

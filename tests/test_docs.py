@@ -321,6 +321,7 @@ def test_calls_of_the_public_api_in_the_pages_have_the_right_arguments():
     pages = snippets("python", [*PAGES, ROOT / "README.md"])
     calls = {name for _, text in pages for name in bind_calls(text)}
     functions = {"run", "load", "sources", "select_k", "learning_curve", "simulate", "compare"}
+    functions |= {"init", "send"}
     methods = {"classify", "classify_file", "explain", "counts", "suggest"}
     assert {f"xbayes.{n}" for n in functions} | {f"fit.{n}" for n in methods} <= calls
 

@@ -9,7 +9,7 @@ import pytest
 
 import xbayes
 from xbayes.compare.run import compare
-from xbayes.estimators import AlphaBayesClassifier, GaussianMixture
+from xbayes.estimators import AlphaBayesClassifier, BayesianGaussianMixture, GaussianMixture
 from xbayes.simulate.catalog import simulate
 
 PACKAGES = {"compare": compare, "simulate": simulate}  # packages that are functions too
@@ -28,6 +28,7 @@ def documented():
                     yield f"{name}.{method}", function
     yield "AlphaBayesClassifier", AlphaBayesClassifier
     yield "GaussianMixture", GaussianMixture
+    yield "BayesianGaussianMixture", BayesianGaussianMixture
 
 
 THINGS = dict(documented())

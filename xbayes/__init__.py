@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from xbayes.tasks.pool_detections import sources
     from xbayes.tasks.run import run
     from xbayes.tasks.select_components import select_k
+    from xbayes.tasks.send import send
+    from xbayes.tasks.starter_config import init
 
 __version__ = "0.1.0"
 
@@ -27,10 +29,12 @@ _PUBLIC = {
     "InputError": "xbayes.errors",
     "XbayesWarning": "xbayes.errors",
     "classify": "xbayes.tasks.fitted_run",
+    "init": "xbayes.tasks.starter_config",
     "learning_curve": "xbayes.tasks.learning_curve",
     "load": "xbayes.tasks.fitted_run",
     "run": "xbayes.tasks.run",
     "select_k": "xbayes.tasks.select_components",
+    "send": "xbayes.tasks.send",
     "sources": "xbayes.tasks.pool_detections",
 }
 __all__ = sorted((*_PUBLIC, "compare", "simulate"))

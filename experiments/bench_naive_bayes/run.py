@@ -171,7 +171,7 @@ def main():
     one_by_one(recipe, classifier, table, config)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        save_model(folder / "run" / "model", config, classifier, {})
+        save_model(folder / "run" / "model", config, classifier)
         parquet_to_parquet(folder, table)
         row("xbayes --help", f"{min(command('--help')[0] for _ in range(5)):.2f} s", "0.5 s")
         row("xbayes demo", f"{command('demo', '--out', str(folder / 'demo'))[0]:.0f} s", "60 s")

@@ -21,7 +21,7 @@ from xbayes.evaluate.cross_validate import labelled_rows
 from xbayes.features.build import build_features
 from xbayes.figures.labels import FeatureLabel
 from xbayes.figures.style import png_bytes
-from xbayes.tasks.classify import CHUNK, classify_table
+from xbayes.tasks.classify import CHUNK_IN_MEMORY, classify_table
 from xbayes.tasks.count_classes import count_classes, population_table
 from xbayes.tasks.precision import use_precision
 from xbayes.tasks.run import run_experiment
@@ -46,7 +46,7 @@ def fitted(name: str, out: Path) -> FittedModel:
 
 def print_counts(model: FittedModel, table: Table, out: Path) -> None:
     """Print corrected counts and write them as a table."""
-    population = count_classes(model, table_chunks(table, CHUNK), warn=print)
+    population = count_classes(model, table_chunks(table, CHUNK_IN_MEMORY), warn=print)
     counts = population_table(population)
     print("\n| class | predicted | by held-out confusion | by posteriors | difference (sigma) |")
     print("|---|---|---|---|---|")

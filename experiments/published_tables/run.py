@@ -92,7 +92,11 @@ def real() -> None:
     _splits("real detections", CONFIGS / "chandra_detections_published.yaml", "real", None)
     print("\n| config | log loss in sample | held out | F1 of XRB in sample | held out |")
     print("|---|---|---|---|---|")
-    for name in ("chandra_sources_published", "chandra_sources"):
+    for name in (
+        "chandra_sources_published",
+        "chandra_sources_published_code",
+        "chandra_sources",
+    ):
         metrics = metrics_of(CONFIGS / f"{name}.yaml", name)
         blocks = [metrics[block] for block in ("in_sample", "cross_validated")]
         entries = [block["log_loss"] for block in blocks] + [block["f1"]["XRB"] for block in blocks]

@@ -3,7 +3,7 @@ import pytest
 from astropy.table import MaskedColumn, Table
 
 from xbayes.catalog.read import parse_row, read_catalog, row_table
-from xbayes.catalog.roles import check_catalog
+from xbayes.catalog.roles import check_catalog, nearest_names
 from xbayes.config.schema import CatalogConfig
 from xbayes.types import InputError
 
@@ -69,9 +69,39 @@ def test_an_optional_column_is_added_as_missing():
 
 
 def test_a_lacking_column_names_the_nearest():
-    message = r"lacks column 'fluxes' \(did you mean 'flux'\?\).* list it under catalog\.optional"
-    with pytest.raises(InputError, match=message):
+    nearest = r"lacks column 'fluxes' \(did you mean 'flux'\?\).* "
+    with pytest.raises(InputError, match=nearest + r"list it under catalog\.optional"):
+        check_catalog(some_table(), CONFIG, ["fluxes"], "train")
+    to_copy = r"--map fluxes=flux \(in Python map={'fluxes': 'flux'}\).* --optional fluxes"
+    with pytest.raises(InputError, match=nearest + to_copy):
         check_catalog(some_table(), CONFIG, ["fluxes"], "classify")
+
+
+@pytest.mark.parametrize(
+    ("lacking", "free", "near"),
+    [
+        (["g_mag", "j_mag"], ["Jmag", "Gmag"], {"g_mag": "Gmag", "j_mag": "Jmag"}),
+        (["w1_mag"], ["w2_mag", "W1mag"], {"w1_mag": "W1mag"}),
+        (["w1_mag"], ["w2_mag"], {}),
+        (["ra", "dec"], ["RAJ2000", "DEJ2000"], {"ra": "RAJ2000", "dec": "DEJ2000"}),
+        (["ra", "dec"], ["DE_ICRS", "RA_ICRS"], {"ra": "RA_ICRS", "dec": "DE_ICRS"}),
+        (["a"], ["quite_other"], {}),
+        (["flux", "fluxes"], ["Flux"], {"flux": "Flux"}),
+    ],
+)
+def test_nearest_names(lacking, free, near):
+    """Case, marks and equinox matter least; a number in a name must agree; each is used once."""
+    assert nearest_names(lacking, free) == near
+
+
+def test_an_id_that_is_lacking_too_is_in_the_same_message():
+    table = some_table()
+    table.rename_column("name", "srcid")
+    message = (
+        r"lacks its id column 'name'; 'srcid' may be its ids; name it: --id srcid .*number the"
+    )
+    with pytest.raises(InputError, match=message + r" rows: --id row; and it lacks column 'other'"):
+        check_catalog(table, CONFIG, ["other", "flux"], "classify")
 
 
 @pytest.mark.parametrize("role", ["ra", "dec", "label", "source", "group", "block"])
@@ -89,7 +119,7 @@ def test_to_train_columns_of_keep_and_missing_values_are_needed():
 
 
 def test_many_lacking_columns():
-    with pytest.raises(InputError, match=r"'c3'.* and 2 more; rename"):
+    with pytest.raises(InputError, match=r"'c1', 'c2', 'c3', 'c4', 'c5' .*; rename"):
         check_catalog(some_table(), CONFIG, ["c1", "c2", "c3", "c4", "c5"], "train")
 
 
@@ -140,11 +170,16 @@ def test_coordinates_out_of_range(column, value, message):
 def test_coordinates_in_other_forms():
     table = some_table()
     table["ra"] = ["12:30:00", "1", "2"]
-    with pytest.raises(InputError, match="'ra' must hold decimal degrees; found '12:30:00'"):
+    with pytest.raises(InputError, match=r"'ra' must hold an angle.*found '12:30:00'.*h:m:s"):
         check_catalog(table, CONFIG, [], "train")
+    stated = CONFIG.model_copy(update={"units": {"ra": "h:m:s"}})
+    np.testing.assert_allclose(check_catalog(table, stated, [], "train")["ra"], [187.5, 15, 30])
     table["ra"] = MaskedColumn([1.0, 2.0, 3.0], unit="hourangle")
-    with pytest.raises(InputError, match="must be in degrees; its unit is hourangle"):
-        check_catalog(table, CONFIG, [], "train")
+    for purpose, ra in (("train", [15, 30, 45]), ("classify", [1, 2, 3])):
+        np.testing.assert_allclose(check_catalog(table, CONFIG, [], purpose)["ra"], ra)
+    table["ra"] = MaskedColumn([1.0, 2.0, 24.1], unit="hourangle")
+    with pytest.raises(InputError, match=r"must lie in \[0, 360\] degrees; found 361\.5"):
+        check_catalog(table, CONFIG, [], "classify")
 
 
 def test_coordinates_may_all_be_missing():

@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 from astropy.table import Column, MaskedColumn, Table
 
-from xbayes.catalog.taxonomy import class_indices, group_indices
+from xbayes.catalog.taxonomy import (
+    class_indices,
+    group_indices,
+    label_warnings,
+    subclass_indices,
+    without_label,
+)
 from xbayes.config.schema import CatalogConfig, TaxonomyConfig
 from xbayes.types import UNLABELLED, InputError
 
@@ -69,3 +75,51 @@ def test_a_source_is_a_group_and_no_group_splits_it():
     table["group"][2] = 2
     with pytest.raises(InputError, match=r"source .*b.* is in more than one group"):
         group_indices(table, both)
+
+
+MANY = ["QSO", "LMXB", "NS", "X", "", "*", "WolfRayet*", "AGN"]
+BESIDE = {"classes": {"AGN": ("AGN", "QSO"), "XRB": ("LMXB", "HMXB")}}
+
+
+@pytest.mark.parametrize(
+    ("lists", "index", "n_in_sample"),
+    [
+        ({"unlabelled": "*", "left_out": ("NS",)}, [0, 1, -1, -1, -1, -1, -1, 0], 7),
+        ({"unlabelled": "*"}, [0, 1, -1, -1, -1, -1, -1, 0], 8),
+        ({"unlabelled": ("X",), "left_out": "*"}, [0, 1, -1, -1, -1, -1, -1, 0], 5),
+    ],
+)
+def test_a_star_takes_every_label_not_named_elsewhere(lists, index, n_in_sample):
+    taxonomy = TaxonomyConfig(**BESIDE, **lists)
+    labels = Column(MANY, name="otype")
+    found, in_sample = class_indices(labels, taxonomy)
+    assert found.tolist() == index and in_sample.sum() == n_in_sample
+    unknown = without_label(labels, taxonomy)
+    assert np.array_equal(unknown, (found < 0) & in_sample)
+
+
+def test_a_star_in_a_list_is_the_label_star():
+    """SIMBAD calls a star * and a double star **."""
+    taxonomy = TaxonomyConfig(**BESIDE, unlabelled=("*", "NS", "WolfRayet*"))
+    with pytest.raises(InputError, match=r"'X' \(1 rows\); add each .* not in a list"):
+        class_indices(Column(MANY, name="otype"), taxonomy)
+    both = TaxonomyConfig(
+        classes={"Star": ("*", "WolfRayet*"), "AGN": ("AGN", "QSO")}, unlabelled="*"
+    )
+    index, _ = class_indices(Column(MANY, name="otype"), both)
+    assert index.tolist() == [1, -1, -1, -1, -1, 0, 0, 1]
+
+
+def test_a_star_with_subclasses():
+    taxonomy = TaxonomyConfig(**BESIDE, subclasses={"far": ("QSO",)}, unlabelled="*")
+    labels = Column(["QSO", "AGN", "LMXB", "other"] * 10, name="otype")
+    assert subclass_indices(labels, taxonomy).tolist() == [1, 0, 2, -1] * 10
+
+
+def test_with_a_star_a_label_that_no_row_has_is_told():
+    labels = Column(MANY, name="otype")
+    taxonomy = TaxonomyConfig(**BESIDE, left_out=("Ns",), unlabelled="*")
+    warnings = label_warnings(labels, taxonomy)
+    assert [("HMXB" in text, "'Ns'" in text) for text in warnings] == [(True, False), (False, True)]
+    assert "did you mean 'LMXB'?" in warnings[0] and "did you mean 'NS'?" in warnings[1]
+    assert label_warnings(labels, TaxonomyConfig(**BESIDE)) == []

@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from scipy.stats import binom, kstest
 
 from xbayes.classifier.conformal import (
@@ -10,6 +13,7 @@ from xbayes.classifier.conformal import (
     p_values,
     prediction_sets,
     row_uniform,
+    with_prediction,
 )
 from xbayes.output.table import set_names
 from xbayes.types import Features
@@ -68,6 +72,82 @@ def test_a_common_threshold_does_not_cover_the_rare_class(splits):
     _, pooled = splits
     assert pooled.mean(0)[2] < 0.6
     assert pooled.mean(0)[0] > 0.9
+
+
+def many_splits(method, n_splits=200, n=1500):
+    """Coverage by class of sets with their prediction: splits of independent samples, [S 2 C].
+
+    Also, of each class, P(not excluded or predicted), counted by definition.
+    """
+    rng, found = np.random.default_rng(11), np.zeros((n_splits, 2, 3))
+    weight = np.array([1.0, 1.0, 6.0])  # of a decision rule that favours the rare class
+    for s in range(n_splits):
+        posterior, truth = simulate(n, 100 + s, rare=24)
+        half = np.zeros(len(truth), bool)
+        for c in range(3):
+            members = rng.permutation(np.flatnonzero(truth == c))
+            half[members[: len(members) // 2]] = True
+        reference = method(posterior[half], truth[half])
+        p, y = posterior[~half], truth[~half]
+        plain = prediction_sets(reference, p, rng.random(len(y)))
+        sets, _ = with_prediction(plain, (p * weight).argmax(1))
+        every = np.arange(len(y))
+        for c in range(3):
+            found[s, :, c] = plain[every, y][y == c].mean(), sets[every, y][y == c].mean()
+    return found
+
+
+def common_threshold(posterior, truth):
+    reference = fit_conformal(posterior, truth)
+    score = np.sort(np.asarray(reference.score)[np.isfinite(reference.score)])
+    return ConformalReference(score=np.tile(score, (3, 1)), size=np.full(3, len(score)))
+
+
+def share_predicted(n=200_000):
+    """Recall of each class under the same rule, and P(predicted and excluded) of ideal sets."""
+    posterior, truth = simulate(n, 12)
+    predicted = (posterior * [1.0, 1.0, 6.0]).argmax(1)
+    recall, added = np.zeros((2, 3))
+    for c in range(3):
+        own = posterior[truth == c, c]
+        hit = predicted[truth == c] == c
+        recall[c], added[c] = hit.mean(), (hit & (own < np.quantile(own, 0.1))).mean()
+    return recall, added
+
+
+@pytest.mark.slow
+def test_coverage_by_class_over_200_splits_and_what_the_prediction_adds():
+    """0.9 within binomial error before; afterwards 0.9 + P(predicted but excluded | class)."""
+    size = np.array([0.8 * 1500, 0.188 * 1500, 24]) / 2  # of calibration and test part
+    error = np.sqrt(0.09 * (1 / (size + 2) + 1 / size) / 200)
+    plain, whole = np.moveaxis(many_splits(fit_conformal), 1, 0)
+    assert (np.abs(plain.mean(0) - 0.9) < 3.5 * error).all()
+    recall, added = share_predicted()
+    assert recall[0] > 0.93 and added[0] > 0.03  # a class that is recognised well
+    assert (whole.mean(0) > np.maximum(0.9, recall) - 3.5 * error).all()
+    assert (np.abs(whole.mean(0) - 0.9 - added) < 3.5 * error + 0.003).all()
+    wrong = many_splits(common_threshold)[:, 0].mean(0)  # negative control
+    assert not (np.abs(wrong - 0.9) < 3.5 * error).all()
+    assert wrong[2] < 0.7
+
+
+@given(
+    posterior=arrays(float, (7, 3), elements=st.floats(0, 1)),
+    prediction=arrays(int, 7, elements=st.integers(0, 2)),
+    size=st.integers(0, 30),
+)
+def test_every_set_holds_the_prediction_and_a_flag_marks_sets_of_nothing_else(
+    posterior, prediction, size
+):
+    reference = fit_conformal(posterior[:1].repeat(size, 0), np.zeros(size, int))
+    plain = prediction_sets(reference, posterior, np.linspace(0, 0.99, 7))
+    sets, flag = with_prediction(plain, prediction)
+    assert sets[np.arange(7), prediction].all()
+    np.testing.assert_array_equal(flag, plain.sum(1) == 0)
+    np.testing.assert_array_equal(sets.sum(1)[flag], 1)
+    others = np.ones((7, 3), bool)
+    others[np.arange(7), prediction] = False
+    np.testing.assert_array_equal(sets[others], plain[others])
 
 
 @pytest.mark.parametrize("members", [1, 3, 12])

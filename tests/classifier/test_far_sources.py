@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 
+from xbayes.classifier import fit
 from xbayes.classifier.fit import fit_classifier
 from xbayes.classifier.predict import classify
 from xbayes.classifier.recipe import PosteriorOptions, Recipe
@@ -136,6 +137,56 @@ def test_ordinary_sources_are_hardly_shrunk(learned, sources):
     )
     change = np.abs(shrunk - whole).max(1)
     assert np.quantile(change, 0.9) < 0.01 and np.median(shrunk.max(1)) > 0.9
+
+
+def test_the_prediction_is_in_its_set_under_any_prior_and_rule(learned, sources):
+    recipe, classifier = learned
+    rows = [sources[0], *(far_from(sources, 3, distance) for distance in (1, 3, 100))]
+    features = Features(*(np.concatenate(columns) for columns in zip(*rows, strict=True)))
+    plain = classify(recipe, classifier, features)
+    every = np.arange(len(plain.prediction))
+    moved = False
+    for weight in ([1.0, 1.0, 1.0], [1.0, 1.0, 8.0]):
+        other = classifier._replace(class_weight=np.array(weight))
+        for prior in (None, np.log([0.05, 0.05, 0.9])):
+            products = classify(recipe, other, features, prior)
+            changed = products.prediction != plain.prediction
+            moved |= changed.mean() > 0.02
+            assert products.prediction_set[every, products.prediction].all()
+            np.testing.assert_array_equal(products.set_flag, plain.set_flag)
+            assert (products.prediction_set.sum(1)[products.set_flag] == 1).all()
+            np.testing.assert_array_equal(
+                products.prediction_set[~changed], plain.prediction_set[~changed]
+            )
+            if products.posterior_interval.shape[-1]:
+                low, high = np.moveaxis(products.posterior_interval, -1, 0)
+                assert ((0 <= low) & (low <= products.posterior)).all()
+                assert ((products.posterior <= high) & (high <= 1)).all()
+    assert moved and plain.set_flag.any()
+
+
+def test_sets_and_rule_are_fitted_on_scores_shrunk_like_those_of_classify(sources, monkeypatch):
+    """Log-odds of held-out outliers are multiplied by one factor below 1; of others, by 1."""
+    captured: list[np.ndarray] = []
+    original = fit.fit_conformal
+
+    def capture(posterior, truth):
+        captured.append(np.asarray(posterior))
+        return original(posterior, truth)
+
+    monkeypatch.setattr(fit, "fit_conformal", capture)
+    value = sources[0].value.copy()
+    strange = np.flatnonzero(sources[1] == 0)[:2]  # fewer than 1 % of their class
+    value[strange] += 12.0
+    part = features_of(value), sources[1]
+    for shrinks in (False, True):
+        classifier = fitted(recipe_of(shrinks_outliers=shrinks), part)
+    whole, shrunk = (np.log(p) - np.asarray(classifier.weights.log_prior) for p in captured)
+    whole, shrunk = (z - z.mean(1, keepdims=True) for z in (whole, shrunk))
+    factor = (shrunk * whole).sum(1) / (whole**2).sum(1)
+    np.testing.assert_allclose(shrunk, factor[:, None] * whole, atol=1e-6)
+    assert (factor <= 1 + 1e-9).all() and np.median(factor) > 0.999
+    assert (factor[strange] < 0.9).all() and (factor < 0.999).mean() < 0.05
 
 
 def test_without_tails_and_shrinkage_far_sources_look_certain(sources):

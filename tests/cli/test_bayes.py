@@ -15,6 +15,7 @@ from xbayes.tasks.classify import classify_chunks
 from xbayes.tasks.fitted_run import load
 
 CLASSES = ("AGN", "Star", "XRB")
+ENDS = ("lo", "hi")
 
 
 @pytest.fixture
@@ -40,12 +41,15 @@ def check_intervals(table):
     assert (low < high)[~nothing].all() and nothing.any()
     np.testing.assert_allclose(low[nothing], p[nothing], rtol=1e-6)
     np.testing.assert_allclose(high[nothing], p[nothing], rtol=1e-6)
-    # The mean of skewed samples may lie outside their central 90 %, but rarely.
-    assert ((low <= p) & (p <= high)).mean() > 0.9
+    assert ((low <= p) & (p <= high)).all()
+    outlier, ends = np.asarray(table["outlier"]), [np.asarray(table[f"outlier_{e}"]) for e in ENDS]
+    assert ((ends[0] <= outlier) & (outlier <= ends[1])).all()
     width = np.asarray(table["outlier_hi"]) - np.asarray(table["outlier_lo"])
     assert (width[~nothing] > 0).all() and (np.abs(width[nothing]) < 1e-6).all()
-    for name in set(np.asarray(table["prediction_set"]).tolist()):
-        assert name == " or ".join(c for c in CLASSES if c in name.split(" or "))
+    for row in table:
+        members = row["prediction_set"].split(" or ")
+        assert row["prediction"] in members and members == [c for c in CLASSES if c in members]
+        assert len(members) == 1 or not row["set_flag"]
 
 
 def test_every_table_has_intervals_and_sets(run):
@@ -87,7 +91,8 @@ def test_fits_and_votable_describe_the_intervals(run, bayes, tmp_path, done):
             "upper end of the 90 % interval of the outlier measure",
             "stat.confidenceLevel",
         ),
-        "prediction_set": ("classes not excluded at 10 %", "meta.code.class"),
+        "prediction_set": ("the prediction and the classes not excluded", "meta.code.class"),
+        "set_flag": ("the set is the prediction alone", "meta.code.qual"),
     }
     for name, (text, ucd) in expected.items():
         assert text in header[f"TCOMM{cards[name]}"] and text in fields[name].description
@@ -168,7 +173,9 @@ def test_another_prior_changes_every_sample(run, bayes, tmp_path, done):
         check_intervals(table)
     for end in ("_lo", "", "_hi"):  # also for rows without any measured feature
         assert (np.asarray(rare[f"p_XRB{end}"]) < np.asarray(plain[f"p_XRB{end}"])).all()
-    np.testing.assert_array_equal(rare["prediction_set"], plain["prediction_set"])
+    same = np.asarray(rare["prediction"]) == np.asarray(plain["prediction"])
+    for name in ("prediction_set", "set_flag"):
+        np.testing.assert_array_equal(rare[name][same], plain[name][same])
     assert "class proportions estimated" in messages["estimate.parquet"]
     assert sum(estimated.meta["PRIOR"]) == pytest.approx(1)
     assert estimated.meta["PRIOR"][2] == pytest.approx(1 / 3, abs=0.12)

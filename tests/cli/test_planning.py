@@ -33,11 +33,28 @@ def test_a_learning_curve_is_printed_drawn_and_written(folder, xbayes):
 
 @pytest.mark.parametrize(
     ("sizes", "says"),
-    [("0.5,x", "0.5,x"), ("0,1", "above 0"), ("2", "at most 1"), ("0.01", "leaves class")],
+    [
+        ("0.5,x", "0.5,x"),
+        ("0,1", "above 0"),
+        ("2", "at most 1"),
+        ("0.01,1", "leaves class"),
+        ("1", "one point is no curve; found 1; give --sizes 0.3,0.6,1"),
+        ("0.5,0.5", "found 0.5"),
+    ],
 )
 def test_wrong_sizes_are_refused(folder, refused, sizes, says):
     catalog = ("--catalog", folder / "sky.parquet", "--sizes", sizes)
     refused("learning-curve", folder / "small.yaml", *catalog, says=[says])
+
+
+def test_a_sample_too_small_for_a_second_size_is_refused(folder, refused):
+    """Five XRB: two folds leave two of them to learn from, as many as there are inner folds."""
+    sky = read_catalog(folder / "sky.parquet")
+    xrb = np.flatnonzero(sky["Class"] == "XRB")
+    sky.remove_rows(xrb[5:])
+    write_catalog(sky, folder / "few.parquet", overwrite=True)
+    says = ["a learning curve of one point", "class XRB has 5", "validation.inner_folds=2"]
+    refused("learning-curve", folder / "small.yaml", "--catalog", folder / "few.parquet", says=says)
 
 
 def test_suggestions_are_ranked_new_and_without_a_label(folder, bayes, xbayes):

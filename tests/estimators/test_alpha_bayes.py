@@ -218,6 +218,49 @@ def test_pickles_and_clones(rows):
     )
 
 
+GIVEN = {"x0": 0.5, "x1": 2.0, "x2": 1.0}
+
+
+@pytest.mark.parametrize(
+    "density", [pytest.param("smooth", marks=pytest.mark.slow), "published", "published_code"]
+)
+def test_given_weights_are_applied_without_learning(density, rows):
+    """Posterior = prior times likelihoods to the power of alpha; what was learned, given again."""
+    X, y = rows
+    options = {"density": density, "normalise": True, "missing_weight": 0.5, "penalty": 3.0}
+    options |= {"weights": "category", "offsets": False, "random_state": 0, "n_folds": 3}
+    learned = AlphaBayesClassifier(**options).fit(X, y)
+    alpha = dict(zip(["x0", "x1", "x2"], 5 * learned.alpha_[:, 0], strict=True))
+    given = AlphaBayesClassifier(**{**options, "alpha": alpha}).fit(X, y)
+    np.testing.assert_allclose(given.predict_proba(X), learned.predict_proba(X), rtol=1e-12)
+    np.testing.assert_allclose(given.alpha_, learned.alpha_, rtol=1e-12)
+    score = np.log(given.class_prior_) + given.contributions(X).sum(1)
+    expected = np.exp(score - np.logaddexp.reduce(score, axis=1, keepdims=True))
+    np.testing.assert_allclose(given.predict_proba(X), expected, rtol=1e-12)
+    assert (given.offset_ == 0).all() and np.isnan(given.penalty_)
+
+
+def test_given_weights_with_the_default_options(rows):
+    X, y = rows
+    given = AlphaBayesClassifier(alpha=GIVEN, random_state=0).fit(X, y)
+    np.testing.assert_allclose(given.alpha_, np.tile([[0.5], [2.0], [1.0]], 4), rtol=1e-14)
+    again = pickle.loads(pickle.dumps(clone(given).fit(X, y)))
+    np.testing.assert_array_equal(again.predict_proba(X), given.predict_proba(X))
+    named = AlphaBayesClassifier(alpha={"A": 1.0, "B": 0.0}, categories=["A", "A", "B"]).fit(X, y)
+    assert (named.contributions(X)[:, 2] == 0).all()
+
+
+def test_the_exponent_of_non_detections(rows):
+    """With exponent 0 a non-detection is no evidence, and the evidence is linear in it."""
+    X, y = rows
+    missing, terms = np.isnan(X[:, 2]), {}
+    for exponent in (0.0, 0.5, 1.0):
+        given = AlphaBayesClassifier(alpha=GIVEN, missing_weight=exponent, random_state=0)
+        terms[exponent] = given.fit(X, y).contributions(X)[missing, 2]
+    assert (terms[0.0] == 0).all() and np.abs(terms[1.0]).max() > 0.1
+    np.testing.assert_allclose(2 * terms[0.5], terms[1.0], rtol=1e-9)
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -240,6 +283,17 @@ def test_pickles_and_clones(rows):
         ({"categories": ["X"]}, "one label for each of the 3 columns"),
         ({"categories": "XXO"}, "one label for each of the 3 columns"),
         ({"decision": "f1"}, "needs focus_class"),
+        ({"alpha": {"x0": 1.0}}, "alpha is None or a dict with a number of at least 0 for each"),
+        ({"alpha": {"x0": 1, "x1": 1, "x3": 1}}, r"category of \['x0', 'x1', 'x2'\]; got"),
+        ({"alpha": {"x0": 1, "x1": 1, "x2": -1}}, "a number of at least 0"),
+        ({"alpha": {"x0": 1, "x1": 1, "x2": "1"}}, "a number of at least 0"),
+        ({"alpha": [1.0, 1.0, 1.0]}, "alpha is None or a dict"),
+        ({"alpha": {"x0": 0, "x1": 0, "x2": 0}, "normalise": True}, "one above 0"),
+        ({"alpha": GIVEN, "weights": "property"}, 'alpha needs weights="category"; got \'prop'),
+        ({"alpha": GIVEN, "objective": "f1", "focus_class": "XRB"}, "leave objective at"),
+        ({"missing_weight": 2}, "missing_weight is a number from 0 to 1; got 2"),
+        ({"missing_weight": "auto"}, "missing_weight is a number from 0 to 1; got 'auto'"),
+        ({"density": "published_code"}, 'needs weights="category", normalise=True and missing'),
         ({"focus_class": "QSO"}, "focus_class is one of .*'XRB'.*; got 'QSO'"),
     ],
 )

@@ -1,11 +1,14 @@
 """`GaussianMixture`: the numbers of scikit-learn, and the features that scikit-learn lacks."""
 
+import os
 import pickle
 import warnings
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import multivariate_normal
 from sklearn.exceptions import ConvergenceWarning
@@ -18,6 +21,7 @@ from xbayes.estimators.mixture_shapes import shape_of
 TYPES = ("full", "tied", "diag", "spherical")
 FULL_FIRST = ["full", *(pytest.param(t, marks=pytest.mark.slow) for t in TYPES[1:])]
 K, F = 3, 4
+DATA = os.environ.get("XBAYES_DATA")
 
 
 @pytest.fixture
@@ -88,18 +92,92 @@ def test_float64_is_used_and_the_global_precision_unchanged(X, precision):
     assert jnp.zeros(()).dtype == precision
 
 
-@pytest.mark.parametrize(
-    "init_params",
-    ["kmeans"]
-    + [
-        pytest.param(i, marks=pytest.mark.slow) for i in ("k-means++", "random", "random_from_data")
-    ],
-)
-def test_own_starts_reach_the_likelihood_of_scikit_learn(init_params, X):
-    ours = GaussianMixture(K, init_params=init_params, n_init=4, random_state=0, tol=1e-6).fit(X)
+@pytest.mark.parametrize("covariance_type", FULL_FIRST)
+@pytest.mark.parametrize("init_params", ["kmeans", "k-means++", "random", "random_from_data"])
+@pytest.mark.parametrize("max_iter", [0, 1, 100])
+def test_starts_are_those_of_scikit_learn(init_params, covariance_type, max_iter, X):
+    rng = np.random.default_rng(9)
+    X = X * [30.0, 1.0, 0.03, 1.0] + rng.normal(size=F)  # k-means on the rows as they are
+    given = {"init_params": init_params, "covariance_type": covariance_type, "n_init": 2}
+    given |= {"n_components": K, "max_iter": max_iter}
+    for seed in range(3):
+        ours = GaussianMixture(**given, random_state=seed).fit(X)
+        theirs = SklearnMixture(**given, random_state=seed).fit(X)
+        assert ours.n_iter_ == theirs.n_iter_
+        np.testing.assert_allclose(ours.means_, theirs.means_, rtol=1e-6, atol=1e-9)
+        if max_iter < 2 and init_params in ("k-means++", "random_from_data"):
+            assert ours.weights_.sum() == pytest.approx(1.0)
+            continue  # scikit-learn starts with weights 1/N, which do not sum to 1
+        np.testing.assert_allclose(ours.lower_bound_, theirs.lower_bound_, rtol=1e-8)
+        np.testing.assert_allclose(ours.bic(X), theirs.bic(X), rtol=1e-8)
+        for drawn, expected in zip(ours.sample(9), theirs.sample(9), strict=True):
+            np.testing.assert_allclose(drawn, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_starts_consume_the_random_state_as_in_scikit_learn(X):
+    ours, theirs = np.random.RandomState(5), np.random.RandomState(5)
+    GaussianMixture(K, n_init=2, random_state=ours).fit(X)
+    SklearnMixture(K, n_init=2, random_state=theirs).fit(X)
+    assert ours.randint(1 << 30) == theirs.randint(1 << 30)
+
+
+def test_the_scaled_start_reaches_the_likelihood_of_scikit_learn(X):
+    given = {"init_params": "kmeans_scaled", "n_init": 4, "random_state": 0, "tol": 1e-6}
+    ours = GaussianMixture(K, **given).fit(X)
     theirs = SklearnMixture(K, tol=1e-6, **start(X, "full")).fit(X)
     assert ours.lower_bound_ > theirs.lower_bound_ - 5e-3
     assert ours.score(X) == pytest.approx(ours.lower_bound_, abs=1e-4)
+    shuffled = GaussianMixture(K, **given).fit(X[::-1])
+    np.testing.assert_allclose(shuffled.means_, ours.means_, atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("covariance_type", TYPES)
+def test_default_bic_on_the_detections_is_that_of_scikit_learn(covariance_type):
+    if not DATA:
+        pytest.skip("set XBAYES_DATA to the folder of the catalogues")
+    table = pd.read_csv(Path(DATA) / "chandra_detections.csv")
+    rows = table.drop(columns=["detection_id", "group_id", "otype"]).dropna().to_numpy(float)
+    for n_components in (2, 3, 6):
+        for seed in range(3):
+            given = {"covariance_type": covariance_type, "random_state": seed}
+            ours = GaussianMixture(n_components, **given).fit(rows)
+            theirs = SklearnMixture(n_components, **given).fit(rows)
+            assert ours.bic(rows) == pytest.approx(theirs.bic(rows), rel=1e-6)
+
+
+def test_a_collapsing_component_keeps_the_last_valid_parameters():
+    """Three rows at one point attract a component; without `reg_covar` its covariance vanishes."""
+    rng = np.random.default_rng(0)
+    X = np.concatenate([rng.normal(size=(60, 2)), np.full((3, 2), 4.0)])
+    given = {"n_components": 2, "reg_covar": 0.0, "means_init": [[0.0, 0.0], [4.0, 4.0]]}
+    given |= {"weights_init": [0.9, 0.1], "precisions_init": [np.eye(2), np.eye(2)]}
+    with pytest.raises(ValueError, match="ill-defined empirical covariance"):
+        SklearnMixture(**given).fit(X)
+    with pytest.warns(ConvergenceWarning, match="collapsed onto a point or a plane in iteration"):
+        fitted = GaussianMixture(**given).fit(X)
+    assert not fitted.converged_
+    assert 0 < fitted.n_iter_ < 100
+    assert len(fitted.lower_bounds_) == fitted.n_iter_
+    for values in (fitted.means_, fitted.precisions_cholesky_, fitted.score_samples(X)):
+        assert np.isfinite(values).all()
+    np.testing.assert_allclose(fitted.means_[1], 4.0, atol=0.1)
+    before = SklearnMixture(**given, max_iter=fitted.n_iter_ - 1).fit(X)
+    np.testing.assert_allclose(fitted.covariances_, before.covariances_, rtol=1e-6, atol=1e-12)
+    # Of several starts, one that converges is preferred.
+    good = GaussianMixture(2, reg_covar=0.0, init_params="random", n_init=5, random_state=0).fit(X)
+    assert good.converged_
+
+
+def test_an_empty_component_is_harmless():
+    """k-means finds fewer clusters than components in repeated rows."""
+    X = np.repeat([[0.0, 0.0], [1.0, 1.0]], 10, axis=0)
+    with pytest.warns(ConvergenceWarning, match="distinct clusters"):
+        fitted = GaussianMixture(4, random_state=0).fit(X)
+    with pytest.warns(ConvergenceWarning, match="distinct clusters"):
+        theirs = SklearnMixture(4, random_state=0).fit(X)
+    assert fitted.score(X) == pytest.approx(theirs.score(X), abs=1e-8)
+    assert np.sort(fitted.weights_)[:2].max() < 1e-12
 
 
 @pytest.mark.slow
@@ -173,9 +251,13 @@ def test_noise_is_deconvolved(X):
 
 def test_sample_weight_is_repetition(X):
     weight = np.arange(400) % 3
-    weighted = GaussianMixture(K, random_state=0).fit(X, sample_weight=weight)
-    repeated = GaussianMixture(K, random_state=0).fit(np.repeat(X, weight, axis=0))
-    np.testing.assert_allclose(weighted.means_, repeated.means_, atol=1e-8)
+    for given in ({"init_params": "kmeans_scaled", "random_state": 0}, start(X, "full")):
+        weighted = GaussianMixture(K, **given).fit(X, sample_weight=weight)
+        repeated = GaussianMixture(K, **given).fit(np.repeat(X, weight, axis=0))
+        np.testing.assert_allclose(weighted.means_, repeated.means_, atol=1e-8)
+    present = GaussianMixture(K, random_state=0).fit(X, sample_weight=weight > 0)
+    alone = GaussianMixture(K, random_state=0).fit(X[weight > 0])
+    np.testing.assert_allclose(present.means_, alone.means_, atol=1e-8)
     with pytest.raises(ValueError, match="sample_weight"):
         GaussianMixture().fit(X, sample_weight=weight[:5])
 
@@ -192,26 +274,60 @@ def test_verbose_prints_the_lower_bounds(X, capsys):
     assert capsys.readouterr().out.count("lower bound") == fitted.n_iter_
 
 
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        ({"n_components": 0}, "n_components must be at least 1"),
-        ({"n_components": 500}, "n_samples >= n_components"),
-        ({"tol": -1.0}, "tol"),
-        ({"reg_covar": float("nan")}, "reg_covar"),
-        ({"covariance_type": "round"}, "covariance_type is one of"),
-        ({"init_params": "guess"}, "init_params is one of"),
-        ({"missing": "impute"}, "missing is one of"),
-        ({"weights_init": [0.5, 0.2, 0.2]}, "sum to 1"),
-        ({"weights_init": [1.0]}, "shape"),
-        ({"means_init": np.full((K, F), np.nan)}, "means_init"),
-        ({"precisions_init": -np.tile(np.eye(F), (K, 1, 1))}, "positive definite"),
-        ({"precisions_init": np.tile(np.ones((F, F)), (K, 1, 1))}, "positive definite"),
-    ],
-)
-def test_wrong_parameters_are_refused(given, message, X):
-    with pytest.raises(ValueError, match=message):
-        GaussianMixture(**{"n_components": K, **given}).fit(X)
+WRONG = [
+    ({"n_components": 2.5}, "The 'n_components' parameter of GaussianMixture must be an int in"),
+    ({"n_components": "2"}, "Got '2' instead"),
+    ({"n_components": 0}, "Got 0 instead"),
+    ({"n_components": 500}, "Expected n_samples >= n_components but got n_components = 500"),
+    ({"tol": -1.0}, "The 'tol' parameter of GaussianMixture must be a float in"),
+    ({"tol": "small"}, "The 'tol' parameter"),
+    ({"reg_covar": float("nan")}, "The 'reg_covar' parameter"),
+    ({"reg_covar": -1.0}, "The 'reg_covar' parameter"),
+    ({"max_iter": 2.0}, "The 'max_iter' parameter"),
+    ({"n_init": 0}, "The 'n_init' parameter"),
+    ({"covariance_type": "round"}, "The 'covariance_type' parameter of GaussianMixture must be a"),
+    ({"covariance_type": ["full"]}, "The 'covariance_type' parameter"),
+    ({"init_params": "guess"}, "The 'init_params' parameter"),
+    ({"init_params": None}, "The 'init_params' parameter"),
+    ({"random_state": "seed"}, "The 'random_state' parameter"),
+    ({"warm_start": "yes"}, "The 'warm_start' parameter"),
+    ({"verbose": -1}, "The 'verbose' parameter"),
+    ({"verbose_interval": 0}, "The 'verbose_interval' parameter"),
+    ({"weights_init": 1.0}, "The 'weights_init' parameter"),
+    ({"weights_init": [0.5, 0.2, 0.2]}, "The parameter 'weights' should be normalized"),
+    ({"weights_init": [2.0, 0.2, 0.2]}, "The parameter 'weights' should be in the range"),
+    ({"weights_init": [1.0]}, r"The parameter 'weights' should have the shape of \(3,\), but got"),
+    ({"means_init": np.zeros((K, 2))}, "The parameter 'means' should have the shape of"),
+    ({"precisions_init": -np.tile(np.eye(F), (K, 1, 1))}, "should be symmetric, positive-definite"),
+    ({"precisions_init": np.tile(np.ones((F, F)), (K, 1, 1))}, "symmetric, positive-definite"),
+    ({"precisions_init": np.eye(F)}, "The parameter 'full precision' should have the shape of"),
+    ({"covariance_type": "diag", "precisions_init": -np.ones((K, F))}, "should be positive"),
+]
+
+
+@pytest.mark.parametrize(("given", "message"), WRONG)
+def test_wrong_parameters_are_refused_as_in_scikit_learn(given, message, X):
+    given = {"n_components": K, **given}
+    with pytest.raises(ValueError, match=message) as ours:
+        GaussianMixture(**given).fit(X)
+    with pytest.raises(ValueError, match=message) as theirs:
+        SklearnMixture(**given).fit(X)
+    assert str(ours.value) == str(theirs.value)
+    if "parameter of" in message:
+        assert type(ours.value) is type(theirs.value)  # InvalidParameterError
+
+
+def test_own_parameters_are_checked(X):
+    with pytest.raises(ValueError, match="The 'missing' parameter of GaussianMixture must be"):
+        GaussianMixture(missing="impute").fit(X)
+    with pytest.raises(ValueError, match="'means' has values that are not finite"):
+        GaussianMixture(K, means_init=np.full((K, F), np.inf)).fit(X)
+    with pytest.raises(ValueError, match="'n_components' parameter"):
+        GaussianMixture(2.5, init_params="kmeans_scaled").fit(X)
+    generator = np.random.RandomState(0)
+    with pytest.raises(ValueError, match="'tol' parameter"):
+        GaussianMixture(tol=-1, random_state=generator).fit(X)
+    assert generator.randint(1 << 30) == np.random.RandomState(0).randint(1 << 30)
 
 
 @pytest.mark.slow
@@ -219,7 +335,7 @@ def test_degenerate_rows(X):
     constant = X * [1.0, 1.0, 1.0, 0.0]
     fitted = GaussianMixture(K, random_state=0).fit(constant)
     np.testing.assert_allclose(fitted.covariances_[:, -1, -1], 1e-6, rtol=1e-3)
-    with pytest.raises(ValueError, match="ill-defined covariance"):
+    with pytest.raises(ValueError, match="ill-defined empirical covariance"):
         GaussianMixture(K, reg_covar=0.0, random_state=0).fit(constant)
     same = np.ones((9, F))  # fewer points than components
     assert np.isfinite(GaussianMixture(K, random_state=0).fit(same).score(same))

@@ -83,11 +83,12 @@ def test_sharpness_at_its_limits():
 def test_set_scores_against_counts():
     p = simulate(300, weighted=False)
     sets = np.random.default_rng(1).random((300, 3)) < 0.5
-    got = set_scores(p, sets, CLASSES, 200, 0)
+    flagged = np.random.default_rng(2).random(300) < 0.1
+    got = set_scores(p, sets, CLASSES, 200, 0, flagged=flagged)
     held = sets[np.arange(300), p.truth]
     assert got["coverage"]["value"] == pytest.approx(held.mean())
     assert got["size"]["value"] == pytest.approx(sets.sum(1).mean())
-    assert got["empty"]["value"] == pytest.approx((sets.sum(1) == 0).mean())
+    assert got["flagged"]["value"] == pytest.approx(flagged.mean())
     assert got["single"]["value"] == pytest.approx((sets.sum(1) == 1).mean())
     for c, name in enumerate(CLASSES):
         scores = got["by_class"][name]
@@ -99,7 +100,7 @@ def test_set_scores_against_counts():
 def test_a_class_without_sources_has_no_coverage():
     p = simulate(100)
     p = p._replace(truth=np.minimum(p.truth, 1))
-    got = set_scores(p, np.ones((100, 3), bool), CLASSES, 20, 0)
+    got = set_scores(p, np.ones((100, 3), bool), CLASSES, 20, 0, flagged=np.zeros(100, bool))
     assert got["by_class"]["C"]["coverage"]["value"] is None
     assert got["coverage"]["value"] == 1.0
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from astropy.table import MaskedColumn, Table
 
-from xbayes.config.model import WellCharacterised
+from xbayes.config.validation import WellCharacterised
 from xbayes.features.conditions import well_characterised
 from xbayes.types import InputError
 

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
 
+from xbayes.figures.labels import shortened
 from xbayes.figures.style import (
     BAND,
     UNSEEN,
@@ -21,7 +22,6 @@ from xbayes.figures.style import (
     data_uri,
     png_bytes,
     readable_on,
-    shortened,
 )
 
 TEN = [f"class {i}" for i in range(10)]

@@ -9,16 +9,19 @@ from xbayes.infer.out_of_fold import out_of_fold
 from xbayes.infer.select_penalty import select_penalty
 from xbayes.models.naive_bayes import naive_bayes
 from xbayes.models.smooth_density import smooth_density
+from xbayes.published.code_density import published_code_density
 from xbayes.published.density import published_density
 
 J = 3
 
 
-@pytest.fixture(params=["smooth", "published"], scope="module")
+@pytest.fixture(params=["smooth", "published", "published_code"], scope="module")
 def density(request):
     evidence = np.array([False, False, True])
     if request.param == "smooth":
         return smooth_density(np.full((3, 2), np.nan), evidence, 4)
+    if request.param == "published_code":
+        return published_code_density(np.zeros((3, 4), bool))
     return published_density(evidence, np.zeros((3, 4), bool))
 
 

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.linalg
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
@@ -253,3 +254,69 @@ def test_the_published_score_is_the_softmin_of_mahalanobis_distances(published):
         expected = np.exp(-distance - logsumexp(-distance))
         np.testing.assert_allclose(got[n], expected, rtol=1e-6, atol=2 * np.exp(NOUGHT))
     assert got[cluster == 1, 2].max() < 1e-15  # the published zero
+
+
+def members_of(kind, rng):
+    """Members of three classes in one cluster, from 0 to 1 as after the published scaling."""
+    x = 0.5 + 0.1 * rng.normal(size=(3 * 60, F)) @ (np.eye(F) + 0.3)
+    truth = np.repeat([0, 1, 2], 60)
+    if kind in ("as many members as features", "one member more"):
+        n = F if kind == "as many members as features" else F + 1
+        keep = (truth != 2) | (np.cumsum(truth == 2) <= n)
+        x, truth = x[keep], truth[keep]
+    if kind == "a collinear feature":
+        x[truth == 2, -1] = x[truth == 2, 0] - 2 * x[truth == 2, 1]
+    if kind == "a constant feature":
+        x[truth == 2, 1] = 0.25
+    if kind == "identical members":
+        x[truth == 2] = x[truth == 2][0]
+    return x, truth
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "many members",
+        "one member more",
+        "as many members as features",
+        "a collinear feature",
+        "a constant feature",
+    ],
+)
+@pytest.mark.parametrize("pinv", [np.linalg.pinv, scipy.linalg.pinv])
+def test_a_singular_class_follows_the_pseudo_inverse(kind, pinv):
+    """Also for rows that do not obey the relation between the features of the members."""
+    rng = np.random.default_rng(11)
+    x, truth = members_of(kind, rng)
+    one = jnp.ones((len(x), 1))
+    mean, whiten, known = jax.jit(class_moments)(jnp.asarray(x), one, jnp.eye(3)[truth])
+    assert np.asarray(known).all()
+    got = np.asarray(whiten)[0].swapaxes(-1, -2) @ np.asarray(whiten)[0]
+    assert (np.triu(np.asarray(whiten), 1) == 0).all()  # feature f depends on those before it
+    new = 0.5 + 0.2 * rng.normal(size=(20, F))
+    for c in range(3):
+        members = x[truth == c]
+        inverse = pinv(np.cov(members.T))
+        np.testing.assert_allclose(got[c], inverse, rtol=1e-7, atol=1e-9 * np.abs(inverse).max())
+        offset = new - members.mean(0)
+        expected = np.einsum("nf,fg,ng->n", offset, inverse, offset)
+        white = (new - np.asarray(mean)[0, c]) @ np.asarray(whiten)[0, c].T
+        np.testing.assert_allclose((white**2).sum(1), expected, rtol=1e-7, atol=1e-12)
+
+
+def test_identical_members_have_no_distance():
+    """Their covariance is zero, and so is its pseudo-inverse; rounding must not be inverted."""
+    x, truth = members_of("identical members", np.random.default_rng(11))
+    one = jnp.ones((len(x), 1))
+    _, whiten, known = class_moments(jnp.asarray(x), one, jnp.eye(3)[truth])
+    assert np.asarray(known).all() and (np.asarray(whiten)[0, 2] == 0).all()
+
+
+def test_as_many_members_as_features_make_one_direction_free():
+    """Moving a row along the direction in which the members do not vary changes nothing."""
+    x, truth = members_of("as many members as features", np.random.default_rng(3))
+    one = jnp.ones((len(x), 1))
+    _, whiten, _ = class_moments(jnp.asarray(x), one, jnp.eye(3)[truth])
+    free = np.linalg.svd(x[truth == 2] - x[truth == 2].mean(0))[2][-1]
+    assert np.abs(np.asarray(whiten)[0, 2] @ free).max() < 1e-6
+    assert np.abs(np.asarray(whiten)[0, 1] @ free).max() > 1

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from xbayes.models.smooth_density import smooth_density
+from xbayes.published.code_density import published_code_density
 from xbayes.published.density import published_density
 from xbayes.types import Features
 
@@ -13,6 +14,7 @@ NAN = np.nan
 BOUNDS = [[NAN, NAN], [0.0, NAN], [NAN, 1.0], [0.0, 1.0]]
 KINDS = {
     "smooth": lambda: smooth_density(np.array([[NAN, NAN]]), np.array([True]), 2),
+    "published_code": lambda: published_code_density(np.zeros((1, 2), bool)),
     "published": lambda: published_density(np.array([True]), np.zeros((1, 2), bool)),
 }
 

@@ -10,6 +10,7 @@ from sklearn.neighbors import KernelDensity
 
 from tests.models.test_share_below import features_of
 from xbayes.models.smooth_density import smooth_density
+from xbayes.published.code_density import published_code_density
 from xbayes.published.density import published_density
 
 NO_BOUNDS = np.array([[np.nan, np.nan]])
@@ -38,10 +39,14 @@ DENSITIES = {
 }
 
 
-@pytest.fixture(params=DENSITIES)
+# Its range is rounded to two digits, so that a change of units changes it.
+CODE = {"published_code": lambda f, c: published_code_density(np.zeros((f, c), bool))}
+
+
+@pytest.fixture(params=[*DENSITIES, *CODE])
 def fitted(request, four_classes):
     features, truth = four_classes
-    density = DENSITIES[request.param](3, 4)
+    density = (DENSITIES | CODE)[request.param](3, 4)
     return density, fit(density, features, truth), features
 
 
@@ -80,7 +85,7 @@ def test_placeholder_of_a_missing_value_changes_neither_density_nor_gradient(fit
 def test_placeholder_does_not_change_the_fit(filler, four_classes):
     features, truth = four_classes
     filled = features._replace(value=np.where(features.measured, features.value, filler))
-    for make in DENSITIES.values():
+    for make in (DENSITIES | CODE).values():
         density = make(3, 4)
         for a, b in zip(fit(density, features, truth), fit(density, filled, truth), strict=True):
             np.testing.assert_array_equal(a, b)
@@ -204,10 +209,11 @@ def test_published_density_against_scikit_learn():
     bins = np.linspace(value.min(), value.max(), 101)
     bandwidth = np.ptp(value) / (5 * 400**0.2)
     for c, n in ((0, 300), (1, 100)):
-        kde = KernelDensity(kernel="exponential", bandwidth=bandwidth).fit(value[truth == c, None])
+        kde = KernelDensity(kernel="exponential", bandwidth=bandwidth, rtol=0, atol=0)
+        kde = kde.fit(value[truth == c, None])
         height = np.exp(kde.score_samples(bins[:, None]))
         expected = (height / height.sum() + 0.01 / n) / (1 + 0.02 / n)
-        np.testing.assert_allclose(np.exp(params.log_density[0, :, c]), expected, rtol=6e-3)
+        np.testing.assert_allclose(np.exp(params.log_density[0, :, c]), expected, rtol=1e-12)
 
 
 def test_half_cosine_of_latitude():
@@ -222,6 +228,17 @@ def test_half_cosine_of_latitude():
     height = np.exp(plain.log_density[0, :, 1]) * (1 + 0.02 / 250) - 0.01 / 250  # floor removed
     expected = (0.5 * height + 0.5 * cos_b + 0.01 / 250) / (1 + 0.02 / 250)
     np.testing.assert_allclose(np.exp(params.log_density[0, :, 1]), expected, rtol=1e-6)
+
+
+def test_a_class_without_values_has_the_published_floor(precision):
+    """Not NaN: 0.01 in every bin, as if it had one value, or 1/99 with the floor of the code."""
+    value = np.random.default_rng(3).normal(size=100)
+    new = features_of(np.array([0.0, 0.5]))
+    got = published(1, 2).log_lik(fit(published(1, 2), features_of(value), np.zeros(100, int)), new)
+    np.testing.assert_allclose(np.exp(got)[:, 0, 1], 0.01 / 1.02, rtol=1e-5)
+    density = CODE["published_code"](1, 2)
+    params = fit(density, features_of(value), np.zeros(100, int))
+    np.testing.assert_allclose(np.exp(params.log_density)[0, :, 1], 1 / 99, rtol=1e-5)
 
 
 def test_units_do_not_change_likelihood_ratios(four_classes):

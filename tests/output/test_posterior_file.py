@@ -10,6 +10,7 @@ from xbayes.output.posterior_file import (
     compare_posteriors,
     diagnose,
     inference_data,
+    read_posterior,
     write_posterior,
 )
 from xbayes.types import Names
@@ -94,11 +95,30 @@ def test_repeated_draws_count_once():
     assert "scale_property has" in found.doubts[0]
 
 
-def test_the_halves_of_a_single_chain_are_compared():
-    assert all(row["rhat"] < 1.02 for row in diagnosed(sampled(chains=1)).record["sites"])
+def test_the_rhat_of_a_single_chain_is_not_available():
+    """It compares chains; a number for one would be no evidence of convergence."""
+    found = diagnosed(sampled(chains=1))
+    assert found.record["chains"] == 1
+    assert [row["rhat"] for row in found.record["sites"]] == [None] * 4
+    doubt = found.doubts[-1]  # the other: 400 draws are fewer than 400 effective ones
+    assert "R-hat is not available" in doubt and "posterior.chains" in doubt
+    assert "nan" not in json.dumps(found.record, allow_nan=False).lower()
+
+
+def test_the_drift_of_a_single_chain_shows_in_its_effective_draws():
     report = sampled(chains=1)
     report.sites["offset"][0, :, 0] += np.linspace(0, 5, N_DRAWS)
-    assert "R-hat of offset" in diagnosed(report).doubts[0]
+    drift, single = diagnosed(report).doubts
+    assert "offset has" in drift and "R-hat is not available" in single
+
+
+def test_chains_that_never_move_have_no_rhat():
+    report = sampled()
+    report.sites["scale_property"][:] = np.arange(1.0, N_CHAINS + 1)[:, None]
+    found = diagnosed(report)
+    assert by_site(found)["scale_property"]["rhat"] is None
+    assert "R-hat of scale_property is not available" in found.doubts[0]
+    json.dumps(found.record, allow_nan=False)
 
 
 @pytest.mark.parametrize(("diverging", "doubted"), [(8, False), (9, True)])
@@ -150,6 +170,33 @@ def test_the_file_has_names_on_its_axes(tmp_path):
     assert data.log_likelihood["label"].dims == ("chain", "draw", "source")
     np.testing.assert_array_equal(data.observed_data["label"], report.truth)
     assert set(data.sample_stats.data_vars) == {"diverging", "num_steps"}
+
+
+@pytest.mark.parametrize("noise", [0.0, 1e-13])
+def test_a_constant_parameter_is_data_and_has_no_trace(tmp_path, noise):
+    """Laplace fixes the scales; draws of a constant may differ by rounding."""
+    report, rng = sampled(method="laplace", chains=1), np.random.default_rng(0)
+    report.sites["scale_property"] = 0.3 + noise * rng.normal(size=(1, N_DRAWS))
+    data = read_back(report, tmp_path / "posterior.nc")
+    assert set(data.posterior.data_vars) == {"alpha", "mixing", "offset"}
+    assert data.constant_data["scale_property"].item() == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        np.array([f"CXO {i}" for i in range(N_ROWS)]),
+        np.arange(N_ROWS) + 2**62,
+        np.array([f"é{i}".encode() for i in range(N_ROWS)]),
+        np.array(["a", "bb"] * (N_ROWS // 2), object),
+    ],
+)
+def test_the_sources_are_named_by_their_ids(tmp_path, ids):
+    write_posterior(inference_data(sampled(), NAMES, ids), tmp_path / "posterior.nc")
+    data = read_posterior(tmp_path / "posterior.nc")
+    expected = [i.decode() if isinstance(i, bytes) else i for i in ids.tolist()]
+    for group in (data.observed_data, data.log_likelihood):
+        assert group["source"].values.tolist() == expected
 
 
 def test_weights_by_category_and_assignments_have_names_on_their_axes(tmp_path):

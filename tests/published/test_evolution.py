@@ -7,6 +7,7 @@ import pytest
 from sklearn.metrics import f1_score
 
 from tests.infer.test_f1 import CATEGORY, problem, true_f1
+from xbayes.models.grid import reweigh_missing
 from xbayes.models.naive_bayes import KINDS, naive_bayes
 from xbayes.published import evolution
 from xbayes.published.evolution import evolve_f1, f1_of
@@ -82,7 +83,7 @@ def test_the_exponent_of_missing_values_is_searched():
     for sign in (-1.0, 1.0):
         x = jnp.asarray(np.where(measured[..., None], log_lik, sign * evidence[:, None]))
         model = naive_bayes(CATEGORY, 3, "category")
-        found = search(model, x, truth, measured=measured, search_missing=True)
+        found = search(model, x, truth, measured=measured, reweigh_missing=reweigh_missing)
         exponents.append(found.missing_weight * float(model.alpha(found.params)[3, 0]))
     assert exponents[0] < 0.3 < exponents[1]
 

@@ -122,6 +122,7 @@ def test_the_most_certain_sources_and_the_strongest_outliers_are_selected():
         track=np.zeros((4, 1, 2)),
         subclass=np.array([0, 1, 1, 0]),
         prediction_set=np.ones((4, 2), bool),
+        set_flag=np.zeros(4, bool),
         posterior_interval=np.empty((4, 2, 0)),
         outlier_interval=np.empty((4, 0)),
     )

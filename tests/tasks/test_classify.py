@@ -87,7 +87,7 @@ def test_the_test_above_notices_blocks_judged_by_chunk(model, sky, tmp_path, mon
 
 
 def test_any_format_to_any_format(demo, sky, tmp_path, done, monkeypatch):
-    monkeypatch.setattr("xbayes.tasks.fitted_run.CHUNK", SIZE)
+    monkeypatch.setattr("xbayes.tasks.fitted_run.CHUNK_IN_MEMORY", SIZE)
     write_catalog(sky, tmp_path / "sky.fits")
     write_catalog(sky, tmp_path / "sky.parquet")
     for source, ending in (("sky.fits", "parquet"), ("sky.parquet", "csv")):
@@ -122,7 +122,7 @@ def set_cell(column, row, value):
 def test_faults_far_into_the_file_are_found(
     change, says, demo, sky, tmp_path, refused, monkeypatch
 ):
-    monkeypatch.setattr("xbayes.tasks.fitted_run.CHUNK", SIZE)
+    monkeypatch.setattr("xbayes.tasks.fitted_run.CHUNK_IN_MEMORY", SIZE)
     change(sky)
     path = tmp_path / "bad.parquet"
     write_catalog(sky, path)

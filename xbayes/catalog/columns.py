@@ -5,6 +5,7 @@ is str, and a column may have a unit, a description and a UCD.
 """
 
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -98,11 +99,13 @@ def parse_unit(text: str) -> u.UnitBase | u.function.FunctionUnitBase | None:
         return None
     # Astropy's metaclass hides the arguments of Unit from type checkers.
     parse: Any = u.Unit
-    unit = parse(text, parse_strict="silent")
-    if not isinstance(unit, u.UnrecognizedUnit):
-        return unit
-    # The FITS grammar also reads erg/cm2/s, which the general grammar refuses.
-    in_fits = parse(text, format="fits", parse_strict="silent")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", u.UnitsWarning)  # about style, such as two slashes
+        unit = parse(text, parse_strict="silent")
+        if not isinstance(unit, u.UnrecognizedUnit):
+            return unit
+        # The FITS grammar also reads erg/cm2/s, which the general grammar refuses.
+        in_fits = parse(text, format="fits", parse_strict="silent")
     return unit if isinstance(in_fits, u.UnrecognizedUnit) else in_fits
 
 

@@ -110,7 +110,8 @@ def _astropy_column(table: Table, name: str) -> FileColumn:
     if not isinstance(column, Column):
         # Quantities, times and coordinates: the values in their unit, or as text.
         unit = getattr(column, "unit", None)
-        values = np.asarray(column.value) if unit is not None else np.asarray(column.astype(str))
+        texts = [str(cell) for cell in column] if unit is None else []
+        values = np.asarray(column.value) if unit is not None else np.array(texts)
         missing = np.zeros(values.shape, bool)
         return FileColumn(name=name, values=values, missing=missing, unit=str(unit or ""))
     plain = file_column(column)

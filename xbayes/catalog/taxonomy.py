@@ -8,6 +8,8 @@ import numpy as np
 from astropy.table import Column, Table
 from jaxtyping import Bool, Int
 
+from xbayes.config.catalog import EVERY_OTHER
+from xbayes.config.checks import did_you_mean
 from xbayes.config.schema import CatalogConfig, TaxonomyConfig
 from xbayes.types import UNLABELLED, InputError
 
@@ -21,11 +23,14 @@ def class_indices(
     """The class index of each row (UNLABELLED if unknown), and whether the row is in the sample.
 
     Rows with a label of `left_out` are not in the sample. A missing or empty label is unlabelled.
-    Raises InputError, which lists all raw labels that are not in the taxonomy, and if no row has a
-    class.
+    With "*" for one of the two lists, it holds for every label listed nowhere else. Raises
+    InputError, which lists all raw labels that are not in the taxonomy, and if no row has a class.
     """
     index_of = _index_of(taxonomy, taxonomy.classes)
-    raw, inverse, counts = np.unique(_texts(labels), return_inverse=True, return_counts=True)
+    raw, inverse, counts = np.unique(label_texts(labels), return_inverse=True, return_counts=True)
+    every_other = _every_other(taxonomy)
+    if every_other is not None:
+        index_of = dict.fromkeys(raw.tolist(), every_other) | index_of
     unknown = {
         label: count
         for label, count in zip(raw.tolist(), counts.tolist(), strict=True)
@@ -37,7 +42,8 @@ def class_indices(
         listed += f" and {len(unknown) - 20} more" if len(unknown) > 20 else ""
         raise InputError(
             f"column {labels.name!r} has labels that are not in the taxonomy: {listed}; add each "
-            "to a class, to taxonomy.left_out or to taxonomy.unlabelled"
+            'to a class, to taxonomy.left_out or to taxonomy.unlabelled (taxonomy.unlabelled: "*", '
+            "not in a list, takes every label listed nowhere else)"
         )
     class_index = np.array([index_of[label] for label in raw.tolist()], dtype=np.int64)[inverse]
     if not np.any(class_index >= 0):
@@ -86,8 +92,9 @@ def subclass_indices(labels: Column, taxonomy: TaxonomyConfig) -> Int[np.ndarray
     if not subclasses:
         return None
     index_of = _index_of(taxonomy, {s.name: s.labels for s in subclasses})
-    texts, inverse = np.unique(_texts(labels), return_inverse=True)
-    index = np.array([index_of[text] for text in texts.tolist()], np.int64)[inverse]
+    texts, inverse = np.unique(label_texts(labels), return_inverse=True)
+    # Labels that "*" stands for are in no subclass.
+    index = np.array([index_of.get(t, UNLABELLED) for t in texts.tolist()], np.int64)[inverse]
     members = np.bincount(index[index >= 0], minlength=len(subclasses))
     small = [f"{s.name} has {n}" for s, n in zip(subclasses, members, strict=True) if n < SMALLEST]
     if small:
@@ -100,8 +107,8 @@ def subclass_indices(labels: Column, taxonomy: TaxonomyConfig) -> Int[np.ndarray
 
 def _index_of(taxonomy: TaxonomyConfig, members: Mapping[str, Sequence[str]]) -> dict[str, int]:
     """For every raw label the index of its class or subclass, else UNLABELLED or _LEFT_OUT."""
-    index_of = {"": UNLABELLED} | dict.fromkeys(taxonomy.unlabelled, UNLABELLED)
-    index_of |= dict.fromkeys(taxonomy.left_out, _LEFT_OUT)
+    index_of = {"": UNLABELLED} | dict.fromkeys(_listed(taxonomy.unlabelled), UNLABELLED)
+    index_of |= dict.fromkeys(_listed(taxonomy.left_out), _LEFT_OUT)
     for index, raw_labels in enumerate(members.values()):
         index_of |= dict.fromkeys(raw_labels, index)
     return index_of
@@ -109,7 +116,41 @@ def _index_of(taxonomy: TaxonomyConfig, members: Mapping[str, Sequence[str]]) ->
 
 def without_label(labels: Column, taxonomy: TaxonomyConfig) -> Bool[np.ndarray, "N"]:
     """Rows of unknown class: the label is missing, empty or one of the unlabelled."""
-    return np.isin(_texts(labels), ["", *taxonomy.unlabelled])
+    texts = label_texts(labels)
+    if taxonomy.unlabelled != EVERY_OTHER:
+        return np.isin(texts, ["", *taxonomy.unlabelled])
+    listed = [label for raw_labels in taxonomy.classes.values() for label in raw_labels]
+    return ~np.isin(texts, [*listed, *_listed(taxonomy.left_out)])
+
+
+def _every_other(taxonomy: TaxonomyConfig) -> int | None:
+    """The index of every label that is listed nowhere; None if such a label is an error."""
+    if taxonomy.unlabelled == EVERY_OTHER:
+        return UNLABELLED
+    return _LEFT_OUT if taxonomy.left_out == EVERY_OTHER else None
+
+
+def _listed(labels: Sequence[str]) -> Sequence[str]:
+    return () if labels == EVERY_OTHER else labels
+
+
+def label_warnings(labels: Column, taxonomy: TaxonomyConfig) -> list[str]:
+    """With "*", a warning for each listed label that no row has, for it may be misspelt.
+
+    Without "*" the right spelling would be an unknown label, which is an error.
+    """
+    if _every_other(taxonomy) is None:
+        return []
+    present = [text for text in np.unique(label_texts(labels)).tolist() if text]
+    keys = {f"classes.{name}": listed for name, listed in taxonomy.classes.items()}
+    keys |= {"left_out": _listed(taxonomy.left_out), "unlabelled": _listed(taxonomy.unlabelled)}
+    return [
+        f"taxonomy.{key} lists {label!r}, but no row of column {labels.name!r} has this label"
+        f"{did_you_mean(label, present, 'labels are')}"
+        for key, listed in keys.items()
+        for label in listed
+        if label not in present
+    ]
 
 
 def _unknown(label: str, count: int, known: Sequence[str]) -> str:
@@ -118,7 +159,7 @@ def _unknown(label: str, count: int, known: Sequence[str]) -> str:
     return f"{label!r} ({count} rows{hint})"
 
 
-def _texts(labels: Column) -> np.ndarray:
+def label_texts(labels: Column) -> np.ndarray:
     """Labels as stripped text, empty if missing; the number 3.0 is the label 3."""
     values = np.ma.getdata(np.ma.asarray(labels))
     missing = np.ma.getmaskarray(np.ma.asarray(labels))

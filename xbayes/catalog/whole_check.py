@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
-from astropy import units as u
 from astropy.table import MaskedColumn, Table
-from jaxtyping import Bool, Int64
+from jaxtyping import Int64
 
-from xbayes.catalog.columns import masked_column
+from xbayes.catalog.columns import masked_column, subset
+from xbayes.catalog.units import in_degrees
 from xbayes.config.schema import CatalogConfig
 from xbayes.types import InputError
 
@@ -30,7 +30,7 @@ class WholeCheck:
     """Takes every chunk in `add`; `close` then raises InputError if the catalogue is wrong."""
 
     def __init__(self, config: CatalogConfig) -> None:
-        self._id = config.id
+        self._id, self._ra, self._dec = config.id, config.ra, config.dec
         self._limits = ((config.ra, 0, 360), (config.dec, -90, 90))
         self._n_rows = self._n_nameless = self._first_nameless = 0
         self._hashes: list[np.ndarray] = []
@@ -49,12 +49,15 @@ class WholeCheck:
         except TypeError:
             raise InputError(
                 f"id column {self._id!r} must hold one number or text per row; found "
-                f"{np.ma.getdata(ids)[0]}; set catalog.id to another column"
+                f"{np.ma.getdata(ids)[0]}; give another column: catalog.id of a config, "
+                "--id (id=) to classify"
             ) from None
         self._n_rows += len(table)
+        names = [name for name, *_ in self._limits if name is not None and name in table.colnames]
+        degrees = in_degrees(subset(table, names), self._ra, self._dec) if names else table
         for name, low, high in self._limits:
-            if name is not None and name in table.colnames:
-                self._add_coordinate(masked_column(table, name), ids, low, high)
+            if name in names:
+                self._add_coordinate(masked_column(degrees, str(name)), ids, low, high)
 
     def close(self, again: Callable[[], Iterable[Table]]) -> None:
         """Raise InputError for a missing or repeated id, or a coordinate out of range.
@@ -64,7 +67,8 @@ class WholeCheck:
         if self._n_nameless:
             raise InputError(
                 f"{self._n_nameless} rows have no id in column {self._id!r}, the first is row "
-                f"{self._first_nameless}; every row needs one"
+                f"{self._first_nameless}; every row needs one: "
+                "add them, or to classify number the rows, --id row (id='row')"
             )
         self._refuse_repeated(again)
         for name, low, high in self._limits:
@@ -90,14 +94,14 @@ class WholeCheck:
             more = f" and {len(repeated) - 3} more" if len(repeated) > 3 else ""
             raise InputError(
                 f"ids must be unique, but column {self._id!r} repeats {shown}{more}; remove the "
-                "repeated rows or set catalog.id to a column that tells them apart"
+                "repeated rows, or give a column that tells them apart: catalog.id of a config, "
+                "--id (id=) to classify, where --id row numbers the rows"
             )
 
     def _add_coordinate(self, column: MaskedColumn, ids: MaskedColumn, low: int, high: int) -> None:
         measured, values = ~np.ma.getmaskarray(column), np.ma.getdata(column)
         if not measured.any():
             return
-        _refuse_other_than_degrees(column, measured)
         outside = np.flatnonzero(measured & ((values < low) | (values > high)))
         if len(outside):
             name, row = str(column.name), outside[0]
@@ -109,15 +113,3 @@ class WholeCheck:
 def hash_ids(ids: np.ndarray) -> Int64[np.ndarray, "N"]:
     """Python's hash of each id. It differs between processes, so it must not be stored."""
     return np.fromiter(map(hash, ids.tolist()), np.int64, len(ids))
-
-
-def _refuse_other_than_degrees(column: MaskedColumn, measured: Bool[np.ndarray, "..."]) -> None:
-    values = np.ma.getdata(column)
-    if values.dtype.kind not in "iuf" or values.ndim > 1:
-        found = values[measured][:1].tolist()[0]
-        raise InputError(
-            f"column {column.name!r} must hold decimal degrees; found {found!r}; convert it"
-        )
-    unit = column.unit
-    if unit is not None and unit != u.deg and unit.is_equivalent(u.deg):
-        raise InputError(f"column {column.name!r} must be in degrees; its unit is {unit}")

@@ -11,13 +11,21 @@ from xbayes.models.cluster_label import ClusterParams
 from xbayes.models.product_density import side_by_side
 from xbayes.models.smooth_density import DensityParams, smooth_density
 from xbayes.published.clusters import PublishedClusterParams
+from xbayes.published.code_density import CodeDensityParams, published_code_density
 from xbayes.published.density import PublishedDensityParams, published_density
 from xbayes.published.fit_clusters import published_cluster_density
 
-GroupParams = DensityParams | PublishedDensityParams | ClusterParams | PublishedClusterParams
+GroupParams = (
+    DensityParams
+    | PublishedDensityParams
+    | CodeDensityParams
+    | ClusterParams
+    | PublishedClusterParams
+)
 PARAMS_OF_DENSITY: dict[str, type[GroupParams]] = {
     "smooth": DensityParams,
     "published": PublishedDensityParams,
+    "published_code": CodeDensityParams,
     "clusters": ClusterParams,
     "published_clusters": PublishedClusterParams,
 }
@@ -62,9 +70,11 @@ def _density(config: Config, name: str, members: tuple[int, ...]) -> Density:
         fewest = 1 if options.components == "auto" else options.components
         return checked_density(cluster_density(evidence, n_modelled, options), chosen, fewest)
     missing_weight = 1.0 if model.missing_weight == "auto" else model.missing_weight
-    if name == "published":
+    if name in ("published", "published_code"):
         classes = [names.classes[c] for c in names.class_of]
         cosine = np.array([[c in feature.cosine_for for c in classes] for feature in features])
+        if name == "published_code":
+            return published_code_density(cosine, missing_weight)
         return published_density(evidence, cosine, missing_weight)
     bounds = np.array([scale_bounds(feature) for feature in features])
     return smooth_density(bounds, evidence, n_modelled, missing_weight, tails=model.tails)

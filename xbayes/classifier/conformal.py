@@ -1,9 +1,25 @@
-"""Prediction sets: they contain the true class of 90 % of the sources of each class.
+"""Prediction sets: the prediction, and every class that is not excluded at 10 %.
 
 Mondrian conformal prediction (Vovk, Gammerman & Shafer 2005, sections 2.2 and 4.5): a source is
 compared with the held-out sources of each candidate class separately, so that the coverage is the
 same for rare and common classes. The nonconformity score of class c is -log p(c | data) under the
-training prior.
+training prior: if the posteriors are right, these sets are the smallest of their coverage
+(Sadinle, Lei & Wasserman 2019, JASA 114, 223). A class is excluded if its p-value is at most 10 %,
+so that P(c not excluded | c) = 0.9 for every class c.
+
+The prediction is added, so that no set contradicts it and none is empty. For the sources of class c
+
+    coverage = 0.9 + P(prediction is c, but c was excluded | c)     and     coverage >= recall of c
+
+The first line holds because an added class changes the coverage only where it is the true one, the
+second for any set that contains the prediction. The coverage is thus 90 % for a class whose correct
+predictions all lie above its threshold, as those of a class of low recall do, and about the recall
+of a class that is recognised in more than 90 % of its sources.
+
+The promise needs sources that are exchangeable with the held-out ones of their class. It allows
+other class proportions, because each class has its own threshold, and any posterior, calibrated or
+not. It does not hold in a catalogue whose sources of a class differ from the training sources of
+that class, or whose features are measured otherwise.
 """
 
 from typing import NamedTuple
@@ -28,6 +44,8 @@ def fit_conformal(
     posterior: Float[np.ndarray, "N C"], truth: Int[np.ndarray, "N"]
 ) -> ConformalReference:
     """The reference scores, from out-of-fold posteriors of labelled rows.
+
+    They must be made like those of the rows to classify, under the training prior.
 
     The coverage holds for rows that are exchangeable with these. If they are detections of a few
     sources, it holds for further detections of these sources.
@@ -75,11 +93,24 @@ def prediction_sets(
     u: Float[np.ndarray, "N"],
     level: float = LEVEL,
 ) -> Bool[np.ndarray, "N C"]:
-    """The classes with a p-value above `level`; there are none for a source unlike every class.
+    """The classes with a p-value above `level`, before the prediction is added.
+
+    There are none for a source that has a smaller posterior of each class than 90 % of its members.
 
     `posterior` is under the training prior, like that of the reference.
     """
     return p_values(reference, posterior, u) > level
+
+
+def with_prediction(
+    sets: Bool[np.ndarray, "N C"], prediction: Int[np.ndarray, "N"]
+) -> tuple[Bool[np.ndarray, "N C"], Bool[np.ndarray, "N"]]:
+    """The sets with the predicted class of each row added, and a flag of those that were empty.
+
+    The prediction may be under any decision rule and any prior.
+    """
+    predicted = np.asarray(prediction)[:, None] == np.arange(sets.shape[1])
+    return sets | predicted, ~sets.any(axis=1)
 
 
 def row_uniform(features: Features) -> Float[np.ndarray, "N"]:

@@ -24,7 +24,13 @@ from xbayes.classifier.assignment import (
 from xbayes.classifier.calibration import NONE, Calibration, CalibrationReport, fit_calibration
 from xbayes.classifier.conformal import ConformalReference, fit_conformal
 from xbayes.classifier.decision import fit_class_weight
-from xbayes.classifier.outlier import fit_reference
+from xbayes.classifier.given_weights import apply_given_weights
+from xbayes.classifier.outlier import (
+    OutlierReference,
+    fit_reference,
+    outlier_score,
+    shrinkage_factor,
+)
 from xbayes.classifier.posterior_draws import PosteriorReport, fit_posterior
 from xbayes.classifier.predict import Classifier
 from xbayes.classifier.probabilities import class_posterior
@@ -46,7 +52,7 @@ from xbayes.types import Features, Labels
 class FitReport(NamedTuple):
     """The choices made in the fit, and how it converged."""
 
-    penalty: float
+    penalty: float  # NaN if the weights are given, as then nothing is penalised
     penalties: tuple[float, ...]
     held_out_loss: tuple[float, ...]  # log loss of each penalty
     weights: GradientInfo
@@ -104,9 +110,12 @@ def fit_classifier(
     splines, terms, log_joint, report = _learn_additive_terms(
         recipe, key, training, log_joint, measured, report
     )
-    calibration, class_weight, conformal = _calibrate(
-        recipe, keys[2], training, labels.class_index, log_joint, measured
-    )
+    calibration = _calibrate(recipe, training, log_joint, measured)
+    score = np.asarray(calibration.log_joint)
+    if recipe.shrinks_outliers:
+        unusual = outlier_score(outlier, jnp.asarray(log_lik), jnp.asarray(available))
+        score = _shrunk(score, np.asarray(training.log_prior), outlier, unusual)
+    class_weight, conformal = _rule_and_sets(recipe, keys[2], training, labels.class_index, score)
     classifier = Classifier(
         density=learned.density,
         weights=learned.weights,
@@ -121,11 +130,8 @@ def fit_classifier(
     return classifier, report._replace(calibration=calibration.report)
 
 
-def _calibrate(
-    recipe: Recipe, key, training: TrainingPart, class_index, log_joint, measured
-) -> tuple[Calibration, Float[np.ndarray, "C"], ConformalReference]:
-    """Calibration, class weights of the decision rule and conformal reference, in this order."""
-    calibration = fit_calibration(
+def _calibrate(recipe: Recipe, training: TrainingPart, log_joint, measured) -> Calibration:
+    return fit_calibration(
         log_joint,
         training.log_prior,
         measured,
@@ -134,13 +140,34 @@ def _calibrate(
         training.group,
         kind=recipe.calibration,
     )
-    score = class_scores(calibration.log_joint[training.rows], recipe.names.class_of)
+
+
+def _shrunk(
+    score: Float[np.ndarray, "N T"],
+    log_prior: Float[np.ndarray, "T"],
+    outlier: OutlierReference,
+    unusual: Float[Array, "N T"],
+) -> Float[np.ndarray, "N T"]:
+    """Held-out calibrated scores with the log-odds of outliers shrunk, as `classify` shrinks them.
+
+    Rule and sets compare rows with these. With posterior samples the factor is that of their mean.
+    """
+    posterior = jnp.asarray(class_posterior(score), unusual.dtype)
+    factor = np.asarray(shrinkage_factor(outlier, unusual, posterior), np.float64)
+    return log_prior + factor[:, None] * (score - log_prior)
+
+
+def _rule_and_sets(
+    recipe: Recipe, key, training: TrainingPart, class_index, score: Float[np.ndarray, "N T"]
+) -> tuple[Float[np.ndarray, "C"], ConformalReference]:
+    """Class weights of the decision rule and the conformal reference, from held-out scores."""
+    score = class_scores(score[training.rows], recipe.names.class_of)
     posterior, class_index = class_posterior(np.asarray(score)), class_index[training.rows]
     class_weight = np.ones(len(recipe.names.classes))
     if recipe.decision == "f1":
         group, seed = training.group[training.rows], _seed(key)
         class_weight = fit_class_weight(posterior, class_index, group, recipe.focus, seed)
-    return calibration, class_weight, fit_conformal(posterior, class_index)
+    return class_weight, fit_conformal(posterior, class_index)
 
 
 def _learn(recipe: Recipe, learner: Recipe, training: TrainingPart, keys) -> _Learned:
@@ -152,30 +179,19 @@ def _learn(recipe: Recipe, learner: Recipe, training: TrainingPart, keys) -> _Le
     )
     fitted = recipe.density.fit(prepared, jax.tree.map(lambda s: s.sum(0), statistics))
     log_lik = out_of_fold(learner.density, prepared, statistics, features, fold)
-    selection = select_penalty(
-        learner.model,
-        keys[0],
-        log_lik.nested,
-        training.truth,
-        fold,
-        log_prior=training.log_prior,
-        penalties=recipe.penalties,
-        row_weight=training.row_weight,
-    )
-    weights, missing_weight, info = _learn_weights(
-        learner, keys[1], training, log_lik.single, selection.penalty
-    )
+    selection, weights, missing_weight, info = _choose_weights(learner, keys, training, log_lik)
     density = fitted
     if recipe.assignment is not None:
         single = tilted_log_likelihoods(recipe, prepared, statistics, features, fold, weights.tilt)
         density, weights = apply_assignment(recipe, fitted, weights)
     else:
-        single = _with_missing_weight(log_lik.single, features.measured, missing_weight)
+        single = _reweighed(recipe, training, log_lik.single, missing_weight)
         if recipe.search_missing:
-            density = fitted._replace(log_missing=fitted.log_missing * missing_weight)
+            assert recipe.density.with_missing_weight is not None
+            density = recipe.density.with_missing_weight(fitted, missing_weight)
     report = FitReport(
         penalty=float(selection.penalty),
-        penalties=recipe.penalties,
+        penalties=recipe.penalties if recipe.given_alpha is None else (),
         held_out_loss=tuple(map(float, selection.held_out_loss)),
         weights=jax.tree.map(np.asarray, info),
         missing_weight=missing_weight,
@@ -189,6 +205,29 @@ def _learn(recipe: Recipe, learner: Recipe, training: TrainingPart, keys) -> _Le
         selection=selection,
         report=report,
     )
+
+
+def _choose_weights(
+    learner: Recipe, keys, training: TrainingPart, log_lik: OutOfFold
+) -> tuple[Selection, Params, float, GradientInfo]:
+    """The penalty, the weights, the exponent of P(missing | class), and how the search ended."""
+    if learner.given_alpha is not None:
+        weights, selection, info = apply_given_weights(learner, training, log_lik)
+        return selection, weights, 1.0, info
+    selection = select_penalty(
+        learner.model,
+        keys[0],
+        log_lik.nested,
+        training.truth,
+        training.fold,
+        log_prior=training.log_prior,
+        penalties=learner.penalties,
+        row_weight=training.row_weight,
+    )
+    weights, missing_weight, info = _learn_weights(
+        learner, keys[1], training, log_lik.single, selection.penalty
+    )
+    return selection, weights, missing_weight, info
 
 
 def _learn_weights(recipe: Recipe, key, training: TrainingPart, log_lik, penalty):
@@ -234,9 +273,10 @@ def _evolve(recipe: Recipe, key, training: TrainingPart, log_lik, rows):
         row_weight,
         focus=recipe.focus,
         seed=_seed(key),
-        search_missing=recipe.search_missing,
+        reweigh_missing=recipe.density.reweigh_missing if recipe.search_missing else None,
+        available=jnp.asarray(training.features.available),
     )
-    x = _with_missing_weight(log_lik, measured, best.missing_weight)
+    x = _reweighed(recipe, training, log_lik, best.missing_weight)
     weights, _ = _recalibrate(recipe, best.params, x, truth, row_weight)
     return weights, best.missing_weight, best.info
 
@@ -246,11 +286,15 @@ def _recalibrate(recipe: Recipe, weights, log_lik, truth, row_weight):
     return recalibrate(recipe.model, weights, log_lik, truth, row_weight)
 
 
-def _with_missing_weight(log_lik, measured, missing_weight: float):
+def _reweighed(recipe: Recipe, training: TrainingPart, log_lik, missing_weight: float):
     """Log-likelihoods with the exponent of P(missing | class) applied."""
     if missing_weight == 1.0:
         return log_lik
-    return jnp.where(measured[..., None], log_lik, missing_weight * log_lik)
+    assert recipe.density.reweigh_missing is not None, "the config lets only these search it"
+    measured, available = map(
+        jnp.asarray, (training.features.measured, training.features.available)
+    )
+    return recipe.density.reweigh_missing(log_lik, measured, available, missing_weight)
 
 
 def _nested_scores(
@@ -273,7 +317,7 @@ def _nested_scores(
     for j in range(recipe.n_folds):
         others = (fold >= 0) & (fold != j)
         weights, missing_weight, _ = _evolve(learner, key, training, nested[j], others)
-        x = _with_missing_weight(nested[j], training.features.measured, missing_weight)
+        x = _reweighed(learner, training, nested[j], missing_weight)
         scores.append(learner.model.log_joint(weights, x))
     return at_own_fold(jnp.stack(scores), fold)
 

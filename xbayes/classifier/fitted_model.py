@@ -5,13 +5,14 @@ config) and a `Classifier` (arrays). The prior that applies is `log_prior` if on
 config or by `--prior`; else the training proportions inside the classifier.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
+from xbayes.catalog.ranges import TrainedOn
 from xbayes.classifier.predict import Classifier, trained_log_prior
 from xbayes.classifier.recipe import Recipe
 from xbayes.classifier.store import load_model
@@ -25,13 +26,18 @@ class FittedModel(NamedTuple):
     config: Config
     recipe: Recipe
     classifier: Classifier
-    units: Mapping[str, str]  # of the columns it was trained on
+    trained_on: TrainedOn  # units and ranges of the training catalogue
     log_prior: Float[np.ndarray, "C"] | None  # replaces the training proportions; None: keep them
 
     @property
     def classes(self) -> tuple[str, ...]:
         """The names of the classes, in the order of every array."""
         return self.recipe.names.classes
+
+    @property
+    def units(self) -> Mapping[str, str]:
+        """The units of the columns that the run was trained on."""
+        return self.trained_on.units
 
     @property
     def applied_log_prior(self) -> Float[np.ndarray, "C"]:
@@ -46,10 +52,22 @@ class FittedModel(NamedTuple):
             return self
         return self._replace(log_prior=np.log(class_proportions(dict(prior), self.classes)))
 
-    def with_optional(self, columns: Iterable[str]) -> "FittedModel":
-        """The same model for a catalogue that may lack these columns."""
-        optional = tuple({*self.config.catalog.optional, *columns})
-        roles = self.config.catalog.model_copy(update={"optional": optional})
+    def with_optional(
+        self, columns: Iterable[str], **values: Mapping[str, Sequence[str | int | float]]
+    ) -> "FittedModel":
+        """The same model for a catalogue that may lack these columns, or has further values.
+
+        `values` are those of `missing_values` and `measured_values` of the catalogue.
+        """
+        roles = self.config.catalog
+        update: dict[str, object] = {"optional": tuple({*roles.optional, *columns})}
+        for key, more in values.items():
+            known = getattr(roles, key)
+            update[key] = {
+                **known,
+                **{name: (*known.get(name, ()), *listed) for name, listed in more.items()},
+            }
+        roles = roles.model_copy(update=update)
         return self._replace(config=self.config.model_copy(update={"catalog": roles}))
 
 
@@ -61,12 +79,12 @@ def load_fitted_model(run: Path) -> FittedModel:
     InputError
         If there is none, it is of another version, or it was altered.
     """
-    config, recipe, classifier, units = load_model(run)
+    config, recipe, classifier, trained_on = load_model(run)
     return FittedModel(
         folder=run,
         config=config,
         recipe=recipe,
         classifier=classifier,
-        units=units,
+        trained_on=trained_on,
         log_prior=given_log_prior(config),
     )

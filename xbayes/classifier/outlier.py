@@ -28,10 +28,18 @@ class OutlierReference(NamedTuple):
 
 
 def outlier_measure(
-    log_lik: Float[Array, "N F C"], alpha: Float[Array, "F C"], log_prior: Float[Array, "C"]
+    log_lik: Float[Array, "N F C"],
+    alpha: Float[Array, "F C"],
+    log_prior: Float[Array, "C"],
+    *,
+    as_published: bool = False,
 ) -> Float[Array, "N C"]:
-    """-log(P(c) prod L(p|c)^(alpha_p / sum alpha)) for every class (O.M. of Tranin et al. 2022)."""
-    return -log_prior - _weighted_sum(log_lik, _normalised(alpha))
+    """-log(P(c) prod L(p|c)^(alpha_p / sum alpha)) for every class (O.M. of Tranin et al. 2022).
+
+    The sum is over features. If `as_published`, `alpha` are weights that were already divided by
+    their sum over categories.
+    """
+    return -log_prior - _weighted_sum(log_lik, alpha if as_published else _normalised(alpha))
 
 
 def fit_reference(

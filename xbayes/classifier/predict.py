@@ -25,9 +25,20 @@ from jaxtyping import Array, Bool, Float, Int
 
 from xbayes.classifier import probabilities as post
 from xbayes.classifier.calibration import Calibrator, calibrated
-from xbayes.classifier.conformal import ConformalReference, prediction_sets, row_uniform
+from xbayes.classifier.conformal import (
+    ConformalReference,
+    prediction_sets,
+    row_uniform,
+    with_prediction,
+)
 from xbayes.classifier.decision import decide
-from xbayes.classifier.intervals import JointDraws, PosteriorSamples, interval, mean_over_samples
+from xbayes.classifier.intervals import (
+    JointDraws,
+    PosteriorSamples,
+    containing,
+    interval,
+    mean_over_samples,
+)
 from xbayes.classifier.outlier import (
     OutlierReference,
     outlier_measure,
@@ -86,7 +97,8 @@ class Products(NamedTuple):
     n_missing: Int[np.ndarray, "N"]
     track: Float[np.ndarray, "N G C"]  # the posterior given each category alone
     subclass: Int[np.ndarray, "N"]  # the most probable one of the predicted class
-    prediction_set: Bool[np.ndarray, "N C"]  # not excluded at 10 %, under the training prior
+    prediction_set: Bool[np.ndarray, "N C"]  # the prediction, and classes not excluded at 10 %
+    set_flag: Bool[np.ndarray, "N"]  # every class was excluded; the set is the prediction alone
     # Ends of 90 % intervals on the last axis, which is empty without posterior samples.
     posterior_interval: Float[np.ndarray, "N C E"]
     outlier_interval: Float[np.ndarray, "N E"]
@@ -170,39 +182,47 @@ def _classify_rows(
     scored = _score(recipe.scoring, classifier, padded, log_prior)
     posterior = post.exact(scored.posterior)[:n_rows]
     subclass = np.asarray(scored.subclass)[:n_rows]
-    posterior_interval, outlier_interval = _intervals(scored, subclass, n_rows)
+    outlier = np.asarray(scored.outlier)[:n_rows].astype(np.float64)
+    posterior_interval, outlier_interval = _intervals(scored, posterior, outlier, subclass)
+    prediction = np.asarray(scored.prediction)[:n_rows]
+    # Under the training prior, like the reference; only the prediction follows another prior.
+    training_posterior = post.exact(scored.training_posterior)[:n_rows]
+    not_excluded = prediction_sets(classifier.conformal, training_posterior, row_uniform(rows))
+    prediction_set, set_flag = with_prediction(not_excluded, prediction)
     return Products(
         posterior=posterior,
-        prediction=np.asarray(scored.prediction)[:n_rows],
+        prediction=prediction,
         margin=post.margin(posterior),
         entropy=post.entropy(posterior),
         alternative=np.asarray(scored.alternative)[:n_rows],
-        outlier=np.asarray(scored.outlier)[:n_rows].astype(np.float64),
+        outlier=outlier,
         outlier_p=tail_probability(
             classifier.outlier, np.asarray(scored.outlier_score)[:n_rows], subclass
         ),
         n_missing=(~np.asarray(rows.measured)).sum(1),
         track=post.exact(scored.track)[:n_rows],
         subclass=subclass,
-        prediction_set=prediction_sets(
-            classifier.conformal,
-            post.exact(scored.training_posterior)[:n_rows],
-            row_uniform(rows),
-        ),
+        prediction_set=prediction_set,
+        set_flag=set_flag,
         posterior_interval=posterior_interval,
         outlier_interval=outlier_interval,
     )
 
 
-def _intervals(scored: "_Scored", subclass: Int[np.ndarray, "n"], n_rows: int):
+def _intervals(
+    scored: "_Scored",
+    posterior: Float[np.ndarray, "n C"],
+    outlier: Float[np.ndarray, "n"],
+    subclass: Int[np.ndarray, "n"],
+):
     """Intervals of the class posteriors, and of the outlier measure of the given subclass."""
+    n_rows = len(posterior)
     if scored.posterior_samples is None or scored.outlier_samples is None:
-        n_classes = scored.posterior.shape[1]
-        return np.empty((n_rows, n_classes, 0)), np.empty((n_rows, 0))
-    posterior = np.asarray(scored.posterior_samples)[:, :n_rows]
-    outlier = np.asarray(scored.outlier_samples)[:, :n_rows]
-    of_subclass = np.take_along_axis(outlier, subclass[None, :, None], 2)[..., 0]
-    return interval(posterior), interval(of_subclass)
+        return np.empty((*posterior.shape, 0)), np.empty((n_rows, 0))
+    samples = np.asarray(scored.posterior_samples)[:, :n_rows]
+    measures = np.asarray(scored.outlier_samples)[:, :n_rows]
+    of_subclass = np.take_along_axis(measures, subclass[None, :, None], 2)[..., 0]
+    return containing(interval(samples), posterior), containing(interval(of_subclass), outlier)
 
 
 class _Scored(NamedTuple):
@@ -247,7 +267,8 @@ def _score(
             posterior, training_posterior = samples.posterior.mean(0), samples.training_posterior
     prediction = jnp.asarray(decide(posterior, classifier.class_weight))
     subclass = most_probable_subclass(score, prediction, scoring.class_of)
-    measure = outlier_measure(log_lik, scoring.model.alpha(classifier.weights), log_prior)
+    alpha = scoring.model.alpha(classifier.weights)
+    measure = outlier_measure(log_lik, alpha, log_prior, as_published=scoring.normalises)
     return _Scored(
         posterior=posterior,
         training_posterior=training_posterior,

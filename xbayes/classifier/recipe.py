@@ -43,6 +43,7 @@ class Scoring(NamedTuple):
     class_of: tuple[int, ...]  # of each subclass
     averages_log_odds: bool  # scores are means over posterior samples; contributions sum to them
     shrinks_outliers: bool
+    normalises: bool  # weights are divided by their sum over categories, as published
 
 
 class Recipe(NamedTuple):
@@ -63,7 +64,9 @@ class Recipe(NamedTuple):
     calibration: str = "none"  # auto, or a kind of xbayes.classifier.calibration
     posterior: PosteriorOptions | None = None
     terms: TermPlan | None = None  # a boosted additive model, averaged with the densities' scores
+    given_alpha: tuple[float, ...] | None = None  # weight of each category; None: learned
     splines: bool = False  # smooth additive curves, averaged with them before the boosted terms
+    normalises: bool = False  # weights are divided by their sum over categories, as published
     shrinks_outliers: bool = False  # log-odds of sources unlike the training sources are shrunk
 
     @property
@@ -76,6 +79,7 @@ class Recipe(NamedTuple):
             class_of=self.names.class_of,
             averages_log_odds=self.posterior is not None and self.posterior.average == "log_odds",
             shrinks_outliers=self.shrinks_outliers,
+            normalises=self.normalises,
         )
 
 
@@ -121,7 +125,11 @@ def _recipe(cached: _CacheKey) -> Recipe:
         calibration=model.calibration,
         posterior=_posterior_options(config),
         terms=_term_plan(config),
+        given_alpha=None
+        if model.alpha is None
+        else tuple(model.alpha[c] for c in names.categories),
         splines=model.splines,
+        normalises=model.normalise,
         shrinks_outliers=model.shrink_outliers,
     )
 

@@ -7,14 +7,14 @@ model/SHA256        checksum of model.json
 
 import hashlib
 import json
-from collections.abc import Mapping
 from pathlib import Path
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 from jaxtyping import Array
 
 import xbayes
+from xbayes.catalog.ranges import NOTHING_KNOWN, TrainedOn, ValueRange
 from xbayes.classifier.build_density import params_of
 from xbayes.classifier.calibration import Calibrator
 from xbayes.classifier.conformal import ConformalReference
@@ -34,9 +34,9 @@ FORMAT = 3  # 3: class weights of the decision rule; 2: calibrator and conformal
 
 
 def save_model(
-    folder: Path, config: Config, classifier: Classifier, units: Mapping[str, str]
+    folder: Path, config: Config, classifier: Classifier, trained_on: TrainedOn = NOTHING_KNOWN
 ) -> None:
-    """Write the model of a run, with the units of its columns, into the new directory `folder`."""
+    """Write the model of a run, and what it was trained on, into the new directory `folder`."""
     folder.mkdir(parents=True)
     arrays = {
         f"{prefix}.{name}": _stored(prefix, value)
@@ -48,7 +48,9 @@ def save_model(
         "format": FORMAT,
         "xbayes": xbayes.__version__,
         "config": dump_config(config),
-        "units": dict(units),
+        "units": trained_on.units,
+        "columns": trained_on.columns,  # the ranges of values, as lists
+        "features": trained_on.features,
         "arrays": {name: list(array.shape) for name, array in arrays.items()},
         "arrays_sha256": _sha256(folder / "arrays.npz"),
     }
@@ -56,8 +58,8 @@ def save_model(
     (folder / "SHA256").write_text(_sha256(folder / "model.json") + "\n")
 
 
-def load_model(run: Path) -> tuple[Config, Recipe, Classifier, dict[str, str]]:
-    """The model of a run directory, and the units of the columns it was trained on.
+def load_model(run: Path) -> tuple[Config, Recipe, Classifier, TrainedOn]:
+    """The model of a run directory, and the units and ranges of the columns it was trained on.
 
     Raises
     ------
@@ -80,13 +82,21 @@ def load_model(run: Path) -> tuple[Config, Recipe, Classifier, dict[str, str]]:
         config = parse_config(record["config"], f"{folder}/model.json", stored=True)
         with np.load(folder / "arrays.npz", allow_pickle=False) as arrays:
             classifier = _rebuild(config, _checked(dict(arrays), record["arrays"]))
-        return config, build_recipe(config), classifier, dict(record["units"])
+        return config, build_recipe(config), classifier, _trained_on(record)
     except InputError:
         raise
     except Exception as error:
         # The checksums are right, so another program wrote these files.
         reason = f"{type(error).__name__}: {error}"
         raise InputError(f"{folder} holds no model of xbayes ({reason}); run again") from error
+
+
+def _trained_on(record: dict) -> TrainedOn:
+    columns, features = (
+        {name: ValueRange._make(numbers) for name, numbers in record.get(key, {}).items()}
+        for key in ("columns", "features")
+    )
+    return TrainedOn(units=dict(record["units"]), columns=columns, features=features)
 
 
 def _check_version(folder: Path, record: dict) -> None:
@@ -141,7 +151,8 @@ def _rebuild(config: Config, arrays: dict[str, np.ndarray]) -> Classifier:
     precision = arrays["class_weight"].dtype
 
     def restored(array):
-        return jnp.asarray(array.astype(precision) if array.dtype == np.float32 else array)
+        # `jnp.asarray` would compile a program for every shape.
+        return jax.device_put(array.astype(precision) if array.dtype == np.float32 else array)
 
     def stored(prefix: str) -> bool:
         return any(name.startswith((f"{prefix}.", f"{prefix}_")) for name in arrays)
@@ -164,7 +175,7 @@ def _rebuild(config: Config, arrays: dict[str, np.ndarray]) -> Classifier:
         density=density("density"),
         weights=record("weights", NaiveBayesParams),
         outlier=record("outlier", OutlierReference),
-        class_weight=jnp.asarray(arrays["class_weight"]),
+        class_weight=restored(arrays["class_weight"]),
         calibrator=record("calibrator", Calibrator),
         conformal=record("conformal", ConformalReference),
         draws=draws,

@@ -7,12 +7,19 @@ import typer
 
 from xbayes.cli.options import (
     CATALOGUES,
+    ColumnMap,
+    ColumnUnit,
+    IdColumn,
+    MeasuredValue,
+    MissingValue,
+    OptionalColumn,
     Outputs,
     Overwrite,
     Prior,
     Run,
     Table,
     TableOrNone,
+    column_keywords,
 )
 
 catalogues = typer.Typer()
@@ -24,14 +31,15 @@ def classify(
     catalog: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Catalogue to classify (or further key=value after --row).", metavar="[CATALOG]"
+            help="Catalogue to classify (or further COLUMN=VALUE after --row).", metavar="[CATALOG]"
         ),
     ] = None,
+    *,
     out: TableOrNone = None,
     row: Annotated[
         list[str] | None,
         typer.Option(
-            help="One source instead: --row ra=83.6 dec=22.0 flux=1e-12 ...", metavar="KEY=VALUE"
+            help="One source instead: --row COLUMN=VALUE COLUMN=VALUE ...", metavar="COLUMN=VALUE"
         ),
     ] = None,
     prior: Annotated[
@@ -41,19 +49,42 @@ def classify(
             "or estimate: estimated from its sources."
         ),
     ] = None,
+    id_: IdColumn = None,
+    map_: ColumnMap = None,
+    optional: OptionalColumn = None,
+    units: ColumnUnit = None,
+    missing_values: MissingValue = None,
+    measured_values: MeasuredValue = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Apply a fitted run to a catalogue, or to one source.
 
-    Other columns pass through. With `--row`, omitted values are not available; `key=` (empty)
-    means not detected.
+    Other columns pass through. With `--row`, omitted values are not available; `COLUMN=` (empty)
+    means not detected. A warning names each given value that changes nothing.
 
     Examples: `xbayes classify runs/demo new.fits --out classified.fits`,
-    `xbayes classify runs/demo --row ra=266.4 dec=-29.0 flux_hard=2e-13 flux_soft=1e-14`
+    `xbayes classify runs/demo other.csv --out classified.csv --id srcid --map g_mag=Gmag`,
+    `xbayes classify runs/demo --row ra=266.4 dec=-29.0 flux_soft=1e-15 flux_medium=5e-15
+    flux_hard=2e-13`
     """
     from xbayes.cli import commands
 
-    commands.classify(run, catalog or [], row=row or [], out=out, prior=prior, overwrite=overwrite)
+    columns = column_keywords(
+        id_=id_,
+        map_=map_,
+        optional=optional,
+        units=units,
+        missing_values=missing_values,
+        measured_values=measured_values,
+    )
+    if row:
+        commands.classify_row(
+            run, [*row, *(catalog or [])], out=out, prior=prior, overwrite=overwrite, **columns
+        )
+    else:
+        commands.classify_file(
+            run, catalog or [], out=out, prior=prior, overwrite=overwrite, **columns
+        )
 
 
 @catalogues.command(rich_help_panel=CATALOGUES)
@@ -103,8 +134,15 @@ def explain(
     run: Run,
     catalog: Annotated[Path, typer.Argument(help="Catalogue that holds the source.")],
     name: Annotated[str, typer.Argument(help="Id of the source, as in the id column.")],
+    *,
     out: Outputs = None,
     prior: Prior = None,
+    id_: IdColumn = None,
+    map_: ColumnMap = None,
+    optional: OptionalColumn = None,
+    units: ColumnUnit = None,
+    missing_values: MissingValue = None,
+    measured_values: MeasuredValue = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Explain one prediction: the contribution of each feature, as a table and a figure.
@@ -116,7 +154,17 @@ def explain(
     """
     from xbayes.cli import commands
 
-    commands.explain(run, catalog, name, outs=out or [], prior=prior, overwrite=overwrite)
+    columns = column_keywords(
+        id_=id_,
+        map_=map_,
+        optional=optional,
+        units=units,
+        missing_values=missing_values,
+        measured_values=measured_values,
+    )
+    commands.explain(
+        run, catalog, name, outs=out or [], prior=prior, overwrite=overwrite, **columns
+    )
 
 
 @catalogues.command(rich_help_panel=CATALOGUES)
@@ -153,10 +201,17 @@ def simulate(
 def counts(
     run: Run,
     catalog: Annotated[Path, typer.Argument(help="Catalogue whose sources are counted.")],
+    *,
     out: TableOrNone = None,
     all_: Annotated[
         bool, typer.Option("--all", help="Count all sources, not only those without a label.")
     ] = False,
+    id_: IdColumn = None,
+    map_: ColumnMap = None,
+    optional: OptionalColumn = None,
+    units: ColumnUnit = None,
+    missing_values: MissingValue = None,
+    measured_values: MeasuredValue = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Count the sources of each class in a catalogue, corrected for misclassification.
@@ -171,15 +226,30 @@ def counts(
     """
     from xbayes.cli import commands
 
-    commands.counts(run, catalog, out=out, all=all_, overwrite=overwrite)
+    columns = column_keywords(
+        id_=id_,
+        map_=map_,
+        optional=optional,
+        units=units,
+        missing_values=missing_values,
+        measured_values=measured_values,
+    )
+    commands.counts(run, catalog, out=out, all=all_, overwrite=overwrite, **columns)
 
 
 @catalogues.command(rich_help_panel=CATALOGUES)
 def suggest(
     run: Run,
     catalog: Annotated[Path, typer.Argument(help="Catalogue to choose from.")],
+    *,
     n: Annotated[int, typer.Option("-n", help="How many sources to choose.")] = 100,
     out: TableOrNone = None,
+    id_: IdColumn = None,
+    map_: ColumnMap = None,
+    optional: OptionalColumn = None,
+    units: ColumnUnit = None,
+    missing_values: MissingValue = None,
+    measured_values: MeasuredValue = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Suggest the sources to label next: those whose labels together are most informative.
@@ -193,4 +263,40 @@ def suggest(
     """
     from xbayes.cli import commands
 
-    commands.suggest(run, catalog, n=n, out=out, overwrite=overwrite)
+    columns = column_keywords(
+        id_=id_,
+        map_=map_,
+        optional=optional,
+        units=units,
+        missing_values=missing_values,
+        measured_values=measured_values,
+    )
+    commands.suggest(run, catalog, n=n, out=out, overwrite=overwrite, **columns)
+
+
+@catalogues.command(rich_help_panel=CATALOGUES)
+def send(
+    run: Annotated[
+        Path | None, typer.Argument(help="Run whose classified catalogue is sent.")
+    ] = None,
+    catalog: Annotated[
+        Path | None, typer.Option(help="Another catalogue to send, instead of that of a run.")
+    ] = None,
+    to: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Program to send to, such as TOPCAT or Aladin (may be given more than once); by "
+            "default all that take tables.",
+            metavar="NAME",
+        ),
+    ] = None,
+) -> None:
+    """Send a classified catalogue to TOPCAT, Aladin and other programs on this machine, by SAMP.
+
+    A program with a SAMP hub must run: TOPCAT and Aladin start one.
+
+    Examples: `xbayes send runs/demo`, `xbayes send --catalog classified.fits --to TOPCAT`
+    """
+    from xbayes.cli import commands
+
+    commands.send(run, catalog=catalog, to=to or [])

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Unpack
 
 import numpy as np
 from rich.console import Console
@@ -14,10 +14,10 @@ from xbayes.catalog.write import check_output, write_catalog
 from xbayes.cli import show
 from xbayes.cli.outputs import checked_outputs, say, write_outputs, write_table
 from xbayes.cli.progress import Reporter
-from xbayes.simulate.catalog import simulate_detections
 from xbayes.types import InputError
 
 if TYPE_CHECKING:
+    from xbayes.catalog.match import ColumnKeywords
     from xbayes.evaluate.proportions import Estimate
     from xbayes.tasks.fitted_run import FittedRun
 
@@ -37,6 +37,16 @@ def demo(out: Path, seed: int, overwrite: bool, reporter: Reporter) -> None:
         run(config, catalog=catalog, out=out, overwrite=overwrite, reporter=reporter)
 
 
+def init(catalog: Path, *, out: Path | None, overwrite: bool) -> None:
+    """Write a starter config and print what is left to do."""
+    stem = catalog.name.partition(".")[0] or "catalogue"
+    out = Path(f"{stem}.yaml") if out is None else out
+    starter = xbayes.init(catalog, out=out, overwrite=overwrite)
+    say(f"written: {out} ({len(starter.labels)} labels, {len(starter.features)} features)")
+    for number, step in enumerate(starter.steps, start=1):
+        say(f"{number}. {step}")
+
+
 def run(config: Path, *, reporter: Reporter, strict: bool = False, **options) -> None:
     """Run the experiment of a config file; print its scores and the path of its report."""
     with reporter:
@@ -50,37 +60,45 @@ def run(config: Path, *, reporter: Reporter, strict: bool = False, **options) ->
         raise InputError(f"{chain_warnings[0]} (the run is in {fitted.folder})")
 
 
-def classify(
-    run: Path, catalog: list[str], *, row: list[str], out: Path | None, prior: str | None,
-    overwrite: bool,
+def classify_row(
+    run: Path, pairs: list[str], *, out: Path | None, prior: str | None, overwrite: bool,
+    **columns: Unpack["ColumnKeywords"],
 ) -> None:  # fmt: skip
-    """Classify a catalogue and write a file, or classify one source and print it."""
-    if not row and len(catalog) != 1:
-        raise InputError("give one catalogue to classify, or one source with --row key=value ...")
-    if row and prior == ESTIMATE:
+    """Classify one source given as column=value pairs, print it, and write it if asked for."""
+    if prior == ESTIMATE:
         raise InputError("--prior estimate needs a catalogue; one source has no proportions")
     if out is not None:
         check_output(out, overwrite)
-    elif not row:
-        raise InputError("give the file for the classified catalogue: --out FILE")
-    fitted = xbayes.load(run)
-    proportions = prior if prior == ESTIMATE else _parse_prior(prior)
-    if row or out is None:
-        table = fitted.classify(parse_row([*row, *catalog]), prior=proportions)
-        show.print_source(table)
-        if out is not None:
-            write_catalog(table, out, overwrite)
-        n_rows = 1
-    else:
-        n_rows = fitted.classify_file(
-            catalog[0],
-            out,
-            prior=proportions,
-            overwrite=overwrite,
-            estimated=lambda estimate: _say_proportions(fitted, estimate),
-        )
+    row, proportions = parse_row(pairs), _parse_prior(prior)
+    table = xbayes.load(run).classify(row, prior=proportions, **columns)
+    show.print_source(table)
     if out is not None:
-        say(f"{n_rows} sources classified: {out}")
+        write_catalog(table, out, overwrite)
+        say(f"1 sources classified: {out}")
+
+
+def classify_file(
+    run: Path, catalog: list[str], *, out: Path | None, prior: str | None, overwrite: bool,
+    **columns: Unpack["ColumnKeywords"],
+) -> None:  # fmt: skip
+    """Classify a catalogue and write a file."""
+    if len(catalog) != 1:
+        raise InputError(
+            "give one catalogue to classify, or one source with --row COLUMN=VALUE ..."
+        )
+    if out is None:
+        raise InputError("give the file for the classified catalogue: --out FILE")
+    check_output(out, overwrite)
+    fitted = xbayes.load(run)
+    n_rows = fitted.classify_file(
+        catalog[0],
+        out,
+        prior=prior if prior == ESTIMATE else _parse_prior(prior),
+        overwrite=overwrite,
+        estimated=lambda estimate: _say_proportions(fitted, estimate),
+        **columns,
+    )
+    say(f"{n_rows} sources classified: {out}")
 
 
 def sources(
@@ -97,13 +115,14 @@ def sources(
 
 
 def explain(
-    run: Path, catalog: Path, name: str, *, outs: list[Path], prior: str | None, overwrite: bool
-) -> None:
+    run: Path, catalog: Path, name: str, *, outs: list[Path], prior: str | None, overwrite: bool,
+    **columns: Unpack["ColumnKeywords"],
+) -> None:  # fmt: skip
     """Print the explanation of one prediction; write it as figure and table."""
     from xbayes.report.track_table import print_track
 
     outs, proportions = checked_outputs(outs, overwrite), _parse_prior(prior)
-    explained = xbayes.load(run).explain(catalog, name, prior=proportions)
+    explained = xbayes.load(run).explain(catalog, name, prior=proportions, **columns)
     print_track(explained.track, Console(highlight=False))
     write_outputs(outs, explained, overwrite)
 
@@ -128,14 +147,19 @@ def simulate(
     catalog = xbayes.simulate(n, seed=seed, preset=preset)
     write_catalog(catalog, out, overwrite)
     if detections is not None:
+        from xbayes.simulate.catalog import simulate_detections
+
         write_catalog(simulate_detections(catalog, seed), detections, overwrite)
 
 
-def counts(run: Path, catalog: Path, *, out: Path | None, all: bool, overwrite: bool) -> None:
+def counts(
+    run: Path, catalog: Path, *, out: Path | None, all: bool, overwrite: bool,
+    **columns: Unpack["ColumnKeywords"],
+) -> None:  # fmt: skip
     """Print the number of sources of each class; write the table."""
     if out is not None:
         check_output(out, overwrite)
-    table = xbayes.load(run).counts(catalog, all=all)
+    table = xbayes.load(run).counts(catalog, all=all, **columns)
     show.print_counts(table, "sources" if all else "sources without a label")
     write_table(out, table, overwrite)
 
@@ -154,14 +178,23 @@ def learning_curve(
     write_outputs(outs, curve, overwrite)
 
 
-def suggest(run: Path, catalog: Path, *, n: int, out: Path | None, overwrite: bool) -> None:
+def suggest(
+    run: Path, catalog: Path, *, n: int, out: Path | None, overwrite: bool,
+    **columns: Unpack["ColumnKeywords"],
+) -> None:  # fmt: skip
     """Print the sources to label first; write the whole list."""
     if out is not None:
         check_output(out, overwrite)
     fitted = xbayes.load(run)
-    table = fitted.suggest(catalog, n=n)
-    show.print_suggestions(table, fitted.config.catalog.id, SUGGESTIONS)
+    table = fitted.suggest(catalog, n=n, **columns)
+    show.print_suggestions(table, table.colnames[0], SUGGESTIONS)
     write_table(out, table, overwrite, hint="for the whole list: --out FILE")
+
+
+def send(run: Path | None, *, catalog: Path | None, to: list[str]) -> None:
+    """Send a catalogue by SAMP and print who loaded it."""
+    for name in xbayes.send(run, catalog=catalog, to=to):
+        say(f"loaded by {name}")
 
 
 def _say_proportions(fitted: "FittedRun", estimate: "Estimate") -> None:

@@ -34,6 +34,27 @@ def demo(
 
 
 @experiments.command(rich_help_panel=EXPERIMENTS)
+def init(
+    catalog: Annotated[Path, typer.Argument(help="Labelled catalogue to start from.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Config to write, a YAML file; NAME-OF-CATALOGUE.yaml if not given."),
+    ] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Write a starter config for a catalogue: roles of its columns, labels, candidate features.
+
+    Columns of 4XMM, CSC 2.1, 2SXPS, eRASS1, Gaia, 2MASS and AllWISE are recognised. Name the
+    classes in the config, then run it.
+
+    Example: `xbayes init my_sources.fits --out my.yaml`
+    """
+    from xbayes.cli import commands
+
+    commands.init(catalog, out=out, overwrite=overwrite)
+
+
+@experiments.command(rich_help_panel=EXPERIMENTS)
 def run(
     config: Config,
     *,

@@ -1,9 +1,14 @@
 """Arguments and options shared by several commands."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from xbayes.errors import InputError
+
+if TYPE_CHECKING:
+    from xbayes.catalog.match import ColumnKeywords
 
 EXPERIMENTS, CATALOGUES = "Experiments", "Catalogues"
 Config = Annotated[Path, typer.Argument(help="Config of the experiment, a YAML file.")]
@@ -35,3 +40,105 @@ Settings = Annotated[
         metavar="KEY=VALUE",
     ),
 ]
+IdColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--id", help="Column with the ids; row: number the rows of a catalogue without ids.",
+        metavar="COLUMN",
+    ),
+]  # fmt: skip
+ColumnMap = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--map",
+        help="A column NEW of the run is called OLD in this catalogue; may be repeated.",
+        metavar="NEW=OLD",
+    ),
+]
+OptionalColumn = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--optional",
+        help="A column of the run that this catalogue lacks: its values are not available; may be "
+        "repeated.",
+        metavar="COLUMN",
+    ),
+]
+ColumnUnit = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--units",
+        help="The unit of a column, where the file names none or a wrong one; may be repeated.",
+        metavar="COLUMN=UNIT",
+    ),
+]
+MissingValue = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--missing-values",
+        help="A value that stands for an empty cell in a column of this catalogue, such as "
+        "g_mag=-99; may be repeated.",
+        metavar="COLUMN=VALUE",
+    ),
+]
+MeasuredValue = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--measured-values",
+        help="A value of a column that looks like a stand-in for no value, but was measured; may "
+        "be repeated.",
+        metavar="COLUMN=VALUE",
+    ),
+]
+
+
+def column_keywords(
+    *,
+    id_: str | None,
+    map_: list[str] | None,
+    optional: list[str] | None,
+    units: list[str] | None,
+    missing_values: list[str] | None,
+    measured_values: list[str] | None,
+) -> "ColumnKeywords":
+    """The options on columns as keywords of `FittedRun.classify`. Raises InputError."""
+    return {
+        "id": id_,
+        "map": _distinct("--map", "NEW=OLD", map_),
+        "optional": optional or [],
+        "units": _distinct("--units", "COLUMN=UNIT", units),
+        "missing_values": _several("--missing-values", missing_values),
+        "measured_values": _numbers("--measured-values", measured_values),
+    }
+
+
+def _several(option: str, given: list[str] | None) -> dict[str, list[str]]:
+    values: dict[str, list[str]] = {}
+    for name, value in _pairs(option, "COLUMN=VALUE", given):
+        values.setdefault(name, []).append(value)
+    return values
+
+
+def _numbers(option: str, given: list[str] | None) -> dict[str, list[float]]:
+    try:
+        texts = _several(option, given)
+        return {name: [float(text) for text in listed] for name, listed in texts.items()}
+    except ValueError:
+        raise InputError(f"{option} needs COLUMN=NUMBER; found {given!r}") from None
+
+
+def _pairs(option: str, form: str, given: list[str] | None) -> list[tuple[str, str]]:
+    pairs = []
+    for text in given or ():
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not (name and equals and value):
+            raise InputError(f"{option} needs {form}; found {text!r}")
+        pairs.append((name, value))
+    return pairs
+
+
+def _distinct(option: str, form: str, given: list[str] | None) -> dict[str, str]:
+    pairs = dict(_pairs(option, form, given))
+    if len(pairs) < len(given or ()):
+        raise InputError(f"{option} names a column twice: {' '.join(given or ())}; keep one")
+    return pairs

@@ -65,8 +65,8 @@ def print_source(table: "Table") -> None:
         shown.add_row(f"{category} alone", *(f"{row[f'p_{category}_{c}']:.4f}" for c in classes))
     console = Console(highlight=False, markup=False)
     console.print(shown)
-    members = row["prediction_set"] or "empty, unlike every class"
-    console.print(f"prediction set (90 %): {members}")
+    alone = " (the prediction alone: every class was excluded)" if row["set_flag"] else ""
+    console.print(f"prediction set (90 %): {row['prediction_set']}{alone}")
     console.print(
         f"margin {row['margin']:.3f}, outlier_p {row['outlier_p']:.3g}, "
         f"{row['n_missing']} features without a value"

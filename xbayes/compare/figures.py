@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from xbayes.figures.labels import shortened
 from xbayes.figures.precision import frame_precision, precision_recall
 from xbayes.figures.reliability import draw_reliability_diagram, reliability
 from xbayes.figures.style import (
@@ -19,7 +20,6 @@ from xbayes.figures.style import (
     INK,
     MUTED,
     WIDTH,
-    shortened,
     styled,
 )
 

@@ -33,7 +33,8 @@ def predictions_of_config(held_out: CrossValidation) -> VariantPredictions:
         fit_seconds=held_out.fit_seconds,
         predict_seconds=held_out.classify_seconds,
         chosen=tuple(
-            f"penalty {fit.penalty:.3g}, calibration {fit.calibration.chosen}"
+            f"{f'penalty {fit.penalty:.3g}' if fit.penalties else 'weights given'}, "
+            f"calibration {fit.calibration.chosen}"
             for fit in held_out.fits
         ),
     )

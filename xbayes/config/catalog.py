@@ -20,6 +20,11 @@ from xbayes.config.checks import (
     refuse,
 )
 
+EVERY_OTHER = "*"  # stands for every raw label that is listed nowhere else
+Listed = tuple[str, ...] | Literal["*"]
+# The forms of sexagesimal text, and the unit of its first part.
+SEXAGESIMAL = {"h:m:s": "hourangle", "d:m:s": "deg"}
+
 
 class CatalogConfig(Record):
     """The catalogue, and the role of each of its columns."""
@@ -63,8 +68,18 @@ class CatalogConfig(Record):
         default_factory=dict,
         description="Values that stand for an empty cell, such as -99, by column.",
     )
+    measured_values: dict[str, tuple[Whole | Number, ...]] = Field(
+        default_factory=dict,
+        description="Values that look as if they stood for an empty cell, but are measured, by "
+        "column. They raise no warning.",
+    )
+    units: dict[str, str] = Field(
+        default_factory=dict,
+        description="Units of columns for which the file names none, such as flux: erg/s/cm2. A "
+        "column with another unit is converted to it. h:m:s and d:m:s are sexagesimal text.",
+    )
 
-    @field_validator("missing_values", mode="before")
+    @field_validator("missing_values", "measured_values", mode="before")
     @classmethod
     def _markers_are_plain(cls, value: object) -> object:
         markers = value if isinstance(value, Mapping) else {}
@@ -103,14 +118,44 @@ class TaxonomyConfig(Record):
         "the probability of a class is the sum over its subclasses. Labels of a class that no "
         "subclass lists form one more subclass, named like the class.",
     )
-    left_out: tuple[str, ...] = Field(default=(), description="Raw labels whose rows are removed.")
-    unlabelled: tuple[str, ...] = Field(
+    left_out: Listed = Field(
+        default=(),
+        description='Raw labels whose rows are removed. "*" (not in a list) stands for every label '
+        "that is listed nowhere else.",
+    )
+    unlabelled: Listed = Field(
         default=(),
         description="Raw labels of rows whose class is unknown. An empty label always counts as "
-        "unknown.",
+        'unknown. "*" (not in a list) stands for every label that is listed nowhere else.',
     )
 
-    @field_validator("classes", "subclasses", "left_out", "unlabelled", mode="before")
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _no_class_yet(cls, value: object) -> object:
+        # A starter config has `classes:` with comments below it.
+        return {} if value is None else value
+
+    @field_validator("left_out", "unlabelled", mode="before")
+    @classmethod
+    def _labels_or_every_other(cls, value: object) -> object:
+        if value == EVERY_OTHER:
+            return value
+        if not isinstance(value, list | tuple):
+            text = f'must be a list [a, b]; found {value!r} ("*" stands for every other label)'
+            refuse([Problem((), text)])
+            return value
+        labels = cls._whole_numbers_are_labels(value)
+        assert isinstance(labels, list)
+        refuse(
+            [
+                Problem((index,), f"must be text; put it in quotes; found {label!r}")
+                for index, label in enumerate(labels)
+                if not isinstance(label, str)
+            ]
+        )
+        return labels
+
+    @field_validator("classes", "subclasses", mode="before")
     @classmethod
     def _whole_numbers_are_labels(cls, value: object) -> object:
         if isinstance(value, Mapping):
@@ -124,7 +169,9 @@ class TaxonomyConfig(Record):
         problems = name_problems(self.classes, CLASS_NAME, "a class name", ("classes",))
         if len(self.classes) < 2:
             found = quoted(self.classes) or "none"
-            problems.append(Problem(("classes",), f"needs at least 2 classes; found {found}"))
+            hint = "" if self.classes else "; name each with its labels, as in AGN: [QSO, Seyfert1]"
+            text = f"needs at least 2 classes; found {found}{hint}"
+            problems.append(Problem(("classes",), text))
         problems += [
             Problem(("classes", name), "a class needs at least one raw label; found none")
             for name, labels in self.classes.items()
@@ -140,7 +187,12 @@ class TaxonomyConfig(Record):
         """Every raw label must be listed once, and none may be empty."""
         lists = {("classes", name): labels for name, labels in self.classes.items()}
         lists |= {("left_out",): self.left_out, ("unlabelled",): self.unlabelled}
+        every_other = [path for path, labels in lists.items() if labels == EVERY_OTHER]
+        lists = {path: labels for path, labels in lists.items() if path not in every_other}
         problems: list[Problem] = []
+        if len(every_other) > 1:
+            text = 'unlabelled and left_out are both "*"; every other label can be only one of them'
+            problems.append(Problem(every_other[0], text))
         first: dict[str, str] = {}
         for path, labels in lists.items():
             for index, label in enumerate(labels):

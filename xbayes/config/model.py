@@ -1,4 +1,4 @@
-"""The sections of a config that say how likelihoods are estimated, weighted and validated."""
+"""The section of a config that says how likelihoods are estimated and weighted."""
 
 from collections.abc import Callable, Mapping
 from typing import Annotated, Literal
@@ -128,10 +128,14 @@ class ClusterConfig(Record):
 class ModelConfig(Record):
     """How class likelihoods are estimated and weighted."""
 
-    density: Literal["smooth", "published", "clusters", "published_clusters"] = Field(
-        default="smooth",
-        description="Class densities. smooth, published: one density per feature and class. "
-        "clusters, published_clusters: one joint density of all features per class.",
+    density: Literal["smooth", "published", "published_code", "clusters", "published_clusters"] = (
+        Field(
+            default="smooth",
+            description="Class densities. smooth, published, published_code: one density per "
+            "feature and class. published is the form of Tranin et al. 2022 as the paper writes "
+            "it, published_code as their code computes it. clusters, published_clusters: one joint "
+            "density of all features per class.",
+        )
     )
     clusters: ClusterConfig = Field(
         default=ClusterConfig(), description="Settings of the Gaussian mixtures."
@@ -144,6 +148,12 @@ class ModelConfig(Record):
             "matrix: a matrix over classes per feature. assignment: one temperature, and "
             "P(class | cluster) is learned instead (density: clusters).",
         )
+    )
+    alpha: dict[str, Number] | None = Field(
+        default=None,
+        description="Given weights, one per category of features, which are then not learned: the "
+        "score is the log prior plus the weighted log-likelihoods, without offsets. Needs weights: "
+        "category and offsets: false, which are then the defaults. null: the weights are learned.",
     )
     normalise: Switch = Field(
         default=False,
@@ -214,6 +224,13 @@ class ModelConfig(Record):
         "held-out log loss.",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_given_weights(cls, values: object) -> object:
+        if isinstance(values, Mapping) and values.get("alpha") is not None:
+            return {"weights": "category", "offsets": False, **values}
+        return values
+
     @field_validator("prior", mode="before")
     @classmethod
     def _prior_is_a_name_or_proportions(cls, value: object) -> object:
@@ -232,8 +249,42 @@ class ModelConfig(Record):
 
     @model_validator(mode="after")
     def _check(self) -> "ModelConfig":
-        refuse([*self._weight_problems(), *self._density_problems(), *self._term_problems()])
+        given = [] if self.alpha is None else self._given_weight_problems(self.alpha)
+        problems = [*self._weight_problems(), *self._density_problems(), *self._term_problems()]
+        refuse([*given, *problems])
         return self
+
+    def _given_weight_problems(self, alpha: Mapping[str, float]) -> list[Problem]:
+        """Values of `alpha`, and settings that would have to learn something besides them."""
+        problems = [
+            Problem(("alpha", name), f"a weight must be at least 0; found {value}")
+            for name, value in alpha.items()
+            if not value >= 0
+        ]
+        if self.normalise and not problems and not sum(alpha.values()) > 0:
+            text = "normalise: true divides by the sum of the weights; give one that is above 0"
+            problems.append(Problem(("alpha",), text))
+        wanted = {
+            "weights": ("category", self.weights),
+            "offsets": ("false", str(self.offsets).lower()),
+            "objective": ("log_loss", self.objective),
+            "optimiser": ("gradient", self.optimiser),
+            "splines": ("false", str(self.splines).lower()),
+            "terms": ("none", self.terms),
+        }
+        problems += [
+            Problem(
+                (key,),
+                f"must be {right} if model.alpha gives the weights; found {found}; set {key}: "
+                f"{right}, or remove alpha",
+            )
+            for key, (right, found) in wanted.items()
+            if found != right
+        ]
+        if self.missing_weight == "auto":
+            text = "must be a number from 0 to 1 if model.alpha gives the weights; found auto"
+            problems.append(Problem(("missing_weight",), text))
+        return problems
 
     def _weight_problems(self) -> list[Problem]:
         """Weights, optimisers and densities that do not go together."""
@@ -262,6 +313,10 @@ class ModelConfig(Record):
     def _density_problems(self) -> list[Problem]:
         """Settings that the chosen density does not have."""
         problems = []
+        if self.density == "published_code" and not (self.weights == "category" and self.normalise):
+            found = f"found weights: {self.weights}, normalise: {str(self.normalise).lower()}"
+            text = f"published_code needs weights: category and normalise: true; {found}"
+            problems.append(Problem(("density",), text))
         if self.density in ("clusters", "published_clusters") and self.missing_weight != 1:
             text = f"needs density smooth or published; found density: {self.density}"
             problems.append(Problem(("missing_weight",), text))
@@ -289,112 +344,3 @@ class ModelConfig(Record):
                 text = f"{value} needs objective: log_loss; found objective: {self.objective}"
                 problems.append(Problem((key,), text))
         return problems
-
-
-class TargetConfig(Record):
-    """Another catalogue, to which the run will be applied. Its labels are not used."""
-
-    file: str | None = Field(
-        default=None,
-        description="Path of that catalogue. Features that it does not have are left out of the "
-        "model. ${VAR} stands for an environment variable.",
-    )
-    importance: Number = Field(
-        default=0.0,
-        ge=0,
-        le=1,
-        description="Power of the importance weights, by which labelled sources that resemble "
-        "those of the target count for more. With 0 all count the same.",
-    )
-
-    @model_validator(mode="after")
-    def _importance_needs_a_catalogue(self) -> "TargetConfig":
-        if self.importance and self.file is None:
-            text = "needs target.file, the catalogue that the weights are computed for"
-            refuse([Problem(("importance",), text)])
-        return self
-
-
-class PosteriorConfig(Record):
-    """How the posterior of densities and weights is sampled (variant: bayes)."""
-
-    method: Literal["nuts", "svi", "laplace"] = Field(
-        default="nuts",
-        description="Posterior of the weights. nuts: Hamiltonian Monte Carlo. svi: variational "
-        "inference with a normal. laplace: a normal with the curvature at the mode, in seconds.",
-    )
-    chains: Whole = Field(
-        default=4, ge=1, le=64, description="Number of chains. They run in parallel."
-    )
-    warmup: Whole = Field(default=500, ge=50, description="Number of warm-up steps of each chain.")
-    draws: Whole = Field(default=500, ge=50, description="Number of draws stored from each chain.")
-    thin: Whole = Field(
-        default=2, ge=1, le=20, description="Number of steps of a chain per stored draw."
-    )
-    samples: Whole = Field(
-        default=100,
-        ge=20,
-        le=2000,
-        description="Number of joint posterior samples of densities and weights that give the "
-        "probabilities and their intervals.",
-    )
-    densities: Switch = Field(
-        default=True,
-        description="Sample the class densities too, each with the weights that belong to it. With "
-        "false only the weights are sampled.",
-    )
-    average: Literal["probability", "log_odds"] = Field(
-        default="probability",
-        description="Quantity whose mean over the samples gives the reported probabilities. With "
-        "log_odds every prediction remains a sum of contributions, and model.terms and "
-        "model.splines are allowed.",
-    )
-
-
-class WellCharacterised(Record):
-    """Labelled sources with good data, which are also scored separately."""
-
-    at_least: Whole = Field(default=2, ge=1, description="How many of the conditions must hold.")
-    of: tuple[str, ...] = Field(
-        min_length=1,
-        description="Conditions over columns, such as observed(Gmag) or significance > 10. A "
-        "condition with an empty value does not hold.",
-    )
-
-    @model_validator(mode="after")
-    def _check(self) -> "WellCharacterised":
-        if self.at_least > len(self.of):
-            text = f"{self.at_least} of {len(self.of)} conditions can never hold; give more in of"
-            refuse([Problem(("at_least",), text)])
-        return self
-
-
-class ValidationConfig(Record):
-    """How the run is tested on held-out sources."""
-
-    split: Literal["random", "blocks"] = Field(
-        default="random",
-        description="How outer and inner folds are made; groups are never split. random: at "
-        "random, stratified by class. blocks: contiguous runs of rows in the order of the file, so "
-        "that a file sorted by position gives parts of the sky; the seed sets where the first one "
-        "begins.",
-    )
-    folds: Whole = Field(default=5, ge=2, description="Number of outer folds.")
-    inner_folds: Whole = Field(
-        default=5, ge=2, description="Number of folds inside each training part."
-    )
-    repeats: Whole = Field(
-        default=1, ge=1, description="Number of cross-validations, each with new outer folds."
-    )
-    proportions: Proportions | None = Field(
-        default=None,
-        description="Class proportions expected in the sky, for the prior-weighted scores.",
-    )
-    bootstrap: Whole = Field(
-        default=1000, ge=1, description="Number of bootstrap samples for the intervals of scores."
-    )
-    well_characterised: WellCharacterised | None = Field(
-        default=None,
-        description="Sources with good data, which are also scored separately. null: no such "
-        "scores.",
-    )

@@ -86,6 +86,14 @@ def parse_config(
     return config
 
 
+def parse_mapping(text: str, file: str = "config") -> dict[str, Any]:
+    """The plain mapping in a YAML text, which need not be a whole config. Raises InputError."""
+    tree = _parse(text, file)
+    if not isinstance(tree, CommentedMap):
+        raise InputError(f"{file}:1:1: a config is a mapping of key: value")
+    return _plain(tree, file)
+
+
 def config_of(
     given: str | os.PathLike[str] | Mapping | Config,
     overrides: Sequence[str] = (),
@@ -140,11 +148,23 @@ def _merged_with_base(values: dict[Any, Any], file: str, chain: tuple[Path, ...]
         raise InputError(f"{file}: extends {base}, which extends it; break the circle")
     below = parse_config(_read(path), str(path), (), (*chain, path.resolve()))
     merged = _merge(below.model_dump(mode="json"), values)
+    _make_way_for_given_weights(merged, values)
     _remove_nulls(merged.get("features"), below.features)
     taxonomy = merged.get("taxonomy")
     if isinstance(taxonomy, dict):
         _remove_nulls(taxonomy.get("classes"), below.taxonomy.classes)
     return merged
+
+
+def _make_way_for_given_weights(merged: dict[Any, Any], values: dict[Any, Any]) -> None:
+    """Remove the kind of weights of the file below where the file above gives `model.alpha`.
+
+    The file below holds every default, which would contradict `alpha` although nobody set it.
+    """
+    model = values.get("model")
+    if isinstance(model, dict) and model.get("alpha") is not None:
+        for key in {"weights", "offsets"} - set(model):
+            merged["model"].pop(key, None)
 
 
 def _remove_nulls(section: Any, below: Collection[str]) -> None:
@@ -268,7 +288,9 @@ def _override(values: dict[Any, Any], text: str) -> KeyPath:
             raise InputError(f"--set {key}: {found}; set {above} as a whole")
         section = inner
     try:
-        given = CommentedMap({path[-1]: YAML().load(value)})
+        # A lone * would be the start of a YAML alias; here it is the "*" of taxonomy.unlabelled.
+        plain = value if value.strip() == "*" else YAML().load(value)
+        given = CommentedMap({path[-1]: plain})
     except _BROKEN as error:
         raise InputError(f"--set {key}: {value!r} is not YAML: {_reason(error)}") from None
     renamed = _plain(given, SET, ".".join(path[:-1]))

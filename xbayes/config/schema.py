@@ -26,8 +26,9 @@ from xbayes.config.checks import (
     quoted,
     refuse,
 )
-from xbayes.config.model import ModelConfig, PosteriorConfig, TargetConfig, ValidationConfig
+from xbayes.config.model import ModelConfig
 from xbayes.config.sweep import sweep_problems
+from xbayes.config.validation import PosteriorConfig, TargetConfig, ValidationConfig
 from xbayes.types import InputError
 
 
@@ -133,6 +134,13 @@ class Config(Record):
             for name in self.categories
             if name not in known
         ]
+        if self.model.alpha is not None:
+            problems += _alpha_problems(self.model.alpha, known)
+        ignored = [name for name, f in self.features.items() if f.missing != "evidence"]
+        if self.model.density == "published_code" and ignored:
+            text = "must be evidence for every feature if model.density is published_code, whose "
+            text += f"presence term has all features; found ignore for {quoted(ignored)}"
+            problems.append(Problem(("features", ignored[0], "missing"), text))
         joint = [name for name, c in self.categories.items() if c.likelihood == "mixture"]
         if joint and (self.model.density != "smooth" or self.model.missing_weight != 1):
             text = "likelihood: mixture needs model.density: smooth and model.missing_weight: 1"
@@ -162,6 +170,9 @@ class Config(Record):
         model = self.model
         if self.variant != "bayes":
             return []
+        if model.alpha is not None:
+            text = "bayes samples the weights, but model.alpha gives them; set variant: point, or "
+            return [Problem(("variant",), text + "remove model.alpha")]
         if model.objective != "log_loss":
             text = f"bayes needs model.objective: log_loss; found {model.objective}"
             return [Problem(("variant",), text)]
@@ -213,6 +224,23 @@ class Config(Record):
         return problems
 
 
+def _alpha_problems(alpha: Mapping[str, float], categories: Sequence[str]) -> list[Problem]:
+    """Problems of given weights that must name every category, and no other."""
+    problems = [
+        Problem(
+            ("model", "alpha", name),
+            f"no feature has this category{did_you_mean(name, categories, 'categories are')}",
+        )
+        for name in alpha
+        if name not in categories
+    ]
+    lacking = [name for name in categories if name not in alpha]
+    if lacking:
+        text = f"needs a weight for every category; none for {quoted(lacking)}"
+        problems.append(Problem(("model", "alpha"), text))
+    return problems
+
+
 def catalog_path(config: Config) -> Path:
     """Path of the catalogue, with ${VAR} expanded; a relative path starts in the current folder.
 
@@ -262,6 +290,11 @@ def focus_class(config: Config) -> str | None:
     if config.f1_class is not None:
         return config.f1_class
     return "XRB" if "XRB" in config.taxonomy.classes else None
+
+
+def gives_proportions(config: Config) -> bool:
+    """Whether the config gives class proportions other than those of the training sample."""
+    return bool(config.validation.proportions) or given_log_prior(config) is not None
 
 
 def given_log_prior(config: Config) -> Float[np.ndarray, "C"] | None:

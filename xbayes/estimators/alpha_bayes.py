@@ -1,6 +1,5 @@
 """The alpha-weighted naive Bayes classifier as a scikit-learn estimator."""
 
-import numbers
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -18,18 +17,11 @@ from xbayes.classifier.explain import explain
 from xbayes.classifier.fit import FitReport, fit_classifier
 from xbayes.classifier.predict import Classifier, classify
 from xbayes.classifier.recipe import Recipe
+from xbayes.estimators import alpha_checks as checks
 from xbayes.estimators import alpha_plan as plans
-from xbayes.infer.select_penalty import PENALTIES
-from xbayes.models.naive_bayes import KINDS
+from xbayes.estimators.arrays import complete, plain
 from xbayes.types import Features, InputError, Labels
 
-CHOICES = {
-    "weights": KINDS,
-    "density": ("smooth", "published"),
-    "missing": ("evidence", "ignore"),
-    "objective": ("log_loss", "f1"),
-    "decision": ("argmax", "f1"),
-}
 LARGEST = 1e300
 VALIDATION: dict[str, Any] = {"dtype": np.float64, "ensure_all_finite": "allow-nan"}
 
@@ -50,15 +42,22 @@ class AlphaBayesClassifier(ClassifierMixin, BaseEstimator):
         feature.
     categories : list or None
         A category label for each column of X; None makes each feature its own category.
-    density : {"smooth", "published"}
-        Smooth densities, or the kernel densities of the paper.
+    density : {"smooth", "published", "published_code"}
+        Smooth densities, the kernel densities as the paper writes them, or as the code of its
+        authors computes them (with weights="category" and normalise=True).
     missing : {"evidence", "ignore"}
         "evidence": NaN means not detected, with a learned probability per class. "ignore": NaN
         means not available, and its contribution is exactly zero.
+    alpha : dict or None
+        Given weights, one for each category, such as published ones. No weights are learned then,
+        and there are no offsets: the score is log prior + sum of alpha times r. Needs
+        weights="category", which the default weights="matrix" then becomes.
+    missing_weight : float
+        Exponent, from 0 to 1, of P(not detected | class).
     normalise : bool
         Divide by the sum of the weights, as in the published formula (weights="category" only).
     offsets : bool
-        Learn b; it is added if any feature was measured.
+        Learn b (not if `alpha` is given); it is added if any feature was measured.
     objective : {"log_loss", "f1"}
         What the weights optimise: the log loss, or the F1 of `focus_class`.
     decision : {"argmax", "f1"}
@@ -92,6 +91,7 @@ class AlphaBayesClassifier(ClassifierMixin, BaseEstimator):
     offset_, class_prior_ : array [C]
     category_names_ : array [G]
     penalty_ : float
+        NaN if `alpha` is given.
     factor_ : array [C]
         Class weights of the decision rule.
     n_folds_ : int
@@ -115,6 +115,8 @@ class AlphaBayesClassifier(ClassifierMixin, BaseEstimator):
         categories=None,
         density="smooth",
         missing="evidence",
+        alpha=None,
+        missing_weight=1.0,
         normalise=False,
         offsets=True,
         objective="log_loss",
@@ -130,6 +132,8 @@ class AlphaBayesClassifier(ClassifierMixin, BaseEstimator):
         self.categories = categories
         self.density = density
         self.missing = missing
+        self.alpha = alpha
+        self.missing_weight = missing_weight
         self.normalise = normalise
         self.offsets = offsets
         self.objective = objective
@@ -142,16 +146,18 @@ class AlphaBayesClassifier(ClassifierMixin, BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X, y, *, groups=None):
-        """Fit to X [N F], in which NaN is missing, and the classes y [N].
+        """Fit to X [N F], in which NaN and masked values are missing, and the classes y [N].
 
         Rows with the same value of `groups` [N] stay in one inner fold.
 
         Raises
         ------
         ValueError
-            Invalid parameters, infinite values, or fewer than 2 classes.
+            Invalid parameters, infinite values, a masked or missing class or group, or fewer than 2
+            classes.
         """
-        self._check_parameters()
+        checks.check_parameters(self)
+        X, y = plain(X), complete("y", y)
         X, y = map(np.asarray, validate_data(self, X, y, **VALIDATION))
         if (np.abs(X) > LARGEST).any():
             raise InputError(f"X has values beyond {LARGEST:g}, which overflow; scale them")
@@ -197,6 +203,11 @@ class AlphaBayesClassifier(ClassifierMixin, BaseEstimator):
         """Posterior [N C]; class_prior_ for a row without a measured feature."""
         return self._products(X, "posterior")
 
+    def score(self, X, y, sample_weight=None):
+        """Accuracy of `predict`; `sample_weight` [N] defaults to 1."""
+        weight = complete("sample_weight", sample_weight)
+        return super().score(X, complete("y", y), sample_weight=weight)
+
     def predict_log_proba(self, X):
         """Log posterior [N C], finite also where the posterior underflows to 0."""
 
@@ -238,24 +249,6 @@ class AlphaBayesClassifier(ClassifierMixin, BaseEstimator):
         tags.input_tags.allow_nan = True
         return tags
 
-    def _check_parameters(self):
-        for name, allowed in CHOICES.items():
-            given = getattr(self, name)
-            if not isinstance(given, str) or given not in allowed:
-                raise InputError(f"{name} is one of {allowed}; got {given!r}")
-        for name in ("normalise", "offsets"):
-            if not isinstance(getattr(self, name), bool | np.bool_):
-                raise InputError(f"{name} is True or False; got {getattr(self, name)!r}")
-        for name, least in {"n_starts": 1, "n_folds": 2}.items():
-            given = getattr(self, name)
-            if not _is_number(given, numbers.Integral) or given < least:
-                raise InputError(f"{name} is a whole number, at least {least}; got {given!r}")
-        _penalties(self.penalty)
-        if self.normalise and self.weights != "category":
-            raise InputError(f'normalise=True needs weights="category"; got {self.weights!r}')
-        if self.focus_class is None and "f1" in (self.objective, self.decision):
-            raise InputError('objective="f1" or decision="f1" needs focus_class, a class of y')
-
     def _given_log_prior(self):
         """Log prior [C] that replaces the training prior, or None."""
         if isinstance(self.prior, str) and self.prior == "training":
@@ -266,7 +259,7 @@ class AlphaBayesClassifier(ClassifierMixin, BaseEstimator):
             f"of the classes {self.classes_.tolist()}; got {self.prior!r}"
         )
         try:
-            share = np.asarray(self.prior, np.float64)
+            share = np.asarray(complete("prior", self.prior), np.float64)
         except (TypeError, ValueError):
             raise InputError(message) from None
         if share.shape != (n_classes,) or not (share > 0).all() or abs(share.sum() - 1) > 1e-6:
@@ -278,17 +271,19 @@ class AlphaBayesClassifier(ClassifierMixin, BaseEstimator):
         return plans.Plan(
             category=category,
             n_classes=len(self.classes_),
-            weights=self.weights,
+            weights=checks.kind_of_weights(self),
             normalise=bool(self.normalise),
-            offsets=bool(self.offsets),
+            offsets=bool(self.offsets) and self.alpha is None,
             density=self.density,
             evidence=self.missing == "evidence",
-            penalties=_penalties(self.penalty),
+            penalties=checks.penalties_of(self.penalty),
             n_starts=int(self.n_starts),
             n_folds=self.n_folds_,
             objective=self.objective,
             decision=self.decision,
             focus=self._focus(),
+            missing_weight=float(self.missing_weight),
+            alpha=checks.given_alpha(self, self.category_names_.tolist()),
         )
 
     def _categories(self, n_features: int) -> tuple[np.ndarray, tuple[int, ...]]:
@@ -296,7 +291,11 @@ class AlphaBayesClassifier(ClassifierMixin, BaseEstimator):
         if self.categories is None:
             names = getattr(self, "feature_names_in_", [f"x{f}" for f in range(n_features)])
             return np.asarray(names, object), tuple(range(n_features))
-        given = [] if isinstance(self.categories, str) else list(self.categories)
+        given = (
+            []
+            if isinstance(self.categories, str)
+            else list(complete("categories", self.categories))
+        )
         if len(given) != n_features:
             raise InputError(
                 f"categories is None or one label for each of the {n_features} columns of X; got "
@@ -333,7 +332,7 @@ class AlphaBayesClassifier(ClassifierMixin, BaseEstimator):
     ) -> np.ndarray:
         """The values [N ...] that `compute` gives for all rows, chunk by chunk."""
         check_is_fitted(self)
-        X = np.asarray(validate_data(self, X, reset=False, **VALIDATION))
+        X = np.asarray(validate_data(self, plain(X), reset=False, **VALIDATION))
         recipe, size = plans.recipe_of(self._plan), plans.chunk_rows(len(X))
         chunks = []
         with jax.enable_x64(True):
@@ -345,21 +344,9 @@ class AlphaBayesClassifier(ClassifierMixin, BaseEstimator):
         return np.concatenate(chunks)
 
 
-def _penalties(penalty) -> tuple[float, ...]:
-    if isinstance(penalty, str) and penalty == "auto":
-        return PENALTIES
-    if not _is_number(penalty, numbers.Real) or not 0 < float(penalty) < np.inf:
-        raise InputError(f'penalty is "auto" or a number above 0; got {penalty!r}')
-    return (float(penalty),)
-
-
-def _is_number(value: object, kind: type) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool | np.bool_)
-
-
 def _group_index(groups, X) -> np.ndarray:
     """The index [N] of each row's group; without groups every row is a group."""
     if groups is None:
         return np.arange(len(X))
     check_consistent_length(X, groups)
-    return np.unique(column_or_1d(groups), return_inverse=True)[1]
+    return np.unique(column_or_1d(complete("groups", groups)), return_inverse=True)[1]

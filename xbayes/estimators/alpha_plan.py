@@ -1,6 +1,5 @@
 """The recipe, features and inner folds that `AlphaBayesClassifier` passes to the package."""
 
-from functools import cache
 from typing import NamedTuple
 
 import jax
@@ -13,6 +12,7 @@ from xbayes.classifier.recipe import Recipe
 from xbayes.models.base import Density
 from xbayes.models.naive_bayes import naive_bayes
 from xbayes.models.smooth_density import smooth_density
+from xbayes.published.code_density import published_code_density
 from xbayes.published.density import published_density
 from xbayes.types import UNLABELLED, Features, InputError, Labels, Names
 
@@ -36,6 +36,8 @@ class Plan(NamedTuple):
     objective: str
     decision: str
     focus: int
+    missing_weight: float = 1.0
+    alpha: tuple[float, ...] | None = None  # given weight of each category; None: learned
 
 
 def recipe_of(plan: Plan) -> Recipe:
@@ -46,7 +48,7 @@ def recipe_of(plan: Plan) -> Recipe:
     """
     n_features = len(plan.category)
     return Recipe(
-        density=_density(plan.density, n_features, plan.n_classes, plan.evidence),
+        density=_density(plan),
         model=naive_bayes(
             plan.category, plan.n_classes, plan.weights, plan.normalise, plan.offsets
         ),
@@ -62,6 +64,8 @@ def recipe_of(plan: Plan) -> Recipe:
         objective=plan.objective,
         decision=plan.decision,
         focus=plan.focus,
+        given_alpha=plan.alpha,
+        normalises=plan.normalise,
     )
 
 
@@ -69,12 +73,16 @@ def _numbers(n: int) -> tuple[str, ...]:
     return tuple(map(str, range(n)))
 
 
-@cache
-def _density(name: str, n_features: int, n_classes: int, evidence: bool) -> Density:
-    of_feature = np.full(n_features, evidence)
-    if name == "published":
-        return published_density(of_feature, np.zeros((n_features, n_classes), bool))
-    return smooth_density(np.full((n_features, 2), [-np.inf, np.inf]), of_feature, n_classes)
+def _density(plan: Plan) -> Density:
+    n_features, n_classes = len(plan.category), plan.n_classes
+    of_feature = np.full(n_features, plan.evidence)
+    no_cosine = np.zeros((n_features, n_classes), bool)
+    if plan.density == "published":
+        return published_density(of_feature, no_cosine, plan.missing_weight)
+    if plan.density == "published_code":
+        return published_code_density(no_cosine, plan.missing_weight)
+    limits = np.full((n_features, 2), [-np.inf, np.inf])
+    return smooth_density(limits, of_feature, n_classes, plan.missing_weight)
 
 
 def features_of(X: Float[np.ndarray, "N F"], evidence: bool) -> Features:

@@ -3,6 +3,7 @@
 import numpy as np
 from scipy.linalg import solve_triangular
 
+from xbayes.estimators.arrays import complete
 from xbayes.models.gaussian_mixture import MixtureParams
 from xbayes.types import InputError
 
@@ -48,48 +49,70 @@ def precision_factors(covariance: np.ndarray) -> np.ndarray:
 
 
 def with_given(params: MixtureParams, weights, means, precisions, covariance_type: str):
-    """The starts [S K ...], with the user's checked weights, means and precisions in their place.
-
-    Raises
-    ------
-    InputError
-        A wrong shape, weights that are not proportions, a mean that is not finite, or a precision
-        matrix that is not positive definite.
-    """
-    n_starts, n_components, n_features = params.mean.shape
+    """The starts [S K ...], with the checked weights, means and precisions in their place."""
+    n_starts, *shape = params.mean.shape
 
     def repeat(array):
         return np.broadcast_to(array, (n_starts, *array.shape))
 
     if weights is not None:
-        weights = checked("weights_init", weights, (n_components,))
-        if (weights < 0).any() or abs(weights.sum() - 1) > 1e-6:
-            raise InputError(f"weights_init must be proportions that sum to 1; got {weights}")
         with np.errstate(divide="ignore"):
             params = params._replace(log_weight=repeat(np.log(weights)))
     if means is not None:
-        params = params._replace(
-            mean=repeat(checked("means_init", means, (n_components, n_features)))
-        )
+        params = params._replace(mean=repeat(means))
     if precisions is not None:
-        shape = shape_of(covariance_type, n_components, n_features)
-        given = checked("precisions_init", precisions, shape)
-        full = to_full(given, covariance_type, n_components, n_features)
-        symmetric = np.allclose(full, full.swapaxes(1, 2))
-        if not symmetric or not (np.linalg.eigvalsh(full) > 0).all():
-            raise InputError(
-                f"precisions_init of covariance_type {covariance_type!r} must be symmetric and "
-                "positive definite"
-            )
+        full = to_full(precisions, covariance_type, *shape)
         params = params._replace(covariance=repeat(np.linalg.inv(full)))
     return params
 
 
+def checked_weights(weights, n_components: int) -> np.ndarray | None:
+    """Proportions [K] as float64.
+
+    Raises
+    ------
+    InputError
+        The messages are those of scikit-learn.
+    """
+    if weights is None:
+        return None
+    weights = checked("weights", weights, (n_components,))
+    if (weights < 0).any() or (weights > 1).any():
+        raise InputError(  # scikit-learn has the two numbers in this order
+            "The parameter 'weights' should be in the range [0, 1], but got max value "
+            f"{weights.min():.5f}, min value {weights.max():.5f}"
+        )
+    if abs(weights.sum() - 1) > 1e-6:
+        raise InputError(
+            "The parameter 'weights' should be normalized, but got sum(weights) = "
+            f"{weights.sum():.5f}"
+        )
+    return weights
+
+
+def checked_precisions(precisions, shape: tuple[int, ...], covariance_type: str, name: str):
+    """Precisions or a prior covariance of that covariance type as float64, or None."""
+    if precisions is None:
+        return None
+    given = checked(f"{covariance_type} {name}", precisions, shape)
+    if covariance_type in ("full", "tied"):
+        symmetric = np.allclose(given, given.swapaxes(-1, -2))
+        if not symmetric or not (np.linalg.eigvalsh(given) > 0).all():
+            raise InputError(
+                f"'{covariance_type} precision' should be symmetric, positive-definite"
+            )
+    elif not (given > 0).all():
+        raise InputError(f"'{covariance_type} precision' should be positive")
+    return given
+
+
 def checked(name: str, array, shape: tuple[int, ...]) -> np.ndarray:
     """A finite float64 array of that shape, or an error with its name."""
-    array = np.asarray(array, np.float64)
+    array = np.asarray(complete(name, array), np.float64)
     if array.shape != shape:
-        raise InputError(f"{name} must have shape {shape}; got {array.shape}")
+        raise InputError(
+            f"The parameter '{name}' should have the shape of {shape}, but got {array.shape}"
+        )
     if not np.isfinite(array).all():
-        raise InputError(f"{name} has values that are not finite")
+        raise InputError(f"The parameter '{name}' has values that are not finite")
     return array

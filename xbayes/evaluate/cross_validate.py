@@ -20,6 +20,10 @@ from xbayes.classifier.predict import Products, classify
 from xbayes.classifier.recipe import Recipe
 from xbayes.types import Features, InputError, Labels
 
+# Below FEW members, a recall of RECALL has a 90 % interval wider than +-0.12 (binomial), and the
+# mean of a feature a standard error above 0.18 of its spread.
+FEW, RECALL, Z_90 = 30, 0.8, 1.645
+
 
 class CrossValidation(NamedTuple):
     """Out-of-fold products; each labelled row is in one test part per repeat."""
@@ -145,6 +149,26 @@ def require_members(labels: Labels, classes: Sequence[str], n_folds: int, n_inne
                 "(validation.folds, validation.inner_folds), merge the class with another, "
                 "or leave it out"
             )
+
+
+def scarcity_warnings(labels: Labels, classes: Sequence[str]) -> list[str]:
+    """A warning that names the classes with fewer than FEW labelled groups, and what it means."""
+    members = {
+        name: len(np.unique(labels.group[labels.class_index == c]))
+        for c, name in enumerate(classes)
+    }
+    few = {name: n for name, n in members.items() if n < FEW}
+    if not few:
+        return []
+    named = ", ".join(f"{name} ({n})" for name, n in few.items())
+    width = Z_90 * (RECALL * (1 - RECALL) / max(min(few.values()), 1)) ** 0.5
+    return [
+        f"fewer than {FEW} labelled sources (or groups) in class {named}: the densities of such a "
+        "class are wide, so its probabilities are uncertain and follow the prior more than the "
+        f"data, and its F1 has a wide interval (with {min(few.values())} sources a recall of "
+        f"{RECALL:g} is known to +-{width:.2f}, 90 %); label more sources, join the class with a "
+        "similar one, or set variant: bayes for intervals of the probabilities"
+    ]
 
 
 def inner_folds(

@@ -45,6 +45,7 @@ def measure(
     )
     pooled = pool_repeats(held_out, labels)
     sets = np.concatenate([p.prediction_set for p in held_out.products])
+    flagged = np.concatenate([p.set_flag for p in held_out.products])
     metrics: dict = {}
     aggregated = aggregate(config, pooled)
     if aggregated is not None:
@@ -56,7 +57,7 @@ def measure(
         | {
             "brier_parts": brier_parts(pooled, **options),
             "sharpness": sharpness(pooled, **options),
-            "prediction_set": set_scores(pooled, sets, classes, **options),
+            "prediction_set": set_scores(pooled, sets, classes, flagged=flagged, **options),
         }
         | _interval_scores(pooled, held_out, classes),
     }
@@ -68,7 +69,7 @@ def measure(
     return metrics | {
         "prior_weighted": score(_under_proportions(config, pooled, held_out), classes, **options),
         "proportions": dict(zip(classes, expected.tolist(), strict=True)),
-        "penalty": [fit.penalty for fit in held_out.fits],
+        "penalty": [fit.penalty for fit in held_out.fits if fit.penalties],
         "calibration": [_calibration(fit.calibration) for fit in held_out.fits],
         "outlier": false_alarms(held_out.products[0].outlier_p),
         **_fitted_terms(config, held_out),

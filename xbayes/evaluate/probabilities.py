@@ -74,17 +74,19 @@ def set_scores(
     classes: tuple[str, ...],
     n_bootstrap: int,
     seed: int,
+    *,
+    flagged: Bool[np.ndarray, "N"],
 ) -> dict:
     """Coverage and mean size of prediction sets, over all sources and by true class.
 
-    `empty` and `single` are the shares of sets with no class and with one. The entries of a class
-    without sources are None.
+    `single` is the share of sets with one class, `flagged` that of sets which hold the prediction
+    although every class was excluded. The entries of a class without sources are None.
     """
     truth, set_size = predictions.truth, sets.sum(1)
     is_class = np.eye(len(classes))[truth]
     covered = sets[np.arange(len(truth)), truth]
     counted = (is_class, covered[:, None] * is_class, set_size[:, None] * is_class)
-    terms = np.column_stack([*counted, set_size == 0, set_size == 1])
+    terms = np.column_stack([*counted, flagged, set_size == 1])
 
     def scores_of(sums: Float[np.ndarray, "S T"]) -> dict[str, np.ndarray]:
         count, covered, size = np.split(sums[:, :-2], 3, axis=1)
@@ -92,7 +94,7 @@ def set_scores(
         return {
             "coverage": covered.sum(1) / total,
             "size": size.sum(1) / total,
-            "empty": sums[:, -2] / total,
+            "flagged": sums[:, -2] / total,
             "single": sums[:, -1] / total,
             "class_coverage": ratio(covered, count),
             "class_size": ratio(size, count),
@@ -103,7 +105,7 @@ def set_scores(
         name: {"coverage": scores["class_coverage"][c], "size": scores["class_size"][c]}
         for c, name in enumerate(classes)
     }
-    overall = {name: scores[name] for name in ("coverage", "size", "empty", "single")}
+    overall = {name: scores[name] for name in ("coverage", "size", "flagged", "single")}
     return overall | {"by_class": by_class}
 
 

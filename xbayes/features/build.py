@@ -15,6 +15,7 @@ from xbayes.catalog.taxonomy import subclasses_of
 from xbayes.config.schema import Config, FeatureConfig
 from xbayes.features.blocks import BlockCounts, count_blocks, rows_not_available
 from xbayes.features.expression import Evaluated, Expression, errors_name, parse
+from xbayes.features.expression_units import to_declared_unit
 from xbayes.features.values import Value, read_column
 from xbayes.types import Features, InputError, Names
 
@@ -104,11 +105,34 @@ def needed_columns(config: Config) -> dict[str, tuple[str, ...]]:
     """
     users: dict[str, tuple[str, ...]] = {}
     for name, feature in _parse(config).items():
-        parts = (feature.expression, feature.error, feature.measured)
-        columns = {column for part in parts if part is not None for column in part.columns}
+        columns = {column for part in _parts(feature) for column in part.columns}
         for column in sorted(columns):
             users[column] = (*users.get(column, ()), name)
     return users
+
+
+def sky_columns(config: Config) -> tuple[frozenset[str], frozenset[str]]:
+    """The columns used as right ascensions and as declinations: by features, and as roles."""
+    parts = [part for feature in _parse(config).values() for part in _parts(feature)]
+    pairs = [part.sky_columns() for part in parts]
+    roles = config.catalog
+    ra = {name for names, _ in pairs for name in names} | ({roles.ra} if roles.ra else set())
+    dec = {name for _, names in pairs for name in names} | ({roles.dec} if roles.dec else set())
+    return frozenset(ra), frozenset(dec)
+
+
+def error_columns(config: Config) -> frozenset[str]:
+    """The columns that only `error:` expressions read."""
+    features = _parse(config).values()
+    errors = {name for f in features if f.error is not None for name in f.error.columns}
+    others = {
+        name
+        for f in features
+        for part in (f.expression, f.measured)
+        if part is not None
+        for name in part.columns
+    }
+    return frozenset(errors - others)
 
 
 def scale_bounds(feature: FeatureConfig) -> tuple[float, float]:
@@ -189,6 +213,11 @@ def _added(chunks: Sequence[FeatureCounts]) -> FeatureCounts:
     return FeatureCounts(name=chunks[0].name, **totals)
 
 
+def _parts(feature: _Parsed) -> list[Expression]:
+    parts = (feature.expression, feature.error, feature.measured)
+    return [part for part in parts if part is not None]
+
+
 def _parse(config: Config) -> dict[str, _Parsed]:
     return _for_each(config.features, lambda name: _parse_feature(name, config.features[name]))
 
@@ -256,6 +285,9 @@ def _build(
             return expression.evaluate_values(values, n_rows)
 
     raw = evaluate("expression", feature.expression)
+    with errors_name(f"features.{name}.unit"):
+        conversion = to_declared_unit(raw.unit, config.unit)
+    raw = raw._replace(value=conversion.of(raw.value))
     with np.errstate(all="ignore"):
         value = _scaled(raw.value, config.scale)
     finite = np.isfinite(value)
@@ -270,7 +302,9 @@ def _build(
     measured, not_detected = available & finite, available & ~finite
     weight, error = np.ones(n_rows), np.zeros(n_rows)
     if feature.error is not None:
-        weight = _inverse(evaluate("error", feature.error).value)
+        found = evaluate("error", feature.error)
+        with errors_name(f"features.{name}.error"):
+            weight = _inverse(conversion.of_error(found.value, found.unit))
         error = np.where(measured, _scaled_error(weight, raw.value, config.scale), 0.0)
     low, high = scale_bounds(config)
     undefined = raw.undefined | ((config.scale == "log10") & (raw.value <= 0))

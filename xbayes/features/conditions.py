@@ -4,7 +4,7 @@ import numpy as np
 from astropy.table import Table
 from jaxtyping import Bool
 
-from xbayes.config.model import WellCharacterised
+from xbayes.config.validation import WellCharacterised
 from xbayes.features.expression import errors_name, parse
 from xbayes.types import InputError
 

@@ -18,8 +18,10 @@ import numpy as np
 from astropy.table import Table
 from jaxtyping import Bool, Float
 
+from xbayes.catalog.units import Unit
 from xbayes.config.checks import did_you_mean
 from xbayes.features import functions
+from xbayes.features.expression_units import with_common_units
 from xbayes.features.functions import NAMED, Function, Wanted
 from xbayes.features.values import Value, constant, nothing, read_column
 from xbayes.types import InputError
@@ -59,6 +61,7 @@ class Evaluated(NamedTuple):
     missing: Bool[np.ndarray, "N"]
     undefined: Bool[np.ndarray, "N"]  # missing although its inputs are present, such as log of 0
     is_condition: bool  # also true if it is missing in every row
+    unit: Unit = None  # None: a pure number, or not known
 
 
 class _Constant(NamedTuple):
@@ -110,7 +113,17 @@ class Expression:
             missing=missing,
             undefined=np.broadcast_to(result.undefined, n_rows) & missing,
             is_condition=result.kind in ("condition", "unknown"),
+            unit=result.unit,
         )
+
+    def sky_columns(self) -> tuple[frozenset[str], frozenset[str]]:
+        """The columns that are used as a right ascension, and those used as a declination."""
+        columns: tuple[set[str], set[str]] = (set(), set())
+        for call in _calls(self.root):
+            if call.function.units == "sky":
+                for names, arg in zip(columns, call.args, strict=True):
+                    names |= {arg.name} if isinstance(arg, _Column) else set()
+        return frozenset(columns[0]), frozenset(columns[1])
 
     def not_available(
         self, columns: Mapping[str, Bool[np.ndarray, "N"]], n_rows: int
@@ -250,6 +263,14 @@ def _columns(node: _Node) -> set[str]:
     return set()
 
 
+def _calls(node: _Node) -> Iterator[_Call]:
+    if isinstance(node, _Call):
+        yield node
+    if isinstance(node, _Call | _Comparison):
+        for arg in node.args:
+            yield from _calls(arg)
+
+
 def _not_available(
     node: _Node, columns: Mapping[str, Bool[np.ndarray, "N"]]
 ) -> Bool[np.ndarray, "..."]:
@@ -277,7 +298,9 @@ def _evaluate(node: _Node, values: Mapping[str, Value]) -> Value:
         _as_kind(kinds[min(index, len(kinds) - 1)], value, arg)
         for index, (value, arg) in enumerate(zip(args, node.args, strict=True))
     ]
-    return node.function.apply(*fitting)
+    places = [arg.place for arg in node.args]
+    converted, unit = with_common_units(node.function.units, fitting, places, node.place)
+    return node.function.apply(*converted)._replace(unit=unit)
 
 
 def _compare(node: _Comparison, args: list[Value]) -> Value:
@@ -287,7 +310,8 @@ def _compare(node: _Comparison, args: list[Value]) -> Value:
         is_text = any(value.kind == "text" for value, _ in pair)
         if is_text and ufunc not in (np.equal, np.not_equal):
             raise InputError(f"{node.place}: text can only be compared with == and !=")
-        a, b = (_as_kind("text" if is_text else "number", value, arg) for value, arg in pair)
+        sides = [_as_kind("text" if is_text else "number", value, arg) for value, arg in pair]
+        (a, b), _ = with_common_units("same", sides, [arg.place for _, arg in pair], node.place)
         results.append(functions.compare(ufunc, a, b))
     return functions.all_of(*results)
 
@@ -316,6 +340,7 @@ def _text_message(node: _Node, value: Value) -> str:
     if isinstance(node, _Column):
         found = (
             f"column {node.name!r} holds {found} (row {row + 1}); compare it with == or !=, or "
-            "list it under catalog.missing_values if it marks a missing value"
+            "list it under catalog.missing_values (to classify: --missing-values, missing_values=) "
+            "if it marks a missing value"
         )
     return f"{node.place}: text where numbers belong: {found}"

@@ -6,14 +6,23 @@ result is not a finite number. The caller converts arguments to the kind listed 
 
 from collections.abc import Callable
 from functools import reduce
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
 
+from xbayes.features.expression_units import Rule
 from xbayes.features.values import Kind, Value, nothing
 from xbayes.types import InputError
 
+# The rotation of astropy, whose own transformation needs a quarter of a second for a first source.
+ICRS_TO_GALACTIC = np.array(
+    [
+        [-0.05487565771259168, -0.8734370519556163, -0.4838350736167155],
+        [0.4941094371927275, -0.44482972122329517, 0.7469821839866676],
+        [-0.8676661375596587, -0.19807633727300075, 0.4559838136873016],
+    ]
+)
 Wanted = Kind | Literal["any"]
 
 
@@ -24,6 +33,7 @@ class Function(NamedTuple):
     kinds: tuple[Wanted, ...]  # the last kind holds for all further arguments
     least: int
     most: int | None  # None: any number
+    units: Rule = "none"
 
 
 def _number(
@@ -61,6 +71,10 @@ def power(a: Value, b: Value) -> Value:
     """a ** b in real numbers; a root of a negative number is undefined."""
     data = np.power(a.data, b.data)
     return _number(data, (a, b), np.isnan(data) | ((a.data == 0) & (b.data < 0)))
+
+
+def _clip(x: Value, low: Value, high: Value) -> Value:
+    return _number(np.minimum(np.maximum(x.data, low.data), high.data), (x, low, high))
 
 
 def hardness(a: Value, b: Value) -> Value:
@@ -175,45 +189,53 @@ def galactic(
 def _to_galactic(
     ra: Float[np.ndarray, "N"], dec: Float[np.ndarray, "N"]
 ) -> tuple[Float[np.ndarray, "N"], Float[np.ndarray, "N"]]:
-    # Imported here because it is slow and most commands do not need coordinates.
-    from astropy.coordinates import SkyCoord
-
-    galactic: Any = SkyCoord(ra, dec, unit="deg", frame="icrs").galactic
-    return galactic.l.deg, galactic.b.deg
+    """Galactic longitude in [0, 360) and latitude, degrees, as astropy's SkyCoord gives them."""
+    lon, lat = np.deg2rad(ra), np.deg2rad(dec)
+    direction = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
+    x, y, z = ICRS_TO_GALACTIC @ direction
+    return np.rad2deg(np.arctan2(y, x)) % 360, np.rad2deg(np.arctan2(z, np.hypot(x, y)))
 
 
 def _function(
-    apply: Callable[..., Value], n_args: int, kind: Wanted = "number", or_more: bool = False
+    apply: Callable[..., Value],
+    n_args: int,
+    kind: Wanted = "number",
+    *,
+    or_more: bool = False,
+    units: Rule = "none",
 ) -> Function:
     """A function whose arguments are all of one kind."""
-    return Function(apply=apply, kinds=(kind,), least=n_args, most=None if or_more else n_args)
+    most = None if or_more else n_args
+    return Function(apply=apply, kinds=(kind,), least=n_args, most=most, units=units)
 
 
-ADD = _function(_from_ufunc(np.add), 2)
-SUBTRACT = _function(_from_ufunc(np.subtract), 2)
-MULTIPLY = _function(_from_ufunc(np.multiply), 2)
-DIVIDE = _function(divide, 2)
-POWER = _function(power, 2)
-PLUS = _function(_from_ufunc(np.positive), 1)
-MINUS = _function(_from_ufunc(np.negative), 1)
+ADD = _function(_from_ufunc(np.add), 2, units="same")
+SUBTRACT = _function(_from_ufunc(np.subtract), 2, units="same")
+MULTIPLY = _function(_from_ufunc(np.multiply), 2, units="product")
+DIVIDE = _function(divide, 2, units="quotient")
+POWER = _function(power, 2, units="power")
+PLUS = _function(_from_ufunc(np.positive), 1, units="keep")
+MINUS = _function(_from_ufunc(np.negative), 1, units="keep")
 AND = _function(all_of, 2, "condition", or_more=True)
 OR = _function(any_of, 2, "condition", or_more=True)
 NOT = _function(negate, 1, "condition")
 
 NAMED: dict[str, Function] = {
-    "log10": _function(_from_logarithm(np.log10), 1),
+    "log10": _function(_from_logarithm(np.log10), 1, units="logarithm"),
     "log": _function(_from_logarithm(np.log), 1),
     "exp": _function(_from_ufunc(np.exp), 1),
-    "sqrt": _function(_square_root, 1),
-    "abs": _function(_from_ufunc(np.abs), 1),
-    "clip": _function(_from_ufunc(lambda x, low, high: np.minimum(np.maximum(x, low), high)), 3),
-    "where": Function(apply=choose, kinds=("condition", "number"), least=2, most=3),
-    "min": _function(_fold(np.minimum), 2, or_more=True),
-    "max": _function(_fold(np.maximum), 2, or_more=True),
-    "coalesce": _function(coalesce, 2, or_more=True),
-    "hardness": _function(hardness, 2),
-    "galactic_l": _function(_galactic(0), 2),
-    "galactic_b": _function(_galactic(1), 2),
+    "sqrt": _function(_square_root, 1, units="root"),
+    "abs": _function(_from_ufunc(np.abs), 1, units="keep"),
+    "clip": _function(_clip, 3, units="same"),
+    "where": Function(
+        apply=choose, kinds=("condition", "number"), least=2, most=3, units="same_branches"
+    ),
+    "min": _function(_fold(np.minimum), 2, or_more=True, units="same"),
+    "max": _function(_fold(np.maximum), 2, or_more=True, units="same"),
+    "coalesce": _function(coalesce, 2, or_more=True, units="same"),
+    "hardness": _function(hardness, 2, units="ratio"),
+    "galactic_l": _function(_galactic(0), 2, units="sky"),
+    "galactic_b": _function(_galactic(1), 2, units="sky"),
     "observed": _function(_is_present, 1, "any"),
     "isfinite": _function(_is_present, 1, "any"),
     "is_missing": _function(lambda x: negate(_is_present(x)), 1, "any"),

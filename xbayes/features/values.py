@@ -10,6 +10,7 @@ import numpy as np
 from astropy.table import Table
 from jaxtyping import Bool, Shaped
 
+from xbayes.catalog.units import Unit, is_certain
 from xbayes.config.checks import did_you_mean
 from xbayes.types import InputError
 
@@ -25,6 +26,7 @@ class Value(NamedTuple):
     missing: Bool[np.ndarray, "..."]
     # Missing although its inputs are present: log of 0, division by 0, root of -1.
     undefined: Bool[np.ndarray, "..."]
+    unit: Unit = None  # None: a pure number, or not known
 
 
 def constant(value: float | str) -> Value:
@@ -75,7 +77,14 @@ def read_column(table: Table, name: str) -> Value:
         )
     if missing.all():
         kind, data = "unknown", np.full(len(data), np.nan)
-    return Value(kind=kind, data=data, missing=missing, undefined=np.zeros(len(data), bool))
+    unit = getattr(table[name], "unit", None)
+    return Value(
+        kind=kind,
+        data=data,
+        missing=missing,
+        undefined=np.zeros(len(data), bool),
+        unit=unit if kind == "number" and is_certain(unit) else None,
+    )
 
 
 def _from_objects(data: np.ndarray, missing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,8 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
-from xbayes.figures.style import WIDTH, readable_on, shortened, styled
+from xbayes.figures.labels import shortened
+from xbayes.figures.style import WIDTH, readable_on, styled
 
 
 @styled

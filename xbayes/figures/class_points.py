@@ -7,7 +7,8 @@ from jaxtyping import Bool, Float, Int
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from xbayes.figures.style import class_colours, class_markers, shortened
+from xbayes.figures.labels import shortened
+from xbayes.figures.style import class_colours, class_markers
 
 
 def plot_classes(

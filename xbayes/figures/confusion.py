@@ -7,7 +7,8 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from xbayes.figures.style import WIDTH, readable_on, shortened, styled
+from xbayes.figures.labels import shortened
+from xbayes.figures.style import WIDTH, readable_on, styled
 
 
 @styled

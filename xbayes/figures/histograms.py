@@ -10,6 +10,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from xbayes.figures.labels import FeatureLabel
 from xbayes.figures.panels import class_legend, panel_grid, panel_label
+from xbayes.figures.ranges import robust_range
 from xbayes.figures.style import INK, MUTED, class_colours, class_lines, styled
 
 N_BINS = 20
@@ -64,12 +65,7 @@ def _panel(axes: Axes, values: Sequence[np.ndarray], classes: Sequence[str]) -> 
 def _edges(values: Sequence[np.ndarray]) -> np.ndarray:
     """Bins that hold all but the most extreme values, the same for all classes."""
     pooled = np.concatenate([np.asarray(v, float) for v in values])
-    if not len(pooled):
-        return np.linspace(0.0, 1.0, N_BINS + 1)
-    low, high = np.quantile(pooled, [TAIL, 1 - TAIL])
-    if low == high:
-        low, high = low - 0.5, high + 0.5
-    return np.linspace(low, high, N_BINS + 1)
+    return np.linspace(*robust_range(pooled, TAIL), N_BINS + 1)
 
 
 def _absence(axes: Axes, absent: np.ndarray, classes: Sequence[str]) -> None:

@@ -8,8 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from xbayes.figures.labels import shortened
 from xbayes.figures.panels import legend_columns
-from xbayes.figures.style import INK, WIDTH, class_colours, class_markers, shortened, styled
+from xbayes.figures.style import INK, WIDTH, class_colours, class_markers, styled
 
 
 @styled

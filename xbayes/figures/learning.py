@@ -8,8 +8,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from xbayes.evaluate.learning_curve import Point
+from xbayes.figures.labels import shortened
 from xbayes.figures.panels import COLUMNS, panel_stacks
-from xbayes.figures.style import class_colours, class_markers, shortened, styled
+from xbayes.figures.style import class_colours, class_markers, styled
 
 
 @styled

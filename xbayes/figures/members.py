@@ -6,9 +6,11 @@ import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.figure import Figure
 
-from xbayes.figures.labels import FeatureLabel, axis_label
-from xbayes.figures.style import INK, WIDTH, shortened, styled
+from xbayes.figures.labels import FeatureLabel, axis_label, shortened
+from xbayes.figures.ranges import robust_range, with_margin
+from xbayes.figures.style import INK, WIDTH, styled
 
+MARGIN = 0.08
 POINTS = 3000  # drawn in a panel at most
 COLUMNS = 3
 
@@ -31,7 +33,7 @@ def draw_members(
     has_place = np.isfinite(value).all(1)
     has_colour = np.isfinite(colour) & has_place
     low, high = np.percentile(colour[has_colour], [2, 98]) if has_colour.any() else (0.0, 1.0)
-    limits = np.nanpercentile(value, [0.3, 99.7], axis=0).T if has_place.any() else [(0, 1)] * 2
+    limits = [with_margin(*robust_range(column), MARGIN) for column in value.T]
     background, points = np.flatnonzero(has_place)[:POINTS], None
     for k, axes in enumerate(panels[:n_clusters]):
         axes.plot(*value[background].T, ".", color="#DDE2E6", markersize=2, zorder=1)
@@ -40,8 +42,8 @@ def draw_members(
         look = {"cmap": "cividis", "vmin": low, "vmax": high}
         points = axes.scatter(*value[rows].T, c=colour[rows], s=5, zorder=2, **look)
         axes.tick_params(labelbottom=k + COLUMNS >= n_clusters)
-        axes.set_xlim(*_widened(*limits[0]))
-        axes.set_ylim(*_widened(*limits[1]))
+        axes.set_xlim(*limits[0])
+        axes.set_ylim(*limits[1])
         axes.set_title(f"cluster {k + 1} ({np.sum(cluster == k):,} sources)", color=INK)
     for axes in panels[n_clusters:]:
         axes.set_visible(False)
@@ -51,11 +53,6 @@ def draw_members(
         bar = figure.colorbar(points, ax=list(panels[:n_clusters]), shrink=0.8, extend="both")
         bar.set_label(_axis(labels[2]))
     return figure
-
-
-def _widened(low: float, high: float) -> tuple[float, float]:
-    margin = 0.08 * (high - low) or 1.0
-    return low - margin, high + margin
 
 
 def _axis(label: FeatureLabel) -> str:

@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from scipy.stats import binom
 
+from xbayes.figures.labels import shortened
 from xbayes.figures.panels import COLUMNS, panel_stacks
-from xbayes.figures.style import INK, MUTED, class_colours, shortened, styled
+from xbayes.figures.style import INK, MUTED, class_colours, styled
 
 LEVEL = 0.05  # a source with a smaller p-value is called an outlier
 BINS = {20: 200, 10: 0}  # number of bins: smallest number of sources

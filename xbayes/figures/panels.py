@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
-from xbayes.figures.labels import FeatureLabel, axis_label
-from xbayes.figures.style import WIDTH, class_colours, class_lines, shortened
+from xbayes.figures.labels import FeatureLabel, axis_label, shortened
+from xbayes.figures.style import WIDTH, class_colours, class_lines
 
 COLUMNS = 4
 LABEL_WIDTH = 34  # characters that fit below a panel

@@ -8,8 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from xbayes.figures.labels import shortened
 from xbayes.figures.panels import COLUMNS, panel_stacks
-from xbayes.figures.style import FAINT, INK, MUTED, class_colours, shortened, styled
+from xbayes.figures.style import FAINT, INK, MUTED, class_colours, styled
 
 F1_LEVELS = (0.2, 0.4, 0.6, 0.8)
 

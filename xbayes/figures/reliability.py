@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, PercentFormatter
 from scipy.stats import beta
 
+from xbayes.figures.labels import shortened
 from xbayes.figures.panels import COLUMNS, panel_stacks
-from xbayes.figures.style import CLASS_PALETTE, FAINT, MUTED, class_colours, shortened, styled
+from xbayes.figures.style import CLASS_PALETTE, FAINT, MUTED, class_colours, styled
 
 N_BINS = 10
 EDGES = np.linspace(0, 1, N_BINS + 1)

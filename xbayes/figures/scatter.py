@@ -8,10 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from xbayes.figures.class_points import plot_classes
-from xbayes.figures.labels import FeatureLabel, axis_label
-from xbayes.figures.style import FAINT, shortened, styled
+from xbayes.figures.labels import FeatureLabel, axis_label, shortened
+from xbayes.figures.ranges import robust_range, with_margin
+from xbayes.figures.style import FAINT, styled
 
-TAIL = 0.002  # share of the values at either end that may lie outside the frame
+MARGIN = 0.04
 LABEL_WIDTH = 70
 
 
@@ -30,11 +31,8 @@ def draw_scatter(
     axes = Figure((9.0, 5.6), layout="constrained").subplots() if ax is None else ax
     both = np.isfinite(value.sum(1))
     handles = plot_classes(axes, value[:, 0], value[:, 1], both, prediction, classes)
-    if both.any():
-        low, high = np.quantile(value[both], [TAIL, 1 - TAIL], axis=0)
-        room = np.where(high > low, 0.04 * (high - low), 0.5)
-        (left, bottom), (right, top) = low - room, high + room
-        axes.set(xlim=(left, right), ylim=(bottom, top))
+    for set_range, column in zip((axes.set_xlim, axes.set_ylim), value[both].T, strict=True):
+        set_range(*with_margin(*robust_range(column), MARGIN))
     axes.grid(color=FAINT, linewidth=0.5)
     axes.set_xlabel(shortened(axis_label(labels[0]), LABEL_WIDTH))
     axes.set_ylabel(shortened(axis_label(labels[1]), LABEL_WIDTH))

@@ -104,12 +104,6 @@ def readable_on(colour) -> str:
     return "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.58 else INK
 
 
-def shortened(text: str, length: int) -> str:
-    """At most `length` characters, with an ellipsis if some were dropped; never a formula."""
-    short = text if len(text) <= length else text[: max(length - 1, 1)].rstrip() + "…"
-    return short.replace("$", r"\$")  # matplotlib would typeset text between two dollars
-
-
 def figure_of(drawn: Figure | Axes) -> Figure:
     """A figure itself, or the figure of axes."""
     figure = drawn if isinstance(drawn, Figure) else drawn.get_figure(root=True)

@@ -16,6 +16,7 @@ from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
+from xbayes.figures.labels import shortened
 from xbayes.figures.style import (
     BAND,
     FAINT,
@@ -26,7 +27,6 @@ from xbayes.figures.style import (
     class_markers,
     lighter,
     readable_on,
-    shortened,
     styled,
 )
 from xbayes.figures.track_record import (

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from xbayes.figures.style import shortened
+from xbayes.figures.labels import shortened
 
 NOT_DETECTED, NOT_AVAILABLE = "not detected", "not available"
 

@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from xbayes.figures.labels import shortened
 from xbayes.figures.panels import legend_columns
 from xbayes.figures.style import (
     FAINT,
@@ -14,7 +15,6 @@ from xbayes.figures.style import (
     category_colours,
     class_colours,
     class_markers,
-    shortened,
     styled,
 )
 from xbayes.types import Names

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Patch
 
+from xbayes.figures.labels import shortened
 from xbayes.figures.style import (
     FAINT,
     MUTED,
@@ -19,7 +20,6 @@ from xbayes.figures.style import (
     category_colours,
     class_colours,
     readable_on,
-    shortened,
     styled,
 )
 from xbayes.types import Names

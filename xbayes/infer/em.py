@@ -38,7 +38,8 @@ class EMInfo(NamedTuple):
     """How a fit ended.
 
     Log-likelihoods are means over the row weight, minus the model's penalty, before each M step.
-    For a variational posterior they are the evidence lower bound.
+    For a variational posterior they are the evidence lower bound. A model with a `bound` has that
+    in their place.
     """
 
     log_lik: Float[Array, ""]  # of the last iteration; the params are one M step further
@@ -74,28 +75,40 @@ def em_step(model: Model, params: Params, x: Rows, row_weight: Float[Array, "N"]
 
 
 @partial(
-    jax.jit, static_argnames=("model", "capacity", "batch_size"), compiler_options=COMPILER_OPTIONS
+    jax.jit,
+    static_argnames=("model", "capacity", "batch_size", "keep_valid"),
+    compiler_options=COMPILER_OPTIONS,
 )
-def _run_starts(model, starts, x, row_weight, tol, max_steps, previous, capacity, batch_size):
+def _run_starts(
+    model, starts, x, row_weight, tol, max_steps, previous, *, capacity, batch_size, keep_valid
+):
     """Iterate each start until its mean log-likelihood changes by less than `tol`.
 
     `max_steps` is traced; `capacity` bounds it and is the length of the history.
     """
 
     def step(carry):
-        params, info = carry
+        params, info, _ = carry
         updated, statistics = em_step(model, params, x, row_weight)
-        return updated, _updated_info(model, params, info, statistics, tol)
+        new = _updated_info(model, params, info, statistics, updated, tol)
+        if not keep_valid:
+            return updated, new, jnp.isnan(new.log_lik)
+        collapsed = _any_nan(updated) & ~jnp.isnan(statistics.log_lik)
+        updated, info = jax.tree.map(
+            partial(jnp.where, collapsed), (params, _without_step(info, new)), (updated, new)
+        )
+        return updated, info, collapsed | jnp.isnan(info.log_lik)
 
     def unfinished(carry):
-        _, info = carry
-        active = ~info.converged & ~jnp.isnan(info.log_lik)
+        _, info, failed = carry
+        active = ~info.converged & ~failed
         return active & (info.n_steps < jnp.minimum(max_steps, capacity))
 
     dtype = row_weight.dtype
     info = _initial_info(jnp.asarray(previous, dtype), jnp.zeros(capacity, dtype))
+    failed = jnp.zeros((), bool)
     return jax.lax.map(
-        lambda start: jax.lax.while_loop(unfinished, step, (start, info)),
+        lambda start: jax.lax.while_loop(unfinished, step, (start, info, failed))[:2],
         starts,
         batch_size=batch_size,
     )
@@ -162,6 +175,7 @@ def fit_em(
     max_steps: int = 200,
     previous: float = -np.inf,
     batch_size: int | None = None,
+    keep_valid: bool = False,
 ) -> tuple[Params, EMInfo]:
     """Params of the start that reaches the greatest log-likelihood, and how its fit ended.
 
@@ -178,6 +192,9 @@ def fit_em(
         The log-likelihood that the first iteration is compared with, to resume a fit.
     batch_size
         Starts per computation, which lasts until the slowest has converged; pays only on a GPU.
+    keep_valid
+        Whether a start that an M step would make singular ends with its last valid params. It has
+        then not converged, in fewer than `max_steps` steps. Otherwise it is not finite.
 
     Raises
     ------
@@ -191,16 +208,28 @@ def fit_em(
     def run(first: int):
         group = jax.tree.map(lambda leaf: leaf[first : first + size], starts)
         return _run_starts(
-            model, group, x, row_weight, tol, max_steps, previous, capacity, batch_size
+            model,
+            group,
+            x,
+            row_weight,
+            tol,
+            max_steps,
+            previous,
+            capacity=capacity,
+            batch_size=batch_size,
+            keep_valid=keep_valid,
         )
 
     n_starts = jax.tree.leaves(starts)[0].shape[0]
-    compilation = (model, capacity, batch_size, *_shapes((starts, x, row_weight)))
+    compilation = (model, capacity, batch_size, keep_valid, *_shapes((starts, x, row_weight)))
     groups = _run_in_threads(run, range(0, n_starts, size), compilation)
     params, info = jax.tree.map(lambda *parts: np.concatenate(parts), *groups)
     finite = _without_nan(params) & ~np.isnan(info.log_lik)
     if not finite.any():
         raise InputError(NOT_FINITE)
+    collapsed = keep_valid & ~info.converged & (info.n_steps < max_steps)
+    if (finite & ~collapsed).any():
+        finite = finite & ~collapsed
     best = int(np.argmax(np.where(finite, info.log_lik, -np.inf)))
     if not finite[best]:  # max_steps = 0: every likelihood is -inf
         best = int(np.argmax(finite))
@@ -232,8 +261,9 @@ def fit_chunks(
     params, info = start, _initial_info(jnp.asarray(-np.inf), jnp.zeros(max_steps))
     for _ in range(max_steps):
         statistics = accumulate(model, params, make_chunks())
-        info = _updated_info(model, params, info, statistics, tol)
-        params = _maximise(model, params, statistics)
+        updated = _maximise(model, params, statistics)
+        info = _updated_info(model, params, info, statistics, updated, tol)
+        params = updated
         if not _without_nan(jax.tree.map(lambda leaf: leaf[None], jax.device_get(params)))[0]:
             raise InputError(NOT_FINITE)
         if bool(info.converged):
@@ -285,9 +315,13 @@ def _initial_info(previous, history) -> EMInfo:
     )
 
 
-def _updated_info(model, params, info: EMInfo, statistics: Statistics, tol) -> EMInfo:
-    cost = 0.0 if model.penalty is None else model.penalty(params)
-    log_lik = ((statistics.log_lik - cost) / statistics.weight).astype(info.log_lik.dtype)
+def _updated_info(model, params, info: EMInfo, statistics, updated, tol) -> EMInfo:
+    if model.bound is None:
+        cost = 0.0 if model.penalty is None else model.penalty(params)
+        log_lik = (statistics.log_lik - cost) / statistics.weight
+    else:
+        log_lik = model.bound(params, statistics, updated)
+    log_lik = log_lik.astype(info.log_lik.dtype)
     n_dead = (dead(statistics) & model.reseeds).sum().astype(info.n_reseeded.dtype)
     return EMInfo(
         log_lik=log_lik,
@@ -297,6 +331,17 @@ def _updated_info(model, params, info: EMInfo, statistics: Statistics, tol) -> E
         converged=(jnp.abs(log_lik - info.log_lik) < tol) & (n_dead == 0),
         n_reseeded=info.n_reseeded + n_dead,
     )
+
+
+def _without_step(info: EMInfo, new: EMInfo) -> EMInfo:
+    """How a fit ended whose last M step failed: its objective is known before that step only."""
+    log_lik = jnp.where(jnp.isnan(new.log_lik), info.log_lik, new.log_lik)
+    history = new.history.at[info.n_steps].set(log_lik)
+    return new._replace(log_lik=log_lik, history=history, converged=jnp.zeros((), bool))
+
+
+def _any_nan(params: Params) -> Bool[Array, ""]:
+    return jnp.stack([jnp.isnan(leaf).any() for leaf in jax.tree.leaves(params)]).any()
 
 
 def _without_nan(params: Params) -> Bool[np.ndarray, "S"]:

@@ -7,8 +7,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
-import optax.tree_utils as otu
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
@@ -55,6 +53,10 @@ def minimise(
         coordinates of unit curvature and takes few steps. `tol` bounds the gradient norm in these
         coordinates, so that the loss ends within about tol**2 of its minimum.
     """
+    # Imported here because it is slow, and a fitted run is applied without it.
+    import optax
+    import optax.tree_utils as otu
+
     if curvature is not None:
         return _minimise_whitened(loss, start, max_steps, tol, whitening(curvature))
     optimiser = optax.lbfgs(memory_size=15)

@@ -97,6 +97,26 @@ class SampleFn(Protocol):
     ) -> Params: ...
 
 
+@runtime_checkable
+class ReweighMissingFn(Protocol):
+    """Log-likelihoods computed with exponent 1 of P(not detected | class), with another one."""
+
+    def __call__(
+        self,
+        log_lik: Float[Array, "N F C"],
+        measured: Bool[Array, "N F"],
+        available: Bool[Array, "N F"],
+        missing_weight: float | Float[Array, ""],
+    ) -> Float[Array, "N F C"]: ...
+
+
+@runtime_checkable
+class WithMissingWeightFn(Protocol):
+    """Parameters fitted with exponent 1 of P(not detected | class), with another exponent."""
+
+    def __call__(self, params: Params, missing_weight: float) -> Params: ...
+
+
 class Density(NamedTuple):
     """Class densities with one log-likelihood per feature.
 
@@ -116,6 +136,9 @@ class Density(NamedTuple):
     tilted: TiltedFn | None = None
     prepare_sampling: PrepareSamplingFn | None = None  # None, as `sample`: no posterior samples
     sample: SampleFn | None = None
+    # None, as `with_missing_weight`: no exponent of P(not detected | class) can be searched.
+    reweigh_missing: ReweighMissingFn | None = None
+    with_missing_weight: WithMissingWeightFn | None = None
 
 
 class Statistics(NamedTuple):
@@ -172,6 +195,15 @@ class MaximiseFn(Protocol):
     def __call__(self, params: Params, statistics: Statistics) -> Params: ...
 
 
+@runtime_checkable
+class BoundFn(Protocol):
+    """The objective after an M step, from the params before, their statistics, and the new ones."""
+
+    def __call__(
+        self, params: Params, statistics: Statistics, updated: Params
+    ) -> Float[Array, ""]: ...
+
+
 class Model(NamedTuple):
     """The functions of a model that the drivers in `infer/` call.
 
@@ -187,6 +219,7 @@ class Model(NamedTuple):
     statistics: EStepFn | None = None
     maximise: MaximiseFn | None = None
     reseeds: bool = True  # whether `maximise` gives empty components new starting values
+    bound: BoundFn | None = None  # the objective, in place of the mean log-likelihood
 
 
 @runtime_checkable

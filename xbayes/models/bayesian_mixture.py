@@ -168,13 +168,13 @@ def starting_from(prior: MixturePrior) -> VariationalParams:
 @jax.jit
 def log_joint(params: VariationalParams, x: Rows) -> Float[Array, "N K"]:
     """Expected log joint of the observed values, with softmax q(z) (Bishop 2006, 10.46, 10.49)."""
-    return gaussian.log_joint(_surrogate(params), x)
+    return gaussian.log_joint(surrogate(params), x)
 
 
 @jax.jit
 def statistics(params: VariationalParams, x: Rows, row_weight: Float[Array, "N"]) -> Statistics:
     """Moments of the true values about the means m, under the optimal q(z, t)."""
-    return gaussian.statistics(_surrogate(params), x, row_weight)
+    return gaussian.statistics(surrogate(params), x, row_weight)
 
 
 @jax.jit
@@ -192,7 +192,7 @@ def maximise(
 @jax.jit
 def m_step(params: VariationalParams, x: Rows, resp: Float[Array, "N K"]) -> VariationalParams:
     """The optimal q(pi, mu, Lambda) for given responsibilities."""
-    return maximise(params, moments_about(_surrogate(params), x, resp))
+    return maximise(params, moments_about(surrogate(params), x, resp))
 
 
 @jax.jit
@@ -257,7 +257,7 @@ def draw(key: PRNGKeyArray, params: VariationalParams, n_draws: int) -> MixtureP
     return MixtureParams(log_weight=log_weight, mean=mean, covariance=covariance)
 
 
-def _surrogate(params: VariationalParams) -> MixtureParams:
+def surrogate(params: VariationalParams) -> MixtureParams:
     """The Gaussian mixture whose log joint is the expected one."""
     component = params.component
     n_features, nu = component.mean.shape[-1], component.degrees

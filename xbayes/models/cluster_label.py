@@ -18,7 +18,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.stats import norm
+from jax.scipy.special import ndtr
 from jaxtyping import Array, Bool, Float, Int
 
 from xbayes.models.base import Statistics
@@ -164,7 +164,7 @@ def share_below(params: ClusterParams, rows: Measured) -> Float[Array, "N F C"]:
     lower = inverse_lower(params.whiten)
     spread = jnp.sqrt((lower**2).sum(-1) + variance[:, None, None])  # [N, C, K, F]
     below = jnp.exp(params.log_share)[..., None]
-    below = below * norm.cdf((x[:, None, None] - params.mean) / spread)
+    below = below * ndtr((x[:, None, None] - params.mean) / spread)
     return jnp.where(observed[..., None], below.sum(2).swapaxes(1, 2), jnp.nan)
 
 
@@ -207,6 +207,8 @@ def marginal_density(params: ClusterParams, node: Float[Array, "F B"]) -> Float[
     lower = inverse_lower(params.whiten)
     deviation = jnp.sqrt((lower**2).sum(-1))
     x = ((node - params.shift[:, None]) / params.scale[:, None]).T[:, None, None]  # [B, 1, 1, F]
+    from jax.scipy.stats import norm  # slow to import, and needed only to explain
+
     each = jnp.exp(params.log_share)[..., None] * norm.pdf(x, params.mean, deviation)
     return each.sum(2).transpose(2, 0, 1) / params.scale[:, None, None]
 

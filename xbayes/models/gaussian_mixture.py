@@ -27,6 +27,7 @@ COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
 LOG_2PI = float(np.log(2 * np.pi))
 # A block of rows should fit in the cache of a core. Exact rows: bytes per feature.
 EXACT_BYTES, MEASURED_ROWS = 16_384, 256
+COUNT_FLOOR = 10  # machine epsilons added to the count of a component, as in scikit-learn
 LANES, LANE_BLOCKS = 2, 8  # many blocks are summed in lanes, which XLA can run on two cores
 
 
@@ -51,6 +52,7 @@ def gaussian_mixture(
     covariance_type: str = "full",
     reg_covar: float = 1e-6,
     start: Start = k_means,
+    reseeds: bool = True,
 ) -> Model:
     """A mixture of K Gaussians over `Measured` rows or an array [N F].
 
@@ -59,6 +61,9 @@ def gaussian_mixture(
     likelihood may therefore decrease, but only if a component is as narrow as sqrt(reg_covar). With
     reg_covar = 0 it never decreases, unless an empty component gets new starting values. A
     covariance that is singular to rounding gives NaN, which the drivers refuse.
+
+    With `reseeds` an empty component gets new starting values. Without, it follows the M step as in
+    scikit-learn: its weight tends to 0 and its covariance to `reg_covar`.
     """
     if n_components < 1:
         raise ValueError(f"gaussian_mixture needs n_components >= 1; got {n_components}")
@@ -68,7 +73,7 @@ def gaussian_mixture(
         raise ValueError(f"gaussian_mixture needs reg_covar >= 0; got {reg_covar}")
 
     def maximise(params, statistics):
-        return _maximise(params, statistics, covariance_type, reg_covar)
+        return _maximise(params, statistics, covariance_type, reg_covar, reseeds)
 
     def m_step(params, x, resp):
         return maximise(params, moments_about(params, x, resp))
@@ -82,6 +87,7 @@ def gaussian_mixture(
         m_step=jax.jit(m_step),
         statistics=statistics,
         maximise=jax.jit(maximise),
+        reseeds=reseeds,
     )
 
 
@@ -98,10 +104,24 @@ def first_moments(
     """
     x = as_measured(x)
     row_weight = jnp.ones(x.value.shape[0], x.value.dtype) if row_weight is None else row_weight
-    whole = _one_gaussian(x, row_weight, n_components)
+    resp = start(key, standardised(x, row_weight), row_weight, n_components)
+    return moments_given(x, row_weight, resp)
+
+
+def standardised(x: Rows, row_weight: Float[Array, "N"]) -> Float[Array, "N F"]:
+    """The rows with weighted mean 0 and variance 1; a missing value is 0."""
+    x = as_measured(x)
+    whole = _one_gaussian(x, row_weight, 1)
     rows = _filled(x, whole.mean[0]) - whole.mean[0]
-    rows = rows / jnp.sqrt(jnp.diagonal(whole.covariance[0]))
-    resp = start(key, rows, row_weight, n_components)
+    return rows / jnp.sqrt(jnp.diagonal(whole.covariance[0]))
+
+
+def moments_given(
+    x: Rows, row_weight: Float[Array, "N"], resp: Float[Array, "N K"]
+) -> tuple[MixtureParams, Statistics]:
+    """K copies of one Gaussian for all rows, and statistics about it for given responsibilities."""
+    x = as_measured(x)
+    whole = _one_gaussian(x, row_weight, resp.shape[1])
     return whole, moments_about(whole, x, resp * row_weight[:, None])
 
 
@@ -194,6 +214,11 @@ def _block_size(x: Measured) -> int:
     return EXACT_BYTES // x.value.dtype.itemsize if exact else MEASURED_ROWS
 
 
+def nan_where_singular(covariance: Float[Array, "K F F"]) -> Float[Array, "K F F"]:
+    """The covariances; NaN where one is singular to rounding."""
+    return jnp.where(jnp.isnan(_factor(covariance)), jnp.nan, covariance)
+
+
 def _factor(covariance: Float[Array, "K F F"]) -> Float[Array, "K F F"]:
     """Lower Cholesky factors; NaN where a covariance is singular to rounding."""
     factor = cholesky(covariance)
@@ -270,20 +295,21 @@ def _expect_measured(params: MixtureParams, rows: Measured):
     return joint, moments
 
 
-def _maximise(params, statistics: Statistics, covariance_type: str, reg_covar: float):
-    """M step (Bovy et al. 2011, Eq. 30) under the covariance type; reseeds empty components."""
-    empty = dead(statistics)
-    count = jnp.where(empty, 1.0, statistics.count)
+def _maximise(params, statistics: Statistics, covariance_type: str, reg_covar: float, reseeds):
+    """M step (Bovy et al. 2011, Eq. 30) under the covariance type; may reseed empty components."""
+    empty = dead(statistics) & reseeds
+    floor = 0.0 if reseeds else COUNT_FLOOR * jnp.finfo(params.mean.dtype).eps
+    count = jnp.where(empty, 1.0, statistics.count + floor)
     step = statistics.moments.first / count[:, None]
     scatter = statistics.moments.second / count[:, None, None] - step[:, :, None] * step[:, None, :]
     scatter = (scatter + scatter.swapaxes(1, 2)) / 2
-    share = jnp.where(empty, 0.0, statistics.count) / statistics.weight
+    share = jnp.where(empty, 0.0, count) / statistics.weight
     identity = jnp.eye(params.mean.shape[1], dtype=params.mean.dtype)
     covariance = _constrain(scatter, share, covariance_type) + reg_covar * identity
-    covariance = jnp.where(jnp.isnan(_factor(covariance)), jnp.nan, covariance)
+    covariance = nan_where_singular(covariance)
     log_weight = jnp.log(jnp.where(empty, 0.0, share / share.sum()))
     new = MixtureParams(log_weight=log_weight, mean=params.mean + step, covariance=covariance)
-    return _reseed(new, empty)
+    return _reseed(new, empty) if reseeds else new
 
 
 def _constrain(scatter: Float[Array, "K F F"], share: Float[Array, "K"], covariance_type: str):

@@ -101,7 +101,7 @@ def count(
     node, share = node_of(
         jnp.asarray(prepared.origin), jnp.asarray(prepared.step), measured_value(features), n_nodes
     )
-    weight = _relative_weight(prepared, features) * features.measured * row_weight[:, None]
+    weight = relative_weight(prepared, features) * features.measured * row_weight[:, None]
     size = n_folds * n_classes * n_nodes
 
     def histogram(node, share, weight):  # of one feature
@@ -121,8 +121,12 @@ def measured_value(features: Features) -> Float[Array, "N F"]:
     return jnp.where(features.measured, features.value, 0.0)
 
 
-def _relative_weight(grid: Grid, features: Features) -> Float[Array, "N F"]:
-    """Inverse error over its training median, within [0.1, 10]; 1 where the error is unknown."""
+def relative_weight(grid: Grid, features: Features) -> Float[Array, "N F"]:
+    """The weight of each training value.
+
+    It is the inverse error over its training median, within [0.1, 10], and 1 where the error is
+    unknown.
+    """
     ratio = jnp.clip(features.weight / grid.weight_scale, 0.1, 10.0)
     return jnp.where(features.weight > 0, ratio, 1.0)
 
@@ -141,6 +145,22 @@ def curves(params: Params) -> tuple[Float[np.ndarray, "F B"], Float[np.ndarray, 
     step = np.asarray(params.step)[:, None]
     node = np.asarray(params.origin)[:, None] + step * np.arange(params.log_density.shape[1])
     return node, np.exp(np.asarray(params.log_density)) / step[..., None]
+
+
+def with_missing_weight(params: Params, missing_weight: float) -> Params:
+    """Parameters fitted with exponent 1 of P(not detected | class), with another exponent."""
+    return params._replace(log_missing=missing_weight * params.log_missing)
+
+
+def reweigh_missing(
+    log_lik: Float[Array, "N F C"],
+    measured: Bool[Array, "N F"],
+    available: Bool[Array, "N F"],
+    missing_weight: float | Float[Array, ""],
+) -> Float[Array, "N F C"]:
+    """Log-likelihoods computed with exponent 1 of P(not detected | class), with another one."""
+    del available  # not available adds zero, whatever the exponent
+    return jnp.where(measured[..., None], log_lik, missing_weight * log_lik)
 
 
 def presence_log_lik(

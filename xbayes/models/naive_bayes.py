@@ -31,6 +31,7 @@ KINDS = ("category", "property", "property_class", "matrix")
 PLAIN = "none"
 MOST_ALPHA = 10.0  # upper limit of the published search (Tranin et al. 2022)
 MOST_MIXING = MOST_OFFSET = 5.0
+RAW_ZERO = -1e3  # softplus(RAW_ZERO) is exactly 0
 
 
 class NaiveBayesParams(NamedTuple):
@@ -203,6 +204,29 @@ def _random_start(key, n_categories: int, n_features: int, n_classes: int) -> Na
         raw_property=near_one(keys[1], n_features),
         raw_class=near_one(keys[2], n_features, n_classes),
         mixing=jnp.zeros((n_features, n_classes, n_classes)),
+    )
+
+
+def with_alpha(
+    like: NaiveBayesParams, category: Sequence[int], alpha: Sequence[float]
+) -> NaiveBayesParams:
+    """The parameters with these weights of the categories instead of learned ones.
+
+    Parameters
+    ----------
+    like : parameters that supply the log prior and the shapes.
+    category : index of the category of each feature.
+    alpha : weight of each category, at least 0. Offsets and mixing are zero.
+    """
+    given = jnp.asarray(alpha, like.raw_category.dtype)
+    raw = jnp.where(given > 0, _inverse_softplus(given), RAW_ZERO)
+    by_feature = raw[np.array(category, np.int32)]
+    return like._replace(
+        offset=jnp.zeros_like(like.offset),
+        raw_category=raw,
+        raw_property=by_feature,
+        raw_class=jnp.broadcast_to(by_feature[:, None], like.raw_class.shape),
+        mixing=jnp.zeros_like(like.mixing),
     )
 
 

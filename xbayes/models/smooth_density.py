@@ -18,7 +18,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.stats import t as student_t
 from jaxtyping import Array, Bool, Float, Int
 
 from xbayes.models import grid as grids
@@ -131,6 +130,8 @@ def _smooth_density(
         log_lik=jax.jit(partial(log_lik, limited=limited, tails=tails)),
         share_below=jax.jit(partial(share_below, limited=limited, tails=tails)),
         curves=grids.curves,
+        reweigh_missing=grids.reweigh_missing,
+        with_missing_weight=grids.with_missing_weight,
         prepare_sampling=jax.jit(prepare_sampling),
         sample=jax.jit(sample),
     )
@@ -314,6 +315,8 @@ def _tail(count: Float[Array, "F C B"]) -> Float[Array, "F C B"]:
     mean = jnp.where(size > 0, mean, pooled_mean)
     variance = (size * variance + 5.0 * pooled_variance) / (size + 5.0)
     scale = jnp.sqrt(jnp.maximum(variance, 1e-4))
+    from jax.scipy.stats import t as student_t  # slow to import, and needed only to fit
+
     density = student_t.pdf(node, 3.0, loc=mean, scale=scale)
     return density / density.sum(-1, keepdims=True)
 

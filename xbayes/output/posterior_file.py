@@ -20,6 +20,8 @@ MOST_RHAT = 1.01  # Vehtari et al. 2021, Bayesian Analysis 16, 667
 LEAST_ESS = 400.0
 MOST_DIVERGING = 0.005  # share of the draws
 MOST_PARETO_K = 0.7  # above it, PSIS-LOO of a source is unreliable (Vehtari et al. 2017)
+# Relative to its size; below it, the draws of a constant differ by rounding.
+LEAST_SPREAD = 1e-5
 
 
 class Diagnostics(NamedTuple):
@@ -29,20 +31,46 @@ class Diagnostics(NamedTuple):
     doubts: tuple[str, ...]  # warnings; empty if the chains converged
 
 
-def inference_data(sampled: PosteriorReport, names: Names) -> "arviz.InferenceData":
-    """An ArviZ InferenceData: identified parameters, sample statistics and labels."""
+def inference_data(
+    sampled: PosteriorReport, names: Names, ids: np.ndarray | None = None
+) -> "arviz.InferenceData":
+    """An ArviZ InferenceData: identified parameters, sample statistics and labels.
+
+    Parameters
+    ----------
+    sampled
+        The posterior samples. Parameters that are the same in all of them, such as the scales with
+        `method: laplace`, are in the group `constant_data`: they have no trace to plot.
+    ids
+        The ids of the labelled sources, in the order of `sampled.truth`; None numbers them.
+    """
+    moved = {name: draws for name, draws in sampled.sites.items() if _varies(draws).any()}
+    varying = moved or sampled.sites
+    constant = {name: sampled.sites[name][0, 0] for name in sampled.sites if name not in varying}
+    dims = _dimensions(sampled)
     return _arviz().from_dict(
-        posterior=sampled.sites,
+        posterior=varying,
         sample_stats=sampled.sample_stats or None,
         log_likelihood={"label": sampled.log_lik},
         observed_data={"label": sampled.truth},
-        coords=_coordinates(sampled, names),
-        dims=_dimensions(sampled) | {"label": ["source"]},
+        constant_data=constant or None,
+        coords=_coordinates(sampled, names, ids),
+        dims=dims | {"label": ["source"]},
     )
 
 
+def _varies(draws: np.ndarray) -> np.ndarray:
+    """Which elements of a site differ between samples by more than rounding."""
+    size = np.abs(draws).max(axis=(0, 1))
+    return np.asarray(np.ptp(draws, axis=(0, 1)) > LEAST_SPREAD * size)
+
+
 def diagnose(data: "arviz.InferenceData", sampled: PosteriorReport) -> Diagnostics:
-    """R-hat, effective sample sizes, divergences and PSIS-LOO; only PSIS-LOO without NUTS."""
+    """R-hat, effective sample sizes, divergences and PSIS-LOO; only PSIS-LOO without NUTS.
+
+    R-hat compares chains: it is None (not available) for a single chain, and for chains of which
+    each is constant.
+    """
     az = _arviz()
     record: dict = {
         "method": sampled.method,
@@ -53,15 +81,21 @@ def diagnose(data: "arviz.InferenceData", sampled: PosteriorReport) -> Diagnosti
     if sampled.method != "nuts":
         return Diagnostics(record=record, doubts=())
     bulk, tail = az.ess(data), az.ess(data, method="tail")
-    with np.errstate(invalid="ignore"):  # R-hat of constant elements, skipped below
-        rhat = az.rhat(_at_least_two_chains(data))
-    per_element: list = [rhat, bulk, tail]
+    chains = data["posterior"].sizes["chain"]
+    rhat = None
+    if chains > 1:
+        with np.errstate(invalid="ignore", divide="ignore"):  # of constant elements, skipped below
+            rhat = az.rhat(data)
     rows = []
-    for name, draws in sampled.sites.items():
-        varies = np.ptp(draws, axis=(0, 1)).ravel() > 0  # some elements of W are fixed at 0
-        r, b, t = (np.asarray(one[name]).ravel()[varies] for one in per_element)
-        row = {"name": name, "numbers": int(varies.sum()), "rhat": float(r.max())}
-        rows.append(row | {"ess_bulk": float(b.min()), "ess_tail": float(t.min())})
+    for name in map(str, data["posterior"].data_vars):
+        varies = _varies(sampled.sites[name]).ravel()  # some elements of W are fixed at 0
+        if not varies.any():
+            continue
+        b, t = (np.asarray(one[name]).ravel()[varies] for one in (bulk, tail))
+        largest = None if rhat is None else np.asarray(rhat[name]).ravel()[varies].max()
+        row = {"name": name, "numbers": int(varies.sum()), "rhat": _finite(largest)}
+        rows.append(row | {"ess_bulk": _finite(b.min()), "ess_tail": _finite(t.min())})
+    record["chains"] = chains
     record["sites"] = rows
     record["diverging"] = int(sampled.sample_stats["diverging"].sum())
     return Diagnostics(record=record, doubts=tuple(_doubts(record)))
@@ -110,15 +144,9 @@ def compare_posteriors(paths: Mapping[str, Path]) -> list[dict]:
     ]
 
 
-def _at_least_two_chains(data: "arviz.InferenceData") -> "arviz.InferenceData":
-    """The chains; a single chain is split into halves, so that R-hat shows a drift."""
-    posterior = data["posterior"]
-    if posterior.sizes["chain"] > 1:
-        return data
-    half = posterior.sizes["draw"] // 2
-    values = {name: np.asarray(v)[:, : 2 * half] for name, v in posterior.data_vars.items()}
-    halves = {name: v.reshape(2, half, *v.shape[2:]) for name, v in values.items()}
-    return _arviz().from_dict(posterior=halves)
+def _finite(value: float | None) -> float | None:
+    """The value; None where it is not available."""
+    return None if value is None or not np.isfinite(value) else float(value)
 
 
 def _arviz():
@@ -130,11 +158,17 @@ def _arviz():
 
 
 def _doubts(record: Mapping) -> list[str]:
-    worst = max(record["sites"], key=lambda row: row["rhat"])
-    least = min(record["sites"], key=lambda row: min(row["ess_bulk"], row["ess_tail"]))
-    n_effective, doubts = min(least["ess_bulk"], least["ess_tail"]), []
-    if worst["rhat"] > MOST_RHAT:
+    if not record["sites"]:
+        return ["the chains did not converge: no draw differs from the first; raise posterior.warmup"]
+    least = min(record["sites"], key=_effective)
+    n_effective, doubts = _effective(least), []
+    known = [row for row in record["sites"] if row["rhat"] is not None]
+    worst = max(known, key=lambda row: row["rhat"], default=None)
+    stuck = [row["name"] for row in record["sites"] if row["rhat"] is None]
+    if worst is not None and worst["rhat"] > MOST_RHAT:
         doubts.append(f"R-hat of {worst['name']} is {worst['rhat']:.3f}, above {MOST_RHAT}")
+    if record["chains"] > 1 and stuck:
+        doubts.append(f"R-hat of {stuck[0]} is not available, because chains did not move")
     if n_effective < LEAST_ESS:
         doubts.append(
             f"{least['name']} has {n_effective:.0f} effective draws, fewer than {LEAST_ESS:.0f}"
@@ -142,7 +176,18 @@ def _doubts(record: Mapping) -> list[str]:
     if record["diverging"] > MOST_DIVERGING * record["draws"]:
         doubts.append(f"{record['diverging']} of {record['draws']} draws diverged")
     remedy = "raise posterior.warmup and posterior.draws; intervals may be too narrow"
-    return [f"the chains did not converge: {'; '.join(doubts)}: {remedy}"] if doubts else []
+    found = [f"the chains did not converge: {'; '.join(doubts)}: {remedy}"] if doubts else []
+    if record["chains"] == 1:
+        found.append(
+            "R-hat is not available: it compares chains, and there is one, so that its convergence "
+            "cannot be checked; set posterior.chains to 4"
+        )
+    return found
+
+
+def _effective(row: Mapping) -> float:
+    """The smaller effective sample size of a site; 0 where it is not available."""
+    return min(row["ess_bulk"] or 0.0, row["ess_tail"] or 0.0)
 
 
 def _loo(data: "arviz.InferenceData") -> dict[str, float]:
@@ -154,17 +199,22 @@ def _loo(data: "arviz.InferenceData") -> dict[str, float]:
     return {"elpd": float(loo.elpd_loo), "se": float(loo.se), "troubled": troubled}
 
 
-def _coordinates(sampled: PosteriorReport, names: Names) -> dict:
+def _coordinates(sampled: PosteriorReport, names: Names, ids: np.ndarray | None) -> dict:
+    number = np.arange(len(sampled.truth)) if ids is None else np.asarray(ids)
     coordinates = {
         "property": list(names.features),
         "category": list(names.categories),
         "class": list(names.modelled),
         "likelihood_of": list(names.modelled),
-        "source": np.arange(len(sampled.truth)),
+        "source": number if number.dtype.kind in "iu" else _texts(number),
     }
     if "assignment" in sampled.sites:
         coordinates["cluster"] = np.arange(sampled.sites["assignment"].shape[2])
     return coordinates
+
+
+def _texts(values: np.ndarray) -> np.ndarray:
+    return np.char.decode(values, "utf-8") if values.dtype.kind == "S" else values.astype(str)
 
 
 def _dimensions(sampled: PosteriorReport) -> dict[str, list[str]]:

@@ -27,7 +27,7 @@ class Metrics(TypedDict):
     aggregated: NotRequired[dict]  # out-of-fold scores of the aggregated classes
     well_characterised: NotRequired[dict]  # out-of-fold scores of the well-characterised sources
     proportions: dict[str, float]  # of the classes on the sky
-    penalty: list[float]  # chosen in each outer fold
+    penalty: list[float]  # chosen in each outer fold; empty if the weights are given
     calibration: list[dict]  # chosen in each outer fold
     outlier: dict  # rates of false alarms
     splines: NotRequired[list[dict]]  # gain of the smooth curves in each outer fold

@@ -18,14 +18,13 @@ from jaxtyping import Float
 
 import xbayes
 from xbayes.catalog.columns import subset
-from xbayes.catalog.units import units_of
 from xbayes.catalog.write import write_catalog
 from xbayes.classifier.predict import Classifier, Products, trained_log_prior
 from xbayes.classifier.store import save_model
 from xbayes.config.reader import dump_config
 from xbayes.config.schema import given_log_prior
 from xbayes.errors import InputError
-from xbayes.features.build import needed_columns
+from xbayes.features.trained_on import trained_on
 from xbayes.output.posterior_file import write_posterior
 from xbayes.output.results import Results
 from xbayes.output.table import GROUP, add_pooling_meta, output_table, passed_columns
@@ -69,8 +68,9 @@ def write_run(folder: Path, results: Results, provenance: Mapping[str, object]) 
     write_json(folder / "metrics.json", results.metrics)
     if results.posterior is not None:
         write_posterior(results.posterior, folder / "posterior.nc")
-    units = units_of(results.table, list(needed_columns(results.config)))
-    save_model(folder / "model", results.config, results.classifier, units)
+    labelled = results.labels.class_index >= 0
+    facts = trained_on(results.table, results.features, labelled, results.config)
+    save_model(folder / "model", results.config, results.classifier, facts)
     catalog = catalog_table(results)
     write_catalog(catalog, folder / "catalog.fits")
     write_catalog(catalog, folder / "catalog.parquet")

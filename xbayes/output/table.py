@@ -81,7 +81,7 @@ def add_pooling_meta(table: Table, roles: CatalogConfig, log_prior: Float[np.nda
 def refuse_clashes(columns: Sequence[str], names: Names) -> None:
     """Raise `InputError` if a column has the name of an output column; FITS ignores case."""
     made = {"true_class", "prediction", "margin", "entropy", "alternative", "outlier"}
-    made |= {"outlier_p", "n_missing", "fold", GROUP, "prediction_set"}
+    made |= {"outlier_p", "n_missing", "fold", GROUP, "prediction_set", "set_flag"}
     made |= {f"p_{c}{end}" for c in names.classes for end in ("", "_lo", "_hi")}
     made |= {"outlier_lo", "outlier_hi"} | ({"subclass"} if names.subclasses else set())
     made |= {f"p_{g}_{c}" for g in names.categories for c in names.classes}
@@ -90,7 +90,8 @@ def refuse_clashes(columns: Sequence[str], names: Names) -> None:
     if clash:
         raise InputError(
             f"the catalogue has a column {clash[0]!r}, which is also a column of the output; "
-            f"rename it, or take it out of catalog.keep (all clashes: {clash})"
+            f"rename it in the catalogue, or for a run take it out of catalog.keep (all clashes: "
+            f"{clash})"
         )
 
 
@@ -100,8 +101,10 @@ def _of_classes(products: Products, names: Names, true_class: np.ndarray | None)
         yield "true_class", known, "class known beforehand", UCD_CLASS
     chosen = class_names(products.prediction, names.classes)
     yield "prediction", chosen, "class under the decision rule", UCD_CLASS
-    text = f"classes not excluded at {100 * LEVEL:.0f} %; empty: unlike every class"
+    text = f"the prediction and the classes not excluded at {100 * LEVEL:.0f} %"
     yield "prediction_set", set_names(products.prediction_set, names.classes), text, UCD_CLASS
+    text = "true: every class was excluded, the set is the prediction alone"
+    yield "set_flag", products.set_flag, text, "meta.code.qual"
     if names.subclasses:
         text = "most probable subclass of the predicted class"
         yield "subclass", class_names(products.subclass, names.subclasses), text, UCD_CLASS
@@ -147,7 +150,7 @@ def _of_categories(products: Products, names: Names) -> Iterator[Made]:
 
 
 def set_names(sets: Bool[np.ndarray, "N C"], classes: Sequence[str]) -> np.ndarray:
-    """Prediction sets as text, such as 'AGN or XRB'; empty for an empty set."""
+    """Prediction sets as text, such as 'AGN or XRB'."""
     sets = np.asarray(sets)
     # `unique` sorts one string of bytes per row much faster than the rows of an array.
     packed = np.packbits(sets, axis=1)

@@ -14,12 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from xbayes.models.cluster_label import whitening
 from xbayes.types import Features
 
 MIDDLE = 0.5  # scaled value that replaces a missing one
 FAR = 1e6  # limit of scaled values; squared distances of larger ones may overflow
-SINGULAR = 1e-10  # relative residual variance that rounding leaves of a collinear feature
 NOUGHT = -36.0  # log of the smallest probability: the published zero, to double precision
 NODES = 256  # of the curves
 
@@ -78,10 +76,9 @@ def log_terms(
     n_features = value.shape[1]
     x = scaled_rows(params, value, measured)
     cluster = hard_cluster(params, x)
-    place = jnp.einsum("kcgf,kcf->kcg", params.whiten, params.mean)
     distance = jnp.zeros((len(x), *params.known.shape[1:], n_features), x.dtype)
     for k in range(len(params.log_weight)):  # one cluster at a time: each row belongs to one
-        white = jnp.einsum("nf,cgf->ncg", x, params.whiten[k]) - place[k]
+        white = jnp.einsum("ncf,cgf->ncg", x[:, None] - params.mean[k], params.whiten[k])
         distance = jnp.where((cluster == k)[:, None, None], white**2, distance)
     known = params.known[cluster]  # [N, C]
     nearest = jnp.where(known, distance.sum(-1), jnp.inf).min(1)
@@ -101,30 +98,42 @@ def class_moments(
     x: Float[Array, "N F"], cluster: Float[Array, "N K"], membership: Float[Array, "N C"]
 ) -> tuple[Float[Array, "K C F"], Float[Array, "K C F F"], Bool[Array, "K C"]]:
     """Means and whitening matrices of the classes in each cluster, and which are known."""
-    weight = jnp.einsum("nk,nc->nkc", cluster, membership)
-    count = weight.sum(0)
-    safe = jnp.maximum(count, 1.0)
-    mean = jnp.einsum("nkc,nf->kcf", weight, x) / safe[..., None]
-    second = jnp.einsum("nkc,nf,ng->kcfg", weight, x, x) / safe[..., None, None]
-    spread = second - mean[..., :, None] * mean[..., None, :]
-    spread = spread * (safe / jnp.maximum(safe - 1, 1.0))[..., None, None]  # unbiased, as numpy.cov
+    count = cluster.T @ membership  # [K, C]
+    mean = jnp.einsum("nk,nc,nf->kcf", cluster, membership, x)
+    mean = mean / jnp.maximum(count, 1.0)[..., None]
+
+    def scatter_of(class_):
+        """From centred rows: a difference of moments would round the null directions away."""
+        member, centre = class_
+        offset = x - cluster @ centre
+        return jnp.einsum("nk,nf,ng->kfg", cluster * member[:, None], offset, offset)
+
+    scatter = jax.lax.map(scatter_of, (membership.T, mean.swapaxes(0, 1))).swapaxes(0, 1)
+    covariance = scatter / jnp.maximum(count - 1, 1.0)[..., None, None]  # unbiased, as numpy.cov
     known = count >= x.shape[1]
-    safe_spread = jnp.where(known[..., None, None], spread, jnp.eye(x.shape[1]))
-    return mean, jnp.where(known[..., None, None], _root(safe_spread), 0.0), known
+    rounding = (8 * jnp.finfo(x.dtype).eps * jnp.abs(mean).max(-1, keepdims=True)) ** 2
+    whiten = pseudo_whitening(covariance, rounding)
+    return mean, jnp.where(known[..., None, None], whiten, 0.0), known
 
 
-def _root(covariance: Float[Array, "*A F F"]) -> Float[Array, "*A F F"]:
-    """Lower triangular W with W^T W a generalised inverse of the covariance.
+def pseudo_whitening(
+    covariance: Float[Array, "*A F F"], rounding: float | Float[Array, "*A 1"] = 0.0
+) -> Float[Array, "*A F F"]:
+    """Lower triangular W with W^T W the Moore-Penrose pseudo-inverse of the covariance.
 
-    A feature that is a linear function of those before it adds no distance. For rows that obey the
-    same relation, the pseudo-inverse gives the same distance.
+    Eigenvalues up to F times the machine precision times the largest one count as zero, which is
+    the default of `scipy.linalg.pinv`, the function that the authors use. A class with as many
+    members as features has one such eigenvalue: no distance is measured along its direction.
+    Eigenvalues up to `rounding` count as zero too: rounding leaves them if all members are equal.
     """
-    variance = jnp.diagonal(covariance, axis1=-2, axis2=-1)
-    eye = jnp.eye(covariance.shape[-1], dtype=covariance.dtype)
-    ridge = SINGULAR * jnp.where(variance > 0, variance, 1.0)
-    whiten = whitening(covariance + ridge[..., None] * eye)
-    residual = jnp.diagonal(whiten, axis1=-2, axis2=-1) ** -2  # variance given those before
-    return jnp.where((residual > 10 * ridge)[..., None], whiten, 0.0)
+    n_features = covariance.shape[-1]
+    value, vector = jnp.linalg.eigh(covariance)
+    least = n_features * jnp.finfo(value.dtype).eps * value[..., -1:]
+    kept = value > jnp.maximum(least, rounding)
+    scale = jnp.where(kept, jnp.where(kept, value, 1.0) ** -0.5, 0.0)
+    root = scale[..., None] * vector.swapaxes(-1, -2)  # root^T root is the pseudo-inverse
+    # A rotation of the rows makes it triangular: QR of the reversed columns, reversed again.
+    return jnp.linalg.qr(root[..., ::-1], mode="r")[..., ::-1, ::-1]
 
 
 def curves(

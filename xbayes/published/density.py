@@ -1,13 +1,14 @@
-"""The class densities of Tranin et al. 2022 (A&A 657, A138, Sect. 4; code CLAXBOI), a baseline.
+"""The class densities of Tranin et al. 2022 (A&A 657, A138, Sect. 4) as the paper writes them.
 
     h(x | c) = kernel exp(-|d| / b) over the values of class c,  b = range / (5 N^0.2)
     L(x | c) = (h + 0.01 / n) / (1 + 0.02 / n),  n values of class c, N of all classes
 
-The known weaknesses are kept: one bandwidth for all classes, kernels that extend beyond natural
-limits, and likelihood 1 for every class outside the range of the training rows.
+The known weaknesses are kept: one bandwidth for all classes, and kernels that extend beyond natural
+limits. The paper does not say what holds outside the range of the training rows; as in the code of
+its authors (`xbayes.published.code_density`), the likelihood is 1 there for every class.
 """
 
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import NamedTuple
 
 import jax
@@ -15,8 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from xbayes.infer.fit_clusters import membership_statistics
 from xbayes.models import grid as grids
-from xbayes.models.base import Density
+from xbayes.models.base import Density, Params
+from xbayes.published import kernels
 from xbayes.types import Features
 
 
@@ -36,7 +39,7 @@ def published_density(
     missing_weight: float = 1.0,
     n_nodes: int = 101,
 ) -> Density:
-    """Exponential-kernel densities on about 100 bins.
+    """Exponential-kernel densities on 101 bins, centred on nodes over the range of the values.
 
     Where `cosine[f, c]`, feature f is a galactic latitude in degrees, signed or absolute, and the
     density of class c is half the kernel density and half cos b. `missing_weight` is the exponent
@@ -56,39 +59,40 @@ def _published_density(
     cosine = np.array(of_latitude, bool)
     n_features, n_classes = cosine.shape
 
-    def fit(grid, counts):
-        size = counts.value.sum(-1, keepdims=True)  # [F, C, 1]
-        height = _kernel_density(grid, counts.value)
-        origin, step = jnp.asarray(grid.origin), jnp.asarray(grid.step)
-        latitude = origin[:, None] + step[:, None] * jnp.arange(n_nodes)
-        cos_b = jnp.maximum(jnp.cos(jnp.deg2rad(latitude)), 0.0)[:, None]
-        cos_b = cos_b / jnp.maximum(cos_b.sum(-1, keepdims=True), 1e-9)
-        height = jnp.where(jnp.asarray(cosine)[..., None], 0.5 * height + 0.5 * cos_b, height)
-        available = jnp.maximum(counts.available, 1.0)
-        present = _floored(counts.present / available, available)
-        missing = _floored(1 - counts.present / available, available)
-        is_evidence = jnp.asarray(grid.evidence)[:, None]
-        return PublishedDensityParams(
-            origin=origin,
-            step=step,
-            log_density=jnp.log(_floored(height, size)).transpose(0, 2, 1),
-            log_present=jnp.where(is_evidence, jnp.log(present), 0.0),
-            log_missing=jnp.where(is_evidence, missing_weight * jnp.log(missing), 0.0),
-        )
-
-    return Density(
-        prepare=partial(
-            grids.lay_grid,
+    def prepare(features, training):
+        grid = grids.lay_grid(
+            features,
+            training,
             bounds=np.full((n_features, 2), np.nan),
             evidence=np.array(evidence, bool),
             n_nodes=n_nodes,
             margin=0.0,
-        ),
-        statistics=partial(grids.count, n_classes=n_classes, n_nodes=n_nodes),
+        )
+        return kernels.training_rows(grid, features)
+
+    def fit(rows, membership):
+        height, size = _kernel_density(rows, membership, n_nodes)
+        height = kernels.half_cosine(height, rows.grid, jnp.asarray(cosine))
+        share, available = kernels.detected_share(rows, membership)
+        is_evidence = jnp.asarray(rows.grid.evidence)[:, None]
+        log_missing = missing_weight * jnp.log(_floored(1 - share, available))
+        return PublishedDensityParams(
+            origin=jnp.asarray(rows.grid.origin),
+            step=jnp.asarray(rows.grid.step),
+            log_density=jnp.log(_floored(height, size[:, None])),
+            log_present=jnp.where(is_evidence, jnp.log(_floored(share, available)), 0.0),
+            log_missing=jnp.where(is_evidence, log_missing, 0.0),
+        )
+
+    return Density(
+        prepare=prepare,
+        statistics=membership_statistics(n_classes),
         fit=jax.jit(fit),
         log_lik=jax.jit(log_lik),
         share_below=jax.jit(share_below),
         curves=grids.curves,
+        reweigh_missing=grids.reweigh_missing,
+        with_missing_weight=grids.with_missing_weight,
     )
 
 
@@ -103,8 +107,8 @@ def log_lik(params: PublishedDensityParams, features: Features) -> Float[Array, 
     return grids.presence_log_lik(features, params.log_present, params.log_missing, value)
 
 
-def share_below(params: PublishedDensityParams, features: Features) -> Float[Array, "N F C"]:
-    """Share of each class in the bins below the value; NaN where not measured.
+def share_below(params: Params, features: Features) -> Float[Array, "N F C"]:
+    """Share of each class in the bins below the value, of either form; NaN where not measured.
 
     The bins are normalised, because the published floor is not, and uniform inside.
     """
@@ -120,16 +124,26 @@ def share_below(params: PublishedDensityParams, features: Features) -> Float[Arr
     return jnp.where(jnp.asarray(features.measured)[..., None], below, jnp.nan)
 
 
-def _kernel_density(grid: grids.Grid, count: Float[Array, "F C B"]) -> Float[Array, "F C B"]:
-    """Probability per bin: kernel exp(-|d| / b), b = range / (5 N^0.2), N over all classes."""
-    n_nodes = count.shape[-1]
-    measured = count.sum((1, 2))  # [F]
-    bandwidth = 1.0 / (5.0 * jnp.maximum(measured, 1.0) ** 0.2)  # in units of the range
-    node = jnp.arange(n_nodes) / (n_nodes - 1.0)
-    kernel = jnp.exp(-jnp.abs(node[:, None] - node) / bandwidth[:, None, None])  # [F, B, B]
-    smooth = jnp.einsum("fcd,fbd->fcb", count, kernel)
-    height = jnp.where(jnp.asarray(grid.discrete)[:, None, None], count, smooth)
-    return height / jnp.maximum(height.sum(-1, keepdims=True), 1e-9)
+def _kernel_density(
+    rows: kernels.TrainingRows, membership: Float[Array, "N C"], n_nodes: int
+) -> tuple[Float[Array, "F B C"], Float[Array, "F C"]]:
+    """Probability per bin, and the number of measured values of each class."""
+    grid = rows.grid
+
+    def of_feature(feature):
+        origin, step, discrete, value, weight = feature
+        member = weight[:, None] * membership  # [N, C]
+        size = member.sum(0)
+        bandwidth = kernels.rule_of_thumb(step * (n_nodes - 1), size.sum())
+        smoothing = kernels.Smoothing(origin=origin, step=step, bandwidth=bandwidth)
+        smooth = kernels.kernel_sums(smoothing, value, member, n_nodes=n_nodes)
+        nearest = jnp.clip(jnp.rint((value - origin) / step), -1, n_nodes).astype(jnp.int32)
+        counts = kernels.histogram(nearest, member, n_nodes)
+        return jnp.where(discrete, counts, smooth), size
+
+    arrays = (grid.origin, grid.step, grid.discrete, rows.value.T, rows.weight.T)
+    height, size = jax.lax.map(of_feature, jax.tree.map(jnp.asarray, arrays))
+    return kernels.normalised(height), size
 
 
 def _floored(height: Array, size: Array) -> Array:

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from xbayes.infer.gradient import GradientInfo
-from xbayes.models.base import Params, ScoreModel
+from xbayes.models.base import Params, ReweighMissingFn, ScoreModel
 
 FEWEST, MOST = (
     60,
@@ -56,7 +56,8 @@ def evolve_f1(
     *,
     focus: int,
     seed: int,
-    search_missing: bool = False,
+    reweigh_missing: ReweighMissingFn | None = None,
+    available: Bool[Array, "N ..."] | None = None,
     watch: Callable[[Params, float], object] = lambda params, missing_weight: None,
 ) -> Evolved:
     """Parameters of highest F1 of class `focus`.
@@ -65,23 +66,25 @@ def evolve_f1(
     ----------
     like : parameters that supply the values that are not searched, such as the log prior.
     log_lik : out-of-fold log-likelihoods, with exponent 1 of P(missing | class).
-    search_missing : whether the exponent of P(missing | class) is searched too.
+    reweigh_missing : applies another exponent of P(missing | class), which is then searched too.
+    available : which features are measured or not detected; None: all of them.
     watch : called after every generation with the best parameters and exponent so far.
     """
     from scipy.optimize import differential_evolution
 
     search: Any = differential_evolution  # its type stubs lack arrays for init, and rng
     low, high = model.box.low, model.box.high
-    if search_missing:
+    if reweigh_missing is not None:
         low, high = (*low, 0.0), (*high, 1.0)
     scored = partial(
         _scores,
         model,
         focus,
-        search_missing,
+        reweigh_missing,
         like=like,
         log_lik=log_lik,
         measured=measured,
+        available=jnp.ones_like(measured) if available is None else available,
         truth=class_index,
         row_weight=row_weight,
     )
@@ -91,7 +94,8 @@ def evolve_f1(
 
     def unpack(vector) -> tuple[Params, float]:
         alphas = jnp.asarray(vector[: len(model.box.low)], log_lik.dtype)
-        return model.box.params(like, alphas), float(vector[-1]) if search_missing else 1.0
+        exponent = 1.0 if reweigh_missing is None else float(vector[-1])
+        return model.box.params(like, alphas), exponent
 
     result = search(
         loss,
@@ -115,13 +119,15 @@ def evolve_f1(
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
-def _scores(model, focus, search_missing, vectors, *, like, log_lik, measured, truth, row_weight):
+def _scores(
+    model, focus, reweigh_missing, vectors, *, like, log_lik, measured, available, truth, row_weight
+):
     """F1 of every member of a population `[S, P]`."""
 
     def one(vector):
         x = log_lik
-        if search_missing:
-            x = jnp.where(measured[..., None], log_lik, vector[-1] * log_lik)
+        if reweigh_missing is not None:
+            x = reweigh_missing(log_lik, measured, available, vector[-1])
         params = model.box.params(like, vector[: len(model.box.low)])
         return f1_of(model.log_joint(params, x), truth, row_weight, focus)
 

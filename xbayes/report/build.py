@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from xbayes.config.schema import catalog_path
+from xbayes.catalog.write import write_catalog
+from xbayes.config.schema import catalog_path, gives_proportions
 from xbayes.output.files import write_whole
 from xbayes.output.results import Results
 from xbayes.report.cluster_sections import cluster_sections
 from xbayes.report.context import KNOWN_SECTIONS, FeatureRow, Penalty, ReportContext
 from xbayes.report.html import write_report
+from xbayes.report.population import candidate_table, population_sections
 from xbayes.report.result_sections import labels_of, result_sections
 from xbayes.report.source_sections import point_sections, track_sections
 
@@ -22,6 +24,7 @@ def write_figures_and_report(folder: Path, results: Results, provenance: dict, f
     gc.freeze()
     with_points, points = point_sections(results)
     sections = [
+        *population_sections(results),
         *result_sections(results),
         *cluster_sections(results),
         *with_points,
@@ -33,6 +36,9 @@ def write_figures_and_report(folder: Path, results: Results, provenance: dict, f
     for section in sections:
         for name, figure in section.figures.items():
             write_whole(folder / "figures" / f"{name}.png", figure.png)
+    candidates = candidate_table(results)
+    if len(candidates):
+        write_catalog(candidates, folder / "candidates.csv")
     classes = results.recipe.names.classes
     truth = results.labels.class_index[results.held_out.rows]
     counts = np.bincount(truth, minlength=len(classes))
@@ -50,6 +56,7 @@ def write_figures_and_report(folder: Path, results: Results, provenance: dict, f
         provenance=provenance,
         command=_command(results, final),
         points=points,
+        reweighted=gives_proportions(results.config),
     )
     write_report(folder / "report.html", context)
 
@@ -66,6 +73,8 @@ def _subclasses(results: Results) -> dict[str, dict[str, int]]:
 
 
 def _penalties(results: Results) -> list[Penalty]:
+    if results.recipe.given_alpha is not None:
+        return []  # nothing was learned that a penalty could shrink
     named = [(f"outer fold {k + 1}", fit) for k, fit in enumerate(results.held_out.fits)]
     return [
         Penalty(fit=name, chosen=fit.penalty, tried=fit.penalties, loss=fit.held_out_loss)

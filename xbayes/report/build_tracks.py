@@ -9,11 +9,21 @@ from jaxtyping import Float, Int
 from xbayes.classifier.explain import explain
 from xbayes.classifier.predict import Classifier, Products
 from xbayes.classifier.recipe import Recipe
-from xbayes.config.schema import Config
+from xbayes.config.schema import Config, focus_class
+from xbayes.figures.labels import value_text
 from xbayes.figures.track_record import NOT_AVAILABLE, NOT_DETECTED, Track
+from xbayes.output.results import Results
 from xbayes.types import Features
 
 MOST_PAIRS = 5  # terms of two features in a track
+
+
+def focus_of(results: Results) -> int:
+    """The class that the config focuses on, or the rarest class."""
+    classes, name = results.recipe.names.classes, focus_class(results.config)
+    truth = results.labels.class_index[results.held_out.rows]
+    counts = np.bincount(truth, minlength=len(classes))
+    return classes.index(name) if name else int(counts.argmin())
 
 
 def most_certain(products: Products, c: int, n: int) -> Int[np.ndarray, "M"]:
@@ -119,7 +129,7 @@ def _value_texts(
     texts = []
     for f, feature in enumerate(config.features.values()):
         if features.measured[row, f]:
-            texts.append(f"{value[f]:.4g} {feature.unit}".strip())
+            texts.append(value_text(float(value[f]), feature.unit))
         elif features.available[row, f] and feature.missing == "evidence":
             texts.append(NOT_DETECTED)
         else:

@@ -18,16 +18,35 @@ class ReportFigure(NamedTuple):
     caption: str
     png: bytes
     width: float  # inches on the page at which the text of the figure is readable
+    drawn: Figure | None = None  # for other formats
 
 
 def rendered(caption: str, drawn: Figure | Axes, dpi: int = DPI) -> ReportFigure:
     """The figure as a PNG, for the page and for the folder of figures."""
-    width = figure_of(drawn).get_figwidth()
-    return ReportFigure(caption=caption, png=png_bytes(drawn, dpi), width=width)
+    figure = figure_of(drawn)
+    png = png_bytes(drawn, dpi)
+    return ReportFigure(caption=caption, png=png, width=figure.get_figwidth(), drawn=figure)
+
+
+class HtmlCell(NamedTuple):
+    """A cell of a table, with the address it links to."""
+
+    text: str
+    link: str = ""
+
+
+class HtmlTable(NamedTuple):
+    """A table of text; one with a title can be opened and closed."""
+
+    title: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[HtmlCell]]
+    note: str = ""
+    opened: bool = False
 
 
 class Section(NamedTuple):
-    """A section of the report with its figures and probability tracks."""
+    """A section of the report with its figures, tables and probability tracks."""
 
     anchor: str  # of the table of contents: letters, digits and hyphens
     title: str
@@ -35,6 +54,7 @@ class Section(NamedTuple):
     figures: Mapping[str, ReportFigure]  # by the name of the file
     live: str = ""  # 'sky' or 'scatter': the interactive figure that replaces it on a screen
     tracks: Sequence[BriefTrack] = ()
+    tables: Sequence[HtmlTable] = ()
 
 
 class Penalty(NamedTuple):
@@ -66,15 +86,31 @@ class ReportContext(NamedTuple):
     metrics: Mapping
     warnings: Sequence[str]
     sections: Sequence[Section]
-    penalties: Sequence[Penalty]
+    penalties: Sequence[Penalty]  # empty if the weights are given
     features: Sequence[FeatureRow]
     provenance: Mapping
     command: str  # that repeats the run
     subclasses: Mapping[str, Mapping[str, int]] = {}  # sources of each subclass, by class
     points: Points | None = None  # of the interactive figures; None if no section has one
+    reweighted: bool = True  # the config gives the class proportions that are expected
 
 
 KNOWN_SECTIONS = {
+    "population": (
+        "Sources without a label",
+        "The {n} sources whose class was unknown, by class. Predicted: number of sources given "
+        "this class. Sum of probabilities: the number expected from the posteriors, under the "
+        "prior of this run. Corrected count: what the held-out confusion of the classes makes of "
+        "the predicted numbers, with its 90 % interval; it holds if the sources of a class are "
+        "like its labelled sources. xbayes counts gives both corrections and compares them.",
+    ),
+    "candidates": (
+        "Candidates",
+        "Lists of sources without a label. Most certain: the largest probability of the class. "
+        "Most ambiguous: the largest entropy of the posterior. Strangest: the smallest outlier "
+        "p-value. The file candidates.csv has up to {n} sources of each list. The links search at "
+        "the position of the source and need a network.",
+    ),
     "confusion": (
         "Confusion",
         "True and predicted classes of the held-out sources; rows are true classes, columns "
@@ -156,13 +192,13 @@ KNOWN_SECTIONS = {
         "Most certain {focus}",
         "How each source got its class: the class probabilities from each category alone, and the "
         "contribution of each feature to the log-odds of the predicted class against the "
-        "runner-up. First the most certain {focus} in full, then the {n} most certain with the "
-        "feature of strongest evidence in each category. Click on a line to open its track. The "
-        "classifier was fitted on all labelled sources.",
+        "runner-up, for {which}. First the most certain {focus} in full, then the {n} most certain "
+        "with the feature of strongest evidence in each category. Click on a line to open its "
+        "track. The classifier was fitted on all labelled sources.",
     ),
     "top-outliers": (
         "Strongest outliers",
-        "The {n} sources of the catalogue with the smallest outlier p-values. They are the least "
+        "The {n} sources with the smallest outlier p-values, among {which}. They are the least "
         "similar to the class they were given: they may belong to no class of the training sample, "
         "or have wrong measurements.",
     ),
@@ -174,8 +210,17 @@ def known_section(
     figures: Mapping[str, ReportFigure],
     live: str = "",
     tracks: Sequence[BriefTrack] = (),
+    tables: Sequence[HtmlTable] = (),
     **named: object,
 ) -> Section:
     """A section of `KNOWN_SECTIONS`; `named` are the values of the braces in its text."""
     title, text = (part.format(**named) for part in KNOWN_SECTIONS[anchor])
-    return Section(anchor, title, text, figures, live, tracks)
+    return Section(
+        anchor=anchor,
+        title=title,
+        text=text,
+        figures=figures,
+        live=live,
+        tracks=tracks,
+        tables=tables,
+    )

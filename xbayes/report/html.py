@@ -76,6 +76,7 @@ def _sections(context: ReportContext) -> list[dict]:
             "text": section.text,
             "live": section.live,
             "tracks": section.tracks,
+            "tables": section.tables,
             "figures": [
                 {
                     "source": data_uri(shown.png),
@@ -114,7 +115,8 @@ def _contents(context: ReportContext) -> list[tuple[str, str]]:
     first = [("warnings", "Warnings")] if context.warnings else []
     first += [("summary", "Summary"), ("results", "Results")]
     last = [("chains", "Chains")] if context.metrics.get("posterior") else []
-    last += [("penalty", "Penalty"), ("features", "Features"), ("provenance", "Provenance")]
+    last += [("penalty", "Penalty")] if context.penalties else []
+    last += [("features", "Features"), ("provenance", "Provenance")]
     return [*first, *((section.anchor, section.title) for section in context.sections), *last]
 
 

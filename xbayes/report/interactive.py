@@ -9,8 +9,10 @@ from jaxtyping import Float, Int
 
 from xbayes.figures.labels import FeatureLabel, axis_label
 from xbayes.figures.projection import LONGITUDES, mollweide
+from xbayes.figures.ranges import robust_range, with_margin
 from xbayes.figures.style import class_colours, class_markers
 
+MARGIN = 0.04  # of an axis
 MOST_POINTS = 20_000
 MOST_VALUES = 600_000  # feature values in the page, about 4 MB
 SYMBOLS = {
@@ -53,6 +55,7 @@ def as_json(points: Points) -> str:
         "probability": _rounded(points.probability, 4),
         "outlier_p": _rounded(points.outlier_p, 2),
         "value": [_rounded(column, 4) for column in points.value.T],
+        "range": [with_margin(*robust_range(column), MARGIN) for column in points.value.T],
         "axes": [axis_label(label) for label in points.labels],
         "first": list(points.first),
         "sky": None if points.galactic is None else _sky(points.galactic),

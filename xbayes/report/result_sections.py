@@ -83,7 +83,9 @@ def _weight_figures(results: Results) -> dict[str, ReportFigure]:
     mixing = np.asarray(weights.mixing) if kind == "matrix" else None
     alpha = np.asarray(results.recipe.model.alpha(weights))
     figure = draw_weights(alpha, results.recipe.names, kind, mixing)
-    return {"weights": rendered("Weights of the features.", figure)}
+    given = results.recipe.given_alpha is not None
+    caption = "Weights given in the config (model.alpha), not learned." if given else ""
+    return {"weights": rendered(caption or "Weights of the features.", figure)}
 
 
 def _term_figures(results: Results) -> dict[str, ReportFigure]:

@@ -2,12 +2,10 @@
 
 from collections.abc import Sequence
 
-import jax
 import numpy as np
 from jaxtyping import Float, Int
 
-from xbayes.catalog.columns import masked_column
-from xbayes.config.schema import focus_class, given_log_prior
+from xbayes.config.schema import given_log_prior
 from xbayes.features.functions import galactic
 from xbayes.figures.scatter import draw_scatter
 from xbayes.figures.sky import draw_sky
@@ -15,9 +13,10 @@ from xbayes.figures.track import draw_track
 from xbayes.figures.track_record import Track
 from xbayes.output.results import Results
 from xbayes.report.brief_track import brief_track
-from xbayes.report.build_tracks import most_certain, strongest_outliers, tracks_of
+from xbayes.report.build_tracks import focus_of, most_certain, strongest_outliers, tracks_of
 from xbayes.report.context import Section, known_section, rendered
 from xbayes.report.interactive import Points, shown_rows
+from xbayes.report.population import equatorial, of_rows, without_training
 from xbayes.report.result_sections import labels_of
 
 N_TRACKS = 10
@@ -60,29 +59,30 @@ def point_sections(results: Results) -> tuple[list[Section], Points]:
 def track_sections(results: Results) -> list[Section]:
     """Tracks of the most certain sources of the focus class and of the strongest outliers.
 
-    There are no tracks of a focus class that was never predicted.
+    Of sources without a label, if there are any. There are no tracks of a focus class that was
+    never predicted.
     """
-    products, focus = results.products, focus_of(results)
+    rows, focus = without_training(results), focus_of(results)
+    which = "sources without a label"
+    if not len(rows):
+        rows, which = np.arange(len(results.table)), "training sources: all sources have a label"
+    products = of_rows(results.products, rows)
     name = results.recipe.names.classes[focus]
-    certain = most_certain(products, focus, N_TRACKS)
-    outliers = strongest_outliers(products, N_TRACKS)
+    certain = rows[most_certain(products, focus, N_TRACKS)]
+    outliers = rows[strongest_outliers(products, N_TRACKS)]
     tracks = _tracks(results, np.concatenate([certain, outliers]))
     n = len(certain)
     certain_tracks = [brief_track(track, rank) for rank, track in enumerate(tracks[:n], 1)]
     outlier_tracks = [brief_track(track, rank) for rank, track in enumerate(tracks[n:], 1)]
-    sections = [known_section("top-outliers", {}, tracks=outlier_tracks, n=len(outliers))]
+    sections = [
+        known_section("top-outliers", {}, tracks=outlier_tracks, n=len(outliers), which=which)
+    ]
     if n:
         full = {f"track_{name}": rendered(f"The most certain {name}.", draw_track(tracks[0]))}
-        sections.append(known_section("tracks", full, tracks=certain_tracks, focus=name, n=n))
+        sections.append(
+            known_section("tracks", full, tracks=certain_tracks, focus=name, n=n, which=which)
+        )
     return sections
-
-
-def focus_of(results: Results) -> int:
-    """The class that the config focuses on, or the rarest class."""
-    classes, name = results.recipe.names.classes, focus_class(results.config)
-    truth = results.labels.class_index[results.held_out.rows]
-    counts = np.bincount(truth, minlength=len(classes))
-    return classes.index(name) if name else int(counts.argmin())
 
 
 def _tracks(results: Results, rows: Int[np.ndarray, "M"]) -> list[Track]:
@@ -92,7 +92,7 @@ def _tracks(results: Results, rows: Int[np.ndarray, "M"]) -> list[Track]:
         results.classifier,
         _names(results, rows),
         results.features.rows(rows),
-        jax.tree.map(lambda column: column[rows], results.products),
+        of_rows(results.products, rows),
         log_prior=given_log_prior(results.config),
     )
 
@@ -103,12 +103,10 @@ def _names(results: Results, rows: Int[np.ndarray, "M"]) -> list[str]:
 
 def positions(results: Results) -> Float[np.ndarray, "N 2"] | None:
     """Galactic l and b in degrees; None if the catalogue has no positions."""
-    roles = results.config.catalog
-    if roles.ra is None or roles.dec is None:
+    places = equatorial(results, np.arange(len(results.table)))
+    if places is None:
         return None
-    columns = [masked_column(results.table, name) for name in (roles.ra, roles.dec)]
-    ra, dec = (np.asarray(np.ma.filled(column.astype(float), np.nan)) for column in columns)
-    place = np.stack(galactic(ra, dec), axis=1)
+    place = np.stack(galactic(*places.T), axis=1)
     return place if np.isfinite(place).any() else None
 
 

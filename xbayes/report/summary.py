@@ -172,11 +172,16 @@ def _of_sets(sets: Mapping | None) -> list[str]:
         for name, own in sets["by_class"].items()
     ]
     return [
-        f"Prediction sets are constructed to contain the true class of 90 % of the sources of "
-        f"every class. The held-out coverage is {in_words(sets['coverage'])}; by class, with the "
-        f"mean size: {listed(each)}. The mean size is {number(sets['size']['value'])} classes, and "
-        f"{100 * (sets['empty']['value'] or 0):.1f} % of the sets are empty, because the source "
-        f"resembles no class."
+        f"A prediction set holds the prediction and every class that is not excluded at 10 %, so "
+        f"that it contains the true class of at least 90 % of the sources of every class. The "
+        f"held-out coverage is {in_words(sets['coverage'])}; by class, with the mean size: "
+        f"{listed(each)}. The mean size is {number(sets['size']['value'])} classes. In "
+        f"{100 * (sets['flagged']['value'] or 0):.1f} % of the sets every class was excluded, so "
+        f"that the set is the prediction alone, with set_flag.",
+        "The coverage of the sets holds for sources that are like the training sources of their "
+        "class, measured in the same way; the class proportions may differ. In another release, "
+        "at other fluxes or on another part of the sky it may be much lower: on another release of "
+        "the Chandra catalogue it was MEASURED, by class, instead of 0.90.",
     ]
 
 
@@ -241,7 +246,7 @@ def well_characterised(context: ReportContext) -> list[WellRow]:
 def score_tables(context: ReportContext) -> ScoreTables:
     """The three blocks of `metrics.json` side by side."""
     metrics = context.metrics
-    blocks = [metrics[name] for name in BLOCKS]
+    blocks = [metrics[name] for name in (BLOCKS if context.reweighted else BLOCKS[:2])]
     proportions = ", ".join(
         f"{name}\N{NO-BREAK SPACE}{100 * share:.3g}\N{NO-BREAK SPACE}%"
         for name, share in metrics.get("proportions", {}).items()
@@ -252,12 +257,12 @@ def score_tables(context: ReportContext) -> ScoreTables:
             "in sample (optimistic)",
             "held out (out of fold)",
             "held out, re-weighted to the expected proportions",
-        ],
+        ][: len(blocks)],
         notes=[
             "sources of the training sample",
             "sources outside the training sample of each fold, in the labelled proportions",
             f"the same sources, weighted to {proportions or 'the proportions on the sky'}",
-        ],
+        ][: len(blocks)],
         overall=[
             ScoreRow(title, meaning, [_cell(block[name]) for block in blocks])
             for name, (title, meaning) in OVERALL.items()

@@ -1,6 +1,6 @@
 """A fitted run applied to any catalogue, chunk by chunk, so that its size does not matter.
 
-survey_catalog -> prior -> for each chunk: features -> products -> table
+match_columns -> survey_catalog -> prior -> for each chunk: features -> products -> table
 
 The survey reads the columns that the features need. A catalogue of one chunk is read once; a larger
 Parquet file is streamed twice, because the survey must be complete before the first row is
@@ -14,19 +14,29 @@ import jax
 from astropy.table import Table
 
 from xbayes.catalog.columns import subset
+from xbayes.catalog.match import ColumnOptions
 from xbayes.catalog.read import Chunks, table_chunks
-from xbayes.catalog.units import convert_units
 from xbayes.classifier.fitted_model import FittedModel
 from xbayes.classifier.predict import Products, classify, padded_size
+from xbayes.config.schema import Config
 from xbayes.evaluate.proportions import Estimate, estimate_proportions
 from xbayes.features.blocks import BlockCounts
 from xbayes.features.build import FeatureReport, build_features, merged_report
 from xbayes.output.run_directory import resolution
-from xbayes.output.table import add_pooling_meta, output_table
-from xbayes.tasks.survey import Survey, survey_catalog, uniform_chunk
+from xbayes.output.table import add_pooling_meta, output_table, refuse_clashes
+from xbayes.tasks.one_source import row_warnings
+from xbayes.tasks.shift import ShiftCheck
+from xbayes.tasks.survey import (
+    Survey,
+    in_units_of_run,
+    match_to_run,
+    survey_catalog,
+    uniform_chunk,
+)
 from xbayes.types import Features, InputError
 
-CHUNK = 65_536  # rows in memory at once
+CHUNK_IN_MEMORY = 65_536  # rows of a catalogue
+AS_TRAINED = ColumnOptions()
 ESTIMATE = "estimate"  # the prior that is estimated from the catalogue itself
 
 Prior = Mapping[str, float] | str | None
@@ -38,7 +48,8 @@ def classify_chunks(
     chunks: Chunks,
     *,
     prior: Prior = None,
-    not_available: frozenset[str] = frozenset(),
+    columns: ColumnOptions = AS_TRAINED,
+    not_available: frozenset[str] | None = None,
     warn: Warn = lambda message: None,
     estimated: Callable[[Estimate], None] = lambda estimate: None,
 ) -> Iterator[Table]:
@@ -49,12 +60,14 @@ def classify_chunks(
     model
         The fitted run.
     chunks
-        The catalogue. Every column passes through.
+        The catalogue. Every column passes through, under its own name.
     prior
         Class proportions expected in this catalogue; "estimate" estimates them from its sources;
         None keeps those of the run.
+    columns
+        How its columns differ from those of the run: names, units, markers of missing values.
     not_available
-        Columns without data, such as those not given for a single row.
+        For a single source given by hand: the columns of the run that are not given.
     warn
         Called with each warning, after the last chunk.
     estimated
@@ -65,20 +78,32 @@ def classify_chunks(
     InputError
         For a fault of the whole catalogue, before the first chunk.
     """
-    model = model.with_optional(not_available)
-    survey = survey_catalog(model, chunks)
-    size = padded_size(min(chunks.size, chunks.n_rows))
-    model = _with_prior(model, survey, prior, chunks.n_rows, size, estimated)
-    reports, first_row = [], 0
+    refuse_clashes(chunks.colnames, model.recipe.names)
+    matched = match_to_run(model, chunks, columns)
+    model = model.with_optional(
+        {*(not_available or ()), *columns.optional}, **columns.values_by_key()
+    )
+    chunks = matched.chunks
+    given = None if not_available is None else chunks.colnames
+    with matched.explaining_errors():
+        survey = survey_catalog(model, chunks)
+        size = padded_size(min(chunks.size, chunks.n_rows))
+        model = _with_prior(model, survey, prior, chunks.n_rows, size, estimated)
+    reports, first_row, shift = [], 0, ShiftCheck(model)
     for chunk in chunks.read(None):
-        table = uniform_chunk(model, chunk)
-        features, report = _features(model, table, survey.blocks, first_row)
-        products = classify(model.recipe, model.classifier, features, model.log_prior, size)
-        yield _output(model, table, chunk.colnames, products)
+        with matched.explaining_errors():
+            table = uniform_chunk(model, chunk)
+            features, report = _features(model, table, survey.blocks, first_row)
+            products = classify(model.recipe, model.classifier, features, model.log_prior, size)
+            output = _output(model, table, [*matched.own], products)
+        yield matched.own_names(output)
         reports.append(report)
+        shift.add(features, products)
         first_row += len(chunk)
-    for message in _warnings(merged_report(reports, model.config), not_available):
-        warn(message)
+    found = survey.warnings if given is None else survey.stand_ins
+    of_features = _warnings(merged_report(reports, model.config), model.config, given)
+    for message in (*found, *of_features, *shift.messages(survey.ranges)):
+        warn(matched.explained(message))
 
 
 def classify_table(model: FittedModel, table: Table, **options) -> Table:
@@ -116,7 +141,7 @@ def _features(
 ) -> tuple[Features, FeatureReport]:
     """The features of a chunk that begins at `first_row` of the catalogue."""
     with _rows_counted_from(first_row):
-        return build_features(convert_units(table, model.units), model.config, blocks)
+        return build_features(in_units_of_run(model, table), model.config, blocks)
 
 
 def _output(model: FittedModel, table: Table, colnames: Sequence[str], products: Products) -> Table:
@@ -128,11 +153,14 @@ def _output(model: FittedModel, table: Table, colnames: Sequence[str], products:
     return output
 
 
-def _warnings(report: FeatureReport, not_available: frozenset[str]) -> Iterator[str]:
+def _warnings(report: FeatureReport, config: Config, given: Sequence[str] | None) -> Iterator[str]:
+    """Warnings about a catalogue, or about a single source with the `given` columns."""
+    if given is not None:
+        yield from row_warnings(config, given, report)
+        return
     yield from report.warnings
     absent = [c.name for c in report.counts if not (c.measured or c.not_detected)]
-    # No run can be trained for a single source given as a row.
-    if absent and not not_available:
+    if absent:
         yield (
             f"{len(absent)} of {len(report.counts)} features are not available anywhere in this "
             "catalogue; a run trained without them weighs the others better: xbayes run CONFIG "

@@ -12,6 +12,7 @@ from astropy.table import Table
 from jaxtyping import Float, Int
 
 from xbayes.catalog.columns import masked_column
+from xbayes.catalog.match import ColumnOptions
 from xbayes.catalog.read import Chunks, read_catalog
 from xbayes.catalog.taxonomy import without_label
 from xbayes.classifier.decision import decide
@@ -19,7 +20,7 @@ from xbayes.classifier.fitted_model import FittedModel
 from xbayes.evaluate.counts import DOUBT, Counts, confusion_counts, disagreement
 from xbayes.evaluate.posterior_counts import posterior_counts
 from xbayes.output.table import GROUP
-from xbayes.tasks.classify import classify_chunks
+from xbayes.tasks.classify import AS_TRAINED, classify_chunks
 from xbayes.types import InputError
 
 
@@ -49,6 +50,7 @@ def count_classes(
     chunks: Chunks,
     *,
     everything: bool = False,
+    columns: ColumnOptions = AS_TRAINED,
     warn: Callable[[str], None] = lambda message: None,
 ) -> Population:
     """Counts of the classes among the sources without a label; `everything`: among all sources.
@@ -58,7 +60,7 @@ def count_classes(
     `classify_chunks` does, and for a run without out-of-fold predictions.
     """
     held_out = _held_out(model)
-    posterior, predicted = _classified_rows(model, chunks, everything, warn)
+    posterior, predicted = _classified_rows(model, chunks, everything, warn, columns)
     by_confusion = confusion_counts(
         held_out.truth, held_out.prediction, held_out.group, predicted, model.config.seed
     )
@@ -96,24 +98,30 @@ def population_table(population: Population) -> Table:
 
 
 def _classified_rows(
-    model: FittedModel, chunks: Chunks, everything: bool, warn: Callable[[str], None]
+    model: FittedModel,
+    chunks: Chunks,
+    everything: bool,
+    warn: Callable[[str], None],
+    columns: ColumnOptions = AS_TRAINED,
 ) -> tuple[Float[np.ndarray, "N C"], Int[np.ndarray, "C"]]:
     """The posteriors of the rows to count, and the number of predictions of each class."""
     classes, label = model.classes, model.config.catalog.label
+    if label is not None:
+        label = columns.map.get(label, label)
     posteriors, predicted = [], np.zeros(len(classes), np.int64)
-    for table in classify_chunks(model, chunks, warn=warn):
+    for table in classify_chunks(model, chunks, columns=columns, warn=warn):
         counted = np.ones(len(table), bool)
         if not everything and label is not None and label in table.colnames:
             counted = without_label(masked_column(table, label), model.config.taxonomy)
-        columns = [np.asarray(table[f"p_{name}"])[counted] for name in classes]
-        posteriors.append(np.stack(columns, axis=1))
+        shares = [np.asarray(table[f"p_{name}"])[counted] for name in classes]
+        posteriors.append(np.stack(shares, axis=1))
         prediction = np.asarray(table["prediction"])[counted]
         predicted += [int((prediction == name).sum()) for name in classes]
     posterior = np.concatenate(posteriors)
     if not len(posterior):
         raise InputError(
             f"every source of the catalogue has a label (column {label!r}), so none is left to "
-            "count; give a catalogue with sources of unknown class, or --all"
+            "count; give a catalogue with sources of unknown class, or count all: --all (all=True)"
         )
     return posterior, predicted
 

@@ -8,13 +8,16 @@ import numpy as np
 from astropy.table import MaskedColumn, Table
 
 from xbayes.catalog.columns import masked_column
+from xbayes.catalog.match import ColumnOptions
+from xbayes.catalog.read import table_chunks
 from xbayes.catalog.roles import check_catalog
-from xbayes.catalog.units import convert_units
 from xbayes.classifier.fitted_model import FittedModel
 from xbayes.classifier.predict import classify
 from xbayes.features.build import build_features, needed_columns
 from xbayes.figures.track_record import Track
 from xbayes.report.build_tracks import tracks_of
+from xbayes.tasks.classify import AS_TRAINED
+from xbayes.tasks.survey import check_values, in_units_of_run, match_to_run
 from xbayes.types import InputError
 
 COMPARED = 4000  # names compared letter by letter, those nearest in alphabetical order
@@ -25,6 +28,7 @@ def explain_source(
     table: Table,
     name: str,
     *,
+    columns: ColumnOptions = AS_TRAINED,
     warn: Callable[[str], None] = lambda message: None,
 ) -> Track:
     """The probability track of the source called `name`.
@@ -40,6 +44,8 @@ def explain_source(
         The catalogue that holds the source.
     name
         Its id, as in the id column.
+    columns
+        How the columns of the catalogue differ from those of the run, as in `classify_chunks`.
     warn
         Called with each warning.
 
@@ -48,14 +54,19 @@ def explain_source(
     InputError
         If the catalogue cannot be classified, or does not hold the source exactly once.
     """
+    matched = match_to_run(model, table_chunks(table, len(table)), columns)
+    model = model.with_optional(columns.optional, **columns.values_by_key())
     config = model.config
     id_column = config.catalog.id
-    if id_column in table.colnames:
-        find_row(masked_column(table, id_column), name)  # an error comes before the long work
-    checked = check_catalog(table, config.catalog, list(needed_columns(config)), "classify")
-    features, report = build_features(convert_units(checked, model.units), config)
-    for message in report.warnings:
-        warn(message)
+    with matched.explaining_errors():
+        table = next(matched.chunks.read(None))
+        if id_column in table.colnames:
+            find_row(masked_column(table, id_column), name)  # an error comes before the long work
+        checked = check_catalog(table, config.catalog, list(needed_columns(config)), "classify")
+        features, report = build_features(in_units_of_run(model, checked), config)
+        suspicions = check_values(model, checked)
+    for message in (*suspicions, *report.warnings):
+        warn(matched.explained(message))
     products = classify(model.recipe, model.classifier, features, model.log_prior)
     row = find_row(masked_column(checked, id_column), name)
     one_row = slice(row, row + 1)

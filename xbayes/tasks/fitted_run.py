@@ -1,6 +1,7 @@
 """`FittedRun`: what `xbayes.run` and `xbayes.load` return, one method per task.
 
 Every method works in the precision of the run's config and leaves JAX's own setting as it was.
+Imports inside methods keep `xbayes classify --row` quick: it needs neither matplotlib nor optax.
 """
 
 import json
@@ -8,11 +9,12 @@ import os
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from astropy.table import Table
 
 from xbayes.catalog.inputs import as_chunks, as_table
+from xbayes.catalog.match import ColumnKeywords, ColumnOptions, column_options, only_given
 from xbayes.catalog.read import read_catalog, row_table
 from xbayes.catalog.write import catalog_writer, check_output
 from xbayes.classifier.fitted_model import FittedModel, load_fitted_model
@@ -21,15 +23,9 @@ from xbayes.config.schema import Config
 from xbayes.errors import XbayesWarning
 from xbayes.evaluate.proportions import Estimate
 from xbayes.features.build import needed_columns
-from xbayes.figures.track import draw_track
-from xbayes.figures.track_record import Track
 from xbayes.output.table import passed_columns
-from xbayes.report.track_table import track_table
-from xbayes.tasks.classify import CHUNK, Prior, classify_chunks, classify_table
-from xbayes.tasks.count_classes import count_classes, population_table
-from xbayes.tasks.explain import explain_source
+from xbayes.tasks.classify import CHUNK_IN_MEMORY, Prior, classify_chunks, classify_table
 from xbayes.tasks.precision import in_precision
-from xbayes.tasks.suggest_labels import suggest_labels
 from xbayes.types import InputError
 
 if TYPE_CHECKING:
@@ -37,21 +33,26 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from xbayes.catalog.inputs import CatalogLike
+    from xbayes.figures.track_record import Track
 
 
 class Explanation:
     """The explanation of one prediction: the contribution of each feature to the log-odds."""
 
-    def __init__(self, track: Track) -> None:
+    def __init__(self, track: "Track") -> None:
         self.track = track
 
     @property
     def table(self) -> Table:
         """One row per term; the columns `ln_odds_<CLASS>` sum to the reported log-odds."""
+        from xbayes.report.track_table import track_table
+
         return track_table(self.track)
 
     def plot(self) -> "Figure":
         """The probability track as a matplotlib figure."""
+        from xbayes.figures.track import draw_track
+
         return draw_track(self.track)
 
     def __repr__(self) -> str:
@@ -124,6 +125,7 @@ class FittedRun:
         *,
         prior: Prior = None,
         estimated: Callable[[Estimate], None] = lambda estimate: None,
+        **columns: Unpack[ColumnKeywords],
     ) -> Table:
         """The catalogue with the class posteriors and all other products added.
 
@@ -137,6 +139,21 @@ class FittedRun:
             ``"estimate"`` estimates them from its sources; None keeps those of the run.
         estimated
             Called with the estimated class proportions and their intervals.
+        id
+            The column that holds the ids; ``"row"`` numbers the rows of a catalogue without ids.
+        map
+            The names that columns of the run have in this catalogue, such as
+            ``{"g_mag": "phot_g_mean_mag"}``. The output keeps the names of the catalogue.
+        optional
+            Columns of the run that this catalogue lacks: their values are not available.
+        units
+            Units of columns of this catalogue, such as ``{"flux_soft": "mW/m2"}``, where the file
+            names none or a wrong one. The values are converted to the units of the run.
+        missing_values
+            Values that stand for an empty cell in this catalogue, such as ``{"g_mag": [-99]}``;
+            those in the config of the run hold too.
+        measured_values
+            Values that look like stand-ins for no value, but were measured.
 
         Raises
         ------
@@ -150,12 +167,16 @@ class FittedRun:
         >>> made["prediction"].description
         'class under the decision rule'
         """
-        table, absent = self._table(catalog)
+        options = column_options(**columns)
+        table, absent = self._table(catalog, options)
+        if absent is not None:
+            options = only_given(options, table.colnames)
         with in_precision(self.config.precision):
             return classify_table(
                 self.model,
                 table,
                 prior=prior,
+                columns=options,
                 not_available=absent,
                 warn=_warn,
                 estimated=estimated,
@@ -169,8 +190,11 @@ class FittedRun:
         prior: Prior = None,
         overwrite: bool = False,
         estimated: Callable[[Estimate], None] = lambda estimate: None,
+        **columns: Unpack[ColumnKeywords],
     ) -> int:
         """Write what `classify` returns to a file, and return the number of sources.
+
+        Keyword options as of `classify`.
 
         From Parquet to Parquet the catalogue is streamed, so it may be larger than memory.
 
@@ -179,18 +203,23 @@ class FittedRun:
         >>> fit.classify_file("runs/demo-catalog.fits", "runs/classified.parquet")
         3000
         """
-        path = Path(out)
+        path, options = Path(out), column_options(**columns)
         check_output(path, overwrite)
-        chunks = as_chunks(catalog, CHUNK, text=[self.config.catalog.id])
+        chunks = as_chunks(catalog, CHUNK_IN_MEMORY, text=self._text(options))
         with in_precision(self.config.precision), catalog_writer(path, overwrite) as append:
             for part in classify_chunks(
-                self.model, chunks, prior=prior, warn=_warn, estimated=estimated
+                self.model, chunks, prior=prior, columns=options, warn=_warn, estimated=estimated
             ):
                 append(part)
         return chunks.n_rows
 
     def explain(
-        self, catalog: "CatalogLike", name: str, *, prior: Mapping[str, float] | None = None
+        self,
+        catalog: "CatalogLike",
+        name: str,
+        *,
+        prior: Mapping[str, float] | None = None,
+        **columns: Unpack[ColumnKeywords],
     ) -> Explanation:
         """The explanation of the prediction for the source `name`, as `.table` and `.plot()`.
 
@@ -202,7 +231,7 @@ class FittedRun:
         name
             The id of the source.
         prior
-            Class proportions, as in `classify`.
+            Class proportions; the other options too are as in `classify`.
 
         Examples
         --------
@@ -210,12 +239,21 @@ class FittedRun:
         >>> explained.table.colnames[:2]
         ['category', 'property']
         """
-        table = as_table(catalog, text=[self.config.catalog.id])
+        from xbayes.tasks.explain import explain_source
+
+        options = column_options(**columns)
+        table = as_table(catalog, text=self._text(options))
         with in_precision(self.config.precision):
             model = self.model.under(prior)
-            return Explanation(explain_source(model, table, name, warn=_warn))
+            return Explanation(explain_source(model, table, name, columns=options, warn=_warn))
 
-    def counts(self, catalog: "CatalogLike", *, all: bool = False) -> Table:
+    def counts(
+        self,
+        catalog: "CatalogLike",
+        *,
+        all: bool = False,
+        **columns: Unpack[ColumnKeywords],
+    ) -> Table:
         """The number of sources of each class, corrected for misclassification.
 
         One row per class: the count of predictions, and two corrected counts with 90 % intervals,
@@ -228,24 +266,32 @@ class FittedRun:
             The catalogue.
         all
             Count every source, not only those without a label.
+            The other options are as in `classify`.
 
         Examples
         --------
         >>> fit.counts("runs/demo-catalog.fits", all=True)["class"].tolist()
         ['AGN', 'Star', 'XRB', 'CV']
         """
-        chunks = as_chunks(catalog, CHUNK, text=[self.config.catalog.id])
+        from xbayes.tasks.count_classes import count_classes, population_table
+
+        options = column_options(**columns)
+        chunks = as_chunks(catalog, CHUNK_IN_MEMORY, text=self._text(options))
         with in_precision(self.config.precision):
-            population = count_classes(self.model, chunks, everything=all, warn=_warn)
+            population = count_classes(
+                self.model, chunks, everything=all, columns=options, warn=_warn
+            )
         for message in population.doubts:
             _warn(message)
         return population_table(population)
 
-    def suggest(self, catalog: "CatalogLike", *, n: int = 100) -> Table:
+    def suggest(
+        self, catalog: "CatalogLike", *, n: int = 100, **columns: Unpack[ColumnKeywords]
+    ) -> Table:
         """The `n` sources whose labels together are most informative, best first.
 
         The run needs posterior samples (`variant: bayes`). Sources with a label and training
-        sources are excluded.
+        sources are excluded. The options on columns are as in `classify`.
 
         Examples
         --------
@@ -254,22 +300,33 @@ class FittedRun:
         xbayes.errors.InputError: runs/demo has no posterior samples, so the information of a \
 label is not known; make a run that has them: xbayes run CONFIG --set variant=bayes
         """
-        table = as_table(catalog, text=[self.config.catalog.id])
+        from xbayes.tasks.suggest_labels import suggest_labels
+
+        options = column_options(**columns)
+        table = as_table(catalog, text=self._text(options))
         with in_precision(self.config.precision):
-            return suggest_labels(self.model, table, n, warn=_warn)
+            return suggest_labels(self.model, table, n, columns=options, warn=_warn)
 
     def __repr__(self) -> str:
         return f"<FittedRun {self.config.name}: {', '.join(self.classes)}; {self.folder}>"
 
+    def _text(self, options: ColumnOptions) -> list[str]:
+        """The columns of a CSV file that stay text: the id, under its name in the catalogue."""
+        name = self.config.catalog.id
+        return [options.id or options.map.get(name, name)]
+
     def _table(
-        self, catalog: "CatalogLike | Mapping[str, float | str | None]"
-    ) -> tuple[Table, frozenset[str]]:
-        """The catalogue, and the columns that are not available in a row given as a mapping."""
+        self, catalog: "CatalogLike | Mapping[str, float | str | None]", options: ColumnOptions
+    ) -> tuple[Table, frozenset[str] | None]:
+        """The catalogue; for a row given as a mapping also the columns that are not available."""
         if not isinstance(catalog, Mapping):
-            return as_table(catalog, text=[self.config.catalog.id]), frozenset()
+            return as_table(catalog, text=self._text(options)), None
         table, needed = row_table(catalog), needed_columns(self.config)
-        _refuse_unknown(table.colnames, [*needed, *passed_columns(self.config.catalog)])
-        return table, frozenset(needed) - set(table.colnames)
+        of_run = {own: name for name, own in options.map.items()}
+        given = {of_run.get(name, name) for name in table.colnames}
+        others = [name for name in table.colnames if name not in (options.id, *of_run)]
+        _refuse_unknown(others, [*needed, *passed_columns(self.config.catalog)])
+        return table, frozenset(needed) - given
 
 
 def load(run: str | os.PathLike[str]) -> FittedRun:

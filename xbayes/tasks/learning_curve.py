@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from astropy.table import Table
 
-from xbayes.classifier.recipe import build_recipe
+from xbayes.classifier.recipe import Recipe, build_recipe
 from xbayes.config.reader import config_of
 from xbayes.config.schema import Config, catalog_path, given_log_prior
 from xbayes.errors import XbayesWarning
@@ -17,7 +17,7 @@ from xbayes.evaluate.learning_curve import Design, Point, usable_fractions
 from xbayes.evaluate.learning_curve import learning_curve as measure_points
 from xbayes.figures.learning import draw_learning
 from xbayes.tasks.precision import in_precision
-from xbayes.tasks.training import Progress, load_training
+from xbayes.tasks.training import Progress, Training, load_training
 from xbayes.types import InputError
 
 if TYPE_CHECKING:
@@ -92,9 +92,7 @@ def measure_learning(
     progress: Progress = lambda share, step: None,
 ) -> LearningCurve:
     """As `learning_curve`, in the current precision of JAX."""
-    for size in sizes or ():
-        if not 0 < size <= 1:
-            raise InputError(f"a size must be above 0 and at most 1; found {size:g}")
+    _check_sizes(sizes)
     if config.validation.split != "random":
         raise InputError(
             "a learning curve draws random subsamples, so it needs validation.split: random; found "
@@ -114,6 +112,8 @@ def measure_learning(
     )
     if not sizes:
         fractions = usable_fractions(recipe, training.labels, design)
+        if len(fractions) < 2:
+            raise InputError(_one_point(recipe, training, validation.folds))
         design = design._replace(fractions=fractions)
     key = jax.random.fold_in(jax.random.key(config.seed), 0)
     points = measure_points(
@@ -126,6 +126,32 @@ def measure_learning(
         progress=progress,
     )
     return LearningCurve(points=points, classes=recipe.names.classes)
+
+
+def _check_sizes(sizes: Sequence[float] | None) -> None:
+    for size in sizes or ():
+        if not 0 < size <= 1:
+            raise InputError(f"a size must be above 0 and at most 1; found {size:g}")
+    if sizes is not None and len({*sizes}) < 2:
+        given = ", ".join(f"{size:g}" for size in {*sizes}) or "none"
+        raise InputError(
+            f"a learning curve needs two sizes or more, for one point is no curve; found {given}; "
+            "give --sizes 0.3,0.6,1 (in Python sizes=[0.3, 0.6, 1]) or no sizes; 'xbayes run' "
+            "gives the scores with all labels"
+        )
+
+
+def _one_point(recipe: Recipe, training: Training, n_folds: int) -> str:
+    """The message for a sample too small for a second, smaller size."""
+    labels, classes = training.labels, recipe.names.classes
+    members = [len(np.unique(labels.group[labels.class_index == c])) for c in range(len(classes))]
+    fewest = int(np.argmin(members))
+    return (
+        f"a learning curve of one point: class {classes[fewest]} has {members[fewest]} labelled "
+        f"sources (or groups), and {n_folds} folds with {recipe.n_folds} inner folds need nearly "
+        "all of them; use fewer folds (--set validation.folds=3 --set validation.inner_folds=2), "
+        "join the class with another, or label more of its sources"
+    )
 
 
 def learning_table(points: tuple[Point, ...], classes: tuple[str, ...]) -> Table:

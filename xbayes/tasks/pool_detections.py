@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _SUM_TOLERANCE = 1e-3  # for the sum of a posterior; CSV files may be rounded
 _PRIOR_TOLERANCE = 1e-6
-_CLASS_COLUMNS = ("true_class", "prediction", "prediction_set", "alternative")
+_CLASS_COLUMNS = ("true_class", "prediction", "prediction_set", "set_flag", "alternative")
 
 
 class Pooled(NamedTuple):
@@ -169,7 +169,7 @@ def _context(
         raise InputError(
             "the metadata of the catalogue does not name its classes: 'xbayes classify' did not "
             "write it, or it is a CSV file, which keeps no metadata; give the run that classified "
-            "it: --run RUN"
+            "it: --run RUN (run=)"
         )
     if run_classes is not None and classes != run_classes:
         raise InputError(
@@ -213,7 +213,8 @@ def _proportions(
             return np.asarray(proportions, np.float64)
     raise InputError(
         "the metadata of the catalogue does not hold the prior of its posteriors; give the run "
-        "that classified it, --run RUN, or the prior, --prior CLASS=proportion,..."
+        "that classified it, --run RUN (run=), or the prior, --prior CLASS=proportion,... "
+        "(prior=)"
     )
 
 
@@ -339,8 +340,8 @@ def _learned_rho(
         text = "labelled sources of the catalogue, which must not be training sources"
         return fit.rho, f"learned on {fit.n_sources} {text}"
     reason = "the default: no source of known class has two or more detections"
-    hint = "" if model is not None else " (--run RUN supplies labels)"
-    return DEFAULT_RHO, f"{reason}{hint}; give another with --rho NUMBER"
+    hint = "" if model is not None else " (--run RUN, run=, supplies labels)"
+    return DEFAULT_RHO, f"{reason}{hint}; give another with --rho NUMBER (rho=)"
 
 
 def _held_out(model: FittedModel | None, by: str) -> Table | None:
@@ -366,7 +367,7 @@ def _fit_rho(table: Table, detections: _Detections, context: _Context) -> RhoFit
         raise InputError(
             f"detections of source {detections.name[source]!r} have labels of two classes, "
             f"{classes[label[row]]} and {classes[truth[source]]}; correct the labels or the column "
-            "that names the source, or give the correlation: --rho NUMBER"
+            "that names the source, or give the correlation: --rho NUMBER (rho=)"
         )
     if not ((truth != UNLABELLED) & (number > 1)).any():
         return None

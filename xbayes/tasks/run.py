@@ -11,6 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from xbayes.catalog.columns import masked_column
 from xbayes.classifier.fit import FitReport
 from xbayes.classifier.predict import Classifier, Products, classify
 from xbayes.classifier.recipe import Recipe, build_recipe
@@ -165,7 +168,8 @@ def _results(
     """The scores, the diagnosed posterior samples and everything else that is written."""
     scores = measure(training.config, training.labels, products, held_out, training.well)
     metrics = Metrics(**scores)
-    posterior, chain_warnings = _diagnosed(fit, recipe, metrics)
+    ids = masked_column(training.table, training.config.catalog.id)[held_out.rows]
+    posterior, chain_warnings = _diagnosed(fit, recipe, metrics, np.ma.getdata(ids))
     return Results(
         config=training.config,
         origin=training.origin,
@@ -186,12 +190,15 @@ def _results(
 
 
 def _diagnosed(
-    fit: FitReport, recipe: Recipe, metrics: Metrics
+    fit: FitReport, recipe: Recipe, metrics: Metrics, ids: np.ndarray
 ) -> "tuple[arviz.InferenceData | None, tuple[str, ...]]":
-    """The posterior samples and the warnings about their chains; adds both to `metrics`."""
+    """The posterior samples and the warnings about their chains; adds both to `metrics`.
+
+    `ids` are those of the labelled sources.
+    """
     if fit.posterior is None:
         return None, ()
-    data = inference_data(fit.posterior, recipe.names)
+    data = inference_data(fit.posterior, recipe.names, ids)
     diagnostics = diagnose(data, fit.posterior)
     metrics["posterior"] = {**diagnostics.record, "warnings": list(diagnostics.doubts)}
     return data, diagnostics.doubts

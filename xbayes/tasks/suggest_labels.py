@@ -13,10 +13,10 @@ from astropy.table import Column, Table
 from jaxtyping import Bool, Float
 
 from xbayes.catalog.columns import masked_column, subset
-from xbayes.catalog.read import read_catalog
+from xbayes.catalog.match import ColumnOptions
+from xbayes.catalog.read import read_catalog, table_chunks
 from xbayes.catalog.roles import check_catalog
 from xbayes.catalog.taxonomy import without_label
-from xbayes.catalog.units import convert_units
 from xbayes.classifier.calibration import calibrated
 from xbayes.classifier.fitted_model import FittedModel
 from xbayes.classifier.intervals import JointDraws
@@ -31,6 +31,8 @@ from xbayes.classifier.subclasses import class_means, class_scores, responsibili
 from xbayes.evaluate.information import Batch, choose_batch, information
 from xbayes.features.build import build_features, needed_columns
 from xbayes.output.table import passed_columns
+from xbayes.tasks.classify import AS_TRAINED
+from xbayes.tasks.survey import check_values, in_units_of_run, match_to_run
 from xbayes.types import Features, InputError
 
 # Candidates of a batch: the most informative sources, at least 2000 and 20 per suggestion.
@@ -42,6 +44,7 @@ def suggest_labels(
     table: Table,
     n: int,
     *,
+    columns: ColumnOptions = AS_TRAINED,
     warn: Callable[[str], None] = lambda message: None,
 ) -> Table:
     """The `n` sources to label next, best first, with the information of each label and its origin.
@@ -51,22 +54,27 @@ def suggest_labels(
     catalogue or too large an `n`.
     """
     if n < 1:
-        raise InputError(f"-n must be at least 1; found {n}")
+        raise InputError(f"-n (n=) must be at least 1; found {n}")
     if model.classifier.draws is None:
         raise InputError(
             f"{model.folder} has no posterior samples, so the information of a label is not known; "
             "make a run that has them: xbayes run CONFIG --set variant=bayes"
         )
+    matched = match_to_run(model, table_chunks(table, len(table)), columns)
+    model = model.with_optional(columns.optional, **columns.values_by_key())
     config = model.config
-    checked = check_catalog(table, config.catalog, list(needed_columns(config)), "classify")
-    features, report = build_features(convert_units(checked, model.units), config)
-    for message in report.warnings:
-        warn(message)
+    with matched.explaining_errors():
+        table = next(matched.chunks.read(None))
+        checked = check_catalog(table, config.catalog, list(needed_columns(config)), "classify")
+        features, report = build_features(in_units_of_run(model, checked), config)
+        suspicions = check_values(model, checked)
+    for message in (*suspicions, *report.warnings):
+        warn(matched.explained(message))
     unlabelled = np.flatnonzero(_is_unlabelled(model, checked))
     if n > len(unlabelled):
         raise InputError(
             f"-n {n}: only {len(unlabelled)} of the {len(checked)} sources of the catalogue have "
-            "no label and are not in the training sample; give a smaller -n"
+            "no label and are not in the training sample; give a smaller -n (n=)"
         )
     rows = unlabelled[_candidates(model, features.rows(unlabelled), n)]
     samples = draw_posteriors(model.recipe, model.classifier, features.rows(rows), model.log_prior)
@@ -74,6 +82,7 @@ def suggest_labels(
     chosen = rows[batch.chosen]
     passed = [name for name in passed_columns(config.catalog) if name in checked.colnames]
     table = subset(checked, passed, chosen)
+    table = matched.own_names(table)
     return _with_reasons(table, model, features.rows(chosen), samples[:, batch.chosen], batch)
 
 
@@ -155,7 +164,7 @@ def _with_reasons(
         if name in table.colnames:
             raise InputError(
                 f"the catalogue has a column {name!r}, which is also a column of the output; "
-                "rename it, or remove it from catalog.keep"
+                "rename it in the catalogue"
             )
         unit = "nat" if name.startswith("gain") else None
         table[name] = Column(values, description=text, unit=unit)

@@ -1,19 +1,29 @@
 """The survey of a catalogue: the first pass over its chunks, before any row is classified."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from astropy.table import Table, vstack
 
-from xbayes.catalog.columns import subset
+from xbayes.catalog.columns import masked_column, parse_unit, subset
+from xbayes.catalog.match import ColumnOptions, Matched, match_columns
+from xbayes.catalog.ranges import ValueRange
 from xbayes.catalog.read import Chunks
 from xbayes.catalog.roles import check_present, uniform_catalog
-from xbayes.catalog.units import convert_units
+from xbayes.catalog.stand_in_messages import stand_in_messages
+from xbayes.catalog.stand_ins import StandInCheck
+from xbayes.catalog.units import (
+    convert_units,
+    factor_between,
+    unit_warnings,
+    units_of,
+    units_option,
+)
 from xbayes.catalog.whole_check import WholeCheck
 from xbayes.classifier.fitted_model import FittedModel
 from xbayes.features.blocks import BlockCounts, add_blocks
-from xbayes.features.build import count_table_blocks, needed_columns
-from xbayes.output.table import refuse_clashes
+from xbayes.features.build import count_table_blocks, needed_columns, sky_columns
+from xbayes.features.trained_on import column_ranges, sampled, stand_in_check, state_degrees
 
 SAMPLE_SIZE = 50_000  # rows from which the class proportions are estimated
 
@@ -23,15 +33,26 @@ class Survey(NamedTuple):
 
     blocks: BlockCounts  # which columns are empty in a whole block
     sample: Table  # evenly spaced rows, at most SAMPLE_SIZE, with the columns for the features
+    ranges: Mapping[str, ValueRange]  # of the columns, in the units of the run
+    stand_ins: tuple[str, ...]  # warnings of probable stand-ins
+    units: tuple[str, ...]  # warnings where only the catalogue or only the run has units
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """All warnings."""
+        return (*self.stand_ins, *self.units)
 
 
 def survey_catalog(model: FittedModel, chunks: Chunks) -> Survey:
     """Checks columns, ids and coordinates, and finds the columns that are empty in a whole block.
 
+    Probable stand-ins are counted over the whole catalogue.
+
     Raises
     ------
     InputError
-        For a missing column, a missing or repeated id, and coordinates out of range.
+        For a missing column, a missing or repeated id, coordinates out of range, and a number that
+        probably stands for no value in much of a column.
     """
     _check_columns(model, chunks)
     config, roles = model.config, model.config.catalog
@@ -42,10 +63,12 @@ def survey_catalog(model: FittedModel, chunks: Chunks) -> Survey:
         return (uniform_chunk(model, chunk) for chunk in chunks.read(names))
 
     check, blocks, sample = WholeCheck(roles), None, []
+    stand_ins = stand_in_check(config)
     spacing, first_row = -(-chunks.n_rows // SAMPLE_SIZE), 0
     for chunk in read():
         check.add(chunk)
-        counts = count_table_blocks(convert_units(chunk, model.units), config)
+        stand_ins.add(chunk)
+        counts = count_table_blocks(in_units_of_run(model, chunk), config)
         if blocks is None:
             blocks = counts
         else:
@@ -55,7 +78,74 @@ def survey_catalog(model: FittedModel, chunks: Chunks) -> Survey:
     check.close(read)
     assert blocks is not None  # a catalogue has rows
     stacked = sample[0] if len(sample) == 1 else vstack(sample, metadata_conflicts="silent")
-    return Survey(blocks=blocks, sample=stacked)
+    return Survey(
+        blocks=blocks,
+        sample=stacked,
+        ranges=column_ranges(in_units_of_run(model, stacked), config),
+        stand_ins=stand_in_warnings(model, stand_ins, stacked),
+        units=tuple(run_unit_warnings(model, stacked)),
+    )
+
+
+def in_units_of_run(model: FittedModel, table: Table) -> Table:
+    """The table with the columns that features need in the units of the run."""
+    table = table.copy(copy_data=False)
+    state_degrees(table, model.config)
+    return convert_units(table, _run_units(model), list(needed_columns(model.config)))
+
+
+def check_values(model: FittedModel, table: Table) -> tuple[str, ...]:
+    """The warnings of `survey_catalog` about stand-ins and units, for a table in memory.
+
+    Raises InputError for a number that probably stands for no value in much of a column.
+    """
+    check = stand_in_check(model.config)
+    check.add(table)
+    return (*stand_in_warnings(model, check, sampled(table)), *run_unit_warnings(model, table))
+
+
+def stand_in_warnings(model: FittedModel, check: StandInCheck, sample: Table) -> tuple[str, ...]:
+    """Warnings of values that the training catalogue never had. Raises InputError for many."""
+    trained, found = model.trained_on, units_of(sample, sample.colnames)
+    ranges = {}
+    for name, values in trained.columns.items():
+        wanted = parse_unit(trained.units.get(name, ""))
+        given = parse_unit(found.get(name, "")) or wanted
+        factor = 1.0 if given is None else factor_between(wanted, given)
+        if factor is not None:  # None: refused where units are converted
+            ranges[name] = values.times(factor)
+    markers = model.config.catalog.missing_values
+    return stand_in_messages(check.suspects(sample, ranges), markers, trained=ranges)
+
+
+def run_unit_warnings(model: FittedModel, table: Table) -> list[str]:
+    """Warnings where only one of a catalogue and the run has units."""
+    names = [name for name in needed_columns(model.config) if name in table.colnames]
+    numbers = [name for name in names if masked_column(table, name).dtype.kind in "iuf"]
+    trained, found = _run_units(model), units_of(table, numbers)
+    ra, dec = sky_columns(model.config)
+    sky = [name for name in numbers if name in ra | dec and name not in found]
+    return unit_warnings(found | dict.fromkeys(sky, "deg"), trained, numbers) + [
+        f"column {name!r} names no unit, so it is taken to be in degrees, but the run was trained "
+        f"on {trained[name]}; if that is its unit too: {units_option(name, trained[name])} (in "
+        "Python units=)"
+        for name in sky
+        if trained[name] != "deg"
+    ]
+
+
+def _run_units(model: FittedModel) -> dict[str, str]:
+    """The units of the run; coordinates without one are in degrees."""
+    ra, dec = sky_columns(model.config)
+    return dict.fromkeys([*ra, *dec], "deg") | dict(model.units)
+
+
+def match_to_run(model: FittedModel, chunks: Chunks, columns: ColumnOptions) -> Matched:
+    """The catalogue under the column names of the run; errors as of `match_columns`."""
+    roles = model.config.catalog
+    used = [roles.id, roles.ra, roles.dec, roles.label, roles.source, roles.group, roles.block]
+    known = [*needed_columns(model.config), *filter(None, used), *roles.keep]
+    return match_columns(chunks, columns, roles.id, list(dict.fromkeys(known)))
 
 
 def uniform_chunk(model: FittedModel, chunk: Table) -> Table:
@@ -66,7 +156,6 @@ def uniform_chunk(model: FittedModel, chunk: Table) -> Table:
 
 def _check_columns(model: FittedModel, chunks: Chunks) -> None:
     """Check the names of all columns before reading; an error suggests the nearest name."""
-    refuse_clashes(chunks.colnames, model.recipe.names)
     roles = model.config.catalog
     # A single row without an id is given one.
     names = [*chunks.colnames, *([roles.id] if chunks.n_rows == 1 else [])]

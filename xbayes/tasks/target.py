@@ -22,6 +22,7 @@ from xbayes.catalog.roles import check_catalog
 from xbayes.catalog.units import convert_units, units_of
 from xbayes.config.schema import Config, target_path
 from xbayes.features.build import build_features, needed_columns
+from xbayes.features.trained_on import state_degrees, training_stand_ins
 from xbayes.types import Features, InputError
 
 FOLDS = 5
@@ -46,7 +47,7 @@ def fit_to_target(
     """
     if config.target.file is None:
         return None
-    target = _target_features(config, table)
+    target, stand_ins = _target_features(config, table)
     measured = np.asarray(np.any(target.available, axis=0))
     names = np.array(list(config.features))
     if not measured.any():
@@ -54,7 +55,7 @@ def fit_to_target(
             f"target.file {config.target.file} has no column that any feature needs; "
             "check that it is the right catalogue, with the column names of the config"
         )
-    warnings = [
+    warnings = stand_ins + [
         f"feature {name!r} was never measured in the target catalogue; it is left out"
         for name in names[~measured]
     ]
@@ -72,15 +73,21 @@ def fit_to_target(
     return TargetFit(measured=measured, row_weight=row_weight, warnings=tuple(warnings))
 
 
-def _target_features(config: Config, table: Table) -> Features:
-    """The features of the target catalogue; columns that it lacks are not available."""
+def _target_features(config: Config, table: Table) -> tuple[Features, list[str]]:
+    """The features of the target catalogue, and warnings of stand-ins.
+
+    Columns that it lacks are not available.
+    """
     needed = list(needed_columns(config))
     optional = tuple({*config.catalog.optional, *needed})
     roles = config.catalog.model_copy(update={"optional": optional, "label": None})
     path = target_path(config)
     target = check_catalog(read_catalog(path, text=[roles.id]), roles, needed, "classify")
-    target = convert_units(target, units_of(table, needed))
-    return build_features(target, config.model_copy(update={"catalog": roles}))[0]
+    stand_ins = training_stand_ins(target, config)
+    state_degrees(target, config)
+    target = convert_units(target, units_of(table, needed), needed)
+    built, _ = build_features(target, config.model_copy(update={"catalog": roles}))
+    return built, [f"target: {message}" for message in stand_ins]
 
 
 def importance_weights(

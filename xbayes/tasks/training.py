@@ -3,7 +3,7 @@
 read -> check roles and labels -> build features -> drop features that do not vary
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 import jax
@@ -14,8 +14,12 @@ from jaxtyping import Bool, Float
 from xbayes.catalog.columns import masked_column, subset
 from xbayes.catalog.inputs import Origin, as_table, origin_of
 from xbayes.catalog.roles import check_catalog
-from xbayes.catalog.taxonomy import class_indices, group_indices, subclass_indices
-from xbayes.catalog.units import stand_in_warnings
+from xbayes.catalog.taxonomy import (
+    class_indices,
+    group_indices,
+    label_warnings,
+    subclass_indices,
+)
 from xbayes.classifier.fit import FitReport, fit_classifier
 from xbayes.classifier.predict import Classifier
 from xbayes.classifier.recipe import Recipe
@@ -26,6 +30,7 @@ from xbayes.evaluate.cross_validate import (
     inner_folds,
     labelled_rows,
     require_members,
+    scarcity_warnings,
 )
 from xbayes.features.build import (
     FeatureReport,
@@ -35,6 +40,7 @@ from xbayes.features.build import (
     useful_features,
 )
 from xbayes.features.conditions import well_characterised
+from xbayes.features.trained_on import state_degrees, training_stand_ins
 from xbayes.output.table import passed_columns, refuse_clashes
 from xbayes.tasks.target import fit_to_target
 from xbayes.types import Features, InputError, Labels
@@ -67,29 +73,30 @@ def load_training(config: Config, catalog: "CatalogLike") -> Training:
     InputError
         If the catalogue does not match the config, or if no feature of it varies.
     """
-    roles, label = config.catalog, config.catalog.label
-    if label is None:
-        raise InputError(
-            "the config names no label column (catalog.label), so there are no labels to learn "
-            "from; set it, or apply a fitted run with 'xbayes classify'"
-        )
+    roles, label = config.catalog, _label_column(config)
     needed = [*needed_columns(config), label, *roles.keep]
     needed += [column for column in (roles.source, roles.group, roles.block) if column]
     table = check_catalog(as_table(catalog, text=[roles.id]), roles, needed, "train")
+    state_degrees(table, config)
     _refuse_text_outside_ascii(subset(table, passed_columns(roles)))
     refuse_clashes(passed_columns(roles), names_of(config))
     class_index, included = class_indices(masked_column(table, label), config.taxonomy)
+    about_labels = label_warnings(masked_column(table, label), config.taxonomy)
     table, class_index = subset(table, rows=included), class_index[included]
     subclass = subclass_indices(masked_column(table, label), config.taxonomy)
+    stand_ins = training_stand_ins(table, config)
     features, report = build_features(table, config)
+    given = config.model.alpha
     target = fit_to_target(config, table, features, class_index >= 0)
     if target is not None:
         config, features = _with_features(config, features, target.measured)
     config, features, dropped = _drop_constant_features(config, features, class_index >= 0)
+    dropped = [*dropped, *_weights_left_out(given, config.model.alpha)]
     labels = Labels(class_index=class_index, group=group_indices(table, roles), subclass=subclass)
     validation = config.validation
     require_members(labels, list(config.taxonomy.classes), validation.folds, validation.inner_folds)
-    stand_ins = stand_in_warnings(table, list(needed_columns(config)))
+    about_labels += scarcity_warnings(labels, list(config.taxonomy.classes))
+    about_target = target.warnings if target else ()
     rules = validation.well_characterised
     return Training(
         config=config,
@@ -98,10 +105,19 @@ def load_training(config: Config, catalog: "CatalogLike") -> Training:
         features=features,
         report=report,
         labels=labels,
-        warnings=(*report.warnings, *(target.warnings if target else ()), *dropped, *stand_ins),
+        warnings=(*report.warnings, *about_target, *dropped, *about_labels, *stand_ins),
         well=None if rules is None else well_characterised(table, rules),
         row_weight=target.row_weight if target else None,
     )
+
+
+def _label_column(config: Config) -> str:
+    if config.catalog.label is None:
+        raise InputError(
+            "the config names no label column (catalog.label), so there are no labels to learn "
+            "from; set it, or apply a fitted run with 'xbayes classify'"
+        )
+    return config.catalog.label
 
 
 def cross_validate_training(
@@ -173,5 +189,20 @@ def _with_features(
     remaining = {name: feature for (name, feature), keep in pairs if keep}
     used = {feature.category for feature in remaining.values()}
     categories = {name: value for name, value in config.categories.items() if name in used}
-    config = config.model_copy(update={"features": remaining, "categories": categories})
-    return config, features.columns(selected)
+    update: dict[str, object] = {"features": remaining, "categories": categories}
+    if config.model.alpha is not None:
+        alpha = {name: value for name, value in config.model.alpha.items() if name in used}
+        update["model"] = config.model.model_copy(update={"alpha": alpha})
+    return config.model_copy(update=update), features.columns(selected)
+
+
+def _weights_left_out(
+    given: Mapping[str, float] | None, alpha: Mapping[str, float] | None
+) -> list[str]:
+    """A warning for each given weight whose category has no feature left."""
+    return [
+        f"category {name!r} has no feature left, so its weight model.alpha.{name} is left out; "
+        "with model.normalise the sum of the weights lacks it"
+        for name in given or {}
+        if name not in (alpha or {})
+    ]

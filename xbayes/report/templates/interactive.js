@@ -64,7 +64,8 @@
     const choices = ["x", "y"].map((axis) => document.getElementById(`scatter-${axis}`));
     const draw = () => {
       const [x, y] = choices.map((choice) => Number(choice.value));
-      const axis = (f) => ({ title: { text: plain(points.axes[f]) }, gridcolor: "#e6eaed", zerolinecolor: "#c9d0d6",
+      // The start excludes a few absurd values; a double-click shows them too.
+      const axis = (f) => ({ title: { text: plain(points.axes[f]) }, range: points.range[f], gridcolor: "#e6eaed", zerolinecolor: "#c9d0d6",
         automargin: true, linecolor: "#5f6b76", ticks: "outside" });
       Plotly.react(place, traces(points.value[x], points.value[y]), { ...common,
         margin: { l: 60, r: 10, t: 40, b: 50 }, xaxis: axis(x), yaxis: axis(y) }, settings);

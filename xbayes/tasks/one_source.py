@@ -1,0 +1,61 @@
+"""Warnings about a single source given by hand: values that change nothing, and why."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from xbayes.config.schema import Config
+from xbayes.features.build import FeatureCounts, FeatureReport, merged_report, needed_columns
+
+
+def row_warnings(config: Config, given: Sequence[str], report: FeatureReport) -> Iterator[str]:
+    """The warnings about one source: undefined values, and given columns that are no evidence.
+
+    Columns that are not given are not available, which is meant and no warning.
+
+    Parameters
+    ----------
+    config
+        The config of the run.
+    given
+        The columns that the user gave a value or an empty value.
+    report
+        The states of the features of the source.
+    """
+    meant = [counts._replace(not_available=0) for counts in report.counts]
+    yield from merged_report([FeatureReport(counts=tuple(meant), warnings=())], config).warnings
+    columns = needed_columns(config)
+    states = {counts.name: counts for counts in report.counts}
+    for name in given:
+        if name in (config.catalog.id, config.catalog.source):
+            continue
+        features = columns.get(name, ())
+        if not features:
+            yield f"{name!r} changes nothing: no feature of the run reads it"
+        elif not any(_is_evidence(config, states[feature]) for feature in features):
+            lacking = {
+                feature: [c for c, users in columns.items() if feature in users and c not in given]
+                for feature in features
+            }
+            yield f"{name!r} changes nothing: {_reasons(states, lacking)}"
+
+
+def _is_evidence(config: Config, state: FeatureCounts) -> bool:
+    told = config.features[state.name].missing == "evidence"
+    return bool(state.measured or (told and state.not_detected))
+
+
+def _reasons(states: Mapping[str, FeatureCounts], lacking: Mapping[str, Sequence[str]]) -> str:
+    """Why each of these features gives no evidence; features with the same reason together."""
+    by_reason: dict[str, list[str]] = {}
+    for name, columns in lacking.items():
+        if states[name].not_detected:
+            reason = "without a value, which is no evidence (missing: ignore)"
+        elif columns:
+            reason = f"without {', '.join(columns)}"
+        else:
+            reason = "not available, because the condition measured: does not hold"
+        by_reason.setdefault(reason, []).append(name)
+    return "; ".join(
+        f"{'features' if len(names) > 1 else 'feature'} {', '.join(names)} "
+        f"{'are' if len(names) > 1 else 'is'} {reason}"
+        for reason, names in by_reason.items()
+    )
