@@ -166,9 +166,9 @@ columns = ["name", "prediction", "p_XRB", "prediction_set", "alternative", "outl
 classified[columns][:8]
 
 # %% [markdown]
-# `prediction_set` holds every class that is not excluded at 10 %. `alternative` is the class that
-# would win without one category of features. A small `outlier_p` says that the source is unlike
-# the sources of its predicted class. The table describes its columns:
+# `prediction_set` holds the prediction and every class that is not excluded at 10 %. `alternative`
+# is the class that would win without one category of features. A small `outlier_p` says that the
+# source is unlike the sources of its predicted class. The table describes its columns:
 
 # %%
 for name in classified.colnames[-24:]:

@@ -129,8 +129,8 @@ table["name", "Class", "prediction", "p_XRB", "p_XRB_lo", "p_XRB_hi", "predictio
 #   diagram shows whether that holds.
 # * It does not cover other class proportions (use a prior), nor classes that are not among the
 #   labels.
-# * `prediction_set` has another guarantee: for nine in ten sources of every class, the set holds
-#   the true class, whatever the densities and weights are.
+# * `prediction_set` has another guarantee: for at least nine in ten sources of every class, the set
+#   holds the true class, whatever the densities and weights are. It always holds the prediction.
 #
 # Did the chains converge? If not, the run warns, and `strict=True` (`--strict` in a terminal) makes
 # the warning an error. R-hat and effective sample sizes are in the metrics and in the report.

@@ -166,9 +166,7 @@ def test_a_command_loads_its_run_and_its_catalogue_once(fit, tmp_path, monkeypat
     counted(fitted_model, "load_model")
     for module in (inputs, read):
         counted(module, "read_catalog")
-    monkeypatch.setitem(
-        read._READERS, "FITS", lambda path, f=read._READERS["FITS"]: calls.append("file") or f(path)
-    )
+    counted(read, "read_fits")
     new, out = tmp_path / "new.fits", tmp_path / "out.fits"
     for command in (
         ("classify", fit.folder, new, "--out", out, "--prior", "estimate"),
@@ -178,7 +176,7 @@ def test_a_command_loads_its_run_and_its_catalogue_once(fit, tmp_path, monkeypat
         calls.clear()
         done(*command)
         assert calls.count("load_model") == 1, command
-        assert calls.count("file") == 1, command
+        assert calls.count("read_fits") == 1, command
 
 
 @pytest.mark.parametrize(
@@ -186,7 +184,7 @@ def test_a_command_loads_its_run_and_its_catalogue_once(fit, tmp_path, monkeypat
     [
         ([1, 2], "found list"),
         (pd.DataFrame({"name": []}), "no rows"),
-        (pd.DataFrame({"name": ["a"], "x": [1.0]}), "lacks column 'a'"),
+        (pd.DataFrame({"name": ["a"], "x": [1.0]}), "lacks columns 'a', 'b', 'c'"),
         ("nowhere.fits", "no file nowhere.fits"),
     ],
 )

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from xbayes.errors import InputError, XbayesWarning
     from xbayes.tasks.fitted_run import Explanation, FittedRun, classify, load
     from xbayes.tasks.learning_curve import learning_curve
+    from xbayes.tasks.plan import plan
     from xbayes.tasks.pool_detections import sources
     from xbayes.tasks.run import run
     from xbayes.tasks.select_components import select_k
@@ -32,6 +33,7 @@ _PUBLIC = {
     "init": "xbayes.tasks.starter_config",
     "learning_curve": "xbayes.tasks.learning_curve",
     "load": "xbayes.tasks.fitted_run",
+    "plan": "xbayes.tasks.plan",
     "run": "xbayes.tasks.run",
     "select_k": "xbayes.tasks.select_components",
     "send": "xbayes.tasks.send",

@@ -16,13 +16,17 @@ from xbayes.types import InputError
         ("a.ecsv", "ECSV"),
         ("a.csv", "CSV"),
         ("a.parquet", "Parquet"),
+        ("a.fit", "FITS"),
+        ("a.csv.gz", "CSV"),
+        ("a.vot.gz", "VOTable"),
+        ("a.ECSV.gz", "ECSV"),
     ],
 )
 def test_the_ending_gives_the_format(name, expected):
     assert format_of(Path(name)).name == expected
 
 
-@pytest.mark.parametrize("name", ["a.txt", "a.csv.gz", "csv", "a."])
+@pytest.mark.parametrize("name", ["a.txt", "a.txt.gz", "a.parquet.gz", "csv", "a."])
 def test_other_endings_are_refused(name):
     with pytest.raises(InputError, match="rename or convert"):
         format_of(Path(name))

@@ -120,7 +120,7 @@ def test_messages_name_the_column_of_the_catalogue():
         ({"optional": ["x"]}, r"optional \(--optional\): the run uses no column 'x'; it uses name"),
         ({"missing_values": {"x": [-9]}}, r"\(--missing-values\): the run uses no column 'x'"),
         ({"units": {"BB": "mag"}}, r"--units BB=mag\): the catalogue has no column 'BB'"),
-        ({"units": {"B": "mags"}}, r"no unit 'mags' is known \(units, --units B=mags\); write"),
+        ({"units": {"B": "bogus"}}, r"no unit 'bogus' is known \(units, --units B=bogus\); write"),
         ({"units": {"B": ""}}, "no unit ''"),
     ],
 )

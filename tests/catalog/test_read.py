@@ -179,12 +179,10 @@ def test_fits_without_a_table(tmp_path):
     [
         ("a,b\n1,2\n3\n", "Expected 2 columns, got 1"),
         ("a,b\n1,2\n3,4,5\n", "Expected 2 columns, got 3"),
-        ('a,b\n1,"x\n2,y\n', "opens a cell and none closes it"),
+        ('a,b\n1,"x\n2,y\n', "opens a cell in line 2 and none closes it"),
         ("a,b\n", "has 2 columns but no rows"),
-        ("a,b,a\n1,2,3\n", "column 'a' occurs more than once"),
         ("1.5,2\n3,4\n", "the first line must name the columns"),
         ("a;b\n1;2\n", "separate them by commas"),
-        ("a,b\n1,caf\xe9\n".encode("latin-1"), "'b' is not UTF-8 text"),
         (b"a,b\n1,2\n3,4", "the last line of .* has no end"),
         (b"\n\n", "the first line must name the columns, but it holds nothing"),
     ],

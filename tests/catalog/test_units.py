@@ -144,8 +144,8 @@ def test_the_unit_of_the_file_wins_over_the_config():
 
 
 def test_an_unknown_unit_is_refused():
-    with pytest.raises(InputError, match=r"catalog.units.x: no unit 'ergs' is known"):
-        state_units(table([1.0]), {"x": "ergs"})
+    with pytest.raises(InputError, match=r"catalog.units.x: no unit 'bogus' is known"):
+        state_units(table([1.0]), {"x": "bogus"})
 
 
 def test_warnings_where_only_one_of_catalogue_and_run_has_units():

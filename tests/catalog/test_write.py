@@ -164,8 +164,6 @@ def test_fits_descriptions_that_astropy_would_misread():
     found = written_and_read(table, ".fits")
     assert found["a"].description == "the source's\" / ratio + more" + " text" * 30
     assert found.meta == table.meta
-    with pytest.raises(InputError, match="cannot be a FITS name"):
-        written_and_read(Table({"a'/b": [1]}), ".fits")
 
 
 def test_other_readers_agree(tmp_path):
@@ -175,7 +173,8 @@ def test_other_readers_agree(tmp_path):
     write_catalog(table, tmp_path / "a.parquet")
     frame = pandas.read_parquet(tmp_path / "a.parquet")
     assert frame.columns.tolist() == ["f", "s"]
-    assert frame["f"].isna().tolist() == frame["s"].isna().tolist() == [False, True]
+    assert frame["f"].isna().tolist() == [False, True]
+    assert frame["s"].tolist() == ["é", ""]  # astropy would read a null as the text None
     write_catalog(table, tmp_path / "a.vot")
     from astropy.io.votable import parse_single_table
 
@@ -233,24 +232,19 @@ def test_impossible_outputs(tmp_path, name, message):
 @pytest.mark.parametrize(
     ("values", "ending", "message"),
     [
-        (np.zeros((2, 3)), ".parquet", r"arrays of shape \(3,\)"),
-        (np.array([1j, 2]), ".fits", "holds complex128"),
-        (np.array([[1], [1, 2]], dtype=object), ".csv", "holds object"),
-        (np.array([2**63, 1], "u8"), ".fits", r"above 2\*\*63 - 1.* write \.parquet"),
-        (["α Cen", "b"], ".fits", r"holds 'α Cen', but FITS holds plain ASCII"),
+        (np.zeros((2, 3)), ".csv", r"none of the columns: 'a' \(arrays of shape \(3,\)\)"),
+        (
+            np.array([[1], {2: 3}], dtype=object),
+            ".fits",
+            r"none of the columns: 'a' \(cells of several",
+        ),
         (Time([2000, 2001], format="jyear"), ".ecsv", "is a Time; a catalogue holds plain"),
     ],
 )
-def test_columns_that_no_file_can_hold(tmp_path, values, ending, message):
-    with pytest.raises(InputError, match=f"column 'a' .*{message}"):
+def test_tables_that_no_file_can_hold(tmp_path, values, ending, message):
+    with pytest.raises(InputError, match=message):
         write_catalog(Table({"a": values}), tmp_path / f"table{ending}")
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("name", ["a\nb", " a"])
-def test_unprintable_names(tmp_path, name):
-    with pytest.raises(InputError, match="name of printable characters"):
-        write_catalog(Table({name: [1]}), tmp_path / "a.csv")
 
 
 def test_a_table_without_columns(tmp_path):

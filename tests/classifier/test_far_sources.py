@@ -160,7 +160,7 @@ def test_the_prediction_is_in_its_set_under_any_prior_and_rule(learned, sources)
             )
             if products.posterior_interval.shape[-1]:
                 low, high = np.moveaxis(products.posterior_interval, -1, 0)
-                assert ((0 <= low) & (low <= products.posterior)).all()
+                assert ((low >= 0) & (low <= products.posterior)).all()
                 assert ((products.posterior <= high) & (high <= 1)).all()
     assert moved and plain.set_flag.any()
 
@@ -186,7 +186,7 @@ def test_sets_and_rule_are_fitted_on_scores_shrunk_like_those_of_classify(source
     factor = (shrunk * whole).sum(1) / (whole**2).sum(1)
     np.testing.assert_allclose(shrunk, factor[:, None] * whole, atol=1e-6)
     assert (factor <= 1 + 1e-9).all() and np.median(factor) > 0.999
-    assert (factor[strange] < 0.9).all() and (factor < 0.999).mean() < 0.05
+    assert (factor[strange] < 0.9).all() and (factor < 0.99).mean() < 0.05
 
 
 def test_without_tails_and_shrinkage_far_sources_look_certain(sources):

@@ -1,19 +1,24 @@
 """The posterior of the whole classifier: coverage of its intervals, in runs and in Python."""
 
+import json
+import warnings
 from functools import lru_cache
 from pathlib import Path
 
+import hypothesis
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 from tests.small_sky import small_sky
 from xbayes.catalog.read import read_catalog
 from xbayes.catalog.write import write_catalog
 from xbayes.classifier.fit import fit_classifier
-from xbayes.classifier.intervals import interval
+from xbayes.classifier.intervals import containing, interval
 from xbayes.classifier.predict import classify
 from xbayes.classifier.probabilities import with_prior
 from xbayes.classifier.recipe import PosteriorOptions, Recipe
@@ -157,7 +162,13 @@ def test_another_prior_changes_the_intervals_like_the_posterior(recipe, classifi
         moved = with_prior(np.stack([p, 1 - p], 1), old, new)[:, 0]
         # The interpolation between samples does not commute exactly with the change of p.
         np.testing.assert_allclose(after.posterior_interval[:, 0, end], moved, atol=0.01)
-    np.testing.assert_array_equal(after.prediction_set, before.prediction_set)
+    np.testing.assert_array_equal(after.set_flag, before.set_flag)
+    same = after.prediction == before.prediction
+    np.testing.assert_array_equal(after.prediction_set[same], before.prediction_set[same])
+    for products in (before, after):
+        low, high = np.moveaxis(products.posterior_interval, -1, 0)
+        assert ((low <= products.posterior) & (products.posterior <= high)).all()
+        assert products.prediction_set[np.arange(200), products.prediction].all()
 
 
 def test_interval_is_numpys_quantile():
@@ -166,6 +177,31 @@ def test_interval_is_numpys_quantile():
     np.testing.assert_allclose(interval(samples), expected, rtol=1e-12)
     one = interval(samples[:1])
     np.testing.assert_array_equal(one[..., 0], one[..., 1])
+
+
+@hypothesis.given(
+    samples=arrays(float, (9, 4), elements=st.floats(0, 1, width=32)),
+    reported=arrays(float, 4, elements=st.floats(0, 1)),
+)
+def test_the_interval_contains_what_is_reported_and_moves_no_other_end(samples, reported):
+    ends = interval(samples)
+    got = containing(ends, reported)
+    assert (got[:, 0] <= reported).all() and (reported <= got[:, 1]).all()
+    assert (got >= 0).all() and (got <= 1).all()
+    inside = (ends[:, 0] <= reported) & (reported <= ends[:, 1])
+    np.testing.assert_array_equal(got[inside], ends[inside])
+    assert ((got == ends).sum(1) >= 1).all()  # at most one end moves
+
+
+def test_the_mean_of_a_wide_log_odds_lies_above_its_quantile():
+    """The reason for the extension: from a standard deviation of 3.3 on, as the docstring says."""
+    rng = np.random.default_rng(0)
+    for spread, above in ((2.9, False), (3.7, True)):
+        p = 1 / (1 + np.exp(30 - spread * rng.normal(size=(400_000, 1))))
+        mean, ends = p.mean(0), interval(p)
+        assert (mean > ends[:, 1]).all() == above
+        low, high = containing(ends, mean)[0]
+        assert 0.9 <= ((low <= p) & (p <= high)).mean() <= 0.95 + 1e-6
 
 
 def sources_of(recipe, params, log_prior, n, rng):
@@ -243,6 +279,21 @@ def test_the_mean_over_samples_is_calibrated(calibration):
 BAYES = ("variant=bayes", "posterior={method: laplace, chains: 1, draws: 100, samples: 20}")
 VARIANTS = {
     "smooth": (),
+    "nuts, one chain": ("posterior={method: nuts, chains: 1, warmup: 60, draws: 60, samples: 20}",),
+    "svi": ("posterior={method: svi, chains: 1, draws: 100, samples: 20}",),
+    "log odds": ("posterior.average=log_odds", "model.shrink_outliers=true"),
+    "no weights": ("model.weights=none", "posterior.densities=false"),
+    "mixture by variational Bayes": (
+        "model.density=clusters",
+        "model.weights=assignment",
+        "model.clusters.mixture=dirichlet",
+    ),
+    "sampled mixture": (
+        "model.density=clusters",
+        "model.weights=assignment",
+        "model.clusters.mixture=nuts",
+        "model.clusters.draws=50",
+    ),
     "weights only": ("posterior.densities=false",),
     "clusters": ("model.density=clusters", "model.weights=assignment"),
 }
@@ -268,8 +319,26 @@ def test_a_run_and_its_saved_model_agree(numbers_only, exit_code, variant, small
         np.testing.assert_allclose(
             np.stack(columns[1:], 1), products.posterior_interval[:, c], atol=1e-6
         )
-        assert np.all(columns[1] <= columns[2])
-    assert (out / "posterior.nc").exists()
+        assert np.all((columns[1] <= columns[0]) & (columns[0] <= columns[2]))
+    check_posterior_file(out, read_catalog(sky))
+
+
+def check_posterior_file(run, sky):
+    """ArviZ plots every trace; sources and classes have their names."""
+    import arviz
+    from matplotlib import pyplot
+
+    data = arviz.from_netcdf(str(run / "posterior.nc"))
+    assert data.observed_data["source"].values.tolist() == np.asarray(sky["name"]).tolist()
+    assert data.posterior["class"].values.tolist() == ["AGN", "Star", "XRB"]
+    record = json.loads((run / "metrics.json").read_text())["posterior"]
+    assert all(site["rhat"] is None for site in record.get("sites", ()))  # one chain at most
+    with warnings.catch_warnings():
+        # ArviZ calls Matplotlib in a deprecated way; any other warning is an error.
+        warnings.filterwarnings("ignore", message="Passing a dict or None as alias_mapping")
+        axes = arviz.plot_trace(data, compact=True)
+    assert axes.shape == (len(data.posterior.data_vars), 2)
+    pyplot.close("all")
 
 
 @pytest.mark.parametrize(

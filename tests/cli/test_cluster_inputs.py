@@ -69,7 +69,11 @@ FAULTS = {
     "member": (with_members(1), (), "class XRB has 1 labelled sources"),
     "members": (with_members(3), (), "class XRB has 3 labelled sources"),
     "group": (in_one_group(), ("catalog.group=field",), "class XRB has 1 labelled sources"),
-    "huge": (HUGE, (), "feature 'b' has a value of size 1e+300"),
+    "huge": (
+        HUGE,
+        ("catalog.measured_values={b: [1e300]}",),
+        "feature 'b' has a value of size 1e+300",
+    ),
     "components": (sky(), ("model.clusters.components=50",), "50 clusters need as many sources"),
 }
 

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 CLASSES = ("AGN", "Star", "XRB", "CV")
 NAMES = {"name": "srcid", "ra": "RAJ2000", "g_mag": "Gmag", "j_mag": "Jmag"}
 OPTIONS = [f"--map={new}={old}" for new, old in NAMES.items() if new != "name"]
-OPTIONS += ["--id", "srcid", "--optional", "w1_mag"]
+OPTIONS += ["--id", "srcid", "--optional", "w1_mag", "--missing-values", "gamma=-99"]
 
 
 @pytest.fixture(scope="module")
@@ -60,13 +60,13 @@ def test_the_same_sources_under_other_names_get_the_same_posteriors(
     """From the command, streamed, and from Python; the output has the names of the catalogue."""
     expected = fit.classify(plain, optional=["w1_mag"])
     monkeypatch.setattr("xbayes.tasks.fitted_run.CHUNK_IN_MEMORY", 32)
-    marks = ["--missing-values", "gamma=-99"]
-    done("classify", fit.folder, other, "--out", tmp_path / "o.parquet", *OPTIONS, *marks)
+    done("classify", fit.folder, other, "--out", tmp_path / "o.parquet", *OPTIONS)
     made = read_catalog(tmp_path / "o.parquet")
     np.testing.assert_allclose(posteriors(made), posteriors(expected), rtol=0, atol=1e-12)
     assert made.colnames[: len(plain.colnames)] == [NAMES.get(n, n) for n in plain.colnames]
     assert made["srcid"].tolist() == plain["name"].tolist()
-    done("classify", fit.folder, other, "--out", tmp_path / "wrong.parquet", *OPTIONS)  # control
+    measured = [option.replace("missing", "measured") for option in OPTIONS]  # control
+    done("classify", fit.folder, other, "--out", tmp_path / "wrong.parquet", *measured)
     wrong = posteriors(read_catalog(tmp_path / "wrong.parquet"))
     assert np.abs(wrong - posteriors(expected)).max() > 0.01
 
@@ -95,6 +95,8 @@ def test_the_advice_of_the_message_works(fit, other, refused, done, tmp_path):
     message = refused("classify", fit.folder, other, "--out", out, says=says)
     assert message.count("\n") == 1 and "catalog." not in message
     copied = re.findall(r"--(?:id|map|optional) [^\s;,]+", message.replace("--id row", ""))
+    more = refused("classify", fit.folder, other, "--out", out, *" ".join(copied).split())
+    copied += re.findall(r"--missing-values [^\s;,]+", more)  # each message leads on
     done("classify", fit.folder, other, "--out", out, *" ".join(copied).split())
     assert len(read_catalog(out)) == 100
 

@@ -54,8 +54,8 @@ def faulty(folder):
 def test_a_run_directory_is_complete(run):
     names = {p.name for p in run.iterdir()}
     assert names == {
-        "config.yaml", "provenance.json", "metrics.json", "predictions.parquet", "catalog.fits",
-        "catalog.parquet", "model", "figures", "report.html",
+        "config.yaml", "provenance.json", "metrics.json", "predictions.fits", "predictions.parquet",
+        "catalog.fits", "catalog.parquet", "model", "figures", "report.html", "report",
     }  # fmt: skip
     assert not list(run.parent.glob(".*partial*"))
     assert {p.suffix for p in (run / "model").iterdir()} <= {".json", ".npz", ""}

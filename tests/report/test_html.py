@@ -186,6 +186,29 @@ def test_the_report_contains_the_diagnostics_of_the_chains(context, method):
     assert ("no chains to compare" in page.words) == (method == "laplace")
 
 
+def test_the_rhat_of_a_single_chain_is_not_available_in_the_report(context):
+    sites = [{**ROW, "rhat": None}]
+    sampled = {"method": "nuts", "power": 1.0, "draws": 500, "loo": LOO, "chains": 1}
+    sampled |= {"sites": sites, "diverging": 0}
+    page = Page(render_report(context._replace(metrics={**context.metrics, "posterior": sampled})))
+    assert "offset 4 not available 77 88" in page.words
+    assert "There is one chain, so R-hat, which compares chains, is not available" in page.words
+    assert "nan" not in page.words.lower().split()
+
+
+def test_the_sets_are_described_with_what_their_promise_needs(context):
+    entry = {"value": 0.912, "lo": 0.9, "hi": 0.92}
+    by_class = {"XRB": {"coverage": entry, "size": {"value": 1.5, "lo": 1.4, "hi": 1.6}}}
+    sets = {"coverage": entry, "size": entry, "single": entry, "by_class": by_class}
+    sets["flagged"] = {"value": 0.021, "lo": 0.0, "hi": 0.1}
+    block = {**context.metrics["cross_validated"], "prediction_set": sets}
+    described = context._replace(metrics={**context.metrics, "cross_validated": block})
+    summary = " ".join(sentences(described))
+    assert "XRB 0.912 (1.500 classes)" in summary and "For 2.1 % of the sources" in summary
+    assert "exchangeable with the training sources" in summary
+    assert "the class proportions may differ" in summary and "another release" in summary
+
+
 def test_a_run_without_a_posterior_has_no_section_on_chains(page):
     assert "chains" not in page.ids and "#chains" not in page.links
 

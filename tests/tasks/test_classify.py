@@ -92,7 +92,8 @@ def test_any_format_to_any_format(demo, sky, tmp_path, done, monkeypatch):
     write_catalog(sky, tmp_path / "sky.parquet")
     for source, ending in (("sky.fits", "parquet"), ("sky.parquet", "csv")):
         out = tmp_path / f"{source}.{ending}"
-        done("classify", demo.folder, tmp_path / source, "--out", out)
+        options = ("--missing-values", "gamma=-99")
+        done("classify", demo.folder, tmp_path / source, "--out", out, *options)
         got = read_catalog(out)
         assert got["name"].tolist() == sky["name"].tolist()
         assert got["count"].tolist() == sky["count"].tolist()
@@ -126,7 +127,8 @@ def test_faults_far_into_the_file_are_found(
     change(sky)
     path = tmp_path / "bad.parquet"
     write_catalog(sky, path)
-    refused("classify", demo.folder, path, "--out", tmp_path / "o.parquet", says=says)
+    command = ("classify", demo.folder, path, "--out", tmp_path / "o.parquet")
+    refused(*command, "--missing-values", "gamma=-99", says=says)
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -199,10 +201,20 @@ def test_a_stored_model_is_complete_and_another_format_is_refused(demo, tmp_path
         load_model(tmp_path / "again")
 
 
-def test_a_prediction_set_does_not_depend_on_chunk_or_prior(model, sky):
-    """Its random number belongs to the row."""
-    expected = np.asarray(stream.classify_table(model, sky)["prediction_set"]).astype(str)
+def test_a_prediction_set_does_not_depend_on_chunk_or_prior_but_holds_the_prediction(model, sky):
+    """Its random number belongs to the row; another prior adds its own prediction only."""
+
+    def texts(parts, name):
+        return np.concatenate([np.asarray(part[name]).astype(str) for part in parts])
+
+    expected = [stream.classify_table(model, sky)]
     parts, _ = classified(model, table_chunks(sky, 200), prior={c: 0.25 for c in CLASSES})
-    sets = np.concatenate([np.asarray(part["prediction_set"]).astype(str) for part in parts])
-    np.testing.assert_array_equal(sets, expected)
+    sets, prediction = texts(parts, "prediction_set"), texts(parts, "prediction")
+    assert all(p in s.split(" or ") for p, s in zip(prediction, sets, strict=True))
+    same = prediction == texts(expected, "prediction")
+    assert 0.5 < same.mean() < 1
+    np.testing.assert_array_equal(sets[same], texts(expected, "prediction_set")[same])
+    flag = texts(parts, "set_flag")
+    np.testing.assert_array_equal(flag, texts(expected, "set_flag"))
+    assert (sets[flag == "True"] == prediction[flag == "True"]).all()
     assert {"AGN", "Star"} <= set(sets) and any(" or " in name for name in sets)

@@ -1,4 +1,4 @@
-"""Stand-ins and units in `run` and `classify`: told or refused, and converted to the same numbers."""
+"""Stand-ins and units in `run` and `classify`: told or refused, converted to the same numbers."""
 
 import re
 
@@ -16,9 +16,11 @@ from xbayes.catalog.read import table_chunks
 from xbayes.catalog.units import factor_between
 from xbayes.classifier.fitted_model import load_fitted_model
 from xbayes.config.reader import config_of
+from xbayes.features.build import build_features
 from xbayes.simulate.catalog import simulate_catalog
 from xbayes.tasks.classify import classify_chunks
 from xbayes.tasks.explain import explain_source
+from xbayes.tasks.survey import in_units_of_run
 from xbayes.tasks.training import load_training
 from xbayes.types import InputError
 
@@ -76,7 +78,7 @@ def test_a_few_stand_ins_are_told_with_column_value_and_count(model, sky):
 @pytest.mark.parametrize(("value", "dtype"), [(-99, float), (-99.99, np.float32), (1e20, "f4")])
 def test_many_are_refused_and_with_missing_values_they_are_missing(model, sky, value, dtype):
     shown, right = with_values(sky, "g_mag", slice(20, 40), value, dtype)
-    with pytest.raises(InputError, match="column 'g_mag' holds .* in 20 of"):
+    with pytest.raises(InputError, match=r"column 'g_mag' holds .* in 20 of"):
         classified(model, shown)
     posterior, _ = classified(model, shown, missing_values={"g_mag": [value]})
     expected, _ = classified(model, right)
@@ -98,7 +100,7 @@ def test_stand_ins_are_counted_over_the_file_before_the_first_row(model, sky):
 
 def test_one_row_is_told_too(demo):
     fit = xbayes.load(demo.folder)
-    row = {"ra": 83.6, "dec": 22.0, "flux_soft": 1e-14, "g_mag": -99, "w1_mag": 99.99}
+    row = {"ra": 83.6, "dec": 22.0, "flux_soft": 1e-14, "g_mag": -99.0, "w1_mag": 99.99}
     with pytest.warns(xbayes.XbayesWarning, match="'g_mag' holds -99 in 1 of 1 rows.*'w1_mag'"):
         fit.classify(row)
 
@@ -109,21 +111,37 @@ def test_explain_checks_the_same(model, sky):
         explain_source(model, shown, str(sky["name"][0]))
 
 
-@given(st.fixed_dictionaries({name: st.sampled_from(units) for name, units in EQUIVALENT.items()}))
-@settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-def test_the_posterior_is_the_same_in_all_equivalent_units(model, sky, units):
-    """To 1e-10: a conversion rounds a value by 1e-16, and angles lose digits near the equator."""
-    other = sky.copy()
+def in_other_units(table, units):
+    other = table.copy()
     for name, text in units.items():
-        column, unit = masked_column(sky, name), parse_unit(text)
+        column, unit = masked_column(table, name), parse_unit(text)
         factor = factor_between(column.unit, unit)
         other[name] = MaskedColumn(np.ma.array(column) * factor, unit=unit)
+    return other
+
+
+@pytest.mark.slow
+@given(st.fixed_dictionaries({name: st.sampled_from(units) for name, units in EQUIVALENT.items()}))
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_the_features_are_the_same_in_all_equivalent_units(model, sky, units):
+    """To 1e-10: a conversion rounds a value by 1e-16, and angles lose digits near the plane."""
+    made, expected = (
+        build_features(in_units_of_run(model, table), model.config)[0]
+        for table in (in_other_units(sky, units), sky)
+    )
+    for array, other in zip(made, expected, strict=True):
+        np.testing.assert_allclose(array, other, atol=1e-10)
+
+
+@pytest.mark.parametrize("pick", [1, -1])
+def test_the_posterior_is_the_same_in_other_units(model, sky, pick):
+    other = in_other_units(sky, {name: units[pick] for name, units in EQUIVALENT.items()})
     posterior, messages = classified(model, other)
     expected, expected_messages = classified(model, sky)
     np.testing.assert_allclose(posterior, expected, atol=1e-10)
-    assert len(messages) == len(expected_messages)
+    assert messages == expected_messages
 
 
 def test_sexagesimal_coordinates_with_a_stated_form(model, sky):

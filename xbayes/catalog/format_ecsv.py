@@ -4,32 +4,31 @@ Text loses blanks at both ends, and every line break in it becomes a newline.
 """
 
 import io
+import json
 from collections.abc import Sequence
 from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from astropy.table import Column, Table
+from astropy.table import Table
 
-from xbayes.catalog.columns import FileColumn, file_column, to_table
+from xbayes.catalog.columns import FileColumn, any_column, empty_table
 from xbayes.catalog.format_arrow import to_arrow
+from xbayes.catalog.formats import file_bytes
 from xbayes.types import InputError
 
 
 def read_ecsv(path: Path) -> tuple[list[FileColumn], dict[str, Any]]:
-    """Columns and metadata. Raises InputError for mixin columns, such as times."""
-    if not path.read_bytes().endswith(b"\n"):
+    """Columns and metadata. Times and coordinates become text."""
+    data = file_bytes(path)
+    if not data.endswith(b"\n"):
         raise InputError(
             f"{path} is truncated: its last line has no end; make or fetch it again, or add a "
             "newline if it is complete"
         )
-    table = Table.read(path, format="ascii.ecsv")
-    for name in table.colnames:
-        if not isinstance(table[name], Column):
-            kind = type(table[name]).__name__
-            raise InputError(f"{path}: column {name!r} is a {kind}; store it as plain columns")
-    return [file_column(table[name]) for name in table.colnames], table.meta
+    table = Table.read(io.BytesIO(data), format="ascii.ecsv")
+    return [any_column(table[name], name) for name in table.colnames], table.meta
 
 
 def write_ecsv(columns: Sequence[FileColumn], meta: dict[str, Any], handle: BufferedIOBase) -> None:
@@ -37,10 +36,7 @@ def write_ecsv(columns: Sequence[FileColumn], meta: dict[str, Any], handle: Buff
     from pyarrow import csv
 
     header = io.StringIO()
-    empty = to_table(
-        [c._replace(values=c.values[:0], missing=c.missing[:0]) for c in columns], meta
-    )
-    empty.write(header, format="ascii.ecsv", delimiter=",")
+    empty_table(columns, meta).write(header, format="ascii.ecsv", delimiter=",")
     handle.write(header.getvalue().encode())
     rows = to_arrow([_spelled(column) for column in columns])
     if len(columns) == 1:
@@ -52,7 +48,21 @@ def write_ecsv(columns: Sequence[FileColumn], meta: dict[str, Any], handle: Buff
 
 
 def _spelled(column: FileColumn) -> FileColumn:
-    """Truth values as ECSV spells them."""
+    """Truth values and arrays as ECSV spells them."""
+    if column.values.dtype.kind == "O":
+        texts = np.array([_json(cell) for cell in column.values], str)
+        return column._replace(values=texts)
+    if column.values.ndim > 1:
+        cells = column.values.astype(object)
+        cells[column.missing] = None
+        texts = np.array([json.dumps(cell) for cell in cells.tolist()])
+        return column._replace(values=texts, missing=np.zeros(len(texts), bool))
     if column.values.dtype.kind != "b":
         return column
     return column._replace(values=np.where(column.values, "True", "False"))
+
+
+def _json(cell: Any) -> str:
+    """An array of any length; NaN is missing."""
+    items = [] if cell is None else np.asarray(cell).tolist()
+    return json.dumps([None if item != item else item for item in items])

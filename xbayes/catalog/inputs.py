@@ -2,15 +2,17 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from astropy.table import Column, Table
+from astropy.table import Table
 
-from xbayes.catalog.columns import FileColumn, file_column, to_table
-from xbayes.catalog.format_arrow import columns_of_arrow, to_arrow
+from xbayes.catalog.columns import FileColumn, any_column, to_table, usual_column
+from xbayes.catalog.format_arrow import to_arrow
+from xbayes.catalog.format_parquet import columns_of_arrow
+from xbayes.catalog.names import usable_names
 from xbayes.catalog.read import Chunks, open_chunks, read_catalog, table_chunks
 from xbayes.types import InputError
 
@@ -35,15 +37,21 @@ class Origin(NamedTuple):
         return IN_MEMORY if self.path is None else self.path.name
 
 
-def as_table(source: "CatalogLike", text: Sequence[str] = ()) -> Table:
+def as_table(
+    source: "CatalogLike",
+    text: Sequence[str] = (),
+    *,
+    numbers: Collection[str] | None = None,
+    table: str | None = None,
+) -> Table:
     """The catalogue as a masked table, in which NaN and empty text are missing.
 
     Parameters
     ----------
     source
         A path (FITS, VOTable, ECSV, CSV, Parquet) or a table of astropy, pandas or pyarrow.
-    text
-        Columns of a CSV file that are text even if every cell looks like a number.
+    text, numbers, table
+        How a file is read, as in `read_catalog`.
 
     Raises
     ------
@@ -51,13 +59,15 @@ def as_table(source: "CatalogLike", text: Sequence[str] = ()) -> Table:
         For what is no table, or a table without rows.
     """
     if isinstance(source, str | os.PathLike):
-        return read_catalog(source, text)
+        return read_catalog(source, text, numbers=numbers, table=table)
     columns = _columns(source)
     if not columns or not len(columns[0].values):
         raise InputError(
             f"the catalogue has {len(columns)} columns but no rows; give it at least one row"
         )
     meta = source.meta if isinstance(source, Table) else {}
+    names = usable_names([column.name for column in columns], IN_MEMORY)
+    columns = [c._replace(name=name) for c, name in zip(columns, names, strict=True)]
     return to_table(columns, meta or {})
 
 
@@ -65,11 +75,14 @@ def as_chunks(
     source: "CatalogLike",
     size: int,
     text: Sequence[str] = (),
+    *,
+    numbers: Collection[str] | None = None,
+    table: str | None = None,
 ) -> Chunks:
     """The catalogue in pieces of `size` rows; arguments and errors as of `as_table`."""
     if isinstance(source, str | os.PathLike):
-        return open_chunks(source, size, text)
-    return table_chunks(as_table(source, text), size)
+        return open_chunks(source, size, text, numbers=numbers, table=table)
+    return table_chunks(as_table(source), size)
 
 
 def origin_of(source: "CatalogLike") -> Origin:
@@ -79,24 +92,26 @@ def origin_of(source: "CatalogLike") -> Origin:
         with path.open("rb") as stream:
             return Origin(path=path, sha256=hashlib.file_digest(stream, "sha256").hexdigest())
     digest = hashlib.sha256()
-    for batch in to_arrow(_columns(source)).to_batches():
+    columns = [
+        c if c.values.dtype.kind != "O" else c._replace(values=np.array([*map(str, c.values)]))
+        for c in _columns(source)
+    ]
+    for batch in to_arrow(columns).to_batches():
         digest.update(batch.serialize())
     return Origin(path=None, sha256=digest.hexdigest())
 
 
 def _columns(source: "Table | pd.DataFrame | pa.Table") -> list[FileColumn]:
     if isinstance(source, Table):
-        return [_astropy_column(source, name) for name in source.colnames]
+        # Copies, so that the user's table is not altered.
+        columns = [any_column(source[name], name) for name in source.colnames]
+        return [usual_column(c._replace(values=c.values.copy())) for c in columns]
     import pandas as pd
     import pyarrow as pa
 
     if isinstance(source, pd.DataFrame):
-        try:
-            return columns_of_arrow(pa.Table.from_pandas(source, preserve_index=False), IN_MEMORY)
-        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-            raise InputError(
-                f"the data frame cannot be read: {str(error).strip()}; give every column one type"
-            ) from None
+        names = map(str, source.columns)
+        return [_pandas_column(source.iloc[:, i], name) for i, name in enumerate(names)]
     if isinstance(source, pa.Table):
         return columns_of_arrow(source, IN_MEMORY)
     raise InputError(
@@ -105,14 +120,15 @@ def _columns(source: "Table | pd.DataFrame | pa.Table") -> list[FileColumn]:
     )
 
 
-def _astropy_column(table: Table, name: str) -> FileColumn:
-    column: Any = table[name]
-    if not isinstance(column, Column):
-        # Quantities, times and coordinates: the values in their unit, or as text.
-        unit = getattr(column, "unit", None)
-        texts = [str(cell) for cell in column] if unit is None else []
-        values = np.asarray(column.value) if unit is not None else np.array(texts)
-        missing = np.zeros(values.shape, bool)
-        return FileColumn(name=name, values=values, missing=missing, unit=str(unit or ""))
-    plain = file_column(column)
-    return plain._replace(values=plain.values.copy())  # so that the user's table is not altered
+def _pandas_column(cells: "pd.Series", name: str) -> FileColumn:
+    """A column that Arrow knows, or else the Python objects in it."""
+    import pyarrow as pa
+
+    try:
+        array = pa.array(cells, from_pandas=True)
+    except (pa.ArrowException, OverflowError, ValueError):
+        values = cells.to_numpy()
+        missing = np.asarray(cells.isna(), bool)
+        return usual_column(FileColumn(name=name, values=values, missing=missing))
+    chunks = array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])
+    return columns_of_arrow(pa.table([chunks], names=[name]), IN_MEMORY)[0]

@@ -31,6 +31,7 @@ class ColumnKeywords(TypedDict, total=False):
     units: Mapping[str, str]
     missing_values: Mapping[str, Marker | Sequence[Marker]]
     measured_values: Mapping[str, Marker | Sequence[Marker]]
+    table: str | int | None
 
 
 class ColumnOptions(NamedTuple):
@@ -42,6 +43,7 @@ class ColumnOptions(NamedTuple):
     units: Mapping[str, str] = {}  # column -> unit, for a file that names none or a wrong one
     missing_values: Mapping[str, Sequence[Marker]] = {}  # column of the run -> markers
     measured_values: Mapping[str, Sequence[Marker]] = {}  # -> numbers that are no stand-ins
+    table: str | None = None  # name or number of the table in a file of several
 
     def values_by_key(self) -> dict[str, Mapping[str, Sequence[Marker]]]:
         """The options that list values, under the keys of `catalog` in a config."""
@@ -56,6 +58,7 @@ def column_options(
     units: Mapping[str, str] | None = None,
     missing_values: Mapping[str, Marker | Sequence[Marker]] | None = None,
     measured_values: Mapping[str, Marker | Sequence[Marker]] | None = None,
+    table: str | int | None = None,
 ) -> ColumnOptions:
     """The options as a record. Raises InputError for a unit that is not known."""
     for name, unit in (units or {}).items():
@@ -72,6 +75,7 @@ def column_options(
         units=dict(units or {}),
         missing_values=_listed(missing_values),
         measured_values=_listed(measured_values),
+        table=None if table is None else str(table),
     )
 
 

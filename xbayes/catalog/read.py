@@ -2,47 +2,54 @@
 
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 from astropy.table import Table
 from astropy.utils.exceptions import AstropyWarning
 
-from xbayes.catalog.columns import FileColumn, subset, to_table
-from xbayes.catalog.format_arrow import parquet_chunks, parquet_schema, read_csv, read_parquet
+from xbayes.catalog.columns import FileColumn, subset, to_table, usual_column
+from xbayes.catalog.format_csv import read_csv
 from xbayes.catalog.format_ecsv import read_ecsv
 from xbayes.catalog.format_fits import read_fits
+from xbayes.catalog.format_parquet import parquet_chunks, parquet_schema, read_parquet
 from xbayes.catalog.format_votable import read_votable
-from xbayes.catalog.formats import FORMATS, check_looks, format_of
+from xbayes.catalog.formats import ENDINGS, check_looks, format_of
+from xbayes.catalog.names import usable_names
+from xbayes.catalog.text_numbers import are_numbers, numbers_of
 from xbayes.config.checks import did_you_mean
 from xbayes.types import InputError
 
-Reader = Callable[[Path], tuple[list[FileColumn], dict[str, Any]]]
-_READERS: dict[str, Reader] = {
-    "FITS": read_fits,
-    "VOTable": read_votable,
-    "ECSV": read_ecsv,
-    "CSV": read_csv,
-    "Parquet": read_parquet,
-}
 
-
-def read_catalog(path: str | os.PathLike[str], text: Sequence[str] = ()) -> Table:
+def read_catalog(
+    path: str | os.PathLike[str],
+    text: Sequence[str] = (),
+    *,
+    numbers: Collection[str] | None = None,
+    table: str | None = None,
+) -> Table:
     """The table in a FITS, VOTable, ECSV, CSV or Parquet file; the file ending gives the format.
 
     Every column is a masked column. Values that the format flags as missing, NaN and the empty
     string are masked; the values under the mask are NaN or "". Text is str. Units, descriptions and
-    UCDs (`column.meta["ucd"]`) are read too.
+    UCDs (`column.meta["ucd"]`) are read too. Integers keep every digit, as text where 64 bits do
+    not hold them. Names that are not distinct or printable are changed, with a warning.
 
     Parameters
     ----------
     path
-        The file.
+        The file, which may be compressed (.gz), other than Parquet.
     text
         Columns of a CSV file that stay text even if all cells look like numbers, such as an id 007.
+    numbers
+        Columns of a CSV file that are read as numbers wherever that is possible. All others are
+        read as they stand, so that 007, 1e5 and 1.50 stay text. None: any column that looks like
+        numbers is read as numbers, other than whole numbers with leading zeros or above 64 bits.
+    table
+        Name or number of the table, if a FITS file or VOTable holds several.
 
     Raises
     ------
@@ -50,17 +57,30 @@ def read_catalog(path: str | os.PathLike[str], text: Sequence[str] = ()) -> Tabl
         If the file is not a complete table with at least one row.
     """
     path = Path(path).expanduser()
-    reader = _READERS[format_of(path).name]
+    kind = format_of(path).name
     _check_file(path)
     with _reporting_damage(path):
         # The other formats store the type of each column.
-        columns, meta = read_csv(path, text) if reader is read_csv else reader(path)
-    names = [column.name for column in columns]
-    twice = {name for name in names if names.count(name) > 1}
-    if twice:
-        raise InputError(f"{path}: column {min(twice)!r} occurs more than once; rename one")
-    _check_rows(path, len(columns), len(columns[0].values) if columns else 0)
-    return to_table(columns, meta)
+        if kind == "CSV":
+            columns, meta = read_csv(path, text, numbers)
+        elif kind in ("FITS", "VOTable"):
+            columns, meta = (read_fits if kind == "FITS" else read_votable)(path, table)
+        else:
+            columns, meta = (read_ecsv if kind == "ECSV" else read_parquet)(path)
+        _check_rows(path, len(columns), len(columns[0].values) if columns else 0)
+        names = usable_names([column.name for column in columns], path)
+        columns = [c._replace(name=name) for c, name in zip(columns, names, strict=True)]
+        if kind != "Parquet":  # of which each chunk has the types of the whole
+            columns = list(map(usual_column, columns))
+        return to_table(columns, meta)
+
+
+class Reading(TypedDict):
+    """The keyword arguments of `read_catalog`, but for the path."""
+
+    text: Sequence[str]
+    numbers: Collection[str] | None
+    table: str | None
 
 
 class Chunks(NamedTuple):
@@ -73,7 +93,14 @@ class Chunks(NamedTuple):
     read: Callable[[Sequence[str] | None], Iterator[Table]]
 
 
-def open_chunks(path: str | os.PathLike[str], size: int, text: Sequence[str] = ()) -> Chunks:
+def open_chunks(
+    path: str | os.PathLike[str],
+    size: int,
+    text: Sequence[str] = (),
+    *,
+    numbers: Collection[str] | None = None,
+    table: str | None = None,
+) -> Chunks:
     """The table of `read_catalog` in chunks of `size` rows.
 
     A Parquet file of more than `size` rows is streamed, with one chunk in memory at a time. Any
@@ -82,7 +109,7 @@ def open_chunks(path: str | os.PathLike[str], size: int, text: Sequence[str] = (
     """
     path = Path(path).expanduser()
     if format_of(path).name != "Parquet":
-        return table_chunks(read_catalog(path, text), size)
+        return table_chunks(read_catalog(path, text, numbers=numbers, table=table), size)
     _check_file(path)
     with _reporting_damage(path):
         colnames, n_rows = parquet_schema(path)
@@ -126,20 +153,32 @@ def _check_file(path: Path) -> None:
             hint = f", such as {', '.join(inside)}" if inside else ""
             raise InputError(f"{path} is a folder; give a file{hint}")
         if not path.exists():
+            if path.is_symlink():
+                raise InputError(
+                    f"{path} is a link to {path.readlink()}, which does not exist; mend it"
+                )
             raise InputError(f"no file {path}{_near(path)}")
+        if not path.is_file():
+            raise InputError(
+                f"{path} is a pipe or a device, which can be read only once; give a file"
+            )
         check_looks(path)
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
+        raise InputError(
+            f"cannot read {path}: {error.strerror}; check that you may read it"
+        ) from error
 
 
 def _near(path: Path) -> str:
     if not path.parent.is_dir():
         return f"; there is no folder {path.parent}"
-    return did_you_mean(path.name, sorted(filter(_is_catalog_name, os.listdir(path.parent))))
+    where = "" if path.is_absolute() else f" in {Path.cwd()}"
+    names = sorted(filter(_is_catalog_name, os.listdir(path.parent)))
+    return where + did_you_mean(path.name, names)
 
 
 def _is_catalog_name(name: str) -> bool:
-    return name.lower().endswith(tuple(FORMATS))
+    return name.lower().endswith(ENDINGS)
 
 
 def _is_catalog(path: Path) -> bool:
@@ -182,17 +221,33 @@ def parse_row(pairs: Sequence[str]) -> dict[str, str]:
     return cells
 
 
-def row_table(cells: Mapping[str, float | str | None]) -> Table:
-    """A table of one row: text that looks like a number becomes one; None and "" are missing."""
-    return to_table([_cell(name, value) for name, value in cells.items()], {})
+def row_table(
+    cells: Mapping[str, float | int | str | None], numbers: Collection[str] | None = None
+) -> Table:
+    """A table of one row; None and "" are missing.
+
+    Text that looks like a number becomes one in the columns `numbers`. Any other text stays as it
+    stands. None: in every column, other than whole numbers with leading zeros or above 2**53.
+    """
+    columns = [usual_column(_cell(name, value, numbers)) for name, value in cells.items()]
+    return to_table(columns, {})
 
 
-def _cell(name: str, value: float | str | None) -> FileColumn:
+def _cell(
+    name: str, value: float | int | str | None, numbers: Collection[str] | None
+) -> FileColumn:
     if value is None or value == "":
         return FileColumn(name=name, values=np.array([np.nan]), missing=np.array([True]))
-    try:
-        # Python would read 1_000 as a number, other programs would not.
-        cell = float(value.replace("_", "?") if isinstance(value, str) else value)
-    except ValueError:
-        cell = value
-    return FileColumn(name=name, values=np.array([cell]), missing=np.array([False]))
+    is_number = name in numbers if numbers is not None else _may_be(value)
+    cell = np.array([value], dtype=object)
+    if isinstance(value, str) and is_number and are_numbers(np.array([value])).all():
+        cell = numbers_of(np.array([value]))
+    return FileColumn(name=name, values=cell, missing=np.array([False]))
+
+
+def _may_be(text: float | int | str) -> bool:
+    """Whether a text may be a number, rather than the digits of a name."""
+    digits = str(text).strip().lstrip("+-")
+    if not digits.isdecimal():
+        return True
+    return str(int(digits)) == digits and int(digits) <= 2**53

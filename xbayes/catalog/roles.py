@@ -11,6 +11,7 @@ from astropy.table import MaskedColumn, Table
 from jaxtyping import Bool
 
 from xbayes.catalog.columns import masked_column
+from xbayes.catalog.text_numbers import refuse_rounded, with_numbers
 from xbayes.catalog.units import convert_units, in_degrees, state_units
 from xbayes.catalog.whole_check import WholeCheck
 from xbayes.config.catalog import SEXAGESIMAL
@@ -22,6 +23,7 @@ Purpose = Literal["train", "classify"]
 _SIMILAR = 0.6  # share of letters that two names must have in common to be proposed
 _ID_NAME = re.compile(r"(^|_)(id|ident|name|src|designation|number)\d*$|id$|name$", re.IGNORECASE)
 _DIGITS = re.compile(r"\d+")
+_NAMES = ("id", "source", "group", "label")  # roles of columns that name something
 _ROLES = ("ra", "dec", "label", "source", "group", "block")
 
 
@@ -76,6 +78,12 @@ def uniform_catalog(
     for name, markers in config.missing_values.items():
         if name in table.colnames:
             _mask(table, name, _equals_any(masked_column(table, name), markers))
+    numbers = {*needed, config.ra, config.dec} & {*table.colnames}
+    with_numbers(table, [name for name in config.missing_values if name in numbers])
+    for role in _NAMES if purpose == "train" else _NAMES[:1]:
+        name = getattr(config, role)
+        if name in table.colnames:
+            refuse_rounded(table, name, role=f"catalog.{role}")
     for name in table.colnames:
         column = masked_column(table, name)
         if column.dtype.kind == "f":
@@ -181,7 +189,7 @@ def _named(lacking: Sequence[str], near: Mapping[str, str], colnames: Sequence[s
     if near or not colnames:
         return named
     more = ", ..." if len(colnames) > 20 else ""
-    return f"{named} (it has {', '.join(colnames[:20])}{more})"
+    return f"{named} (it has {', '.join(list(dict.fromkeys(colnames))[:20])}{more})"
 
 
 def _absent(name: str, n_rows: int) -> MaskedColumn:
@@ -207,7 +215,13 @@ def _equals_any(
     """Where a value is one of the markers; "-99", "-99.0" and -99 are the same marker."""
     values = np.ma.getdata(column)
     numbers = [number for number in map(_number, markers) if number is not None]
-    if values.dtype.kind in "iuf":
+    if values.dtype.kind in "iu":
+        # Not as floats, which are the same for many large integers.
+        limits = np.iinfo(values.dtype)
+        whole = [number for number in map(_whole, markers) if number is not None]
+        within = [number for number in whole if limits.min <= number <= limits.max]
+        return np.isin(values, np.array(within, values.dtype))
+    if values.dtype.kind == "f":
         # A number that was once stored in 32 bits equals the marker rounded to 32 bits.
         with np.errstate(over="ignore"):
             rounded = np.array(numbers, np.float64).astype(np.float32)
@@ -220,6 +234,15 @@ def _equals_any(
     distinct, inverse = np.unique(values.astype(str), return_inverse=True)
     cells = [cell.strip().lower() for cell in distinct.tolist()]
     return np.array([cell in texts or _number(cell) in numbers for cell in cells], bool)[inverse]
+
+
+def _whole(marker: str | int | float) -> int | None:
+    """The marker as an integer with every digit; None if it is none."""
+    try:
+        return int(marker) if isinstance(marker, int) else int(str(marker))
+    except ValueError:
+        number = _number(marker)
+    return int(number) if number is not None and number.is_integer() else None
 
 
 def _number(marker: str | int | float) -> float | None:

@@ -1,6 +1,7 @@
 """From raw labels to indices of classes and subclasses, and from groups to group indices."""
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from xbayes.config.schema import CatalogConfig, TaxonomyConfig
 from xbayes.types import UNLABELLED, InputError
 
 _LEFT_OUT = -2
+_WHOLE = re.compile(r"[+-]?\d+\.0")
 SMALLEST = 10  # rows of a subclass, so that inner folds still hold some
 
 
@@ -167,7 +169,14 @@ def label_texts(labels: Column) -> np.ndarray:
         missing = missing | np.isnan(values)
         whole = np.all(values[~missing] == np.round(values[~missing]))
         values = np.where(missing, 0, values).astype(np.int64 if whole else values.dtype)
-    return np.where(missing, "", np.char.strip(values.astype(str)))
+    texts = np.where(missing, "", np.char.strip(values.astype(str)))
+    if values.dtype.kind in "US" and texts.size:
+        # Programs that know no integers with gaps write 3.0 for 3; CSV is read as it stands.
+        distinct, inverse = np.unique(texts, return_inverse=True)
+        cells = distinct.tolist()
+        if all(_WHOLE.fullmatch(cell) for cell in cells if cell):
+            texts = np.array([cell.removesuffix(".0") for cell in cells])[inverse]
+    return texts
 
 
 def group_indices(table: Table, config: CatalogConfig) -> Int[np.ndarray, "N"]:

@@ -110,7 +110,7 @@ def with_prediction(
     The prediction may be under any decision rule and any prior.
     """
     predicted = np.asarray(prediction)[:, None] == np.arange(sets.shape[1])
-    return sets | predicted, ~sets.any(axis=1)
+    return sets | predicted, np.asarray(~sets.any(axis=1))
 
 
 def row_uniform(features: Features) -> Float[np.ndarray, "N"]:

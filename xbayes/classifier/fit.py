@@ -161,8 +161,8 @@ def _rule_and_sets(
     recipe: Recipe, key, training: TrainingPart, class_index, score: Float[np.ndarray, "N T"]
 ) -> tuple[Float[np.ndarray, "C"], ConformalReference]:
     """Class weights of the decision rule and the conformal reference, from held-out scores."""
-    score = class_scores(score[training.rows], recipe.names.class_of)
-    posterior, class_index = class_posterior(np.asarray(score)), class_index[training.rows]
+    of_classes = class_scores(score[training.rows], recipe.names.class_of)
+    posterior, class_index = class_posterior(np.asarray(of_classes)), class_index[training.rows]
     class_weight = np.ones(len(recipe.names.classes))
     if recipe.decision == "f1":
         group, seed = training.group[training.rows], _seed(key)

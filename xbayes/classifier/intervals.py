@@ -6,7 +6,7 @@ from typing import NamedTuple, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from xbayes.models.base import Params
 from xbayes.models.naive_bayes import NaiveBayesParams
@@ -70,3 +70,24 @@ def containing(
     """
     low, high = np.minimum(ends[..., 0], reported), np.maximum(ends[..., 1], reported)
     return np.stack([low, high], axis=-1)
+
+
+def row_intervals(
+    posterior_samples: Float[Array, "S M C"] | None,
+    outlier_samples: Float[Array, "S M T"] | None,
+    posterior: Float[np.ndarray, "N C"],
+    outlier: Float[np.ndarray, "N"],
+    subclass: Int[np.ndarray, "N"],
+) -> tuple[Float[np.ndarray, "N C E"], Float[np.ndarray, "N E"]]:
+    """Intervals of the reported posteriors, and of the outlier measure of the given subclass.
+
+    Samples of rows after the first N, which only fill a chunk, are ignored. Without samples the
+    last axis is empty.
+    """
+    n_rows = len(posterior)
+    if posterior_samples is None or outlier_samples is None:
+        return np.empty((*posterior.shape, 0)), np.empty((n_rows, 0))
+    samples = np.asarray(posterior_samples)[:, :n_rows]
+    measures = np.asarray(outlier_samples)[:, :n_rows]
+    of_subclass = np.take_along_axis(measures, subclass[None, :, None], 2)[..., 0]
+    return containing(interval(samples), posterior), containing(interval(of_subclass), outlier)

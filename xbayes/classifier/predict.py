@@ -35,9 +35,8 @@ from xbayes.classifier.decision import decide
 from xbayes.classifier.intervals import (
     JointDraws,
     PosteriorSamples,
-    containing,
-    interval,
     mean_over_samples,
+    row_intervals,
 )
 from xbayes.classifier.outlier import (
     OutlierReference,
@@ -183,8 +182,10 @@ def _classify_rows(
     posterior = post.exact(scored.posterior)[:n_rows]
     subclass = np.asarray(scored.subclass)[:n_rows]
     outlier = np.asarray(scored.outlier)[:n_rows].astype(np.float64)
-    posterior_interval, outlier_interval = _intervals(scored, posterior, outlier, subclass)
-    prediction = np.asarray(scored.prediction)[:n_rows]
+    posterior_interval, outlier_interval = row_intervals(
+        scored.posterior_samples, scored.outlier_samples, posterior, outlier, subclass
+    )
+    prediction, score = (np.asarray(a)[:n_rows] for a in (scored.prediction, scored.outlier_score))
     # Under the training prior, like the reference; only the prediction follows another prior.
     training_posterior = post.exact(scored.training_posterior)[:n_rows]
     not_excluded = prediction_sets(classifier.conformal, training_posterior, row_uniform(rows))
@@ -196,9 +197,7 @@ def _classify_rows(
         entropy=post.entropy(posterior),
         alternative=np.asarray(scored.alternative)[:n_rows],
         outlier=outlier,
-        outlier_p=tail_probability(
-            classifier.outlier, np.asarray(scored.outlier_score)[:n_rows], subclass
-        ),
+        outlier_p=tail_probability(classifier.outlier, score, subclass),
         n_missing=(~np.asarray(rows.measured)).sum(1),
         track=post.exact(scored.track)[:n_rows],
         subclass=subclass,
@@ -207,22 +206,6 @@ def _classify_rows(
         posterior_interval=posterior_interval,
         outlier_interval=outlier_interval,
     )
-
-
-def _intervals(
-    scored: "_Scored",
-    posterior: Float[np.ndarray, "n C"],
-    outlier: Float[np.ndarray, "n"],
-    subclass: Int[np.ndarray, "n"],
-):
-    """Intervals of the class posteriors, and of the outlier measure of the given subclass."""
-    n_rows = len(posterior)
-    if scored.posterior_samples is None or scored.outlier_samples is None:
-        return np.empty((*posterior.shape, 0)), np.empty((n_rows, 0))
-    samples = np.asarray(scored.posterior_samples)[:, :n_rows]
-    measures = np.asarray(scored.outlier_samples)[:, :n_rows]
-    of_subclass = np.take_along_axis(measures, subclass[None, :, None], 2)[..., 0]
-    return containing(interval(samples), posterior), containing(interval(of_subclass), outlier)
 
 
 class _Scored(NamedTuple):

@@ -1,12 +1,14 @@
 """The command line. Heavy libraries are imported only by the commands that use them."""
 
+import errno
 import gc
 import signal
 import sys
 import warnings
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from xbayes import __version__
 from xbayes.cli.catalogues import catalogues
@@ -15,8 +17,25 @@ from xbayes.cli.completion import handle_completion
 from xbayes.cli.experiments import experiments
 from xbayes.errors import InputError, XbayesWarning
 
+PLACE_ERRORS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
+
+
+class Commands(TyperGroup):
+    """The commands, which say what is left if they are stopped; typer would exit in silence."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; Ctrl-C ends it with exit code 130."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stopped:
+            left = str(stopped) or "nothing was written"
+            print(f"xbayes: stopped; {left}", file=sys.stderr)
+            raise SystemExit(130) from None
+
+
 app = typer.Typer(
     name="xbayes",
+    cls=Commands,
     help="From an X-ray catalogue to calibrated, explainable class posteriors.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
@@ -69,8 +88,11 @@ def main(arguments: list[str] | None = None) -> None:
     except InputError as error:
         print(f"xbayes: {error}", file=sys.stderr)
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        print("xbayes: interrupted; nothing was written", file=sys.stderr)
-        raise SystemExit(130) from None
     except BrokenPipeError:
         raise SystemExit(0) from None
+    except OSError as error:
+        if error.errno not in PLACE_ERRORS:
+            raise
+        # Files that cannot be read, and places that cannot be written to, wherever they are met.
+        print(f"xbayes: {error}; choose a file or folder that you may use", file=sys.stderr)
+        raise SystemExit(2) from None

@@ -18,6 +18,7 @@ from xbayes.cli.options import (
     Prior,
     Run,
     Table,
+    TableName,
     TableOrNone,
     column_keywords,
 )
@@ -55,6 +56,7 @@ def classify(
     units: ColumnUnit = None,
     missing_values: MissingValue = None,
     measured_values: MeasuredValue = None,
+    table: TableName = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Apply a fitted run to a catalogue, or to one source.
@@ -76,6 +78,7 @@ def classify(
         units=units,
         missing_values=missing_values,
         measured_values=measured_values,
+        table=table,
     )
     if row:
         commands.classify_row(
@@ -143,6 +146,7 @@ def explain(
     units: ColumnUnit = None,
     missing_values: MissingValue = None,
     measured_values: MeasuredValue = None,
+    table: TableName = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Explain one prediction: the contribution of each feature, as a table and a figure.
@@ -161,6 +165,7 @@ def explain(
         units=units,
         missing_values=missing_values,
         measured_values=measured_values,
+        table=table,
     )
     commands.explain(
         run, catalog, name, outs=out or [], prior=prior, overwrite=overwrite, **columns
@@ -212,6 +217,7 @@ def counts(
     units: ColumnUnit = None,
     missing_values: MissingValue = None,
     measured_values: MeasuredValue = None,
+    table: TableName = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Count the sources of each class in a catalogue, corrected for misclassification.
@@ -233,6 +239,7 @@ def counts(
         units=units,
         missing_values=missing_values,
         measured_values=measured_values,
+        table=table,
     )
     commands.counts(run, catalog, out=out, all=all_, overwrite=overwrite, **columns)
 
@@ -250,6 +257,7 @@ def suggest(
     units: ColumnUnit = None,
     missing_values: MissingValue = None,
     measured_values: MeasuredValue = None,
+    table: TableName = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Suggest the sources to label next: those whose labels together are most informative.
@@ -270,6 +278,7 @@ def suggest(
         units=units,
         missing_values=missing_values,
         measured_values=measured_values,
+        table=table,
     )
     commands.suggest(run, catalog, n=n, out=out, overwrite=overwrite, **columns)
 

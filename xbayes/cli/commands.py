@@ -30,11 +30,15 @@ def demo(out: Path, seed: int, overwrite: bool, reporter: Reporter) -> None:
     from xbayes.output.run_directory import check_run_directory
 
     catalog = out.with_name(out.name + "-catalog.fits")
-    catalog.parent.mkdir(parents=True, exist_ok=True)
     check_run_directory(out, overwrite)
+    catalog.parent.mkdir(parents=True, exist_ok=True)
     write_catalog(xbayes.simulate(seed=seed), catalog, overwrite=True)
     with as_file(files("xbayes").joinpath("demo.yaml")) as config:
-        run(config, catalog=catalog, out=out, overwrite=overwrite, reporter=reporter)
+        try:
+            run(config, catalog=catalog, out=out, overwrite=overwrite, reporter=reporter)
+        except KeyboardInterrupt as stopped:
+            left = str(stopped) or f"only the catalogue was written: {catalog}"
+            raise KeyboardInterrupt(left) from None
 
 
 def init(catalog: Path, *, out: Path | None, overwrite: bool) -> None:
@@ -49,15 +53,27 @@ def init(catalog: Path, *, out: Path | None, overwrite: bool) -> None:
 
 def run(config: Path, *, reporter: Reporter, strict: bool = False, **options) -> None:
     """Run the experiment of a config file; print its scores and the path of its report."""
+    from xbayes.config.schema import gives_proportions
+
     with reporter:
         fitted = xbayes.run(config, progress=reporter, **options)
     metrics = fitted.metrics
-    show.print_metrics(metrics, fitted.config.name)
+    show.print_metrics(metrics, fitted.config.name, gives_proportions(fitted.config))
     report = fitted.folder / "report.html"
     Console().print(f"report: [bold]{report}[/bold]", highlight=False, soft_wrap=True)
     chain_warnings = metrics.get("posterior", {}).get("warnings", [])
     if strict and chain_warnings:
         raise InputError(f"{chain_warnings[0]} (the run is in {fitted.folder})")
+
+
+def plan(config: Path, **options) -> None:
+    """Check a config and a catalogue, and print what a run would do."""
+    print(xbayes.plan(config, **options))
+
+
+def report(run: Path, figures: list[str]) -> None:
+    """Draw the report of a run again."""
+    print(f"report: {xbayes.load(run).report(figures)}")
 
 
 def classify_row(

@@ -9,8 +9,10 @@ from xbayes.cli.options import (
     EXPERIMENTS,
     Catalog,
     Config,
+    Figures,
     Outputs,
     Overwrite,
+    Run,
     Settings,
 )
 from xbayes.cli.progress import Reporter
@@ -77,6 +79,11 @@ def run(
             "--strict", help="Exit with code 2 if the chains did not converge (variant: bayes)."
         ),
     ] = False,
+    figures: Figures = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Check everything and print the plan; write nothing."),
+    ] = False,
 ) -> None:
     """Run one experiment: cross-validate, fit on all labels, classify, write a report.
 
@@ -87,16 +94,29 @@ def run(
     """
     from xbayes.cli import commands
 
-    commands.run(
-        config,
-        reporter=Reporter(),
-        strict=strict,
-        catalog=catalog,
-        out=out,
-        target=target,
-        set=set_ or [],
-        overwrite=overwrite,
-    )
+    options = {
+        "catalog": catalog,
+        "out": out,
+        "target": target,
+        "set": set_ or [],
+        "overwrite": overwrite,
+        "figures": figures or [],
+    }
+    if dry_run:
+        commands.plan(config, **options)
+    else:
+        commands.run(config, reporter=Reporter(), strict=strict, **options)
+
+
+@experiments.command(rich_help_panel=EXPERIMENTS)
+def report(run: Run, figures: Figures = None) -> None:
+    """Draw the figures and the report of a run again, from what the run directory holds.
+
+    Example: `xbayes report runs/mine --figures pdf`
+    """
+    from xbayes.cli import commands
+
+    commands.report(run, figures or [])
 
 
 @experiments.command(rich_help_panel=EXPERIMENTS)

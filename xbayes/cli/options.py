@@ -24,6 +24,12 @@ Outputs = Annotated[
         "may be given more than once."
     ),
 ]
+Figures = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Format of the figures besides PNG: pdf or svg; may be repeated.", metavar="FORMAT"
+    ),
+]
 Prior = Annotated[
     str | None,
     typer.Option(help="Class proportions expected in this catalogue: AGN=0.66,Star=0.25,..."),
@@ -90,6 +96,14 @@ MeasuredValue = Annotated[
         metavar="COLUMN=VALUE",
     ),
 ]
+TableName = Annotated[
+    str | None,
+    typer.Option(
+        "--table",
+        help="Name or number of the table, if a FITS file or VOTable holds several.",
+        metavar="NAME",
+    ),
+]
 
 
 def column_keywords(
@@ -100,6 +114,7 @@ def column_keywords(
     units: list[str] | None,
     missing_values: list[str] | None,
     measured_values: list[str] | None,
+    table: str | None,
 ) -> "ColumnKeywords":
     """The options on columns as keywords of `FittedRun.classify`. Raises InputError."""
     return {
@@ -109,6 +124,7 @@ def column_keywords(
         "units": _distinct("--units", "COLUMN=UNIT", units),
         "missing_values": _several("--missing-values", missing_values),
         "measured_values": _numbers("--measured-values", measured_values),
+        "table": table,
     }
 
 

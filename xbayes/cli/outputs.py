@@ -49,11 +49,11 @@ def checked_outputs(outs: list[Path], overwrite: bool) -> list[Path]:
 
 
 def write_outputs(outs: list[Path], result: Drawable, overwrite: bool) -> None:
-    """Write the figure or the table of the result to each file."""
+    """Write the table and the figure of the result; the table first, which cannot be redrawn."""
     from xbayes.figures.style import FIGURE_ENDINGS, figure_bytes
     from xbayes.output.files import write_whole
 
-    for out in outs:
+    for out in sorted(outs, key=lambda out: out.suffix.lower() in FIGURE_ENDINGS):
         if out.suffix.lower() in FIGURE_ENDINGS:
             write_whole(out, figure_bytes(result.plot(), out.suffix.lower()))
         else:

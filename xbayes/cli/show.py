@@ -18,9 +18,10 @@ BLOCKS = {
 }
 
 
-def print_metrics(metrics: Mapping, name: str) -> None:
-    """Print the scores of `metrics.json`: in sample, held out and reweighted."""
-    _print_scores(f"{name}: value (90 % interval)", metrics, metrics["classes"], BLOCKS)
+def print_metrics(metrics: Mapping, name: str, reweighted: bool) -> None:
+    """Print the scores of `metrics.json`: in sample, held out, and re-weighted if asked for."""
+    blocks = {k: title for k, title in BLOCKS.items() if reweighted or k != "prior_weighted"}
+    _print_scores(f"{name}: value (90 % interval)", metrics, metrics["classes"], blocks)
     if "aggregated" in metrics:
         coarse = list(metrics["aggregated"]["f1"])
         _print_scores("aggregated classes", metrics, coarse, {"aggregated": "held out"})

@@ -27,6 +27,7 @@ from xbayes.compare.store import FOLDER, store_variant, stored_variant
 from xbayes.compare.variants import Request, Variant, command_of
 from xbayes.compare.write import write_comparison
 from xbayes.config.schema import given_log_prior
+from xbayes.output.files import check_new_folder
 from xbayes.tasks.precision import in_precision, use_precision
 from xbayes.tasks.training import Progress, cross_validate_training
 from xbayes.types import InputError
@@ -161,6 +162,7 @@ def prepare_folder(folder: Path, overwrite: bool, resume: bool) -> Path:
     """The folder, emptied if it is to be overwritten. Raises `InputError` for a folder in use."""
     if folder.is_file():
         raise InputError(f"{folder} is a file, but a comparison is a folder; give another --out")
+    check_new_folder(folder)
     if not folder.exists() or not any(folder.iterdir()):
         return folder
     if not (folder / FOLDER).is_dir():

@@ -31,15 +31,21 @@ class CatalogConfig(Record):
 
     file: str | None = Field(
         default=None,
-        description="Path of the catalogue. ${VAR} stands for an environment variable. With null, "
-        "give the path with --catalog.",
+        description="Path of the catalogue, relative to the folder of the config. ${VAR} stands "
+        "for an environment variable. With null, give the path with --catalog.",
+    )
+    table: str | Whole | None = Field(
+        default=None,
+        description="Name (EXTNAME) or number of the table to read, if a FITS file or VOTable "
+        "holds several. A single table is read whatever its name.",
     )
     id: Column = Field(description="Column that names each row. Every name must be unique.")
     ra: Column | None = Field(
-        default=None, description="Column of the right ascension (ICRS, degrees)."
+        default=None,
+        description="Column of the right ascension (ICRS): degrees, or as its unit says.",
     )
     dec: Column | None = Field(
-        default=None, description="Column of the declination (ICRS, degrees)."
+        default=None, description="Column of the declination (ICRS): degrees, or as its unit says."
     )
     label: Column | None = Field(default=None, description="Column of the raw class labels.")
     source: Column | None = Field(
@@ -78,6 +84,11 @@ class CatalogConfig(Record):
         description="Units of columns for which the file names none, such as flux: erg/s/cm2. A "
         "column with another unit is converted to it. h:m:s and d:m:s are sexagesimal text.",
     )
+
+    @property
+    def table_name(self) -> str | None:
+        """Name or number of the table, as text."""
+        return None if self.table is None else str(self.table)
 
     @field_validator("missing_values", "measured_values", mode="before")
     @classmethod

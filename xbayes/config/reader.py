@@ -74,6 +74,8 @@ def parse_config(
         raise InputError(f"{file}:1:1: a config is a mapping of key: value; found {found}")
     with warnings.catch_warnings(action="ignore") if stored else nullcontext():
         plain = _plain(tree, file)  # warns of old names
+    if not stored:
+        _start_in_folder(plain, file)
     values = _merged_with_base(plain, file, chain or (Path(file).resolve(),))
     source = Source(file, tree, tuple(_override(values, text) for text in overrides))
     try:
@@ -154,6 +156,39 @@ def _merged_with_base(values: dict[Any, Any], file: str, chain: tuple[Path, ...]
     if isinstance(taxonomy, dict):
         _remove_nulls(taxonomy.get("classes"), below.taxonomy.classes)
     return merged
+
+
+def _start_in_folder(values: dict[Any, Any], file: str) -> None:
+    """Let relative paths start in the folder of the config, wherever the command is typed.
+
+    For one release a path that is only right from the working directory is still found, with a
+    warning. ${VAR} is left as it is, and expanded when the file is read.
+    """
+    folder = Path(file).parent
+    for section in ("catalog", "target"):
+        given = values.get(section)
+        if not isinstance(given, dict):
+            continue
+        text = given.get("file")
+        if not isinstance(text, str) or not text or text.startswith(("~", "${")):
+            continue
+        here, there = Path(text), folder / text
+        if here.is_absolute() or _same_place(here, there):
+            continue
+        found = here if here.exists() and not there.exists() else there
+        if found is here:
+            warnings.warn(
+                f"{file}: {section}.file: {text!r} is relative to the working directory; write it "
+                f"relative to the folder of the config, {folder}, for the next release looks only "
+                "there",
+                FutureWarning,
+                stacklevel=3,
+            )
+        given["file"] = os.path.abspath(found)
+
+
+def _same_place(here: Path, there: Path) -> bool:
+    return os.path.abspath(here) == os.path.abspath(there)
 
 
 def _make_way_for_given_weights(merged: dict[Any, Any], values: dict[Any, Any]) -> None:

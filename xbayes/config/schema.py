@@ -242,7 +242,9 @@ def _alpha_problems(alpha: Mapping[str, float], categories: Sequence[str]) -> li
 
 
 def catalog_path(config: Config) -> Path:
-    """Path of the catalogue, with ${VAR} expanded; a relative path starts in the current folder.
+    """Path of the catalogue, with ${VAR} expanded.
+
+    A relative path starts in the folder of the config: `load_config` makes it absolute.
 
     The variable is expanded here, not when the config is read, so that the config stored in a run
     still says ${VAR}. Raises InputError if the config names no file or a variable is not set.

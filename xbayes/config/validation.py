@@ -12,8 +12,8 @@ class TargetConfig(Record):
 
     file: str | None = Field(
         default=None,
-        description="Path of that catalogue. Features that it does not have are left out of the "
-        "model. ${VAR} stands for an environment variable.",
+        description="Path of that catalogue, relative to the folder of the config. Features that "
+        "it does not have are left out of the model. ${VAR} stands for an environment variable.",
     )
     importance: Number = Field(
         default=0.0,

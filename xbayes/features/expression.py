@@ -18,6 +18,7 @@ import numpy as np
 from astropy.table import Table
 from jaxtyping import Bool, Float
 
+from xbayes.catalog.text_numbers import say_markers
 from xbayes.catalog.units import Unit
 from xbayes.config.checks import did_you_mean
 from xbayes.features import functions
@@ -309,7 +310,11 @@ def _compare(node: _Comparison, args: list[Value]) -> Value:
     for ufunc, pair in zip(node.ufuncs, pairwise(zip(args, node.args, strict=True)), strict=True):
         is_text = any(value.kind == "text" for value, _ in pair)
         if is_text and ufunc not in (np.equal, np.not_equal):
-            raise InputError(f"{node.place}: text can only be compared with == and !=")
+            found = [_markers_message(arg, value) for value, arg in pair if value.kind == "text"]
+            said = next(
+                (text for text in found if text), "text can only be compared with == and !="
+            )
+            raise InputError(f"{node.place}: {said}")
         sides = [_as_kind("text" if is_text else "number", value, arg) for value, arg in pair]
         (a, b), _ = with_common_units("same", sides, [arg.place for _, arg in pair], node.place)
         results.append(functions.compare(ufunc, a, b))
@@ -334,10 +339,19 @@ def _as_kind(kind: Wanted, value: Value, node: _Node) -> Value:
     )
 
 
+def _markers_message(node: _Node, value: Value) -> str | None:
+    """The message for a column of numbers with a few markers in it; None for any other."""
+    rows = np.flatnonzero(~value.missing)
+    return say_markers(node.name, value.data[rows], rows) if isinstance(node, _Column) else None
+
+
 def _text_message(node: _Node, value: Value) -> str:
     row = int(np.flatnonzero(~value.missing)[0])
     found = repr(str(value.data[row]))
-    if isinstance(node, _Column):
+    markers = _markers_message(node, value)
+    if markers is not None:
+        found = markers
+    elif isinstance(node, _Column):
         found = (
             f"column {node.name!r} holds {found} (row {row + 1}); compare it with == or !=, or "
             "list it under catalog.missing_values (to classify: --missing-values, missing_values=) "

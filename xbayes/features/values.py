@@ -4,6 +4,7 @@ A cell is present or missing. What a missing cell means for a feature, not detec
 available, is decided in `build.py`.
 """
 
+from collections.abc import Sized
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -59,7 +60,7 @@ def read_column(table: Table, name: str) -> Value:
     if data.ndim != 1:
         raise InputError(f"column {name!r} holds arrays; an expression needs one value per row")
     if data.dtype.kind == "O":
-        data, missing = _from_objects(data, missing)
+        data, missing = _from_objects(name, data, missing)
     kind: Kind
     if data.dtype.kind == "b":
         kind = "condition"
@@ -87,10 +88,19 @@ def read_column(table: Table, name: str) -> Value:
     )
 
 
-def _from_objects(data: np.ndarray, missing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _from_objects(
+    name: str, data: np.ndarray, missing: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Python objects as numbers if all are numbers, else as text; None is missing."""
     missing = missing | np.array([cell is None or cell is np.ma.masked for cell in data], bool)
     data, present = data.copy(), data[~missing]
+    odd = next((cell for cell in present if not np.isscalar(cell)), None)
+    if odd is not None:
+        found = f"{type(odd).__name__} of {len(odd)}" if isinstance(odd, Sized) else str(odd)
+        raise InputError(
+            f"column {name!r} holds cells such as a {found}; an expression needs one number, text "
+            "or true/false per row"
+        )
     if all(isinstance(cell, int | float | np.number) for cell in present):
         numbers = np.full(len(data), np.nan)
         numbers[~missing] = present.astype(np.float64)

@@ -178,7 +178,8 @@ def _nuts(program, model, rows, local: Local, key, sampling: Sampling):
     start_key, run_key = jax.random.split(key)
     # R-hat needs chains that start further apart than the posterior is wide.
     z = 1.5 * jax.random.normal(start_key, (sampling.chains, len(local.centre)), local.centre.dtype)
-    sampler.run(run_key, rows, local, init_params={"z": z}, extra_fields=STATS)
+    start = z if sampling.chains > 1 else z[0]  # NumPyro knows no axis of a single chain
+    sampler.run(run_key, rows, local, init_params={"z": start}, extra_fields=STATS)
     samples = sampler.get_samples(group_by_chain=True)["z"]
     return samples, dict(sampler.get_extra_fields(group_by_chain=True))
 

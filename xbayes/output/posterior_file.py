@@ -6,7 +6,7 @@ Only this module calls ArviZ, because version 1 renames its functions.
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -82,7 +82,7 @@ def diagnose(data: "arviz.InferenceData", sampled: PosteriorReport) -> Diagnosti
         return Diagnostics(record=record, doubts=())
     bulk, tail = az.ess(data), az.ess(data, method="tail")
     chains = data["posterior"].sizes["chain"]
-    rhat = None
+    rhat: Any = None
     if chains > 1:
         with np.errstate(invalid="ignore", divide="ignore"):  # of constant elements, skipped below
             rhat = az.rhat(data)
@@ -159,7 +159,9 @@ def _arviz():
 
 def _doubts(record: Mapping) -> list[str]:
     if not record["sites"]:
-        return ["the chains did not converge: no draw differs from the first; raise posterior.warmup"]
+        return [
+            "the chains did not converge: no draw differs from the first; raise posterior.warmup"
+        ]
     least = min(record["sites"], key=_effective)
     n_effective, doubts = _effective(least), []
     known = [row for row in record["sites"] if row["rhat"] is not None]

@@ -18,14 +18,16 @@ from jaxtyping import Float
 
 import xbayes
 from xbayes.catalog.columns import subset
-from xbayes.catalog.write import write_catalog
+from xbayes.catalog.write import DISK_ERRORS, cannot_write, write_catalog
 from xbayes.classifier.predict import Classifier, Products, trained_log_prior
 from xbayes.classifier.store import save_model
 from xbayes.config.reader import dump_config
 from xbayes.config.schema import given_log_prior
 from xbayes.errors import InputError
 from xbayes.features.trained_on import trained_on
+from xbayes.output.files import check_new_folder
 from xbayes.output.posterior_file import write_posterior
+from xbayes.output.report_data import save_report_data
 from xbayes.output.results import Results
 from xbayes.output.table import GROUP, add_pooling_meta, output_table, passed_columns
 
@@ -35,17 +37,46 @@ LIBRARIES += ("scikit-learn",)
 
 @contextmanager
 def new_run_directory(out: Path, overwrite: bool) -> Iterator[Path]:
-    """A temporary folder that is renamed to `out` on success and removed on failure."""
+    """A temporary folder that is renamed to `out` on success and removed on failure.
+
+    An earlier run at `out` stays until the new one is in its place. Raises InputError if the disk
+    is full or cannot be written to.
+    """
     check_run_directory(out, overwrite)
     folder = out.with_name(f".{out.name}.partial-{os.getpid()}")
-    folder.mkdir(parents=True)
     try:
+        folder.mkdir(parents=True)
         yield folder
-        if out.exists():
-            shutil.rmtree(out)
-        folder.rename(out)
+        _put_in_place(folder, out)
+    except OSError as error:
+        if error.errno in DISK_ERRORS or str(error.filename or "").startswith(str(folder)):
+            raise cannot_write(out, error) from error
+        raise
+    except InputError as error:
+        if isinstance(error.__cause__, OSError) and str(folder) in str(error):
+            raise cannot_write(out, error.__cause__) from error
+        raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _put_in_place(folder: Path, out: Path) -> None:
+    """Rename a complete run; an earlier one is deleted only after that."""
+    earlier = folder.with_name(f"{folder.name}-earlier")
+    try:
+        if out.exists():
+            out.rename(earlier)
+        folder.rename(out)
+    except BaseException:
+        if earlier.exists() and not out.exists():
+            earlier.rename(out)
+        raise
+    try:
+        shutil.rmtree(earlier, ignore_errors=True)
+    except KeyboardInterrupt:
+        shutil.rmtree(earlier, ignore_errors=True)
+        left = f"the run is complete in {out}, without its report: xbayes report {out}"
+        raise KeyboardInterrupt(left) from None
 
 
 def check_run_directory(out: Path, overwrite: bool) -> None:
@@ -59,6 +90,7 @@ def check_run_directory(out: Path, overwrite: bool) -> None:
             f"{out} is a folder that holds no run; --overwrite replaces runs only: give another "
             "--out"
         )
+    check_new_folder(out)
 
 
 def write_run(folder: Path, results: Results, provenance: Mapping[str, object]) -> None:
@@ -72,9 +104,11 @@ def write_run(folder: Path, results: Results, provenance: Mapping[str, object]) 
     facts = trained_on(results.table, results.features, labelled, results.config)
     save_model(folder / "model", results.config, results.classifier, facts)
     catalog = catalog_table(results)
-    write_catalog(catalog, folder / "catalog.fits")
-    write_catalog(catalog, folder / "catalog.parquet")
-    write_catalog(predictions_table(results), folder / "predictions.parquet")
+    for name, table in (("catalog", catalog), ("predictions", predictions_table(results))):
+        for ending in (".fits", ".parquet"):
+            # What FITS cannot hold was told when the catalogue was read.
+            write_catalog(table, folder / f"{name}{ending}", warn=lambda message: None)
+    save_report_data(folder, results)
 
 
 def catalog_table(results: Results) -> Table:

@@ -9,6 +9,7 @@ import numpy as np
 from astropy.table import Column, MaskedColumn, Table
 from jaxtyping import Bool, Float, Int
 
+from xbayes.catalog.columns import plain_columns
 from xbayes.classifier.conformal import LEVEL
 from xbayes.classifier.predict import Products
 from xbayes.config.schema import CatalogConfig
@@ -52,7 +53,7 @@ def output_table(
         table[name] = kind(values, description=description, meta={"ucd": ucd})
     table.meta["CLASSES"] = ",".join(names.classes)
     table.meta["CATEGS"] = ",".join(names.categories)
-    return table
+    return plain_columns(table)
 
 
 def passed_columns(roles: CatalogConfig) -> list[str]:
@@ -80,12 +81,7 @@ def add_pooling_meta(table: Table, roles: CatalogConfig, log_prior: Float[np.nda
 
 def refuse_clashes(columns: Sequence[str], names: Names) -> None:
     """Raise `InputError` if a column has the name of an output column; FITS ignores case."""
-    made = {"true_class", "prediction", "margin", "entropy", "alternative", "outlier"}
-    made |= {"outlier_p", "n_missing", "fold", GROUP, "prediction_set", "set_flag"}
-    made |= {f"p_{c}{end}" for c in names.classes for end in ("", "_lo", "_hi")}
-    made |= {"outlier_lo", "outlier_hi"} | ({"subclass"} if names.subclasses else set())
-    made |= {f"p_{g}_{c}" for g in names.categories for c in names.classes}
-    taken = {name.lower() for name in made}
+    taken = {name.lower() for name in output_names(names)}
     clash = [name for name in columns if name.lower() in taken]
     if clash:
         raise InputError(
@@ -93,6 +89,15 @@ def refuse_clashes(columns: Sequence[str], names: Names) -> None:
             f"rename it in the catalogue, or for a run take it out of catalog.keep (all clashes: "
             f"{clash})"
         )
+
+
+def output_names(names: Names) -> set[str]:
+    """The names of all columns that an output table may have."""
+    made = {"true_class", "prediction", "margin", "entropy", "alternative", "outlier"}
+    made |= {"outlier_p", "n_missing", "fold", GROUP, "prediction_set", "set_flag"}
+    made |= {f"p_{c}{end}" for c in names.classes for end in ("", "_lo", "_hi")}
+    made |= {"outlier_lo", "outlier_hi"} | ({"subclass"} if names.subclasses else set())
+    return made | {f"p_{g}_{c}" for g in names.categories for c in names.classes}
 
 
 def _of_classes(products: Products, names: Names, true_class: np.ndarray | None) -> Iterator[Made]:

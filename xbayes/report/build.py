@@ -2,24 +2,63 @@
 
 import gc
 import os
+import shutil
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from xbayes.catalog.write import write_catalog
-from xbayes.config.schema import catalog_path, gives_proportions
-from xbayes.output.files import write_whole
+from xbayes.config.schema import Config, catalog_path, gives_proportions
 from xbayes.output.results import Results
 from xbayes.report.cluster_sections import cluster_sections
-from xbayes.report.context import KNOWN_SECTIONS, FeatureRow, Penalty, ReportContext
+from xbayes.report.context import KNOWN_SECTIONS, FeatureRow, Penalty, ReportContext, Section
 from xbayes.report.html import write_report
+from xbayes.report.interactive import Points
 from xbayes.report.population import candidate_table, population_sections
 from xbayes.report.result_sections import labels_of, result_sections
 from xbayes.report.source_sections import point_sections, track_sections
+from xbayes.types import InputError
+
+# Formats of figures besides PNG, and the entry of the metadata that holds the date.
+FORMATS = {"pdf": "CreationDate", "svg": "Date"}
 
 
-def write_figures_and_report(folder: Path, results: Results, provenance: dict, final: Path) -> None:
-    """Write `figures/*.png` and `report.html` to `folder`, which becomes `final` afterwards."""
+def check_formats(figures: Sequence[str]) -> None:
+    """Raise `InputError` unless figures can be written in these formats besides PNG."""
+    wrong = [name for name in figures if name not in FORMATS]
+    if wrong:
+        raise InputError(
+            f"figures cannot be written as {wrong[0]!r}; PNG is always written, and besides it: "
+            f"{', '.join(FORMATS)}"
+        )
+
+
+def write_figures_and_report(
+    run: Path, results: Results, provenance: dict, figures: Sequence[str] = ()
+) -> None:
+    """Write the figures, `candidates.csv` and `report.html` into a run directory.
+
+    They are made in a temporary folder, and appear together, in place of earlier ones. `figures`
+    are formats of the figures besides PNG.
+    """
+    with tempfile.TemporaryDirectory(prefix=".report-", dir=run) as name:
+        folder = Path(name)
+        sections, points = _sections(results)
+        _write_figures(folder / "figures", sections, figures)
+        candidates = candidate_table(results)
+        if len(candidates):
+            write_catalog(candidates, folder / "candidates.csv")
+        context = _context(results, provenance, run, sections=sections, points=points)
+        write_report(folder / "report.html", context)
+        shutil.rmtree(run / "figures", ignore_errors=True)
+        for made in folder.iterdir():
+            made.replace(run / made.name)
+
+
+def _sections(results: Results) -> tuple[list[Section], Points]:
+    """The sections of the report in their order, and the points of the interactive figures."""
     # Figures create much garbage. Frozen objects, such as those of JAX, are not searched each time.
     gc.freeze()
     with_points, points = point_sections(results)
@@ -32,17 +71,34 @@ def write_figures_and_report(folder: Path, results: Results, provenance: dict, f
     ]
     gc.unfreeze()
     sections.sort(key=lambda section: list(KNOWN_SECTIONS).index(section.anchor))
-    (folder / "figures").mkdir()
+    return sections, points
+
+
+def _write_figures(folder: Path, sections: Sequence[Section], formats: Sequence[str]) -> None:
+    folder.mkdir()
     for section in sections:
         for name, figure in section.figures.items():
-            write_whole(folder / "figures" / f"{name}.png", figure.png)
-    candidates = candidate_table(results)
-    if len(candidates):
-        write_catalog(candidates, folder / "candidates.csv")
+            (folder / f"{name}.png").write_bytes(figure.png)
+            for ending in formats:
+                if figure.drawn is not None:
+                    # Without the date, so that equal figures give equal files.
+                    figure.drawn.savefig(
+                        folder / f"{name}.{ending}", metadata={FORMATS[ending]: None}
+                    )
+
+
+def _context(
+    results: Results,
+    provenance: dict,
+    run: Path,
+    *,
+    sections: Sequence[Section],
+    points: Points,
+) -> ReportContext:
     classes = results.recipe.names.classes
     truth = results.labels.class_index[results.held_out.rows]
     counts = np.bincount(truth, minlength=len(classes))
-    context = ReportContext(
+    return ReportContext(
         name=results.config.name,
         classes=classes,
         labelled=dict(zip(classes, counts.tolist(), strict=True)),
@@ -54,11 +110,10 @@ def write_figures_and_report(folder: Path, results: Results, provenance: dict, f
         penalties=_penalties(results),
         features=_feature_rows(results),
         provenance=provenance,
-        command=_command(results, final),
+        command=_command(results, run),
         points=points,
         reweighted=gives_proportions(results.config),
     )
-    write_report(folder / "report.html", context)
 
 
 def _subclasses(results: Results) -> dict[str, dict[str, int]]:
@@ -96,11 +151,20 @@ def _feature_rows(results: Results) -> list[FeatureRow]:
     ]
 
 
-def _command(results: Results, final: Path) -> str:
+def _command(results: Results, run: Path) -> str:
     """The command that repeats the run."""
-    command = f"xbayes run {final / 'config.yaml'}"
+    command = f"xbayes run {run / 'config.yaml'}"
     path = results.origin.path
-    named = results.config.catalog.file is not None and path == catalog_path(results.config)
-    if named:
+    if _is_named(path, results.config):
         return command
     return f"{command} --catalog {'FILE' if path is None else os.path.relpath(path)}"
+
+
+def _is_named(path: Path | None, config: Config) -> bool:
+    """Whether the config names this file. Its variables need not be set if it does not."""
+    if path is None or config.catalog.file is None:
+        return False
+    try:
+        return path == catalog_path(config)
+    except InputError:
+        return False

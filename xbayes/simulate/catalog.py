@@ -11,6 +11,7 @@ import numpy as np
 from astropy.table import MaskedColumn, Table
 from jaxtyping import Int
 
+from xbayes.catalog.columns import plain_columns
 from xbayes.simulate.counterparts import draw_counterparts
 from xbayes.simulate.detections import draw_detections
 from xbayes.simulate.sky import draw_places, equatorial, extinction
@@ -100,7 +101,8 @@ def simulate(n: int | None = None, *, seed: int = 1, preset: str | None = None) 
     >>> len(sky), str(sky["ra"].unit)
     (100, 'deg')
     """
-    return simulate_catalog(N_SOURCES if n is None and preset is None else n, seed, preset)
+    number = N_SOURCES if n is None and preset is None else n
+    return plain_columns(simulate_catalog(number, seed, preset))
 
 
 def simulate_catalog(n: int | None = None, seed: int = 1, preset: str | None = None) -> Table:

@@ -9,13 +9,17 @@ classified.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import jax
 from astropy.table import Table
 
+from xbayes.catalog.adapt import Told, column_messages
 from xbayes.catalog.columns import subset
 from xbayes.catalog.match import ColumnOptions
 from xbayes.catalog.read import Chunks, table_chunks
+from xbayes.catalog.text_numbers import as_it_stood
+from xbayes.catalog.write import catalog_writer
 from xbayes.classifier.fitted_model import FittedModel
 from xbayes.classifier.predict import Products, classify, padded_size
 from xbayes.config.schema import Config
@@ -23,7 +27,7 @@ from xbayes.evaluate.proportions import Estimate, estimate_proportions
 from xbayes.features.blocks import BlockCounts
 from xbayes.features.build import FeatureReport, build_features, merged_report
 from xbayes.output.run_directory import resolution
-from xbayes.output.table import add_pooling_meta, output_table, refuse_clashes
+from xbayes.output.table import add_pooling_meta, output_names, output_table, refuse_clashes
 from xbayes.tasks.one_source import row_warnings
 from xbayes.tasks.shift import ShiftCheck
 from xbayes.tasks.survey import (
@@ -95,6 +99,7 @@ def classify_chunks(
             table = uniform_chunk(model, chunk)
             features, report = _features(model, table, survey.blocks, first_row)
             products = classify(model.recipe, model.classifier, features, model.log_prior, size)
+            as_it_stood(chunk, table)
             output = _output(model, table, [*matched.own], products)
         yield matched.own_names(output)
         reports.append(report)
@@ -104,6 +109,28 @@ def classify_chunks(
     of_features = _warnings(merged_report(reports, model.config), model.config, given)
     for message in (*found, *of_features, *shift.messages(survey.ranges)):
         warn(matched.explained(message))
+
+
+def classify_to_file(
+    model: FittedModel,
+    chunks: Chunks,
+    path: Path,
+    *,
+    overwrite: bool = False,
+    warn: Warn = lambda message: None,
+    **options,
+) -> None:
+    """Write the classified catalogue; options and errors as of `classify_chunks`.
+
+    What the format of the file cannot hold is told before the first row is classified.
+    """
+    told: set[Told] = set()
+    first = next(iter(chunks.read(None)))
+    for message in column_messages(first, path, output_names(model.recipe.names), told):
+        warn(message)
+    with catalog_writer(path, overwrite, warn=warn, told=told) as append:
+        for part in classify_chunks(model, chunks, warn=warn, **options):
+            append(part)
 
 
 def classify_table(model: FittedModel, table: Table, **options) -> Table:

@@ -7,24 +7,26 @@ Imports inside methods keep `xbayes classify --row` quick: it needs neither matp
 import json
 import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from astropy.table import Table
 
+from xbayes.catalog.columns import plain_columns
 from xbayes.catalog.inputs import as_chunks, as_table
 from xbayes.catalog.match import ColumnKeywords, ColumnOptions, column_options, only_given
 from xbayes.catalog.read import read_catalog, row_table
-from xbayes.catalog.write import catalog_writer, check_output
+from xbayes.catalog.write import check_output
 from xbayes.classifier.fitted_model import FittedModel, load_fitted_model
 from xbayes.config.checks import did_you_mean
 from xbayes.config.schema import Config
 from xbayes.errors import XbayesWarning
 from xbayes.evaluate.proportions import Estimate
 from xbayes.features.build import needed_columns
+from xbayes.features.conditions import number_columns
 from xbayes.output.table import passed_columns
-from xbayes.tasks.classify import CHUNK_IN_MEMORY, Prior, classify_chunks, classify_table
+from xbayes.tasks.classify import CHUNK_IN_MEMORY, Prior, classify_table, classify_to_file
 from xbayes.tasks.precision import in_precision
 from xbayes.types import InputError
 
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from xbayes.catalog.inputs import CatalogLike
+    from xbayes.catalog.read import Reading
     from xbayes.figures.track_record import Track
 
 
@@ -107,7 +110,7 @@ class FittedRun:
     @property
     def predictions(self) -> Table:
         """The out-of-fold predictions: one row per labelled source."""
-        return read_catalog(self.folder / "predictions.parquet", text=[self.config.catalog.id])
+        return plain_columns(read_catalog(self.folder / "predictions.parquet"))
 
     @property
     def posterior(self) -> "arviz.InferenceData | None":
@@ -154,6 +157,8 @@ class FittedRun:
             those in the config of the run hold too.
         measured_values
             Values that look like stand-ins for no value, but were measured.
+        table
+            Name or number of the table, if a FITS file or VOTable holds several.
 
         Raises
         ------
@@ -205,12 +210,12 @@ class FittedRun:
         """
         path, options = Path(out), column_options(**columns)
         check_output(path, overwrite)
-        chunks = as_chunks(catalog, CHUNK_IN_MEMORY, text=self._text(options))
-        with in_precision(self.config.precision), catalog_writer(path, overwrite) as append:
-            for part in classify_chunks(
-                self.model, chunks, prior=prior, columns=options, warn=_warn, estimated=estimated
-            ):
-                append(part)
+        chunks = as_chunks(catalog, CHUNK_IN_MEMORY, **self._reading(options))
+        with in_precision(self.config.precision):
+            classify_to_file(
+                self.model, chunks, path, overwrite=overwrite, prior=prior, columns=options,
+                warn=_warn, estimated=estimated,
+            )  # fmt: skip
         return chunks.n_rows
 
     def explain(
@@ -242,7 +247,7 @@ class FittedRun:
         from xbayes.tasks.explain import explain_source
 
         options = column_options(**columns)
-        table = as_table(catalog, text=self._text(options))
+        table = as_table(catalog, **self._reading(options))
         with in_precision(self.config.precision):
             model = self.model.under(prior)
             return Explanation(explain_source(model, table, name, columns=options, warn=_warn))
@@ -276,7 +281,7 @@ class FittedRun:
         from xbayes.tasks.count_classes import count_classes, population_table
 
         options = column_options(**columns)
-        chunks = as_chunks(catalog, CHUNK_IN_MEMORY, text=self._text(options))
+        chunks = as_chunks(catalog, CHUNK_IN_MEMORY, **self._reading(options))
         with in_precision(self.config.precision):
             population = count_classes(
                 self.model, chunks, everything=all, columns=options, warn=_warn
@@ -303,25 +308,49 @@ label is not known; make a run that has them: xbayes run CONFIG --set variant=ba
         from xbayes.tasks.suggest_labels import suggest_labels
 
         options = column_options(**columns)
-        table = as_table(catalog, text=self._text(options))
+        table = as_table(catalog, **self._reading(options))
         with in_precision(self.config.precision):
             return suggest_labels(self.model, table, n, columns=options, warn=_warn)
+
+    def report(self, figures: Sequence[str] = ()) -> Path:
+        """The path of the report, drawn again from what the run directory holds.
+
+        Parameters
+        ----------
+        figures
+            Formats of the figures besides PNG: "pdf", "svg".
+
+        Examples
+        --------
+        >>> fit.report(figures=["pdf"]).name
+        'report.html'
+        """
+        from xbayes.tasks.draw_report import draw_report
+
+        with in_precision(self.config.precision):
+            return draw_report(self.model, figures)
 
     def __repr__(self) -> str:
         return f"<FittedRun {self.config.name}: {', '.join(self.classes)}; {self.folder}>"
 
-    def _text(self, options: ColumnOptions) -> list[str]:
-        """The columns of a CSV file that stay text: the id, under its name in the catalogue."""
-        name = self.config.catalog.id
-        return [options.id or options.map.get(name, name)]
+    def _reading(self, options: ColumnOptions) -> "Reading":
+        """How a file is read: id and numbers under their names in the catalogue, and the table."""
+        name, own = self.config.catalog.id, options.map
+        numbers = {own.get(column, column) for column in number_columns(self.config)}
+        return {
+            "text": [options.id or own.get(name, name)],
+            "numbers": numbers | set(options.units),
+            "table": options.table or self.config.catalog.table_name,
+        }
 
     def _table(
         self, catalog: "CatalogLike | Mapping[str, float | str | None]", options: ColumnOptions
     ) -> tuple[Table, frozenset[str] | None]:
         """The catalogue; for a row given as a mapping also the columns that are not available."""
         if not isinstance(catalog, Mapping):
-            return as_table(catalog, text=self._text(options)), None
-        table, needed = row_table(catalog), needed_columns(self.config)
+            return as_table(catalog, **self._reading(options)), None
+        numbers = set(self._reading(options)["numbers"] or ())
+        table, needed = row_table(catalog, numbers), needed_columns(self.config)
         of_run = {own: name for name, own in options.map.items()}
         given = {of_run.get(name, name) for name in table.colnames}
         others = [name for name in table.colnames if name not in (options.id, *of_run)]

@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from xbayes.catalog.columns import masked_column
 from xbayes.catalog.inputs import as_table
 from xbayes.catalog.read import read_catalog
+from xbayes.catalog.text_numbers import refuse_rounded
 from xbayes.catalog.taxonomy import class_indices
 from xbayes.classifier.fitted_model import FittedModel
 from xbayes.config.checks import did_you_mean, is_number
@@ -239,6 +240,7 @@ def _detections(table: Table, by: str, context: _Context) -> _Detections:
     if by not in table.colnames:
         near = did_you_mean(by, table.colnames)
         raise InputError(f"--by {by}: the catalogue lacks column {by!r}{near}")
+    refuse_rounded(table, by, role="--by")
     column = masked_column(table, by)
     if column.dtype.kind not in "iuU":
         raise InputError(

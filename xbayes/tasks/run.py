@@ -1,7 +1,7 @@
 """One experiment, from the config and the catalogue to the run directory and the report.
 
 load_training (read, build features) -> cross_validate_training -> fit_training -> classify
--> write_run -> write_figures_and_report
+-> write_run -> write_figures_and_report (which a failure leaves out)
 """
 
 import os
@@ -25,7 +25,7 @@ from xbayes.evaluate.metrics import measure
 from xbayes.output.posterior_file import diagnose, inference_data
 from xbayes.output.results import Metrics, Results
 from xbayes.output.run_directory import new_run_directory, provenance_of, write_run
-from xbayes.report.build import write_figures_and_report
+from xbayes.report.build import check_formats, write_figures_and_report
 from xbayes.tasks.fitted_run import FittedRun, load
 from xbayes.tasks.precision import in_precision
 from xbayes.tasks.training import (
@@ -52,6 +52,7 @@ def run(
     set: Sequence[str] = (),
     overwrite: bool = False,
     strict: bool = False,
+    figures: Sequence[str] = (),
     progress: Progress = lambda share, step: None,
 ) -> FittedRun:
     """The fitted run of an experiment: cross-validated, fitted, written with its report.
@@ -73,13 +74,16 @@ def run(
         Replace an existing run at `out`.
     strict
         Raise `InputError` after writing if the chains did not converge (`variant: bayes`).
+    figures
+        Formats of the figures besides PNG: "pdf", "svg".
     progress
         Called with the completed share, in [0, 1], and the step that begins.
 
     Raises
     ------
     InputError
-        For a wrong config or catalogue. Neither an error nor an interruption leaves files behind.
+        For a wrong config or catalogue. Neither an error nor an interruption leaves files behind;
+        a finished run stays, even if its report cannot be drawn, which is a warning.
 
     Examples
     --------
@@ -94,6 +98,7 @@ def run(
             catalog,
             out=None if out is None else Path(out),
             overwrite=overwrite,
+            figures=figures,
             progress=progress,
         )
     fitted = load(folder)
@@ -111,11 +116,13 @@ def run_experiment(
     *,
     out: Path | None = None,
     overwrite: bool = False,
+    figures: Sequence[str] = (),
     progress: Progress = lambda share, step: None,
 ) -> Path:
     """The run directory of an experiment; arguments and errors as of `run`."""
     refuse_sweep(config)
-    out = out or Path("runs") / f"{config.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    check_formats(figures)
+    out = out or default_directory(config)
     started = time.time()
     with new_run_directory(out, overwrite) as folder:
         progress(0.0, "reading the catalogue")
@@ -129,7 +136,7 @@ def run_experiment(
         progress(0.85, "classifying the catalogue")
         log_prior = given_log_prior(training.config)
         products = classify(recipe, classifier, training.features, log_prior)
-        progress(0.9, "writing the run and its report")
+        progress(0.9, "writing the run")
         results = _results(
             training,
             recipe=recipe,
@@ -141,9 +148,32 @@ def run_experiment(
         )
         provenance = provenance_of(results)
         write_run(folder, results, provenance)
-        write_figures_and_report(folder, results, provenance, out)
+    progress(0.92, "drawing the report")
+    _report(out, results, provenance, figures)
     progress(1.0, "done")
     return out
+
+
+def _report(out: Path, results: Results, provenance: dict, figures: Sequence[str]) -> None:
+    """Write the report of a finished run; a failure is a warning, because the run is not lost."""
+    try:
+        write_figures_and_report(out, results, provenance, figures)
+    except KeyboardInterrupt:
+        left = f"the run is complete in {out}, without its report: xbayes report {out}"
+        raise KeyboardInterrupt(left) from None
+    except Exception as error:
+        reason = str(error).strip().split("\n")[0]
+        warnings.warn(
+            f"the run is complete in {out}, but its report could not be drawn "
+            f"({type(error).__name__}: {reason}); when that is mended: xbayes report {out}",
+            XbayesWarning,
+            stacklevel=3,
+        )
+
+
+def default_directory(config: Config) -> Path:
+    """Where a run is written if nobody says where."""
+    return Path("runs") / f"{config.name}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 
 def refuse_sweep(config: Config) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from astropy.table import Column, Table
 from jaxtyping import Bool, Float
 
-from xbayes.catalog.columns import masked_column, subset
+from xbayes.catalog.columns import masked_column, plain_columns, subset
 from xbayes.catalog.match import ColumnOptions
 from xbayes.catalog.read import read_catalog, table_chunks
 from xbayes.catalog.roles import check_catalog
@@ -83,7 +83,8 @@ def suggest_labels(
     passed = [name for name in passed_columns(config.catalog) if name in checked.colnames]
     table = subset(checked, passed, chosen)
     table = matched.own_names(table)
-    return _with_reasons(table, model, features.rows(chosen), samples[:, batch.chosen], batch)
+    reasons = _with_reasons(table, model, features.rows(chosen), samples[:, batch.chosen], batch)
+    return plain_columns(reasons)
 
 
 def draw_posteriors(

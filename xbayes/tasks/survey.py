@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from astropy.table import Table, vstack
+import numpy as np
+from astropy.table import MaskedColumn, Table, vstack
 
 from xbayes.catalog.columns import masked_column, parse_unit, subset
 from xbayes.catalog.match import ColumnOptions, Matched, match_columns
@@ -77,7 +78,7 @@ def survey_catalog(model: FittedModel, chunks: Chunks) -> Survey:
         first_row += len(chunk)
     check.close(read)
     assert blocks is not None  # a catalogue has rows
-    stacked = sample[0] if len(sample) == 1 else vstack(sample, metadata_conflicts="silent")
+    stacked = sample[0] if len(sample) == 1 else _stacked(sample)
     return Survey(
         blocks=blocks,
         sample=stacked,
@@ -85,6 +86,19 @@ def survey_catalog(model: FittedModel, chunks: Chunks) -> Survey:
         stand_ins=stand_in_warnings(model, stand_ins, stacked),
         units=tuple(run_unit_warnings(model, stacked)),
     )
+
+
+def _stacked(samples: list[Table]) -> Table:
+    """The rows of all samples; a column that is empty in a chunk has the type of other chunks."""
+    for name in samples[0].colnames:
+        texts = [masked_column(sample, name).dtype.kind == "U" for sample in samples]
+        if any(texts) and not all(texts):
+            for sample in samples:
+                column = masked_column(sample, name)
+                if column.dtype.kind == "f" and column.mask.all():
+                    empty = MaskedColumn(np.full(len(sample), ""), mask=True)
+                    sample.replace_column(name, empty)
+    return vstack(samples, metadata_conflicts="silent")
 
 
 def in_units_of_run(model: FittedModel, table: Table) -> Table:

@@ -22,6 +22,7 @@ from xbayes.catalog.roles import check_catalog
 from xbayes.catalog.units import convert_units, units_of
 from xbayes.config.schema import Config, target_path
 from xbayes.features.build import build_features, needed_columns
+from xbayes.features.conditions import number_columns
 from xbayes.features.trained_on import state_degrees, training_stand_ins
 from xbayes.types import Features, InputError
 
@@ -82,7 +83,10 @@ def _target_features(config: Config, table: Table) -> tuple[Features, list[str]]
     optional = tuple({*config.catalog.optional, *needed})
     roles = config.catalog.model_copy(update={"optional": optional, "label": None})
     path = target_path(config)
-    target = check_catalog(read_catalog(path, text=[roles.id]), roles, needed, "classify")
+    read = read_catalog(
+        path, text=[roles.id], numbers=number_columns(config), table=roles.table_name
+    )
+    target = check_catalog(read, roles, needed, "classify")
     stand_ins = training_stand_ins(target, config)
     state_degrees(target, config)
     target = convert_units(target, units_of(table, needed), needed)

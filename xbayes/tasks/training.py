@@ -11,6 +11,7 @@ import numpy as np
 from astropy.table import Table
 from jaxtyping import Bool, Float
 
+from xbayes.catalog.adapt import column_messages
 from xbayes.catalog.columns import masked_column, subset
 from xbayes.catalog.inputs import Origin, as_table, origin_of
 from xbayes.catalog.roles import check_catalog
@@ -39,9 +40,10 @@ from xbayes.features.build import (
     needed_columns,
     useful_features,
 )
-from xbayes.features.conditions import well_characterised
+from xbayes.features.conditions import number_columns, well_characterised
+from xbayes.features.described import described
 from xbayes.features.trained_on import state_degrees, training_stand_ins
-from xbayes.output.table import passed_columns, refuse_clashes
+from xbayes.output.table import output_names, passed_columns, refuse_clashes
 from xbayes.tasks.target import fit_to_target
 from xbayes.types import Features, InputError, Labels
 
@@ -76,10 +78,14 @@ def load_training(config: Config, catalog: "CatalogLike") -> Training:
     roles, label = config.catalog, _label_column(config)
     needed = [*needed_columns(config), label, *roles.keep]
     needed += [column for column in (roles.source, roles.group, roles.block) if column]
-    table = check_catalog(as_table(catalog, text=[roles.id]), roles, needed, "train")
+    read = as_table(
+        catalog, text=[roles.id], numbers=number_columns(config), table=roles.table_name
+    )
+    table = check_catalog(read, roles, needed, "train")
     state_degrees(table, config)
-    _refuse_text_outside_ascii(subset(table, passed_columns(roles)))
+    config = described(config, table)
     refuse_clashes(passed_columns(roles), names_of(config))
+    about_columns = _column_messages(table, config)
     class_index, included = class_indices(masked_column(table, label), config.taxonomy)
     about_labels = label_warnings(masked_column(table, label), config.taxonomy)
     table, class_index = subset(table, rows=included), class_index[included]
@@ -105,7 +111,14 @@ def load_training(config: Config, catalog: "CatalogLike") -> Training:
         features=features,
         report=report,
         labels=labels,
-        warnings=(*report.warnings, *about_target, *dropped, *about_labels, *stand_ins),
+        warnings=(
+            *report.warnings,
+            *about_target,
+            *dropped,
+            *about_labels,
+            *stand_ins,
+            *about_columns,
+        ),
         well=None if rules is None else well_characterised(table, rules),
         row_weight=target.row_weight if target else None,
     )
@@ -157,14 +170,15 @@ def fit_training(training: Training, recipe: Recipe) -> tuple[Classifier, FitRep
     return fit_classifier(recipe, features, labels, fold, key, row_weight)
 
 
-def _refuse_text_outside_ascii(table: Table) -> None:
-    """Check the text now, rather than when `catalog.fits` is written after all the work."""
-    for name in table.colnames:
-        for text in np.ma.asarray(table[name]).compressed():
-            if isinstance(text, str) and not text.isascii():
-                raise InputError(
-                    f"column {name!r} holds {str(text)!r}, which FITS cannot store; use plain ASCII"
-                )
+def _column_messages(table: Table, config: Config) -> list[str]:
+    """What the catalogues of the run directory will not hold as it stands."""
+    passed, made = subset(table, passed_columns(config.catalog)), output_names(names_of(config))
+    messages = (
+        message
+        for ending in (".fits", ".parquet")
+        for message in column_messages(passed, f"catalog{ending}", made)
+    )
+    return [*dict.fromkeys(messages)]
 
 
 def _drop_constant_features(
