@@ -170,7 +170,7 @@ def test_no_arithmetic(path):
 def test_every_notebook_is_listed():
     listed = (ROOT / "notebooks" / "README.md").read_text()
     assert all(f"({path.name})" in listed for path in NOTEBOOKS)
-    assert len(NOTEBOOKS) == 5
+    assert len(NOTEBOOKS) == 6
 
 
 def test_the_message_for_a_figure_that_does_not_exist(tmp_path):

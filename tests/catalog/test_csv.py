@@ -189,3 +189,11 @@ def test_what_is_text_is_not_taken_for_numbers():
     table = Table({"a": MaskedColumn(["1", "x"]), "b": MaskedColumn(["1", ""], mask=[0, 1])})
     with_numbers(table, ["a", "b"])
     assert table["a"].dtype.kind == "U" and table["b"].tolist() == [1, None]
+
+
+def test_numbers_that_end_with_a_point_and_zero_are_numbers(tmp_path):
+    """As Python writes them; other trailing zeros, and leading ones, would be lost."""
+    (tmp_path / "a.csv").write_text("id,r,digits,code\na,0.0,1.10,007\nb,-1.0,1.2,008\n")
+    table = read_catalog(tmp_path / "a.csv", numbers=[])
+    assert table["r"].dtype.kind == "f" and table["r"].tolist() == [0.0, -1.0]
+    assert table["digits"].tolist() == ["1.10", "1.2"] and table["code"].tolist() == ["007", "008"]

@@ -379,11 +379,14 @@ def _cast(cells: "pa.ChunkedArray", kind: "pa.DataType") -> "pa.ChunkedArray | N
 
 
 def _same(numbers: "pa.ChunkedArray", cells: "pa.ChunkedArray") -> bool:
-    """Whether the numbers are written as the cells stand in the file."""
+    """Whether the numbers are written as the cells stand in the file, or with .0 at the end."""
     import pyarrow as pa
 
     pc = compute()
-    return pc.all(pc.equal(numbers.cast(pa.string()), cells)).as_py() is not False
+    written = numbers.cast(pa.string())
+    with_point = pc.binary_join_element_wise(written, ".0", "")
+    same = pc.or_(pc.equal(written, cells), pc.equal(with_point, cells))
+    return pc.all(same).as_py() is not False
 
 
 def _has_leading_zero(cells: "pa.ChunkedArray") -> bool:

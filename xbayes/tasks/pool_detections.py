@@ -15,8 +15,8 @@ from jaxtyping import Float, Int
 from xbayes.catalog.columns import masked_column
 from xbayes.catalog.inputs import as_table
 from xbayes.catalog.read import read_catalog
-from xbayes.catalog.text_numbers import refuse_rounded
 from xbayes.catalog.taxonomy import class_indices
+from xbayes.catalog.text_numbers import refuse_rounded
 from xbayes.classifier.fitted_model import FittedModel
 from xbayes.config.checks import did_you_mean, is_number
 from xbayes.config.schema import Config, class_proportions
