@@ -20,6 +20,8 @@ version = release = xbayes.__version__
 extensions = ["myst_nb", "sphinx_design", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 # Notebooks run when they have changed since the last build; XBAYES_NOTEBOOKS=off: never.
 nb_execution_mode = os.environ.get("XBAYES_NOTEBOOKS", "cache")
+# Notebooks that do not run, as patterns; the test of the site runs only a few.
+nb_execution_excludepatterns = os.environ.get("XBAYES_NOTEBOOKS_SKIP", "").split()
 nb_execution_timeout = 1800  # seconds a cell
 nb_execution_raise_on_error = True
 nb_output_stderr = "remove"

@@ -120,7 +120,7 @@ def test_published_figures(tmp_path):
 @pytest.mark.slow
 def test_gallery(tmp_path):
     space = execute(
-        6, folder=tmp_path, n_sources=500, largest=3, n_runs=2, sizes=(0.5, 1), settings=QUICK
+        6, folder=tmp_path, n_sources=500, largest=3, n_runs=2, sizes=(0.5, 1.0), settings=QUICK
     )
     check_pictures(space, 16)
 

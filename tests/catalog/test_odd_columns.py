@@ -84,6 +84,16 @@ def test_fits_columns_without_width_are_empty(tmp_path, form):
         assert table["x"].tolist() == [0, 1, 2]
 
 
+def test_fits_text_ends_at_a_zero_byte(tmp_path):
+    """What follows is whatever lay in the memory of the program that wrote it."""
+    cells = np.array([b"ab\0junk", b"\0junk", b"abcd", b"a  \0x"], "S8")
+    fits.BinTableHDU.from_columns([fits.Column("c", "8A", array=cells)]).writeto(
+        tmp_path / "a.fits"
+    )
+    assert b"junk" in (tmp_path / "a.fits").read_bytes()
+    assert read_catalog(tmp_path / "a.fits")["c"].tolist() == ["ab", None, "abcd", "a"]
+
+
 def test_zero_width_in_the_cases():
     path = Path(__file__).parents[3] / "shared" / "cases" / "zero_width_column.fits"
     if not path.is_file():

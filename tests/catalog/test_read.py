@@ -56,6 +56,7 @@ def test_a_folder_names_what_is_in_it(tmp_path):
 
 
 def test_unknown_ending_lists_the_known(tmp_path):
+    (tmp_path / "a.dat").touch()
     with pytest.raises(InputError, match=r"\.fits, \.fits\.gz, \.vot, \.xml, \.ecsv, \.csv, \.par"):
         read_catalog(tmp_path / "a.dat")
 

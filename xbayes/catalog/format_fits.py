@@ -58,15 +58,16 @@ def _chosen(path: Path, hdus: Any, wanted: str | None) -> Any:
     for number, hdu in enumerate(hdus):
         is_table = isinstance(hdu, fits.BinTableHDU | fits.TableHDU)
         name = str(hdu.header.get("EXTNAME", "")).strip()
+        n_rows = int(hdu.header.get("NAXIS2", 0)) if is_table else 0
         (tables if is_table else others).append(
-            (TableName(number=number, names=(name,) if name else ()), hdu)
+            (TableName(number=number, names=(name,) if name else (), n_rows=n_rows), hdu)
         )
     if not tables:
-        images = [str(name) for name, hdu in others if hdu.header.get("NAXIS", 0)]
+        images = [name.title for name, hdu in others if hdu.header.get("NAXIS", 0)]
         found = f", only images (extensions {', '.join(images)})" if images else ""
         raise InputError(
-            f"{path} is FITS but holds no table{found}, or is truncated before it; a catalogue is "
-            "a table extension, binary or ASCII"
+            f"{path} is FITS but holds no table{found}, or is truncated before it; give a file "
+            "with a table extension, binary or ASCII, or fetch this one again"
         )
     return tables[choose_table(path, [name for name, _ in tables], wanted)][1]
 
@@ -96,7 +97,7 @@ def _read_column(hdu: Any, index: int, name: str) -> FileColumn:
         values, missing = np.asarray(hdu.data.field(index)), _blank(stored, column.null)
         values = np.char.rstrip(values) if values.dtype.kind in "SU" else values
     elif stored.dtype.kind == "S":
-        values = np.char.rstrip(stored)
+        values = np.char.rstrip(_ended(stored))
         missing = values == b""
     elif _letter(column) == "L" and stored.dtype == np.int8:
         values, missing = stored == ord("T"), stored == 0
@@ -110,6 +111,14 @@ def _read_column(hdu: Any, index: int, name: str) -> FileColumn:
         description=str(hdu.header.get(f"TCOMM{number}", "")),
         ucd=str(hdu.header.get(f"TUCD{number}", "")),
     )
+
+
+def _ended(texts: np.ndarray) -> np.ndarray:
+    """The texts up to the first zero byte, which ends a text in FITS; anything may follow it."""
+    if not any(b"\0" in text for text in texts.ravel().tolist()):
+        return texts
+    cells = [text.split(b"\0", 1)[0] for text in texts.ravel().tolist()]
+    return np.array(cells, texts.dtype).reshape(texts.shape)
 
 
 def _letter(column: fits.Column) -> str:

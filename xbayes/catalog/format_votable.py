@@ -59,9 +59,13 @@ def read_votable(path: Path, table: str | None = None) -> tuple[list[FileColumn]
     file = parse(io.BytesIO(data), verify="ignore")
     tables = list(file.iter_tables())
     if not tables:
-        raise InputError(f"{path} is a VOTable without a table; give a file that holds one")
+        raise InputError(f"{path} is a VOTable without a table; make or fetch it again")
     names = [
-        TableName(number=n, names=tuple(name for name in (each.name, each.ID) if name))
+        TableName(
+            number=n,
+            names=tuple(name for name in (each.name, each.ID) if name),
+            n_rows=len(each.array),
+        )
         for n, each in enumerate(tables, start=1)
     ]
     chosen = tables[choose_table(path, names, table)]

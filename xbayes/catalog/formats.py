@@ -99,7 +99,8 @@ def check_looks(path: Path) -> None:
     if found in expected.looks:
         return
     endings = [ending for ending, known in FORMATS.items() if found in known.looks]
-    hint = f"; rename it to {endings[0]}" if endings else ""
+    hint = "; make or fetch it again, or convert it"
+    hint = f"; rename it to {endings[0]}" if endings else hint
     # A compressed file may hold any format, so the right ending is unknown.
     named = path.name + _ZIPPED
     hint = f"; unpack it, or name it {named} if that is its format" if found == "gzip" else hint

@@ -1,5 +1,6 @@
 """Read a catalogue in any of the formats, or one row given as key=value pairs."""
 
+import errno
 import os
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -56,7 +57,7 @@ def read_catalog(
     InputError
         If the file is not a complete table with at least one row.
     """
-    path = Path(path).expanduser()
+    path = _existing(path)
     kind = format_of(path).name
     _check_file(path)
     with _reporting_damage(path):
@@ -107,7 +108,7 @@ def open_chunks(
     other catalogue is read once, as a whole. Raises InputError as `read_catalog` does; damage in a
     Parquet file is found only when its chunk is read.
     """
-    path = Path(path).expanduser()
+    path = _existing(path)
     if format_of(path).name != "Parquet":
         return table_chunks(read_catalog(path, text, numbers=numbers, table=table), size)
     _check_file(path)
@@ -142,11 +143,18 @@ def table_chunks(table: Table, size: int) -> Chunks:
 
 def _check_rows(path: Path, n_columns: int, n_rows: int) -> None:
     if not n_columns or not n_rows:
-        raise InputError(f"{path} has {n_columns} columns but no rows; is it complete?")
+        raise InputError(
+            f"{path} has {n_columns} columns but no rows; give a file with at least one row, or "
+            "make or fetch it again if it should have some"
+        )
 
 
-def _check_file(path: Path) -> None:
-    """Raise InputError unless the path is a readable file of the format that its ending names."""
+def _existing(path: str | os.PathLike[str]) -> Path:
+    """The path with ~ expanded. Raises InputError unless a file is there."""
+    try:
+        path = Path(path).expanduser()
+    except RuntimeError:
+        raise InputError(f"{path}: there is no such user; give the whole path") from None
     try:
         if path.is_dir():
             inside = sorted(file.name for file in path.iterdir() if _is_catalog(file))[:3]
@@ -155,24 +163,37 @@ def _check_file(path: Path) -> None:
         if not path.exists():
             if path.is_symlink():
                 raise InputError(
-                    f"{path} is a link to {path.readlink()}, which does not exist; mend it"
+                    f"{path} is a link to {path.readlink()}, which does not exist; give the file "
+                    "itself, or mend the link"
                 )
             raise InputError(f"no file {path}{_near(path)}")
         if not path.is_file():
             raise InputError(
                 f"{path} is a pipe or a device, which can be read only once; give a file"
             )
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return path
+
+
+def _check_file(path: Path) -> None:
+    """Raise InputError unless it is a readable file of the format that its ending names."""
+    try:
         check_looks(path)
     except OSError as error:
-        raise InputError(
-            f"cannot read {path}: {error.strerror}; check that you may read it"
-        ) from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> InputError:
+    too_long = error.errno == errno.ENAMETOOLONG
+    advice = "give a shorter path" if too_long else "check that you may read it"
+    return InputError(f"cannot read {path}: {error.strerror}; {advice}")
 
 
 def _near(path: Path) -> str:
-    if not path.parent.is_dir():
-        return f"; there is no folder {path.parent}"
     where = "" if path.is_absolute() else f" in {Path.cwd()}"
+    if not path.parent.is_dir():
+        return f"{where}; there is no folder {path.parent}"
     names = sorted(filter(_is_catalog_name, os.listdir(path.parent)))
     return where + did_you_mean(path.name, names)
 

@@ -14,9 +14,15 @@ class TableName(NamedTuple):
 
     number: int  # of the FITS extension, or of the table in a VOTable, which count from 1
     names: tuple[str, ...]  # may be empty
+    n_rows: int
+
+    @property
+    def title(self) -> str:
+        """The first name, and the number."""
+        return f"{self.names[0]} ({self.number})" if self.names else str(self.number)
 
     def __str__(self) -> str:
-        return f"{self.names[0]} ({self.number})" if self.names else str(self.number)
+        return f"{self.title}: {self.n_rows} row{'' if self.n_rows == 1 else 's'}"
 
 
 def choose_table(path: Path, tables: Sequence[TableName], wanted: str | None) -> int:
@@ -32,9 +38,12 @@ def choose_table(path: Path, tables: Sequence[TableName], wanted: str | None) ->
     if len(tables) == 1:
         return 0
     listed = ", ".join(map(str, tables))
-    how = "catalog.table: NAME in the config, or to classify --table NAME (table=)"
+    how = (
+        "--table NAME (in Python table=), or in the config catalog.table: NAME (target.table for "
+        "target.file)"
+    )
     if wanted is None:
-        text = f"{path} holds {len(tables)} tables: {listed}; the first is read; choose: {how}"
+        text = f"{path} holds {len(tables)} tables ({listed}); the first is read; choose: {how}"
         warnings.warn(text, XbayesWarning, stacklevel=2)
         return 0
     for match in (_is_named, _is_nearly_named, _is_numbered):
@@ -46,7 +55,9 @@ def choose_table(path: Path, tables: Sequence[TableName], wanted: str | None) ->
                 f"{path} holds {len(found)} tables named {wanted!r}; give the number of one: "
                 f"{listed}; {how}"
             )
-    raise InputError(f"{path} holds no table {wanted!r}; it has {listed}; choose: {how}")
+    raise InputError(
+        f"{path} holds no table {wanted!r}; it has {listed}; choose one of them: {how}"
+    )
 
 
 def _is_named(table: TableName, wanted: str) -> bool:
