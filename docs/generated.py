@@ -11,6 +11,7 @@ from astropy.table import Column, Table
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+ITEM = "[N]"  # stands for the place in a list
 NAMED = "NAME"  # stands for a name that the config gives, of a feature or a category
 
 
@@ -56,6 +57,18 @@ FUNCTIONS: dict[str, tuple[str, str, str, dict[str, float | str | None]]] = {
         "hardness ratio (hard - soft) / (hard + soft)",
         "hardness(flux_soft, flux_hard)",
         {"flux_soft": 1e-14, "flux_hard": 3e-14},
+    ),
+    "hardness_mean": (
+        "soft, hard, soft_error, hard_error",
+        "mean of the hardness ratio of positive fluxes, given measurements with errors",
+        "hardness_mean(flux_soft, flux_hard, e_soft, e_hard)",
+        {"flux_soft": 1e-14, "flux_hard": 0.0, "e_soft": 5e-15, "e_hard": 5e-15},
+    ),
+    "hardness_error": (
+        "soft, hard, soft_error, hard_error",
+        "its standard deviation, also for fluxes near zero",
+        "hardness_error(flux_soft, flux_hard, e_soft, e_hard)",
+        {"flux_soft": 1e-14, "flux_hard": 0.0, "e_soft": 5e-15, "e_hard": 5e-15},
     ),
     "galactic_l": (
         "ra, dec",
@@ -118,31 +131,33 @@ def config_keys(record: type[BaseModel] | None = None, prefix: str = "") -> Iter
         record = Config
     for name, field in record.model_fields.items():
         path = f"{prefix}{name}"
-        inner, named = _record_of(field.annotation)
+        inner, place = _record_of(field.annotation)
         value = field.get_default(call_default_factory=True)
         if inner is None:
             kind = _kind(field.annotation)
         else:
-            kind = "section, by name" if named else "section"
+            kind = {"": "section", ITEM: "list of sections"}.get(place, "section, by name")
         default = "" if inner else _value(value)
         if value is PydanticUndefined:
             default = "required"
         yield Key(path=path, kind=kind, default=default, description=field.description or "")
         if inner is not None:
-            yield from config_keys(inner, f"{path}.{NAMED}." if named else f"{path}.")
+            yield from config_keys(inner, f"{path}{place}.")
 
 
-def _record_of(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
-    """The record that is the value of a key, if any; whether there is one per name."""
+def _record_of(annotation: Any) -> tuple[type[BaseModel] | None, str]:
+    """The record that is the value of a key, if any, and its place: one, one per name, a list."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation, False
+        return annotation, ""
     parts = typing.get_args(annotation)
     if typing.get_origin(annotation) is dict:
-        return _record_of(parts[1])[0], True
+        return _record_of(parts[1])[0], f".{NAMED}"
+    if typing.get_origin(annotation) is tuple:
+        return _record_of(parts[0])[0], ITEM
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         found = [record for part in parts if (record := _record_of(part)[0])]
-        return (found[0], False) if found else (None, False)
-    return None, False
+        return (found[0] if found else None), ""
+    return None, ""
 
 
 def _kind(annotation: Any) -> str:

@@ -154,7 +154,7 @@ def small(made_once, exit_code, small_config):
         roles = "label: Class, source: star, group: field, keep: [ra, dec, star]"
         well = "well_characterised: {at_least: 2, of: [a > -9, observed(z), flag > 0.5]}"
         config = small_config.replace("label: Class", roles)
-        config = config.replace("bootstrap: 20}", f"bootstrap: 20, {well}}}")
+        config = config.replace("harder: none}", f"harder: none, {well}}}")
         (folder / "config.yaml").write_text(config)
         write_catalog(small_sky(600, 0), folder / "sky.parquet")
         arguments = ("--catalog", folder / "sky.parquet", "--out", folder / "run")
@@ -318,5 +318,5 @@ features:
   b: {expression: b, category: one}
   c: {expression: c, category: two}
 model: {weights: property, penalty: 10, starts: 1, clusters: {components: 2, steps: 3, starts: 1}}
-validation: {folds: 2, inner_folds: 2, bootstrap: 20}
+validation: {folds: 2, inner_folds: 2, bootstrap: 20, harder: none}
 """

@@ -286,6 +286,7 @@ def invented_sections(figures, track) -> list:
             focus="XRB",
             n=1,
             which="sources without a label",
+            rule="the most probable class",
         )
         for name in KNOWN_SECTIONS
     ]

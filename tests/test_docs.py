@@ -193,6 +193,10 @@ def keys_of_schema(schema: dict, definitions: dict, prefix: str = "") -> set[str
             if isinstance(values, dict) and "$ref" in values:
                 inner = definitions[values["$ref"].split("/")[-1]]
                 keys |= keys_of_schema(inner, definitions, f"{prefix}{name}.NAME.")
+            items = choice.get("items")
+            if isinstance(items, dict) and "$ref" in items:
+                inner = definitions[items["$ref"].split("/")[-1]]
+                keys |= keys_of_schema(inner, definitions, f"{prefix}{name}[N].")
     return keys
 
 
@@ -224,7 +228,7 @@ def test_every_key_is_used_by_a_shipped_config_or_explained_in_a_how_to_page():
     files = (ROOT / "configs").glob("*.yaml")
     shown = set().union(*(keys_in(YAML(typ="safe").load(file)) for file in files))
     pages = "".join(page.read_text() for page in (DOCS / "howto").glob("*.md"))
-    named = set(re.findall(r"`([\w.]+)(?:: [\w.]+)?`", pages)) | {
+    named = set(re.findall(r"`([\w.\[\]]+)(?:: [\w.]+)?`", pages)) | {
         key for _, text in snippets("yaml") for key in keys_in(YAML(typ="safe").load(text))
     }
     leaves = {key.path for key in generated.config_keys() if "section" not in key.kind}

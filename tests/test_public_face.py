@@ -13,7 +13,9 @@ from ruamel.yaml import YAML
 
 import xbayes
 from xbayes.catalog.inputs import as_table
+from xbayes.catalog.read import read_catalog
 from xbayes.catalog.write import write_catalog
+from xbayes.classifier.decision import Decision, decide, threshold_for
 from xbayes.classifier.fitted_model import load_fitted_model
 from xbayes.classifier.predict import classify
 from xbayes.features.build import build_features
@@ -106,6 +108,108 @@ def test_another_prior_moves_the_odds_by_its_ratio(fit):
     np.testing.assert_allclose(table.meta["PRIOR"], estimates[0].proportions, atol=1e-12)
     with pytest.raises(xbayes.InputError, match="'estimate'; found 'guess'"):
         fit.classify(table[["name", "a", "b", "c"]], prior="guess")
+
+
+DECISIONS = ("argmax", "f1", "expected_f1", {"precision": 0.8}, "catalogue")
+
+
+@pytest.mark.parametrize("decision", DECISIONS, ids=str)
+def test_another_decision_rule_changes_only_what_follows_from_the_prediction(fit, decision):
+    table, found = sky(200, 11), []
+    plain = fit.classify(table)
+    made = fit.classify(table, decision=decision, decided=found.append)
+    for name in ("p_AGN", "p_XRB", "margin", "entropy"):
+        np.testing.assert_array_equal(made[name], plain[name])
+    posterior = np.stack([np.asarray(made[f"p_{c}"]) for c in fit.classes], axis=1)
+    expected = np.array(fit.classes)[decide(posterior, jax.tree.map(np.asarray, found[0].rule))]
+    np.testing.assert_array_equal(made["prediction"], expected)
+    pairs = zip(made["prediction"], made["prediction_set"], strict=True)
+    assert all(str(one) in str(several).split(" or ") for one, several in pairs)
+    assert made.meta["DECISION"] == found[0].text
+    if decision == "argmax":
+        np.testing.assert_array_equal(expected, np.array(fit.classes)[posterior.argmax(1)])
+    if found[0].expected is not None:
+        chosen = posterior[np.asarray(made["prediction"]) == "XRB", 2]
+        assert chosen.min() >= float(found[0].rule.threshold)
+
+
+def test_the_rule_of_a_run_is_learned_on_its_held_out_posteriors_and_stored(fit):
+    classifier, record = xbayes.load(fit.folder).model.classifier, fit.metrics["decision"]
+    p = np.asarray(classifier.held_out.posterior)[:, 2]
+    threshold = threshold_for(Decision(kind="expected_f1"), p)
+    assert record["threshold"] == float(classifier.rule.threshold) == threshold
+    assert record["expected"]["f1"] == pytest.approx(2 * threshold)
+    assert len(record["threshold_of_fold"]) == fit.config.validation.folds
+    assert len(set(record["threshold_of_fold"])) > 1, "each fold learns its own"
+    predictions = fit.predictions
+    for k, of_fold in enumerate(record["threshold_of_fold"]):
+        rows = predictions[np.asarray(predictions["fold"]) == k]
+        chosen = np.asarray(rows["prediction"]) == "XRB"
+        np.testing.assert_array_equal(chosen, np.asarray(rows["p_XRB"]) >= of_fold)
+    assert "out-of-fold posteriors of the run" in record["rule"]
+
+
+def test_only_a_rule_of_the_catalogue_depends_on_other_rows(fit):
+    table = sky(200, 12)
+    some = table[:40]
+    for decision in (None, "expected_f1", {"precision": 0.8}):
+        whole, part = (fit.classify(each, decision=decision) for each in (table, some))
+        assert part["prediction"].tolist() == whole["prediction"][:40].tolist()
+    found = []
+    for each in (table, some):
+        made = fit.classify(each, decision="catalogue", decided=found.append)
+        threshold = threshold_for(Decision(kind="expected_f1"), np.asarray(made["p_XRB"]))
+        assert float(found[-1].rule.threshold) == pytest.approx(threshold, rel=1e-12)
+        assert "learned on the posteriors of this catalogue" in made.meta["DECISION"]
+    assert found[0].rule.threshold != found[1].rule.threshold
+
+
+def test_the_threshold_follows_another_prior(fit):
+    """More XRB: a larger F1 can be reached, so the threshold of half of it is larger."""
+    table, found = sky(40, 13), []
+    for prior in (None, {"AGN": 0.2, "Star": 0.1, "XRB": 0.7}):
+        fit.classify(table, prior=prior, decided=found.append)
+    assert found[1].rule.threshold > found[0].rule.threshold + 0.02
+    assert found[1].expected.f1 == pytest.approx(2 * float(found[1].rule.threshold), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("decision", "message"),
+    [
+        ("best", "decision must be argmax, .*; found 'best'"),
+        ({"precision": 1.5}, r"above 0 and below 1 .*found \{'precision': 1.5\}"),
+        ({"recall": 0.5}, "found .*recall"),
+        ("catalogue", "needs a catalogue; one source"),
+    ],
+)
+def test_a_wrong_decision_is_refused(fit, decision, message):
+    with pytest.raises(xbayes.InputError, match=message):
+        fit.classify({"a": 1.0, "b": 0.0, "c": 0.0}, decision=decision)
+
+
+def test_a_run_that_names_no_class_has_no_rule_for_one(fit):
+    recipe = fit.model.recipe._replace(focus=-1, decision=Decision())
+    nameless = xbayes.load(fit.folder)
+    nameless.model = nameless.model._replace(recipe=recipe)
+    for decision in ("expected_f1", "f1", {"precision": 0.8}, "catalogue"):
+        with pytest.raises(xbayes.InputError, match=r"run names none: it has no f1_class.*XRB"):
+            nameless.classify(sky(20, 14), decision=decision)
+
+
+def test_the_command_says_the_rule_and_the_file_keeps_it(fit, done, tmp_path):
+    write_catalog(sky(60, 15), tmp_path / "new.fits")
+    out = tmp_path / "out.fits"
+    said = done(
+        "classify", fit.folder, tmp_path / "new.fits", "--out", out, "--decision", "catalogue"
+    )
+    assert "decision rule: XRB if p_XRB >= " in said
+    made = read_catalog(out)
+    assert "threshold of largest expected F1" in made.meta["DECISION"]
+    done(
+        "classify", fit.folder, tmp_path / "new.fits", "--out", out, "--overwrite",
+        "--decision", "precision=0.9",
+    )  # fmt: skip
+    assert "expected precision 0.9" in read_catalog(out).meta["DECISION"]
 
 
 def test_an_explanation_is_a_table_and_a_figure(fit):

@@ -53,6 +53,8 @@ class Labels(NamedTuple):
     group: Int[np.ndarray, "N"]  # sources of one group are never split over folds
     # Index into the subclasses, UNLABELLED where unknown; None where classes have none.
     subclass: Int[np.ndarray, "N"] | None = None
+    cell: Int[np.ndarray, "N"] | None = None  # of the sky; None without positions
+    release: Int[np.ndarray, "N"] | None = None  # None if the catalogue does not name releases
 
     @property
     def modelled(self) -> Int[np.ndarray, "N"]:
@@ -61,8 +63,7 @@ class Labels(NamedTuple):
 
     def rows(self, chosen: Any) -> "Labels":
         """Of some of the sources: a slice, a mask or their indices."""
-        subclass = None if self.subclass is None else self.subclass[chosen]
-        return Labels(self.class_index[chosen], self.group[chosen], subclass)
+        return Labels._make(None if array is None else array[chosen] for array in self)
 
 
 class Names(NamedTuple):

@@ -12,7 +12,6 @@ import jax
 import numpy as np
 
 from xbayes.catalog.write import write_catalog
-from xbayes.classifier.decision import decide
 from xbayes.classifier.recipe import build_recipe
 from xbayes.cli.progress import Reporter
 from xbayes.config.reader import load_config
@@ -75,9 +74,7 @@ def held_out(training: Training) -> tuple[Predictions, Predictions, float]:
         group=labels.group,
         weight=np.ones(len(posterior)),
     )
-    by_rule = most_probable._replace(
-        prediction=np.asarray(decide(posterior, result.class_weight[0]))
-    )
+    by_rule = most_probable._replace(prediction=result.products[0].prediction)
     return most_probable, by_rule, time.monotonic() - started
 
 

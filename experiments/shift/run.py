@@ -14,9 +14,10 @@ import numpy as np
 from shifts import SHIFTS, Part, Shift, copies, test_features
 from table import print_tables
 
-from xbayes.classifier.decision import decide
+from xbayes.classifier.decision import by_class_weight, decide
 from xbayes.classifier.fit import fit_classifier
-from xbayes.classifier.predict import classify, trained_log_prior
+from xbayes.classifier.learned import trained_log_prior
+from xbayes.classifier.predict import classify
 from xbayes.classifier.recipe import build_recipe
 from xbayes.compare.cross_validate_peer import apply_peer, fit_peer
 from xbayes.compare.peers import PEERS, Sample
@@ -114,7 +115,9 @@ def fit(variant: Variant, training: Training, part: Part, shifted: Features, tim
     def apply(rows: Features) -> np.ndarray:
         return classify(recipe, classifier, rows, None, 512).posterior
 
-    return Fitted(apply=apply, class_weight=np.asarray(classifier.class_weight), log_prior=prior)
+    return Fitted(
+        apply=apply, class_weight=np.asarray(classifier.rule.class_weight), log_prior=prior
+    )
 
 
 def _fit_peer(name: str, training: Training, features: Features, part: Part) -> Fitted:
@@ -171,9 +174,9 @@ def predict(variant: Variant, training: Training, shift: Shift, fits: dict) -> d
         "truth": training.labels.class_index,
         "times": times,
         "posterior": posterior,
-        "prediction": decide(posterior, class_weight),
+        "prediction": decide(posterior, by_class_weight(class_weight)),
         "estimated": estimated,
-        "estimated_prediction": decide(estimated, class_weight),
+        "estimated_prediction": decide(estimated, by_class_weight(class_weight)),
         "tested": part_of >= 0,
     }
 

@@ -87,11 +87,56 @@ def test_a_quote_that_does_not_end_is_named_by_its_line(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["a b c\n1 2 x\n", "a;b\n1;2\n", "a\tb\n1\t2\n", "# x\na|b\n1|2\n"]
+    ("text", "line"),
+    [
+        ('a,b\n1,"x\n2,y\n3,"z\n4,w\n', 2),  # closed where the next quoted cell begins
+        ('a,b\n1,x\n\n# text\n2,"y\n3,""\n4,"z"\n', 5),
+        ('a,b,c\n1,"x,3\n2,y",3\n', 2),  # the lines of the cell are rows
+        ('a,b,c,d\nm,k,"x,q\nn,l,y",q\n', 2),
+        ('a,b\r\n1,"x\r\n' + "2,y\r\n" * 300 + '3,z"\r\n', 2),
+        ('a,"b\n1,x\n2,y\n', 1),
+    ],
 )
-def test_cells_that_no_comma_separates_are_refused(tmp_path, text):
-    with pytest.raises(InputError, match="separate them by commas"):
+def test_a_quote_that_swallows_rows_is_named_by_its_line(tmp_path, text, line):
+    message = rf"opens a cell in line {line} and .*correct line {line}"
+    with pytest.raises(InputError, match=message):
+        read_catalog(written(tmp_path, text), numbers=["a"])
+
+
+def test_a_quote_that_may_have_swallowed_rows_is_told(tmp_path):
+    table, (message,) = read(tmp_path, 'a,b\nm,"x\nn,y"\n')
+    assert table["b"].tolist() == ["x\nn,y"]
+    assert "line 2" in message and "2 lines, which look like rows of 2 cells" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "separated"),
+    [
+        ("a b c\n1 2 x\n", "blanks"),
+        ("a  b\nx   y\nz   w\n", "blanks"),
+        ("# made by hand\n# ra dec\n1.5 2.5\n3.5 4.5\n", "blanks"),
+        ("name ra dec\nM 31 10.6 41.2\nSgr A* 266.4 -29\n", "blanks"),
+        ("a;b\n1;2\n", "semicolons"),
+        ("name;flux, mJy\nA;1,5\nB;2,5\n", "semicolons"),  # a comma in numbers
+        ("a;b;c\n1,5;2,5;x\n", "semicolons"),
+        ("a\tb\n1\t2\n", "tabs"),
+        ("# x\na|b\n1|2\n", "vertical bars"),
+    ],
+)
+def test_cells_that_no_comma_separates_are_refused(tmp_path, text, separated):
+    message = f"separated by {separated}; separate them by commas.*pandas.read_csv"
+    with pytest.raises(InputError, match=message):
         read_catalog(written(tmp_path, text))
+
+
+def test_marks_in_names_and_cells_are_no_separators(tmp_path):
+    table, _ = read(tmp_path, "id,a;b,c d\n1,x;y,z\n2,x,u v\n")
+    assert table.colnames == ["id", "a;b", "c d"] and table["a;b"].tolist() == ["x;y", "x"]
+
+
+def test_quotes_around_whole_lines_are_refused(tmp_path):
+    with pytest.raises(InputError, match="quotes enclose the whole header"):
+        read_catalog(written(tmp_path, '"a,b"\n"1,2"\n'))
 
 
 def test_numbers_and_text_are_found_under_the_names_as_they_are_read(tmp_path):
@@ -103,8 +148,25 @@ def test_numbers_and_text_are_found_under_the_names_as_they_are_read(tmp_path):
 
 
 def test_numbers_as_fortran_writes_them(tmp_path):
-    table, _ = read(tmp_path, "x,n\n1.5D+3,1d5\n -2d-1 ,1d5\n", numbers=["x"])
-    assert table["x"].tolist() == [1500, -0.2] and table["n"].tolist() == ["1d5"] * 2
+    text = "x,y,n\n1.5D+3,1.0D+05,1d5\n -2d-1 ,-.5d0,1d5\n"
+    table, _ = read(tmp_path, text, numbers=["x", "y"])
+    assert table["x"].tolist() == [1500, -0.2] and table["y"].tolist() == [1e5, -0.5]
+    assert table["n"].tolist() == ["1d5"] * 2
+    # Where nothing says which columns are numbers, 1d5 may be a name.
+    table = read_catalog(tmp_path / "a.csv")
+    assert table["y"].tolist() == [1e5, -0.5] and table["n"].tolist() == ["1d5"] * 2
+
+
+@pytest.mark.parametrize("late", ["1.5", "x", "1e5", "007", "true", "99999999999999999999", " 3"])
+@pytest.mark.parametrize("numbers", [None, ["a"], []])
+def test_a_column_is_what_all_its_cells_are_not_the_first(tmp_path, late, numbers):
+    """The first rows only show what a column is not; the same rows in another order agree."""
+    rows = [*["7"] * 300, late]
+    first, _ = read(tmp_path, "a,b\n" + "".join(f"{cell},\n" for cell in rows), numbers=numbers)
+    rows.reverse()
+    other, _ = read(tmp_path, "a,b\n" + "".join(f"{cell},\n" for cell in rows), numbers=numbers)
+    assert first["a"].dtype == other["a"].dtype
+    assert first["a"].tolist() == other["a"].tolist()[::-1]
 
 
 def test_a_row_that_does_not_fit_is_named_by_its_line(tmp_path):

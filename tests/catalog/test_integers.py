@@ -268,3 +268,27 @@ def test_reading_warns_of_nothing(tmp_path):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             assert digits(read_catalog(tmp_path / f"a{ending}")["n"]) == expected([*GAIA, None])
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i2", "i4", "i8"])
+@pytest.mark.parametrize("ending", [".vot", ".fits", ".ecsv", ".parquet"])
+def test_arrays_of_integers_with_gaps_keep_the_extreme_values(tmp_path, dtype, ending):
+    """The number that marks a gap must be one that no cell holds."""
+    limits = np.iinfo(dtype)
+    cells = np.array([[limits.min, limits.min + 1], [limits.max, 5]], dtype)
+    column = MaskedColumn(cells, mask=[[False, False], [False, True]])
+    write_catalog(Table({"n": column}), tmp_path / f"a{ending}")
+    wanted = [[limits.min, limits.min + 1], [limits.max, None]]
+    assert read_catalog(tmp_path / f"a{ending}")["n"].tolist() == wanted
+    if ending in (".vot", ".ecsv"):
+        assert Table.read(tmp_path / f"a{ending}")["n"].tolist() == wanted
+
+
+def test_arrays_that_use_every_value_of_a_narrow_type_keep_all(tmp_path):
+    cells = np.arange(256, dtype="u1").reshape(2, 128)[[0, 1, 1]]
+    mask = np.zeros(cells.shape, bool)
+    mask[2, 0] = True
+    write_catalog(Table({"n": MaskedColumn(cells, mask=mask)}), tmp_path / "a.vot")
+    read = read_catalog(tmp_path / "a.vot")["n"]
+    np.testing.assert_array_equal(read.mask, mask)
+    np.testing.assert_array_equal(read[:2].data, cells[:2])

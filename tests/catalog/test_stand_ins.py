@@ -188,3 +188,24 @@ def test_the_advice_to_classify_can_be_followed_there():
 def test_a_measured_value_that_is_no_number_is_refused():
     with pytest.raises(InputError, match="must be a number; found 'much'"):
         StandInCheck(["x"], {"x": ["much"]})
+
+
+# -- columns that are mostly empty, or mostly stand-ins
+
+
+@pytest.mark.parametrize("n_values", [1, 2, 3, 30])
+def test_stand_ins_that_outnumber_the_values_are_found(n_values):
+    assert found([*[-99.0] * 300, *MAGNITUDES[:n_values]]) == {-99: 300}
+
+
+def test_a_mostly_empty_column_is_judged_by_all_its_values_not_by_the_sampled_rows():
+    """The sample of rows hardly holds any cell of a column that is mostly empty."""
+    values = np.full(4000, np.nan)
+    values[1::100] = MAGNITUDES[:40]
+    values[51:1100:100] = -99
+    rows = Table({"x": MaskedColumn(values, mask=np.isnan(values))}, masked=True)
+    check = StandInCheck(["x"], {})
+    for chunk in table_chunks(rows, 1000).read(None):
+        check.add(chunk)
+    (suspect,) = check.suspects(rows[::100])
+    assert (suspect.value, suspect.count, suspect.n) == (-99, 11, 51)

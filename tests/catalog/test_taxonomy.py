@@ -7,6 +7,8 @@ from xbayes.catalog.taxonomy import (
     group_indices,
     label_warnings,
     subclass_indices,
+    subclasses_of,
+    with_subclasses,
     without_label,
 )
 from xbayes.config.schema import CatalogConfig, TaxonomyConfig
@@ -123,3 +125,26 @@ def test_with_a_star_a_label_that_no_row_has_is_told():
     assert [("HMXB" in text, "'Ns'" in text) for text in warnings] == [(True, False), (False, True)]
     assert "did you mean 'LMXB'?" in warnings[0] and "did you mean 'NS'?" in warnings[1]
     assert label_warnings(labels, TaxonomyConfig(**BESIDE)) == []
+
+
+def test_subclasses_are_found_in_classes_of_several_labels():
+    labels = ["LMXB"] * 48 + ["HMXB"] * 26 + ["XB"] * 3 + ["TTauri*"] * 30 + ["YSO"] * 40
+    labels += ["QSO"] * 90 + ["AGN"] * 8 + ["Star"] * 500 + ["ULX"] * 25
+    classes = {
+        "XRB": ("LMXB", "HMXB", "XB"),
+        "YSO": ("YSO", "TTauri*", "OrionV*"),
+        "AGN": ("QSO", "AGN"),
+        "Star": ("Star",),
+    }
+    taxonomy = TaxonomyConfig(classes=classes, subclasses="auto", left_out=("ULX",))
+    found = with_subclasses(taxonomy, Column(labels))
+    assert found.subclasses == {
+        "LMXB": ("LMXB", "XB"),
+        "HMXB": ("HMXB",),
+        "YSO_only": ("YSO", "OrionV*"),
+        "TTauri_": ("TTauri*",),
+    }
+    # As if the user had written them.
+    assert TaxonomyConfig(**found.model_dump()) == found
+    assert [s.name for s in subclasses_of(found)][:2] == ["LMXB", "HMXB"]
+    assert with_subclasses(found, Column(labels)) is found

@@ -116,7 +116,7 @@ def test_calibration_and_rule_still_use_held_out_scores(fit):
     settings = ("model.calibration=temperature", "decision=f1")
     recipe, classifier, report, features = fit(GIVEN, *settings)
     assert report.calibration.chosen == "temperature"
-    assert (np.asarray(classifier.class_weight) != 1).any()
+    assert (np.asarray(classifier.rule.class_weight) != 1).any()
     got = classify(recipe, classifier, features).posterior
     assert np.abs(got - classify(plain[0], plain[1], features).posterior).max() > 1e-3
 

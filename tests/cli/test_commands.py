@@ -87,12 +87,22 @@ def columns(table, prefix):
     return np.column_stack([np.asarray(table[f"{prefix}{c}"]) for c in CLASSES])
 
 
+def check_decisions(posterior, table):
+    """XRB from a threshold of its fold, else the most probable other class (the default rule)."""
+    prediction, xrb = np.asarray(table["prediction"]), CLASSES.index("XRB")
+    others = np.where(np.arange(len(CLASSES)) == xrb, -1, posterior).argmax(1)
+    chosen, p = prediction == "XRB", posterior[:, xrb]
+    np.testing.assert_array_equal(np.array(CLASSES)[others][~chosen], prediction[~chosen])
+    fold = np.asarray(table["fold"]) if "fold" in table.colnames else np.zeros(len(table))
+    for k in np.unique(fold):
+        assert p[chosen & (fold == k)].min() > p[~chosen & (fold == k)].max()
+    assert (prediction != np.array(CLASSES)[posterior.argmax(1)]).any()
+
+
 def check_products(table):
     posterior = columns(table, "p_")
     np.testing.assert_allclose(posterior.sum(1), 1.0, rtol=1e-12)
-    np.testing.assert_array_equal(
-        np.array(CLASSES)[posterior.argmax(1)], np.asarray(table["prediction"])
-    )
+    check_decisions(posterior, table)
     np.testing.assert_allclose(np.asarray(table["margin"]), 2 * posterior.max(1) - 1)
     assert ((table["outlier_p"] > 0) & (table["outlier_p"] <= 1)).all()
     for category in ("location", "spectrum", "counterparts", "variability"):

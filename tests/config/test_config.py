@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
+from xbayes.classifier.decision import Decision
+from xbayes.classifier.recipe import decision_of
 from xbayes.config.reader import dump_config, load_config, parse_config
 from xbayes.config.schema import (
     Config,
@@ -56,11 +58,29 @@ def test_reads_a_file_with_its_defaults(tmp_path: Path) -> None:
     config = load_config(path)
     assert tuple(config.taxonomy.classes) == CLASSES
     assert config.taxonomy.classes["Star"] == ("LM-STAR", "HM-STAR")
-    assert (config.seed, config.precision, config.decision) == (1, "float64", "argmax")
+    assert (config.seed, config.precision, config.decision) == (1, "float64", None)
     assert config.features["abs_b"].bounds == (0, 90)
     assert (config.model.starts, config.model.weights, config.model.offsets) == (2, "matrix", True)
     assert (config.validation.folds, config.validation.bootstrap) == (5, 1000)
     assert config.catalog.file == "${XBAYES_TEST}/x.csv"
+
+
+def test_the_decision_rule_of_a_config() -> None:
+    def decision(*overrides: str) -> Decision:
+        return decision_of(parse_config(TEXT, "x.yaml", overrides))
+
+    assert decision() == Decision(kind="expected_f1")
+    for kind in ("argmax", "f1", "expected_f1"):
+        assert decision(f"decision={kind}") == Decision(kind=kind)
+    assert decision("decision={precision: 0.9}") == Decision(kind="precision", precision=0.9)
+    # A rule that the config does not ask for needs no class.
+    nameless = parse_config(TEXT.replace("XRB", "CV"))
+    assert decision_of(nameless) == Decision()
+    assert "name the class whose F1" in refusal(TEXT.replace("XRB", "CV"), "decision=expected_f1")
+    for wrong in ("{precision: 1.2}", "{precision: yes}", "{recall: 0.9}", "best", "1", "[f1]"):
+        assert "decision: must be argmax, f1, expected_f1 or {precision: NUMBER}" in refusal(
+            TEXT, f"decision={wrong}"
+        )
 
 
 def test_records_are_frozen() -> None:

@@ -58,7 +58,8 @@ def test_a_path_that_is_nowhere_is_looked_for_beside_the_config(config, tmp_path
     (tmp_path / "work" / "configs" / "sky.csv").unlink()
     looked = str(tmp_path / "work" / "configs" / "sky.csv")
     assert str(catalog_path(load_config(config))) == looked
-    message = refused("run", config, says=[f"no file {looked}"])
+    rule = "a relative catalog.file starts in the folder of the config"
+    message = refused("run", config, says=[f"no file {looked}", rule, "or give --catalog FILE"])
     assert message.count("xbayes:") == 1
 
 

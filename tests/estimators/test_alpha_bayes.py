@@ -175,6 +175,24 @@ def test_the_decision_rule_for_the_f1_of_one_class(objective, density, rows):
     np.testing.assert_array_equal(fitted.decision_function(X).argmax(1), chosen)
 
 
+def test_the_threshold_of_largest_expected_f1(rows):
+    X, y = rows
+    given = {"focus_class": "XRB", "penalty": 3.0, "random_state": 0}
+    fitted = AlphaBayesClassifier(decision="expected_f1", **given).fit(X, y)
+    p = fitted.predict_proba(X)
+    is_focus = fitted.classes_ == "XRB"
+    others = np.where(is_focus, -1, p).argmax(1)
+    chosen = np.where(p[:, is_focus][:, 0] >= fitted.threshold_, is_focus.argmax(), others)
+    np.testing.assert_array_equal(fitted.predict(X), fitted.classes_[chosen])
+    np.testing.assert_array_equal(fitted.decision_function(X).argmax(1), chosen)
+    assert 0 < fitted.threshold_ < 0.5
+    assert (fitted.factor_ == 1).all()
+    rare = AlphaBayesClassifier(
+        decision="expected_f1", prior=[0.48, 0.48, 0.02, 0.02], **given
+    ).fit(X, y)
+    assert rare.threshold_ < fitted.threshold_, "a rarer class: a smaller attainable F1"
+
+
 @pytest.mark.slow
 def test_small_classes_have_fewer_folds(rows):
     X, y = rows
@@ -283,6 +301,7 @@ def test_the_exponent_of_non_detections(rows):
         ({"categories": ["X"]}, "one label for each of the 3 columns"),
         ({"categories": "XXO"}, "one label for each of the 3 columns"),
         ({"decision": "f1"}, "needs focus_class"),
+        ({"decision": "expected_f1"}, 'decision="expected_f1" needs focus_class'),
         ({"alpha": {"x0": 1.0}}, "alpha is None or a dict with a number of at least 0 for each"),
         ({"alpha": {"x0": 1, "x1": 1, "x3": 1}}, r"category of \['x0', 'x1', 'x2'\]; got"),
         ({"alpha": {"x0": 1, "x1": 1, "x2": -1}}, "a number of at least 0"),

@@ -1,4 +1,4 @@
-"""`validation.split: blocks`: outer and inner folds are blocks of neighbouring rows."""
+"""`validation.split: blocks` without coordinates: folds are blocks of neighbouring rows."""
 
 from pathlib import Path
 
@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from xbayes.catalog.read import read_catalog
+from xbayes.catalog.sky_cells import sky_cells
+from xbayes.config.schema import CatalogConfig
 from xbayes.evaluate.cross_validate import nested_splits
 from xbayes.types import Labels
 
@@ -45,9 +47,20 @@ def test_a_run_scores_block_after_block(exit_code, numbers_only, tmp_path):
     quick = ("bootstrap=20", "folds=2", "inner_folds=2", "split=blocks")
     options = [word for key in quick for word in ("--set", f"validation.{key}")]
     given = [*options, "--catalog", tmp_path / "sky.fits"]
-    assert numbers_only("run", CONFIG, *given, "--out", tmp_path / "run") == 0
+    by_rows = [word for key in ("ra", "dec") for word in ("--set", f"catalog.{key}=null")]
+    assert numbers_only("run", CONFIG, *given, *by_rows, "--out", tmp_path / "run") == 0
     fold = np.asarray(read_catalog(tmp_path / "run" / "predictions.parquet")["fold"])
     assert n_changes(fold) == 2 and np.ptp(np.bincount(fold)) <= 1
+    # With coordinates they are cells of the sky.
+    given = [*given, "--set", "validation.cell=8"]
+    assert numbers_only("run", CONFIG, *given, "--out", tmp_path / "sky") == 0
+    made = read_catalog(tmp_path / "sky" / "predictions.parquet")
+    cell, fold = (
+        sky_cells(made, CatalogConfig(id="name", ra="ra", dec="dec"), 8.0),
+        np.asarray(made["fold"]),
+    )
+    assert cell is not None and n_changes(fold) > 20
+    assert len(np.unique(np.stack([cell, fold]), axis=1).T) == len(np.unique(cell))
 
 
 def test_a_learning_curve_needs_a_random_split(exit_code, refused, tmp_path):

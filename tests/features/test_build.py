@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xbayes.config.schema import Config, FeatureConfig
-from xbayes.features.blocks import MIN_BLOCK
+from xbayes.features.availability import MIN_BLOCK
 from xbayes.features.build import (
     FeatureCounts,
     build_features,
+    columns_lacking,
     names_of,
     needed_columns,
     scale_bounds,
@@ -21,7 +22,9 @@ from xbayes.types import Features, InputError
 NAN = np.nan
 
 
-def configured(block: str | None = None, **features: dict | str) -> Config:
+def configured(
+    block: str | None = None, optional: list[str] | None = None, **features: dict | str
+) -> Config:
     """A config with these features; a string stands for the expression."""
     full = {
         name: {
@@ -33,7 +36,7 @@ def configured(block: str | None = None, **features: dict | str) -> Config:
     return Config.model_validate(
         {
             "name": "test",
-            "catalog": {"id": "id", "block": block},
+            "catalog": {"id": "id", "block": block, "optional": optional or []},
             "taxonomy": {"classes": {"A": ["a"], "B": ["b"]}},
             "features": full,
         }
@@ -130,11 +133,50 @@ def test_rows_without_a_block_form_one_block() -> None:
 
 
 def test_an_absent_column_is_not_available() -> None:
-    table = Table({"y": [1.0, 2.0]})
-    table["x"] = MaskedColumn([NAN, NAN], mask=True, meta={"absent": True})
-    config = configured(a="x", b="x + y", c="coalesce(x, y)", d="observed(x)", e="y", f="x == 'no'")
+    """As is an empty cell of a column that the config lets a catalogue lack."""
+    table = Table({"y": [1.0, 2.0, 3.0]})
+    table["x"] = MaskedColumn([NAN, NAN, 1.0], mask=[True, True, False])
+    config = configured(
+        optional=["x"], a="x", b="x + y", c="coalesce(x, y)", d="observed(x)", e="y", f="x == 1"
+    )
     features, _ = build_features(table, config)
-    assert features.available.tolist() == [[False, False, True, False, True, False]] * 2
+    lacking = [False, False, True, False, True, False]
+    assert features.available.tolist() == [lacking, lacking, [True] * 6]
+
+
+WHERE = {
+    "where(p > 0, p)": ["measured", "not detected", "not available", "measured"],
+    "where(p > 0, x)": ["measured", "not detected", "not available", "not detected"],
+    "where(p > 0, o)": ["measured", "not detected", "not available", "not available"],
+    "where(p > 0, 1, o)": ["measured", "not available", "not available", "measured"],
+    "where(p > 0 or x > 0, 1, 0)": ["measured", "measured", "measured", "measured"],
+    "where(observed(o), 1, 0)": ["measured", "not available", "not available", "not available"],
+    "where(observed(x), 1, 0)": ["measured", "measured", "measured", "measured"],
+}
+
+
+@pytest.mark.parametrize("expression", WHERE)
+def test_a_condition_that_is_unknown_makes_the_value_not_available(expression: str) -> None:
+    """`p` and `x` have empty cells; so has `o`, which catalogues may lack."""
+    table = Table({"p": [0.5, 0.0, NAN, 0.7], "x": [1.0, 2.0, 3.0, NAN]})
+    table["o"] = MaskedColumn([4.0, 0, 0, 0], mask=[False, True, True, True])
+    features, _ = build_features(table, configured(optional=["o"], f=expression))
+    states = np.where(features.measured, "measured", "not detected")
+    states = np.where(features.available, states, "not available")[:, 0]
+    assert states.tolist() == WHERE[expression]
+
+
+def test_what_is_available_depends_on_the_row_and_on_what_training_learned() -> None:
+    table, config = two_releases(MIN_BLOCK, 30), configured("release", a="x")
+    lacked_by = columns_lacking(table, config)
+    assert lacked_by == {"x": ("old",)}
+    for rows in (slice(None), slice(0, 1), slice(MIN_BLOCK - 1, MIN_BLOCK + 1), [40, 3, 21]):
+        features, _ = build_features(table[rows], config, lacked_by)
+        old = table["release"][rows] == "old"
+        assert features.available[:, 0].tolist() == (~old).tolist()
+    # A later catalogue of that release that has a value after all.
+    table["x"][0] = 1.0
+    assert build_features(table[:1], config, lacked_by)[0].measured.all()
 
 
 def test_a_text_column_may_be_compared() -> None:

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from astropy.table import MaskedColumn, Table
 
+from xbayes.config.reader import parse_config
 from xbayes.config.validation import WellCharacterised
-from xbayes.features.conditions import well_characterised
+from xbayes.features.conditions import number_columns, text_columns, well_characterised
 from xbayes.types import InputError
 
 TABLE = Table(
@@ -40,3 +41,22 @@ def test_wrong_conditions_are_refused(text, says):
     with pytest.raises(InputError, match=says) as error:
         well_characterised(TABLE, WellCharacterised(at_least=1, of=("snr > 1", text)))
     assert "validation.well_characterised.of.1" in str(error.value)
+
+
+CONFIG = """
+name: a
+catalog: {id: id, file: a.csv, units: {u: mJy}}
+taxonomy: {classes: {A: [A], B: [B]}}
+features:
+  a: {expression: 'where(flag == "1" and band != "2", x, y)', category: c}
+  b: {expression: 'where(both == "1", both, 0)', category: c, measured: observed(seen) and u == "3"}
+  c: {expression: z, category: c, error: e}
+validation: {well_characterised: {at_least: 1, of: ['kind == "7"', "observed(seen)"]}}
+"""
+
+
+def test_a_column_that_is_only_compared_with_text_is_text():
+    config = parse_config(CONFIG)
+    assert text_columns(config) == {"flag", "band", "kind"}
+    numbers = number_columns(config)
+    assert numbers >= {"x", "y", "both", "seen", "u", "z", "e"} and not numbers & {"flag", "kind"}

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from xbayes.catalog.columns import FileColumn, to_table
+from xbayes.classifier.decision import by_class_weight
 from xbayes.classifier.predict import Products
 from xbayes.output.results import Results
 from xbayes.report.population import candidate_lists, candidate_table, links, population_sections
@@ -31,10 +32,11 @@ def results(n_labelled: int = 200, with_places: bool = True):
         outlier=rng.random(N),
         outlier_p=rng.random(N),
         n_missing=index,
+        n_not_available=index,
         track=np.zeros((N, 1, 2)),
         subclass=index,
         prediction_set=posterior > 0.1,
-        set_flag=np.zeros(N, bool),
+        set_flag=np.arange(N) % 5 == 0,
         posterior_interval=np.stack([posterior - 0.01, posterior + 0.01], axis=-1),
         outlier_interval=np.zeros((N, 2)),
     )
@@ -59,7 +61,6 @@ def results(n_labelled: int = 200, with_places: bool = True):
         table=table,
         labels=SimpleNamespace(class_index=label, group=np.arange(N)),
         recipe=SimpleNamespace(names=SimpleNamespace(classes=CLASSES)),
-        classifier=SimpleNamespace(class_weight=np.ones(2)),
         held_out=SimpleNamespace(
             rows=rows, products=[products._replace(posterior=posterior[:n_labelled])]
         ),
@@ -70,6 +71,8 @@ def results(n_labelled: int = 200, with_places: bool = True):
 @pytest.fixture
 def focus(monkeypatch):
     monkeypatch.setattr("xbayes.report.population.focus_of", lambda results: 1)
+    rule = by_class_weight(np.ones(2))
+    monkeypatch.setattr("xbayes.report.population._rule_of", lambda results: rule)
 
 
 def test_lists_hold_no_training_source_and_are_ordered():
@@ -91,6 +94,9 @@ def test_the_file_has_the_numbers_of_the_catalogue_and_links():
     row = table[table["list"] == "Most certain B"][0]
     source = int(str(row["name"])[1:-1])
     assert row["probability"] == run.products.posterior[source, 1] and row["rank"] == 1
+    flags = {f"<{i}>": i % 5 == 0 for i in range(N)}
+    assert table["set_flag"].dtype == bool and set(table["set_flag"]) == {True, False}
+    assert all(row["set_flag"] == flags[str(row["name"])] for row in table)
     assert row["probability_lo"] < row["probability"] < row["probability_hi"]
     assert f"{row['ra']:.6f}" in row["SIMBAD"] and row["ESASky"].startswith("https://")
     lost = table[table["name"] == f"<{N - 1}>"]  # it has no right ascension
@@ -114,6 +120,8 @@ def test_the_corrected_count_is_near_the_truth(focus):
         assert int(rows[name][0]) == np.sum(run.products.prediction[200:] == c)
     assert "200 sources" in population.text
     assert candidates.tables[0].title == "Most certain B" and candidates.tables[0].opened
+    at = candidates.tables[0].head.index("set flag")
+    assert {row[at].text for t in candidates.tables for row in t.rows} == {"yes", "no"}
     assert candidates.tables[0].rows[0][-1].link.startswith("https://")
 
 

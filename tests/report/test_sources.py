@@ -119,6 +119,7 @@ def test_the_most_certain_sources_and_the_strongest_outliers_are_selected():
         outlier=np.array([3.0, 5.0, 1.0, 9.0]),
         outlier_p=np.array([0.1, 0.02, 0.5, 0.02]),
         n_missing=np.zeros(4, int),
+        n_not_available=np.zeros(4, int),
         track=np.zeros((4, 1, 2)),
         subclass=np.array([0, 1, 1, 0]),
         prediction_set=np.ones((4, 2), bool),

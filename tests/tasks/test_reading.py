@@ -126,7 +126,7 @@ def test_a_table_of_several_is_chosen(fit, new, tmp_path, done, refused, small):
         hdu.name = name
     fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto(tmp_path / "a.fits")
     err = refused("classify", small.folder, tmp_path / "a.fits", "--out", tmp_path / "o.fits")
-    assert "GTI (1), SRC (2)" in err and "--table NAME" in err
+    assert "GTI (1): 1 row, SRC (2)" in err and "--table NAME" in err
     for name in ("SRC", "src", "2"):
         arguments = ("--table", name, "--out", tmp_path / "o.fits", "--overwrite")
         done("classify", small.folder, tmp_path / "a.fits", *arguments)

@@ -138,10 +138,19 @@ def _columns(schema: "pa.Schema", place: object | None) -> list[_Column]:
 
 def _astropy_flags(schema: "pa.Schema") -> set[str]:
     """The extra columns x.mask in which astropy stores masks."""
+    import pyarrow as pa
+
     metadata = schema.metadata or {}
     if _ASTROPY not in metadata or _META in metadata:
         return set()
-    return {name for name in schema.names if name.endswith(".mask") and name[:-5] in schema.names}
+    return {
+        field.name
+        for field in schema
+        # Any other column of such a name is a column of the user.
+        if field.name.endswith(".mask")
+        and field.name[:-5] in schema.names
+        and pa.types.is_boolean(field.type)
+    }
 
 
 def _stored(schema: "pa.Schema", columns: Sequence[_Column]) -> list[str] | None:
@@ -230,14 +239,18 @@ def _to_numpy(column: "pa.ChunkedArray", extent: _Extent) -> tuple[np.ndarray, n
     import pyarrow as pa
 
     column = _plain(column)
-    kind, missing = column.type, np.asarray(column.is_null().to_numpy()).astype(bool)
+    kind, missing = column.type, np.zeros(len(column), bool)
+    if column.null_count:
+        missing = np.array(column.is_null().to_numpy(), dtype=bool)
     is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
     if pa.types.is_null(kind):
         return np.full(len(column), np.nan), missing
     if pa.types.is_decimal(kind):
         return _of_decimals(column, extent), missing
     if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind):
-        return column.fill_null(pa.scalar(0).cast(kind)).to_numpy(), missing
+        if column.null_count and not pa.types.is_floating(kind):
+            column = column.fill_null(pa.scalar(0).cast(kind))
+        return column.to_numpy(), missing  # NaN where a float is null
     if pa.types.is_fixed_size_list(kind):
         return _of_arrays(column, extent)
     if is_list and extent.longest <= 1:

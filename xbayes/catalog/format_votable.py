@@ -102,6 +102,7 @@ def write_votable(
     columns: Sequence[FileColumn], meta: dict[str, Any], handle: BufferedIOBase
 ) -> None:
     """Write one table of columns that VOTable can hold (`xbayes.catalog.adapt`)."""
+    columns = [_with_free_blank(column) for column in columns]
     cells, datatypes = zip(*[_cells(column) for column in columns], strict=True)
     info = f"<INFO name={quoteattr(_META)} value={quoteattr(json.dumps(meta))}/>\n" if meta else ""
     fields = "".join(map(_field, columns, datatypes))
@@ -207,7 +208,26 @@ def _blank(column: FileColumn) -> float | int:
         return np.nan
     if column.values.ndim == 1:
         return 0
-    return int(np.iinfo(column.values.dtype).min or np.iinfo(column.values.dtype).max)
+    return _free(column)
+
+
+def _free(column: FileColumn) -> int:
+    """The smallest integer of the type that no cell holds."""
+    limits, used = np.iinfo(column.values.dtype), set()
+    values = column.values[~column.missing]
+    if len(values) and values.min() == limits.min:
+        used = set(np.unique(values).tolist())
+    return next((n for n in range(limits.min, limits.max + 1) if n not in used), limits.min)
+
+
+def _with_free_blank(column: FileColumn) -> FileColumn:
+    """The column in a wider type if it is arrays of integers, with gaps, that use every value."""
+    is_array = column.values.ndim > 1 and column.values.dtype.kind in "iu"
+    if not is_array or column.values.dtype.itemsize > 2 or not column.missing.any():
+        return column
+    if _free(column) not in column.values[~column.missing]:
+        return column
+    return column._replace(values=column.values.astype(np.int32))
 
 
 def _characters(values: np.ndarray) -> tuple[np.ndarray, str]:

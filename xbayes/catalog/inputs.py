@@ -1,19 +1,25 @@
 """A catalogue as users hand it over: a path, or a table of astropy, pandas or pyarrow."""
 
 import hashlib
+import json
 import os
-from collections.abc import Collection, Sequence
+import re
+import warnings
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from astropy.table import Table
 
+from xbayes.catalog.cells import EXACT
 from xbayes.catalog.columns import FileColumn, any_column, to_table, usual_column
 from xbayes.catalog.format_arrow import to_arrow
 from xbayes.catalog.format_parquet import columns_of_arrow
 from xbayes.catalog.names import usable_names
 from xbayes.catalog.read import Chunks, open_chunks, read_catalog, table_chunks
+from xbayes.errors import XbayesWarning
 from xbayes.types import InputError
 
 if TYPE_CHECKING:
@@ -21,19 +27,24 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     CatalogLike = str | os.PathLike[str] | Table | pd.DataFrame | pa.Table
+    Releases = Mapping[str, CatalogLike]
 
 IN_MEMORY = "table in memory"
+_ID_NAME = re.compile(r"(^|_)(id|ident|identifier|designation|objid|srcid|sourceid)\d*$", re.I)
 
 
 class Origin(NamedTuple):
     """Where a catalogue came from, for the provenance of a run."""
 
-    path: Path | None  # None: a table in memory
-    sha256: str
+    path: Path | None  # None: a table in memory, or several files
+    sha256: str  # of several files: of their releases and checksums
+    files: "Mapping[str, Origin]" = MappingProxyType({})  # by release, if there are several
 
     @property
     def name(self) -> str:
-        """The name of the file."""
+        """The name of the file, or of each file with its release."""
+        if self.files:
+            return ", ".join(f"{file.name} ({name})" for name, file in self.files.items())
         return IN_MEMORY if self.path is None else self.path.name
 
 
@@ -68,6 +79,7 @@ def as_table(
     meta = source.meta if isinstance(source, Table) else {}
     names = usable_names([column.name for column in columns], IN_MEMORY)
     columns = [c._replace(name=name) for c, name in zip(columns, names, strict=True)]
+    _tell_float_ids(columns)
     return to_table(columns, meta or {})
 
 
@@ -85,8 +97,16 @@ def as_chunks(
     return table_chunks(as_table(source), size)
 
 
-def origin_of(source: "CatalogLike") -> Origin:
-    """Path and checksum of a catalogue; of a table in memory the checksum of its columns."""
+def origin_of(source: "CatalogLike | Releases") -> Origin:
+    """Path and checksum of a catalogue; of a table in memory the checksum of its columns.
+
+    A mapping of releases has the origin of each, and a checksum of all.
+    """
+    if isinstance(source, Mapping):
+        files = {str(name): origin_of(file) for name, file in source.items()}
+        text = json.dumps([[name, file.sha256] for name, file in files.items()])
+        sha256 = hashlib.sha256(text.encode()).hexdigest()
+        return Origin(path=None, sha256=sha256, files=files)
     if isinstance(source, str | os.PathLike):
         path = Path(source).expanduser()
         with path.open("rb") as stream:
@@ -99,6 +119,35 @@ def origin_of(source: "CatalogLike") -> Origin:
     for batch in to_arrow(columns).to_batches():
         digest.update(batch.serialize())
     return Origin(path=None, sha256=digest.hexdigest())
+
+
+def _tell_float_ids(columns: Sequence[FileColumn]) -> None:
+    """Warn of columns named as ids whose integers became floats, as pandas makes of gaps."""
+    found = [column.name for column in columns if _ID_NAME.search(column.name)]
+    rounded, gaps = [], []
+    for column in columns:
+        values = column.values[~column.missing]
+        if column.name not in found or values.dtype.kind != "f" or not len(values):
+            continue
+        values = values[~np.isnan(values)].astype(np.float64)
+        if len(values) and np.all(values == np.round(values)):
+            exact = EXACT.get(column.values.dtype.itemsize, 2**63)
+            (rounded if np.abs(values).max() >= exact else gaps).append(repr(column.name))
+    how = "read or make it as integers: in pandas dtype 'Int64', which has gaps too, or 'string'"
+    if rounded:
+        warnings.warn(
+            f"{IN_MEMORY}: the whole numbers of {', '.join(rounded)} are floats and too large for "
+            f"every digit, so that different ids may have become equal; {how}",
+            XbayesWarning,
+            stacklevel=3,
+        )
+    if gaps:
+        warnings.warn(
+            f"{IN_MEMORY}: the whole numbers of {', '.join(gaps)} are floats, so that an id is "
+            f"written as 12.0; {how}",
+            XbayesWarning,
+            stacklevel=3,
+        )
 
 
 def _columns(source: "Table | pd.DataFrame | pa.Table") -> list[FileColumn]:

@@ -1,6 +1,6 @@
 """Where the values of a column lie: stored with a run, and compared with a later catalogue."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -40,9 +40,11 @@ class TrainedOn(NamedTuple):
     units: dict[str, str]  # of the columns that have one
     columns: dict[str, ValueRange]  # of the columns of numbers
     features: dict[str, ValueRange]  # of the labelled sources, on the scale of the feature
+    # Of each column, the blocks (`catalog.block`) that lack it entirely; None: rows without one.
+    lacked_by: Mapping[str, tuple[str | None, ...]]
 
 
-NOTHING_KNOWN = TrainedOn(units={}, columns={}, features={})
+NOTHING_KNOWN = TrainedOn(units={}, columns={}, features={}, lacked_by={})
 
 
 def range_of(values: Float[np.ndarray, "N"]) -> ValueRange | None:

@@ -3,7 +3,7 @@
 import difflib
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -28,7 +28,12 @@ _ROLES = ("ra", "dec", "label", "source", "group", "block")
 
 
 def check_catalog(
-    table: Table, config: CatalogConfig, needed: Sequence[str], purpose: Purpose
+    table: Table,
+    config: CatalogConfig,
+    needed: Sequence[str],
+    purpose: Purpose,
+    *,
+    numbers: Collection[str] | None = None,
 ) -> Table:
     """A copy of the table that has every needed column and masks every missing value.
 
@@ -46,13 +51,15 @@ def check_catalog(
     purpose
         "train" needs every column that the config names. "classify" needs the id and the `needed`
         columns; a single row without an id column is named "row 1".
+    numbers
+        Columns that become numbers if only markers made text of them. None: all that are needed.
 
     Raises
     ------
     InputError
         For a lacking column, a missing or repeated id, and coordinates out of range.
     """
-    table = uniform_catalog(table, config, needed, purpose)
+    table = uniform_catalog(table, config, needed, purpose, numbers=numbers)
     check = WholeCheck(config)
     check.add(table)
     check.close(lambda: [table])
@@ -68,7 +75,12 @@ def in_stated_units(table: Table, config: CatalogConfig) -> Table:
 
 
 def uniform_catalog(
-    table: Table, config: CatalogConfig, needed: Sequence[str], purpose: Purpose
+    table: Table,
+    config: CatalogConfig,
+    needed: Sequence[str],
+    purpose: Purpose,
+    *,
+    numbers: Collection[str] | None = None,
 ) -> Table:
     """As `check_catalog`, for a chunk: ids and coordinates are not checked."""
     table = Table(table, masked=True, copy=True)
@@ -78,8 +90,9 @@ def uniform_catalog(
     for name, markers in config.missing_values.items():
         if name in table.colnames:
             _mask(table, name, _equals_any(masked_column(table, name), markers))
-    numbers = {*needed, config.ra, config.dec} & {*table.colnames}
-    with_numbers(table, [name for name in config.missing_values if name in numbers])
+    wanted = {*(needed if numbers is None else numbers), config.ra, config.dec}
+    marked = [name for name in config.missing_values if name in wanted]
+    with_numbers(table, [name for name in marked if name in table.colnames])
     for role in _NAMES if purpose == "train" else _NAMES[:1]:
         name = getattr(config, role)
         if name in table.colnames:

@@ -1,11 +1,12 @@
-"""Folds that never split a group: stratified by class, or contiguous blocks of rows."""
+"""Folds that never split a group: stratified by class, blocks of the sky or rows, or releases."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Int
 
-from xbayes.types import UNLABELLED, InputError
+from xbayes.types import UNLABELLED, InputError, Labels
 
 
 def stratified_folds(
@@ -47,23 +48,75 @@ def block_folds(
     block = (np.arange(n_rows) + begin) % n_rows * n_folds // n_rows
     _, first, inverse = np.unique(member, return_index=True, return_inverse=True)
     block = block[first][inverse]
-    for index in np.unique(target):
-        if len(np.unique(block[target == index])) < 2:
-            name = repr(classes[index]) if classes is not None else str(index)
-            raise InputError(
-                f"class {name} lies in one of {n_folds} contiguous blocks only, so there are no "
-                "rows to learn it from when that block is held out; use more folds, or "
-                "validation.split: random"
-            )
+    _refuse_single_fold(target, block, n_folds, classes, of="contiguous blocks")
     fold = np.full(len(class_index), UNLABELLED, dtype=np.int64)
     fold[labelled] = block
     return fold
 
 
-SPLITS = {"random": stratified_folds, "blocks": block_folds}
+def sky_folds(
+    class_index: Int[np.ndarray, "N"],
+    group: Int[np.ndarray, "N"],
+    cell: Int[np.ndarray, "N"],
+    n_folds: int,
+    seed: int,
+    *,
+    classes: Sequence[str] | None = None,
+) -> Int[np.ndarray, "N"]:
+    """As `stratified_folds`, but each fold is a set of whole cells of the sky.
+
+    Cells that share a group are in one fold. The classes are balanced as far as whole cells allow.
+    Also raises InputError for a class that is in one fold only.
+    """
+    whole = joined_groups(group, cell)
+    labelled, target, member = _labelled(class_index, whole, n_folds, classes, in_all_folds=False)
+    fold = np.full(len(class_index), UNLABELLED, dtype=np.int64)
+    for number, (_, held_out) in enumerate(_splits(target, member, n_folds, seed)):
+        fold[labelled[held_out]] = number
+    _refuse_single_fold(target, fold[labelled], n_folds, classes, of="blocks of the sky")
+    return fold
 
 
-def _labelled(class_index, group, n_folds: int, classes: Sequence[str] | None):
+def joined_groups(one: Int[np.ndarray, "N"], other: Int[np.ndarray, "N"]) -> Int[np.ndarray, "N"]:
+    """The finest groups of rows that split neither the groups `one` nor the groups `other`."""
+    first, second = (np.unique(index, return_inverse=True)[1] for index in (one, other))
+    pairs = np.stack([first, second + first.max(initial=-1) + 1], 1)
+    return components(int(pairs.max(initial=-1)) + 1, pairs)[first]
+
+
+def components(n_rows: int, pairs: Int[np.ndarray, "P 2"]) -> Int[np.ndarray, "N"]:
+    """The number of the connected component of each row; `pairs` are rows that belong together."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    edges = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(n_rows, n_rows))
+    return connected_components(edges, directed=False)[1].astype(np.int64)
+
+
+def folds(
+    labels: Labels,
+    n_folds: int,
+    seed: int,
+    kind: str = "random",
+    classes: Sequence[str] | None = None,
+) -> Int[np.ndarray, "N"]:
+    """The fold of each labelled row for a `validation.split`; UNLABELLED for the other rows.
+
+    "random": `stratified_folds`. "blocks": `sky_folds` if the labels have cells, else
+    `block_folds`. "release": random folds, those of the training part when a release is held out.
+    Errors as of these functions.
+    """
+    truth, group, cell = labels.class_index, labels.group, labels.cell
+    if kind != "blocks":
+        return stratified_folds(truth, group, n_folds, seed, classes)
+    if cell is None:
+        return block_folds(truth, group, n_folds, seed, classes)
+    return sky_folds(truth, group, cell, n_folds, seed, classes=classes)
+
+
+def _labelled(
+    class_index, group, n_folds: int, classes: Sequence[str] | None, *, in_all_folds: bool = True
+):
     """The labelled rows, their classes and groups. Raises InputError if they are too few."""
     if n_folds < 2:
         raise InputError(f"validation needs at least 2 folds; found {n_folds}")
@@ -71,7 +124,7 @@ def _labelled(class_index, group, n_folds: int, classes: Sequence[str] | None):
     if len(labelled) == 0:
         raise InputError("no labelled row to make folds of; set catalog.label and taxonomy.classes")
     target, member = class_index[labelled], group[labelled]
-    _check_sizes(target, member, n_folds, classes)
+    _check_sizes(target, member, n_folds if in_all_folds else 2, classes)
     return labelled, target, member
 
 
@@ -83,9 +136,31 @@ def _splits(
 
     options = {"n_splits": n_folds, "shuffle": True, "random_state": seed}
     if len(np.unique(member)) < len(member):
-        return StratifiedGroupKFold(**options).split(target, target, member)
+        with warnings.catch_warnings():
+            # A class with fewer rows than folds, which cells of the sky allow.
+            warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+            yield from StratifiedGroupKFold(**options).split(target, target, member)
+        return
     # Without groups the simpler splitter balances the classes exactly, and is faster.
-    return StratifiedKFold(**options).split(target, target)
+    yield from StratifiedKFold(**options).split(target, target)
+
+
+def _refuse_single_fold(
+    target: Int[np.ndarray, "N"],
+    fold: Int[np.ndarray, "N"],
+    n_folds: int,
+    classes: Sequence[str] | None,
+    *,
+    of: str,
+) -> None:
+    """Raise InputError if a class lies in one fold only."""
+    for index in np.unique(target):
+        if len(np.unique(fold[target == index])) < 2:
+            name = repr(classes[index]) if classes is not None else str(index)
+            raise InputError(
+                f"class {name} lies in one of {n_folds} {of} only, so there are no rows to learn "
+                "it from when that block is held out; use more folds, or validation.split: random"
+            )
 
 
 def _check_sizes(

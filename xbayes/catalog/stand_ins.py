@@ -24,6 +24,8 @@ MIN_ROWS = 3  # a measured value rarely is the extreme of its column this often
 REFUSED_SHARE = 0.05  # of the values of a column
 MANY_VALUES = 100
 LEAST_SHARE = 0.01  # of a value that no catalogue is known to use
+N_FIRST = 1000  # values of a column that are kept, for columns that are mostly empty
+OUTNUMBERED = 10  # stand-ins for each other value, from which few values are enough to compare
 _N_ENDS = 6  # distinct values counted at each end of a column
 _ERROR = re.compile(r"(^|_)(e|err|error|sigma|unc|uncertainty)(_|$)|error", re.IGNORECASE)
 _LIMITS = (32767, 32768, 65535, 2147483647, 2147483648, 4294967295, 2**63 - 1, 2**64 - 1)
@@ -104,6 +106,9 @@ class StandInCheck:
             values = _numbers(sample, name)
             if values is None or not counts.n:
                 continue
+            if len(values) < len(counts.first):
+                # The sampled rows hold few cells of a column that is mostly empty.
+                values = counts.first
             column = _Column(
                 counts=counts,
                 ordinary=values[~_is_known(values)],
@@ -135,6 +140,7 @@ class _Counts:
 
     def __init__(self) -> None:
         self.n = 0
+        self.first = np.zeros(0)  # the first values, at most N_FIRST
         self.known: Counter[float] = Counter()
         self.lows: dict[float, int] = {}
         self.highs: dict[float, int] = {}
@@ -142,6 +148,8 @@ class _Counts:
     def add(self, values: np.ndarray) -> None:
         known = _is_known(values)
         self.n += len(values)
+        if len(self.first) < N_FIRST:
+            self.first = np.concatenate([self.first, values[: N_FIRST - len(self.first)]])
         self.known.update(values[known].tolist())
         self.known.update({number: int((values == number).sum()) for number in (-1.0, 0.0)})
         ordinary = values[~known]
@@ -196,7 +204,8 @@ def _is_suspect(column: _Column, value: float, count: int, sampled: np.ndarray) 
     rest = column.without(())
     if rest is None:
         return count >= MIN_ROWS  # the column holds nothing else
-    if column.trained is None and rest.n < (MIN_ROWS if count >= MIN_ROWS else MIN_VALUES):
+    least = MIN_ROWS if count >= MIN_ROWS else MIN_VALUES
+    if column.trained is None and rest.n < least and count < OUTNUMBERED * rest.n:
         return False
     gap, width = _distance(rest, value)
     if gap > 0:

@@ -17,6 +17,7 @@ from xbayes.types import UNLABELLED, InputError
 _LEFT_OUT = -2
 _WHOLE = re.compile(r"[+-]?\d+\.0")
 SMALLEST = 10  # rows of a subclass, so that inner folds still hold some
+ENOUGH = 20  # rows of a subclass that nobody named
 
 
 def class_indices(
@@ -65,12 +66,51 @@ class Subclass(NamedTuple):
     labels: tuple[str, ...]
 
 
+def with_subclasses(taxonomy: TaxonomyConfig, labels: Column) -> TaxonomyConfig:
+    """The taxonomy with the subclasses that `subclasses: auto` stands for.
+
+    In a class of several labels, each label with at least ENOUGH rows is a subclass. The others
+    form one more, if they are enough together; else they join the largest.
+    """
+    if taxonomy.subclasses != "auto":
+        return taxonomy
+    texts, counts = np.unique(label_texts(labels), return_counts=True)
+    members = dict(zip(texts.tolist(), counts.tolist(), strict=True))
+    subclasses: dict[str, tuple[str, ...]] = {}
+    for listed in taxonomy.classes.values():
+        size = {label: members.get(label, 0) for label in listed}
+        large = [label for label in listed if size[label] >= ENOUGH]
+        rest = [label for label in listed if label not in large]
+        joined: dict[str, tuple[str, ...]] = {label: (label,) for label in large}
+        if large and rest and sum(size[label] for label in rest) < ENOUGH:
+            largest = max(large, key=lambda label: size[label])
+            joined[largest] = (largest, *rest)
+            rest = []
+        if len(joined) + bool(rest) > 1 and joined:
+            subclasses |= joined
+    return taxonomy.model_copy(update={"subclasses": _named(taxonomy, subclasses)})
+
+
+def _named(
+    taxonomy: TaxonomyConfig, subclasses: dict[str, tuple[str, ...]]
+) -> dict[str, tuple[str, ...]]:
+    """The subclasses under names that are allowed and differ from those of the classes."""
+    named: dict[str, tuple[str, ...]] = {}
+    for label, part in subclasses.items():
+        name = re.sub("[^A-Za-z0-9_+-]", "_", label)
+        name = name if name[:1].isalpha() else f"type_{name}"
+        while name in named or (name in taxonomy.classes and taxonomy.classes[name] != part):
+            name += "_only"
+        named[name] = part
+    return named
+
+
 def subclasses_of(taxonomy: TaxonomyConfig) -> tuple[Subclass, ...]:
     """The subclasses in the order of their classes; empty if the taxonomy has none.
 
     Raw labels of a class that no subclass lists form one more subclass, named like the class.
     """
-    if not taxonomy.subclasses:
+    if not taxonomy.subclasses or isinstance(taxonomy.subclasses, str):
         return ()
     subclasses = []
     for index, (class_name, labels) in enumerate(taxonomy.classes.items()):
@@ -195,7 +235,8 @@ def group_indices(table: Table, config: CatalogConfig) -> Int[np.ndarray, "N"]:
             raise InputError(
                 f"source {table[config.source][split[0]]!r} (column {config.source!r}) is in "
                 f"more than one group of column {config.group!r}; all rows of a source must be in "
-                "one group: correct the groups, or set catalog.group: null"
+                "one group: correct the groups, or list the value under catalog.missing_values if "
+                "it stands for no source, or set catalog.group: null"
             )
     return group
 

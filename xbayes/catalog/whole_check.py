@@ -13,17 +13,22 @@ from astropy.table import MaskedColumn, Table
 from jaxtyping import Int64
 
 from xbayes.catalog.columns import masked_column, subset
+from xbayes.catalog.stand_in_messages import shown_number
+from xbayes.catalog.stand_ins import KNOWN, MIN_ROWS
 from xbayes.catalog.units import in_degrees
 from xbayes.config.schema import CatalogConfig
 from xbayes.types import InputError
 
+_MOST_MARKERS = 4
+
 
 class _Outside(NamedTuple):
-    """The first value out of range, the id of its row, and the number of such values."""
+    """The values out of range, as they stand in the column, with their rows; and the first row."""
 
-    value: float
+    value: float  # in degrees
     row: str
     count: int
+    given: Counter
 
 
 class WholeCheck:
@@ -57,7 +62,8 @@ class WholeCheck:
         degrees = in_degrees(subset(table, names), self._ra, self._dec) if names else table
         for name, low, high in self._limits:
             if name in names:
-                self._add_coordinate(masked_column(degrees, str(name)), ids, low, high)
+                given = masked_column(table, str(name))
+                self._add_coordinate(masked_column(degrees, str(name)), given, ids, low, high)
 
     def close(self, again: Callable[[], Iterable[Table]]) -> None:
         """Raise InputError for a missing or repeated id, or a coordinate out of range.
@@ -73,10 +79,11 @@ class WholeCheck:
         self._refuse_repeated(again)
         for name, low, high in self._limits:
             if name in self._outside:
-                value, row, count = self._outside[name]
+                outside = self._outside[name]
                 raise InputError(
-                    f"column {name!r} must lie in [{low}, {high}] degrees; found {value:.10g} in "
-                    f"row {row} and {count - 1} more such rows; correct or empty them"
+                    f"column {name!r} must lie in [{low}, {high}] degrees; found "
+                    f"{outside.value:.10g} in row {outside.row} and {outside.count - 1} more such "
+                    f"rows; correct or empty them{_advice(str(name), outside.given)}"
                 )
 
     def _refuse_repeated(self, again: Callable[[], Iterable[Table]]) -> None:
@@ -98,16 +105,35 @@ class WholeCheck:
                 "--id (id=) to classify, where --id row numbers the rows"
             )
 
-    def _add_coordinate(self, column: MaskedColumn, ids: MaskedColumn, low: int, high: int) -> None:
+    def _add_coordinate(
+        self, column: MaskedColumn, given: MaskedColumn, ids: MaskedColumn, low: int, high: int
+    ) -> None:
         measured, values = ~np.ma.getmaskarray(column), np.ma.getdata(column)
         if not measured.any():
             return
         outside = np.flatnonzero(measured & ((values < low) | (values > high)))
         if len(outside):
             name, row = str(column.name), outside[0]
-            new = _Outside(value=float(values[row]), row=str(ids[row]), count=0)
-            first = self._outside.get(name, new)
+            new = _Outside(value=float(values[row]), row=str(ids[row]), count=0, given=Counter())
+            first = self._outside.setdefault(name, new)
+            first.given.update(np.ma.getdata(given)[outside].tolist())
             self._outside[name] = first._replace(count=first.count + len(outside))
+
+
+def _advice(name: str, given: Counter) -> str:
+    """The advice for values out of range that probably stand for none: known ones, or repeated."""
+    likely = [
+        shown_number(value) if isinstance(value, int | float) else str(value)
+        for value, count in given.most_common()
+        if count >= MIN_ROWS or (isinstance(value, int | float) and value in (-1, *KNOWN))
+    ][:_MOST_MARKERS]
+    if not likely:
+        return ""
+    options = " ".join(f"--missing-values {name}={text}" for text in likely)
+    return (
+        f"; if {' and '.join(likely)} stands for no value, write in the config, under catalog: "
+        f"missing_values: {{{name}: [{', '.join(likely)}]}} (to classify: {options})"
+    )
 
 
 def hash_ids(ids: np.ndarray) -> Int64[np.ndarray, "N"]:

@@ -77,7 +77,15 @@ def _density(config: Config, name: str, members: tuple[int, ...]) -> Density:
             return published_code_density(cosine, missing_weight)
         return published_density(evidence, cosine, missing_weight)
     bounds = np.array([scale_bounds(feature) for feature in features])
-    return smooth_density(bounds, evidence, n_modelled, missing_weight, tails=model.tails)
+    errors = np.array([feature.error is not None for feature in features])
+    return smooth_density(
+        bounds,
+        evidence,
+        n_modelled,
+        missing_weight,
+        tails=[model.tails if f.tails is None else f.tails for f in features],
+        errors=errors,
+    )
 
 
 def _cluster_options(config: Config) -> ClusterOptions:

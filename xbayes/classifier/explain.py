@@ -15,6 +15,7 @@ from xbayes.classifier.predict import (
     uncalibrated_scores,
 )
 from xbayes.classifier.recipe import Recipe, Scoring
+from xbayes.classifier.states import as_trained
 from xbayes.classifier.subclasses import (
     class_means,
     class_scores,
@@ -83,6 +84,7 @@ class _Terms(NamedTuple):
 @partial(jax.jit, static_argnums=0)
 def _calibrated_terms(scoring: Scoring, classifier: Classifier, features: Features) -> _Terms:
     calibrator, trained = classifier.calibrator, classifier.weights.log_prior
+    features = as_trained(classifier.states, features)
     log_lik = scoring.density.log_lik(classifier.density, features)
     scores = uncalibrated_scores(scoring, classifier, features, log_lik, by_category=False)
     log_joint, measured = scores.log_joint, scores.measured

@@ -22,19 +22,22 @@ from xbayes.classifier.assignment import (
     weight_learning_recipe,
 )
 from xbayes.classifier.calibration import NONE, Calibration, CalibrationReport, fit_calibration
-from xbayes.classifier.conformal import ConformalReference, fit_conformal
-from xbayes.classifier.decision import fit_class_weight
+from xbayes.classifier.conformal import fit_conformal
+from xbayes.classifier.decision import fit_rule
 from xbayes.classifier.given_weights import apply_given_weights
+from xbayes.classifier.held_out import HeldOutSample
 from xbayes.classifier.outlier import (
     OutlierReference,
     fit_reference,
     outlier_score,
     shrinkage_factor,
+    tail_probability,
 )
 from xbayes.classifier.posterior_draws import PosteriorReport, fit_posterior
 from xbayes.classifier.predict import Classifier
 from xbayes.classifier.probabilities import class_posterior
 from xbayes.classifier.recipe import Recipe
+from xbayes.classifier.states import states_seen
 from xbayes.classifier.subclasses import class_scores
 from xbayes.classifier.training_part import TrainingPart, at_own_fold, training_part
 from xbayes.infer.f1 import fit_f1, recalibrate
@@ -112,20 +115,23 @@ def fit_classifier(
     )
     calibration = _calibrate(recipe, training, log_joint, measured)
     score = np.asarray(calibration.log_joint)
+    unusual = outlier_score(outlier, jnp.asarray(log_lik), jnp.asarray(available))
     if recipe.shrinks_outliers:
-        unusual = outlier_score(outlier, jnp.asarray(log_lik), jnp.asarray(available))
         score = _shrunk(score, np.asarray(training.log_prior), outlier, unusual)
-    class_weight, conformal = _rule_and_sets(recipe, keys[2], training, labels.class_index, score)
+    sample = _held_out_sample(recipe, training, labels, score, outlier, unusual)
+    rule = fit_rule(recipe.decision, recipe.focus, sample, _seed(keys[2]))
     classifier = Classifier(
         density=learned.density,
         weights=learned.weights,
         outlier=outlier,
-        class_weight=jnp.asarray(class_weight),
+        rule=jax.tree.map(jnp.asarray, rule),
         calibrator=calibration.calibrator,
-        conformal=conformal,
+        conformal=fit_conformal(np.asarray(sample.posterior), np.asarray(sample.class_index)),
+        states=states_seen(features, training.rows),
         draws=draws,
         splines=splines,
         terms=terms,
+        held_out=sample,
     )
     return classifier, report._replace(calibration=calibration.report)
 
@@ -157,17 +163,26 @@ def _shrunk(
     return log_prior + factor[:, None] * (score - log_prior)
 
 
-def _rule_and_sets(
-    recipe: Recipe, key, training: TrainingPart, class_index, score: Float[np.ndarray, "N T"]
-) -> tuple[Float[np.ndarray, "C"], ConformalReference]:
-    """Class weights of the decision rule and the conformal reference, from held-out scores."""
-    of_classes = class_scores(score[training.rows], recipe.names.class_of)
-    posterior, class_index = class_posterior(np.asarray(of_classes)), class_index[training.rows]
-    class_weight = np.ones(len(recipe.names.classes))
-    if recipe.decision == "f1":
-        group, seed = training.group[training.rows], _seed(key)
-        class_weight = fit_class_weight(posterior, class_index, group, recipe.focus, seed)
-    return class_weight, fit_conformal(posterior, class_index)
+def _held_out_sample(
+    recipe: Recipe,
+    training: TrainingPart,
+    labels: Labels,
+    score: Float[np.ndarray, "N T"],
+    outlier: OutlierReference,
+    unusual: Float[Array, "N T"],
+) -> HeldOutSample:
+    """The training rows with their held-out posteriors and outlier p-values."""
+    rows, class_of = training.rows, recipe.names.class_of
+    of_classes = np.asarray(class_scores(score[rows], class_of))
+    predicted = of_classes.argmax(1)
+    of_predicted = np.asarray(class_of)[None] == predicted[:, None]
+    subclass = np.where(of_predicted, score[rows], -np.inf).argmax(1)
+    return HeldOutSample(
+        posterior=class_posterior(of_classes),
+        class_index=labels.class_index[rows],
+        group=training.group[rows],
+        outlier_p=tail_probability(outlier, np.asarray(unusual)[rows], subclass),
+    )
 
 
 def _learn(recipe: Recipe, learner: Recipe, training: TrainingPart, keys) -> _Learned:
@@ -311,7 +326,7 @@ def _nested_scores(
     if recipe.optimiser == "gradient":
         log_prior, penalty = training.log_prior, learned.selection.penalty
         return _nested_f1_scores(learner, key, log_prior, training.truth, fold, nested, penalty)
-    if recipe.calibration == NONE and recipe.decision != "f1":
+    if recipe.calibration == NONE and recipe.decision.kind == "argmax":
         return recipe.model.log_joint(learned.weights, learned.log_lik)
     scores = []
     for j in range(recipe.n_folds):

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from xbayes.catalog.ranges import TrainedOn
-from xbayes.classifier.predict import Classifier, trained_log_prior
+from xbayes.classifier.learned import Classifier, trained_log_prior
 from xbayes.classifier.recipe import Recipe
 from xbayes.classifier.store import load_model
 from xbayes.config.schema import Config, class_proportions, given_log_prior

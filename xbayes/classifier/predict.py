@@ -24,63 +24,43 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from xbayes.classifier import probabilities as post
-from xbayes.classifier.calibration import Calibrator, calibrated
+from xbayes.classifier.calibration import calibrated
 from xbayes.classifier.conformal import (
-    ConformalReference,
     prediction_sets,
     row_uniform,
     with_prediction,
 )
-from xbayes.classifier.decision import decide
+from xbayes.classifier.decision import DecisionRule, decide
 from xbayes.classifier.intervals import (
     JointDraws,
     PosteriorSamples,
     mean_over_samples,
     row_intervals,
 )
+from xbayes.classifier.learned import Classifier, rule_under, subclass_log_prior
 from xbayes.classifier.outlier import (
-    OutlierReference,
     outlier_measure,
     outlier_score,
     shrinkage_factor,
     tail_probability,
 )
 from xbayes.classifier.recipe import Recipe, Scoring
+from xbayes.classifier.states import as_trained
 from xbayes.classifier.subclasses import (
     class_scores,
     class_sums,
-    log_shares,
     most_probable_subclass,
-    prior_of_subclasses,
 )
 from xbayes.models.additive_terms import (
     AdditiveTerms,
-    SplineTerms,
     contributions,
     mixed,
     mixed_log_joint,
 )
-from xbayes.models.base import Params
-from xbayes.models.naive_bayes import NaiveBayesParams
-from xbayes.models.term_tables import TermTables
 from xbayes.types import Features
 
 CHUNK = 8_192  # rows computed at once: compiled once, and the arrays fit the processor's cache
 SMALLEST_CHUNK = 1_024  # fewer rows are padded: that costs milliseconds, compiling costs a second
-
-
-class Classifier(NamedTuple):
-    """Everything that is learned, as arrays only."""
-
-    density: Params
-    weights: NaiveBayesParams
-    outlier: OutlierReference
-    class_weight: Float[Array, "C"]  # of the decision rule; ones predict the most probable class
-    calibrator: Calibrator
-    conformal: ConformalReference
-    draws: JointDraws | None = None  # posterior samples of density and weights
-    splines: SplineTerms | None = None  # averaged with the scores in log-odds
-    terms: TermTables | None = None  # averaged with the result in log-odds
 
 
 class Products(NamedTuple):
@@ -94,6 +74,7 @@ class Products(NamedTuple):
     outlier: Float[np.ndarray, "N"]
     outlier_p: Float[np.ndarray, "N"]
     n_missing: Int[np.ndarray, "N"]
+    n_not_available: Int[np.ndarray, "N"]  # of those missing
     track: Float[np.ndarray, "N G C"]  # the posterior given each category alone
     subclass: Int[np.ndarray, "N"]  # the most probable one of the predicted class
     prediction_set: Bool[np.ndarray, "N C"]  # the prediction, and classes not excluded at 10 %
@@ -109,6 +90,8 @@ def classify(
     features: Features,
     log_prior: Float[np.ndarray, "C"] | None = None,
     size: int | None = None,
+    *,
+    rule: DecisionRule | None = None,
 ) -> Products:
     """The results for each row.
 
@@ -118,8 +101,12 @@ def classify(
         Replaces the training prior in the score; None keeps it.
     size
         Rows computed at once; the last chunk is padded, so that JAX compiles once.
+    rule
+        The decision rule; None: that of the classifier, under this prior.
     """
     prior = subclass_log_prior(recipe, classifier, log_prior)
+    rule = rule_under(recipe, classifier, log_prior) if rule is None else rule
+    classifier = classifier._replace(rule=rule)
     n_rows = features.value.shape[0]
     size = size or padded_size(n_rows)
     features = jax.tree.map(np.asarray, features)
@@ -150,35 +137,13 @@ def padded_size(n_rows: int) -> int:
     return min(CHUNK, max(SMALLEST_CHUNK, 1 << max(0, n_rows - 1).bit_length()))
 
 
-def subclass_log_prior(
-    recipe: Recipe, classifier: Classifier, log_prior: Float[np.ndarray, "C"] | None
-) -> Float[Array, "T"]:
-    """The prior of the subclasses in the precision of the model; None: the training prior."""
-    trained, class_of = classifier.weights.log_prior, recipe.names.class_of
-    return trained if log_prior is None else prior_of_subclasses(log_prior, trained, class_of)
-
-
-def trained_log_prior(recipe: Recipe, classifier: Classifier) -> Float[np.ndarray, "C"]:
-    """The log class proportions of the training part."""
-    trained = class_scores(classifier.weights.log_prior, recipe.names.class_of)
-    return np.asarray(trained, np.float64)
-
-
-def densities_of_classes(
-    recipe: Recipe, classifier: Classifier, of_subclass: Float[np.ndarray, "*F T"]
-) -> Float[np.ndarray, "*F C"]:
-    """Densities of classes, or cumulative shares, from those of their subclasses."""
-    class_of = recipe.names.class_of
-    share = np.exp(np.asarray(log_shares(classifier.weights.log_prior, class_of), np.float64))
-    return np.asarray(class_sums(np.asarray(of_subclass) * share, class_of))
-
-
 def _classify_rows(
     recipe: Recipe, classifier: Classifier, rows: Features, log_prior, size: int
 ) -> Products:
     n_rows = rows.value.shape[0]
     padded = rows if n_rows == size else rows.padded(size)
-    scored = _score(recipe.scoring, classifier, padded, log_prior)
+    learned = classifier._replace(held_out=None)  # its size would make JAX compile again
+    scored = _score(recipe.scoring, learned, padded, log_prior)
     posterior = post.exact(scored.posterior)[:n_rows]
     subclass = np.asarray(scored.subclass)[:n_rows]
     outlier = np.asarray(scored.outlier)[:n_rows].astype(np.float64)
@@ -199,6 +164,7 @@ def _classify_rows(
         outlier=outlier,
         outlier_p=tail_probability(classifier.outlier, score, subclass),
         n_missing=(~np.asarray(rows.measured)).sum(1),
+        n_not_available=(~np.asarray(as_trained(classifier.states, rows).available)).sum(1),
         track=post.exact(scored.track)[:n_rows],
         subclass=subclass,
         prediction_set=prediction_set,
@@ -228,6 +194,7 @@ def _score(
     scoring: Scoring, classifier: Classifier, features: Features, log_prior: Float[Array, "T"]
 ) -> _Scored:
     trained = classifier.weights.log_prior
+    features = as_trained(classifier.states, features)
     log_lik = scoring.density.log_lik(classifier.density, features)
     scores = uncalibrated_scores(scoring, classifier, features, log_lik, by_category=True)
     log_joint, category_score, measured = scores.log_joint, scores.contribution, scores.measured
@@ -248,7 +215,7 @@ def _score(
         samples = posterior_samples(scoring, classifier, features, log_prior, scores.shrinkage)
         if not scoring.averages_log_odds:
             posterior, training_posterior = samples.posterior.mean(0), samples.training_posterior
-    prediction = jnp.asarray(decide(posterior, classifier.class_weight))
+    prediction = jnp.asarray(decide(posterior, classifier.rule))
     subclass = most_probable_subclass(score, prediction, scoring.class_of)
     alpha = scoring.model.alpha(classifier.weights)
     measure = outlier_measure(log_lik, alpha, log_prior, as_published=scoring.normalises)

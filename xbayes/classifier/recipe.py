@@ -5,7 +5,8 @@ from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from xbayes.classifier.build_density import build_density
-from xbayes.config.schema import Config, focus_class
+from xbayes.classifier.decision import Decision
+from xbayes.config.schema import Config, PrecisionConfig, focus_class
 from xbayes.features.build import names_of
 from xbayes.infer.select_penalty import PENALTIES
 from xbayes.infer.select_terms import TermPlan
@@ -58,8 +59,8 @@ class Recipe(NamedTuple):
     objective: str = "log_loss"  # or f1
     optimiser: str = "gradient"  # or evolution, for f1 only
     search_missing: bool = False  # evolution also searches the exponent of P(missing | class)
-    decision: str = "argmax"  # or f1
-    focus: int = -1  # index of the class whose F1 is maximised; -1: none
+    decision: Decision = Decision()
+    focus: int = -1  # index of the class whose F1 or precision the decision is about; -1: none
     assignment: ScoreModel | None = None  # learned first, then turned into density and weights
     calibration: str = "none"  # auto, or a kind of xbayes.classifier.calibration
     posterior: PosteriorOptions | None = None
@@ -67,6 +68,7 @@ class Recipe(NamedTuple):
     given_alpha: tuple[float, ...] | None = None  # weight of each category; None: learned
     splines: bool = False  # smooth additive curves, averaged with them before the boosted terms
     normalises: bool = False  # weights are divided by their sum over categories, as published
+    inner_split: str | None = None  # kind of the inner folds; None: as the outer ones
     shrinks_outliers: bool = False  # log-odds of sources unlike the training sources are shrunk
 
     @property
@@ -97,12 +99,14 @@ def build_recipe(config: Config) -> Recipe:
     JAX compiles for each recipe object, so a run, its loaded model and similar runs share one.
     """
     relevant = config.model_dump(exclude={"name", "seed", "catalog", "target", "validation"})
-    return _recipe(_CacheKey(repr((relevant, config.validation.inner_folds)), config))
+    inner = config.validation.inner_folds, config.validation.inner_split
+    return _recipe(_CacheKey(repr((relevant, inner)), config))
 
 
 @lru_cache(maxsize=16)
 def _recipe(cached: _CacheKey) -> Recipe:
     config, model = cached.config, cached.config.model
+    inner_split = config.validation.inner_split
     names, focus = names_of(config), focus_class(config)
     n_modelled = len(names.modelled)
     assignment, weights = None, model.weights
@@ -116,10 +120,11 @@ def _recipe(cached: _CacheKey) -> Recipe:
         penalties=PENALTIES if model.penalty == "auto" else (float(model.penalty),),
         n_starts=model.starts,
         n_folds=config.validation.inner_folds,
+        inner_split=None if inner_split == "same" else inner_split,
         objective=model.objective,
         optimiser=model.optimiser,
         search_missing=model.missing_weight == "auto",
-        decision=config.decision,
+        decision=decision_of(config),
         focus=names.classes.index(focus) if focus else -1,
         assignment=assignment,
         calibration=model.calibration,
@@ -132,6 +137,16 @@ def _recipe(cached: _CacheKey) -> Recipe:
         normalises=model.normalise,
         shrinks_outliers=model.shrink_outliers,
     )
+
+
+def decision_of(config: Config) -> Decision:
+    """The decision rule that a config asks for."""
+    asked = config.decision
+    if isinstance(asked, PrecisionConfig):
+        return Decision(kind="precision", precision=asked.precision)
+    if asked is None:
+        return Decision(kind="argmax" if focus_class(config) is None else "expected_f1")
+    return Decision(kind=asked)
 
 
 def _posterior_options(config: Config) -> PosteriorOptions | None:

@@ -18,10 +18,13 @@ from xbayes.catalog.ranges import NOTHING_KNOWN, TrainedOn, ValueRange
 from xbayes.classifier.build_density import params_of
 from xbayes.classifier.calibration import Calibrator
 from xbayes.classifier.conformal import ConformalReference
+from xbayes.classifier.decision import DecisionRule
+from xbayes.classifier.held_out import HeldOutSample
 from xbayes.classifier.intervals import JointDraws
 from xbayes.classifier.outlier import OutlierReference
 from xbayes.classifier.predict import Classifier
 from xbayes.classifier.recipe import Recipe, build_recipe
+from xbayes.classifier.states import StatesSeen
 from xbayes.config.reader import dump_config, parse_config
 from xbayes.config.schema import Config
 from xbayes.models.additive_terms import SplineTerms
@@ -30,7 +33,7 @@ from xbayes.models.naive_bayes import NaiveBayesParams
 from xbayes.models.term_tables import TermTables
 from xbayes.types import InputError
 
-FORMAT = 3  # 3: class weights of the decision rule; 2: calibrator and conformal reference
+FORMAT = 4  # 4: held-out posteriors, rule with a threshold, states seen; 3: class weights
 
 
 def save_model(
@@ -42,7 +45,7 @@ def save_model(
         f"{prefix}.{name}": _stored(prefix, value)
         for prefix, record in _records(config, classifier).items()
         for name, value in record._asdict().items()
-    } | {"class_weight": np.asarray(classifier.class_weight)}
+    }
     np.savez_compressed(folder / "arrays.npz", allow_pickle=False, **arrays)
     record = {
         "format": FORMAT,
@@ -51,6 +54,7 @@ def save_model(
         "units": trained_on.units,
         "columns": trained_on.columns,  # the ranges of values, as lists
         "features": trained_on.features,
+        "lacked_by": trained_on.lacked_by,
         "arrays": {name: list(array.shape) for name, array in arrays.items()},
         "arrays_sha256": _sha256(folder / "arrays.npz"),
     }
@@ -96,7 +100,10 @@ def _trained_on(record: dict) -> TrainedOn:
         {name: ValueRange._make(numbers) for name, numbers in record.get(key, {}).items()}
         for key in ("columns", "features")
     )
-    return TrainedOn(units=dict(record["units"]), columns=columns, features=features)
+    lacked_by = {name: tuple(blocks) for name, blocks in record.get("lacked_by", {}).items()}
+    return TrainedOn(
+        units=dict(record["units"]), columns=columns, features=features, lacked_by=lacked_by
+    )
 
 
 def _check_version(folder: Path, record: dict) -> None:
@@ -124,8 +131,8 @@ def _records(config: Config, classifier: Classifier) -> dict[str, Params]:
         named["draws.weights"] = classifier.draws.weights
         if classifier.draws.density is not None:
             named |= _density_records(config, "draws.density", classifier.draws.density)
-    records = ("weights", "outlier", "calibrator", "conformal", "splines", "terms")
-    given = {name: getattr(classifier, name) for name in records}
+    given = classifier._asdict()
+    del given["density"], given["draws"]
     return named | {name: record for name, record in given.items() if record is not None}
 
 
@@ -148,7 +155,7 @@ def _stored(prefix: str, value: Array | np.ndarray) -> np.ndarray:
 
 
 def _rebuild(config: Config, arrays: dict[str, np.ndarray]) -> Classifier:
-    precision = arrays["class_weight"].dtype
+    precision = arrays["rule.class_weight"].dtype
 
     def restored(array):
         # `jnp.asarray` would compile a program for every shape.
@@ -175,12 +182,14 @@ def _rebuild(config: Config, arrays: dict[str, np.ndarray]) -> Classifier:
         density=density("density"),
         weights=record("weights", NaiveBayesParams),
         outlier=record("outlier", OutlierReference),
-        class_weight=restored(arrays["class_weight"]),
+        rule=record("rule", DecisionRule),
         calibrator=record("calibrator", Calibrator),
         conformal=record("conformal", ConformalReference),
+        states=record("states", StatesSeen),
         draws=draws,
         splines=record("splines", SplineTerms) if stored("splines") else None,
         terms=record("terms", TermTables) if stored("terms") else None,
+        held_out=record("held_out", HeldOutSample),
     )
 
 

@@ -50,6 +50,14 @@ def classify(
             "or estimate: estimated from its sources."
         ),
     ] = None,
+    decision: Annotated[
+        str | None,
+        typer.Option(
+            help="How the class is chosen instead: argmax, f1, expected_f1 or precision=0.9, "
+            "learned on the run; or catalogue: its threshold learned on this catalogue.",
+            metavar="RULE",
+        ),
+    ] = None,
     id_: IdColumn = None,
     map_: ColumnMap = None,
     optional: OptionalColumn = None,
@@ -82,12 +90,14 @@ def classify(
     )
     if row:
         commands.classify_row(
-            run, [*row, *(catalog or [])], out=out, prior=prior, overwrite=overwrite, **columns
-        )
+            run, [*row, *(catalog or [])], out=out, prior=prior, decision=decision,
+            overwrite=overwrite, **columns,
+        )  # fmt: skip
     else:
         commands.classify_file(
-            run, catalog or [], out=out, prior=prior, overwrite=overwrite, **columns
-        )
+            run, catalog or [], out=out, prior=prior, decision=decision, overwrite=overwrite,
+            **columns,
+        )  # fmt: skip
 
 
 @catalogues.command(rich_help_panel=CATALOGUES)

@@ -18,7 +18,8 @@ from xbayes.types import InputError
 
 if TYPE_CHECKING:
     from xbayes.catalog.match import ColumnKeywords
-    from xbayes.evaluate.proportions import Estimate
+    from xbayes.evaluate.applied_rule import AppliedRule, Asked
+    from xbayes.evaluate.label_shift import CheckedEstimate
     from xbayes.tasks.fitted_run import FittedRun
 
 ESTIMATE = "estimate"  # --prior: estimate the class proportions from the catalogue
@@ -58,7 +59,8 @@ def run(config: Path, *, reporter: Reporter, strict: bool = False, **options) ->
     with reporter:
         fitted = xbayes.run(config, progress=reporter, **options)
     metrics = fitted.metrics
-    show.print_metrics(metrics, fitted.config.name, gives_proportions(fitted.config))
+    reweighted, split = gives_proportions(fitted.config), fitted.config.validation.split
+    show.print_metrics(metrics, fitted.config.name, reweighted, split=split)
     report = fitted.folder / "report.html"
     Console().print(f"report: [bold]{report}[/bold]", highlight=False, soft_wrap=True)
     chain_warnings = metrics.get("posterior", {}).get("warnings", [])
@@ -77,8 +79,8 @@ def report(run: Path, figures: list[str]) -> None:
 
 
 def classify_row(
-    run: Path, pairs: list[str], *, out: Path | None, prior: str | None, overwrite: bool,
-    **columns: Unpack["ColumnKeywords"],
+    run: Path, pairs: list[str], *, out: Path | None, prior: str | None, decision: str | None,
+    overwrite: bool, **columns: Unpack["ColumnKeywords"],
 ) -> None:  # fmt: skip
     """Classify one source given as column=value pairs, print it, and write it if asked for."""
     if prior == ESTIMATE:
@@ -86,16 +88,20 @@ def classify_row(
     if out is not None:
         check_output(out, overwrite)
     row, proportions = parse_row(pairs), _parse_prior(prior)
-    table = xbayes.load(run).classify(row, prior=proportions, **columns)
+    table = xbayes.load(run).classify(
+        row, prior=proportions, decision=_parse_decision(decision), **columns
+    )
     show.print_source(table)
+    if decision is not None:
+        say(f"decision rule: {(table.meta or {})['DECISION']}")
     if out is not None:
         write_catalog(table, out, overwrite)
         say(f"1 sources classified: {out}")
 
 
 def classify_file(
-    run: Path, catalog: list[str], *, out: Path | None, prior: str | None, overwrite: bool,
-    **columns: Unpack["ColumnKeywords"],
+    run: Path, catalog: list[str], *, out: Path | None, prior: str | None, decision: str | None,
+    overwrite: bool, **columns: Unpack["ColumnKeywords"],
 ) -> None:  # fmt: skip
     """Classify a catalogue and write a file."""
     if len(catalog) != 1:
@@ -112,6 +118,8 @@ def classify_file(
         prior=prior if prior == ESTIMATE else _parse_prior(prior),
         overwrite=overwrite,
         estimated=lambda estimate: _say_proportions(fitted, estimate),
+        decision=_parse_decision(decision),
+        decided=lambda applied: None if decision is None else _say_rule(applied),
         **columns,
     )
     say(f"{n_rows} sources classified: {out}")
@@ -213,13 +221,24 @@ def send(run: Path | None, *, catalog: Path | None, to: list[str]) -> None:
         say(f"loaded by {name}")
 
 
-def _say_proportions(fitted: "FittedRun", estimate: "Estimate") -> None:
-    low, high = estimate.interval()
-    parts = [
-        f"{name} {share:.3f} ({low[c]:.3f}-{high[c]:.3f})"
-        for c, (name, share) in enumerate(zip(fitted.classes, estimate.proportions, strict=True))
-    ]
-    say(f"class proportions estimated from the catalogue (90 % intervals): {', '.join(parts)}")
+def _say_proportions(fitted: "FittedRun", estimate: "CheckedEstimate") -> None:
+    """Print an estimate; that one is declined is a warning."""
+    from xbayes.evaluate.label_shift import DECLINED
+
+    if estimate.verdict != DECLINED:
+        say(estimate.text(fitted.classes))
+
+
+def _say_rule(applied: "AppliedRule") -> None:
+    say(f"decision rule: {applied.text}")
+
+
+def _parse_decision(text: str | None) -> "Asked | None":
+    """The rule named by --decision; `precision=0.9` becomes a mapping."""
+    if text is None or "=" not in text:
+        return text
+    name, _, value = (part.strip() for part in text.partition("="))
+    return {name: _number(value)}
 
 
 def _parse_prior(text: str | None) -> Mapping[str, float] | None:

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 EXPERIMENTS, CATALOGUES = "Experiments", "Catalogues"
 Config = Annotated[Path, typer.Argument(help="Config of the experiment, a YAML file.")]
 Catalog = Annotated[
-    Path | None, typer.Option(help="Catalogue to use instead of catalog.file of the config.")
+    Path | None,
+    typer.Option(help="Catalogue to use instead of catalog.file (or all of catalog.files)."),
 ]
 Run = Annotated[Path, typer.Argument(help="Run directory of a fitted experiment.")]
 Table = Annotated[Path, typer.Option(help="Table to write: .fits .vot .xml .ecsv .csv .parquet.")]

@@ -18,13 +18,26 @@ BLOCKS = {
 }
 
 
-def print_metrics(metrics: Mapping, name: str, reweighted: bool) -> None:
+def print_metrics(metrics: Mapping, name: str, reweighted: bool, *, split: str = "random") -> None:
     """Print the scores of `metrics.json`: in sample, held out, and re-weighted if asked for."""
     blocks = {k: title for k, title in BLOCKS.items() if reweighted or k != "prior_weighted"}
     _print_scores(f"{name}: value (90 % interval)", metrics, metrics["classes"], blocks)
+    if "harder" in metrics:
+        _print_harder(metrics, split)
     if "aggregated" in metrics:
         coarse = list(metrics["aggregated"]["f1"])
         _print_scores("aggregated classes", metrics, coarse, {"aggregated": "held out"})
+
+
+def _print_harder(metrics: Mapping, split: str) -> None:
+    """Print the scores on harder folds, and which to expect for another catalogue."""
+    from xbayes.report.harder import harder_columns
+
+    columns = harder_columns(metrics, split)
+    if columns:
+        titles = {title: title for title in columns}
+        _print_scores("for another catalogue", columns, metrics["classes"], titles)
+    Console(highlight=False).print(metrics["harder"]["expect"])
 
 
 def _print_scores(

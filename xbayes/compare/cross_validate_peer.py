@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from xbayes.classifier.calibration import AUTO, Calibration, calibrated, fit_calibration
-from xbayes.classifier.decision import decide, fit_class_weight
+from xbayes.classifier.decision import by_class_weight, decide, fit_class_weight
 from xbayes.classifier.probabilities import class_posterior, clipped
 from xbayes.compare.peers import Peer, Sample
 from xbayes.compare.plan import Folds
@@ -73,22 +73,24 @@ def cross_validate_peer(
     outer, prediction = np.full(shape, -1), np.full(shape, -1)
     posterior = np.full((*shape, n_classes), np.nan)
     fit_seconds, predict_seconds, chosen = 0.0, 0.0, []
-    for split in nested_splits(labels, *folds):
-        progress(f"outer fold {split.number + 1} of {folds.outer * folds.repeats}")
+    splits = list(nested_splits(labels, *folds))
+    for split in splits:
+        progress(f"outer fold {split.number + 1} of {len(splits)}")
         started = time.monotonic()
         fitted = fit_peer(peer, sample, labels.group, split, focus, calibration)
         fit_ended = time.monotonic()
         p = apply_peer(peer, fitted, x[split.test], log_prior)
         outer[split.repeat, split.test] = split.fold
         posterior[split.repeat, split.test] = p
-        prediction[split.repeat, split.test] = decide(p, fitted.class_weight)
+        prediction[split.repeat, split.test] = decide(p, by_class_weight(fitted.class_weight))
         fit_seconds += fit_ended - started
         predict_seconds += time.monotonic() - fit_ended
         chosen.append(fitted.chosen)
+    tested = outer[0] >= 0  # a release that cannot be held out is not tested
     return VariantPredictions(
-        outer_fold=outer,
-        posterior=posterior,
-        prediction=prediction,
+        outer_fold=outer[:, tested],
+        posterior=posterior[:, tested],
+        prediction=prediction[:, tested],
         fit_seconds=fit_seconds,
         predict_seconds=predict_seconds,
         chosen=tuple(chosen),

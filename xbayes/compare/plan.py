@@ -5,7 +5,6 @@ Variants that cannot be compared are rejected here, before any fit.
 
 import json
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +14,7 @@ from jaxtyping import Int
 from xbayes.catalog.inputs import origin_of
 from xbayes.compare.variants import Request, Variant, list_variants, with_fingerprint
 from xbayes.config.checks import quoted
-from xbayes.config.schema import Config, catalog_path, focus_class
+from xbayes.config.schema import Config, catalog_source, focus_class
 from xbayes.evaluate.cross_validate import labelled_rows, nested_splits
 from xbayes.tasks.training import Training, load_training
 from xbayes.types import InputError, Labels
@@ -28,22 +27,22 @@ class Folds(NamedTuple):
     repeats: int
     inner: int
     seed: int
-    kind: str = "random"  # or "blocks"
+    kind: str = "random"  # a `validation.split`
 
 
 class Plan(NamedTuple):
     """Variants, and the sources and folds that they share."""
 
     variants: tuple[Variant, ...]
-    catalog: Path
+    catalog: Path | dict[str, Path]  # of each release, if there are several files
     sha256: str
     classes: tuple[str, ...]
     focus: int
     folds: Folds
     bootstrap: int
     id_column: str
-    ids: np.ndarray  # of the labelled rows
-    labels: Labels  # of the labelled rows
+    ids: np.ndarray  # of the tested rows: all labelled ones, but for split: release
+    labels: Labels  # of the tested rows
     outer_fold: Int[np.ndarray, "R N"]
     trainings: dict[str, Training]  # by `_training_key`
     warnings: tuple[str, ...]
@@ -81,6 +80,8 @@ def make_plan(request: Request) -> Plan:
         kind=config.validation.split,
     )
     warnings = [text for one in trainings.values() for text in one.warnings]
+    outer = _outer_folds(labels, folds)
+    tested = outer[0] >= 0
     return Plan(
         variants=tuple(with_fingerprint(variant, sha256) for variant in variants),
         catalog=path,
@@ -90,9 +91,9 @@ def make_plan(request: Request) -> Plan:
         folds=folds,
         bootstrap=config.validation.bootstrap,
         id_column=config.catalog.id,
-        ids=np.asarray(training.table[config.catalog.id])[rows].astype(str),
-        labels=labels,
-        outer_fold=_outer_folds(labels, folds),
+        ids=np.asarray(training.table[config.catalog.id])[rows][tested].astype(str),
+        labels=labels.rows(tested),
+        outer_fold=outer[:, tested],
         trainings=trainings,
         warnings=tuple(dict.fromkeys(warnings)),
     )
@@ -179,37 +180,53 @@ def _same(one: object, other: object) -> bool:
     return one == other
 
 
-def _shared_catalogue(request: Request, variants: Sequence[Variant]) -> tuple[Path, str]:
-    """The catalogue of all variants, and its checksum."""
-    checksum = cache(_checksum)
+def _shared_catalogue(
+    request: Request, variants: Sequence[Variant]
+) -> tuple[Path | dict[str, Path], str]:
+    """The catalogue of all variants, or that of each release, and its checksum."""
+    known: dict[str, str] = {}
 
-    def catalogue_of(variant: Variant) -> tuple[Path, str]:
+    def checksum(source: Path | dict[str, Path]) -> str:
+        if repr(source) not in known:
+            known[repr(source)] = _checksum(source)
+        return known[repr(source)]
+
+    def catalogue_of(variant: Variant) -> tuple[str, str]:
         if variant.kind == "run":
             record = json.loads((variant.origin / "provenance.json").read_text())
-            return Path(record["catalog"]), record["catalog_sha256"]
-        path = request.catalog or catalog_path(variant.config)
-        return path, checksum(path)
+            return record["catalog"], record["catalog_sha256"]
+        source = request.catalog or catalog_source(variant.config)
+        return shown_catalog(source), checksum(source)
 
     first = variants[0]
-    path, sha256 = request.catalog or catalog_path(first.config), catalogue_of(first)[1]
+    source, sha256 = request.catalog or catalog_source(first.config), catalogue_of(first)[1]
+    shown = shown_catalog(source)
     for other in variants[1:]:
         other_path, other_sha256 = catalogue_of(other)
         if other_sha256 != sha256:
             raise InputError(
                 f"variants are compared on the same catalogue, but the catalogue of {other.name} "
-                f"({other_path}) is not that of {first.name} ({path}): their SHA-256 differ; give "
+                f"({other_path}) is not that of {first.name} ({shown}): their SHA-256 differ; give "
                 "one catalogue with --catalog FILE, or make the run again"
             )
-    if checksum(path) != sha256:
+    if checksum(source) != sha256:
         raise InputError(
-            f"{path} has changed since the run {first.name} was made (its SHA-256 differs); make "
+            f"{shown} has changed since the run {first.name} was made (its SHA-256 differs); make "
             "the run again, or give its catalogue with --catalog FILE"
         )
-    return path, sha256
+    return source, sha256
 
 
-def _checksum(path: Path) -> str:
+def shown_catalog(source: Path | dict[str, Path], *, names: bool = False) -> str:
+    """The paths, or only the names, of a catalogue or of all its releases."""
+    paths = [source] if isinstance(source, Path) else source.values()
+    return ", ".join(path.name if names else str(path) for path in paths)
+
+
+def _checksum(source: Path | dict[str, Path]) -> str:
     try:
-        return origin_of(path).sha256
+        return origin_of(source).sha256
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error}") from None
+        raise InputError(
+            f"{shown_catalog(source)}: cannot be read: {error}; check the path"
+        ) from None

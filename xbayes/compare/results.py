@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import jax
 
-from xbayes.compare.plan import Plan
+from xbayes.compare.plan import Plan, shown_catalog
 from xbayes.compare.predictions import VariantPredictions
 from xbayes.compare.scores import score_variants
 from xbayes.output.posterior_file import compare_posteriors
@@ -49,7 +49,7 @@ def make_comparison(
 
 def _provenance(plan: Plan, seconds: float) -> dict:
     return software_versions() | {
-        "catalog": plan.catalog.name,
+        "catalog": shown_catalog(plan.catalog, names=True),
         "catalog_sha256": plan.sha256,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "device": str(jax.devices()[0].device_kind),

@@ -29,7 +29,7 @@ from xbayes.compare.write import write_comparison
 from xbayes.config.schema import given_log_prior
 from xbayes.output.files import check_new_folder
 from xbayes.tasks.precision import in_precision, use_precision
-from xbayes.tasks.training import Progress, cross_validate_training
+from xbayes.tasks.training import Progress, counted, cross_validate_training
 from xbayes.types import InputError
 
 FEW_PROGRAMS = 8  # variants after which the compiled programs of JAX are dropped
@@ -219,8 +219,6 @@ def predict_variant(plan: Plan, variant: Variant, progress: Progress) -> Variant
         recipe = build_recipe(training.config)
         return predictions_of_config(cross_validate_training(training, recipe, progress))
     folds = plan.folds._replace(inner=variant.config.validation.inner_folds)
-    total = folds.outer * folds.repeats
-    done = iter(range(total))
     return cross_validate_peer(
         PEERS[variant.name],
         training.features,
@@ -231,5 +229,5 @@ def predict_variant(plan: Plan, variant: Variant, progress: Progress) -> Variant
         focus=plan.focus,
         calibration=variant.config.model.calibration,
         log_prior=given_log_prior(training.config),
-        progress=lambda message: progress(next(done) / total, message),
+        progress=counted(progress),
     )

@@ -19,6 +19,13 @@ from xbayes.config.checks import (
     quoted,
     refuse,
 )
+from xbayes.config.files import (
+    RELEASE,
+    FileConfig,
+    file_problems,
+    marker_problems,
+    releases_as_blocks,
+)
 
 EVERY_OTHER = "*"  # stands for every raw label that is listed nowhere else
 Listed = tuple[str, ...] | Literal["*"]
@@ -33,6 +40,28 @@ class CatalogConfig(Record):
         default=None,
         description="Path of the catalogue, relative to the folder of the config. ${VAR} stands "
         "for an environment variable. With null, give the path with --catalog.",
+    )
+    files: tuple[FileConfig, ...] = Field(
+        default=(),
+        description="Several files of labelled sources in place of one, such as the releases of a "
+        "catalogue. A column that a file lacks is not available there.",
+    )
+    release: Column = Field(
+        default=RELEASE,
+        description="Name of the column that says which of catalog.files a row is from. It is "
+        "catalog.block too, and is written to the output.",
+    )
+    same_source: Number = Field(
+        default=2.0,
+        ge=0,
+        description="Distance in arcsec within which rows of different files are the same source. "
+        "They share a fold.",
+    )
+    repeated_ids: Literal["refuse", "prefix", "first"] = Field(
+        default="refuse",
+        description="What happens to an id that several of catalog.files have. refuse: an error. "
+        "prefix: every id becomes RELEASE:ID, and both rows are kept in one fold. first: the row "
+        "of the first file is kept.",
     )
     table: str | Whole | None = Field(
         default=None,
@@ -93,17 +122,22 @@ class CatalogConfig(Record):
     @field_validator("missing_values", "measured_values", mode="before")
     @classmethod
     def _markers_are_plain(cls, value: object) -> object:
-        markers = value if isinstance(value, Mapping) else {}
-        refuse(
-            [
-                Problem((column, index), f"a marker must be text or a number; found {marker!r}")
-                for column, listed in markers.items()
-                if isinstance(listed, list | tuple)
-                for index, marker in enumerate(listed)
-                if not (isinstance(marker, str) or is_number(marker))
-            ]
-        )
+        refuse(marker_problems(value))
         return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _releases_are_blocks(cls, values: object) -> object:
+        return releases_as_blocks(values)
+
+    @model_validator(mode="after")
+    def _check_files(self) -> "CatalogConfig":
+        roles = ("id", "ra", "dec", "label", "source", "group")
+        columns = {getattr(self, role): role for role in roles if getattr(self, role)}
+        columns |= dict.fromkeys(self.keep, "keep")
+        given = {"file": self.file, "table": self.table, "block": self.block}
+        refuse(file_problems(self.files, self.release, given=given, other_columns=columns))
+        return self
 
     @model_validator(mode="after")
     def _coordinates_come_in_pairs(self) -> "CatalogConfig":
@@ -123,11 +157,12 @@ class TaxonomyConfig(Record):
         default=None,
         description="Coarser classes, each a list of classes. They are scored in addition.",
     )
-    subclasses: dict[str, tuple[str, ...]] = Field(
+    subclasses: dict[str, tuple[str, ...]] | Literal["auto"] = Field(
         default={},
         description="The raw labels of each subclass. Each subclass is modelled separately, and "
         "the probability of a class is the sum over its subclasses. Labels of a class that no "
-        "subclass lists form one more subclass, named like the class.",
+        "subclass lists form one more subclass, named like the class. auto: every label with at "
+        "least 20 sources, in classes of several labels.",
     )
     left_out: Listed = Field(
         default=(),
@@ -239,6 +274,8 @@ class TaxonomyConfig(Record):
     def _subclass_problems(self) -> list[Problem]:
         """A raw label is in at most one subclass; the labels of a subclass are of one class."""
         class_of = {label: name for name, labels in self.classes.items() for label in labels}
+        if isinstance(self.subclasses, str):  # "auto"
+            return []
         problems = name_problems(self.subclasses, CLASS_NAME, "a subclass name", ("subclasses",))
         first: dict[str, str] = {}
         for name, labels in self.subclasses.items():
@@ -290,8 +327,9 @@ class FeatureConfig(Record):
     )
     error: str | None = Field(
         default=None,
-        description="Formula of the standard error of the expression. Training values are weighted "
-        "by its inverse.",
+        description="Formula of the standard error of the expression. The class densities are "
+        "convolved with the error of each source, and training values are weighted by its inverse. "
+        "An unknown error counts as the median error of the training values.",
     )
     missing: Literal["ignore", "evidence"] = Field(
         default="ignore",
@@ -307,6 +345,19 @@ class FeatureConfig(Record):
         default=None,
         description="Condition over columns, such as dec > -30. Where it is not true, the feature "
         "is not available.",
+    )
+    tails: Number | None = Field(
+        default=None,
+        ge=0,
+        lt=1,
+        description="Fraction of each class that follows a broad density common to all classes, "
+        "for this feature instead of model.tails. A large one suits positions, whose density "
+        "follows the fields that were observed.",
+    )
+    survey: str | None = Field(
+        default=None,
+        description="Survey that the feature comes from, such as Gaia. Where none of the features "
+        "of a survey is available, the weights are fitted without them.",
     )
     rescale: Literal["none", "minmax", "log_minmax"] = Field(
         default="none",

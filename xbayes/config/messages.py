@@ -1,6 +1,7 @@
 """The messages of a config error: file, line, column, key, and what is wrong."""
 
-from typing import Any, NamedTuple, get_args
+from types import UnionType
+from typing import Any, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
@@ -119,9 +120,21 @@ def _model(path: KeyPath) -> type[BaseModel]:
     """The record that the keys on the path lead to."""
     kind: Any = Config
     for key in path:
-        is_record = isinstance(kind, type) and issubclass(kind, BaseModel)
-        kind = kind.model_fields[str(key)].annotation if is_record else get_args(kind)[-1]
+        if _is_record(kind):
+            kind = kind.model_fields[str(key)].annotation
+        else:
+            kind = [part for part in get_args(kind) if part is not ...][-1]
+        # A section that may also be null, or have another form.
+        kind = next(filter(_is_record, get_args(kind)), kind) if _is_union(kind) else kind
     return kind
+
+
+def _is_record(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def _is_union(kind: Any) -> bool:
+    return get_origin(kind) in (Union, UnionType)
 
 
 def shorten(value: object) -> str:

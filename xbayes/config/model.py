@@ -167,7 +167,7 @@ class ModelConfig(Record):
         "no evidence. auto learns it with the weights (optimiser: evolution).",
     )
     tails: Number = Field(
-        default=0.001,
+        default=0.03,
         ge=0,
         lt=1,
         description="Fraction of each class that follows a broad density common to all classes, so "

@@ -5,7 +5,7 @@ import io
 import json
 import os
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from ruamel.yaml.scalarbool import ScalarBoolean
 
 from xbayes.config.checks import RENAMED_KEYS, below, other_name
 from xbayes.config.messages import SET, KeyPath, Source, message_of, message_of_point, shorten
+from xbayes.config.removal import remove_null, without_removed
 from xbayes.config.schema import Config
 from xbayes.config.sweep import grid, with_values
 from xbayes.types import InputError
@@ -34,14 +35,15 @@ def load_config(path: str | Path, overrides: Sequence[str] = (), *, stored: bool
 
     A file may say `extends: other.yaml` (a path relative to its own folder) and give only what
     differs: sections are merged key by key, other values replace those of the other file, and a
-    feature or class set to null is removed.
+    feature, class or other entry with a name of its own that is set to null is removed.
 
     Parameters
     ----------
     path
         The YAML file.
     overrides
-        Texts `key=value`, as given to --set.
+        Texts `key=value`, as given to --set. `key=null` removes a feature, class or other entry
+        with a name of its own, and gives a section its defaults back.
     stored
         Whether a run wrote the file. Old names of keys are then read without a warning.
 
@@ -151,10 +153,8 @@ def _merged_with_base(values: dict[Any, Any], file: str, chain: tuple[Path, ...]
     below = parse_config(_read(path), str(path), (), (*chain, path.resolve()))
     merged = _merge(below.model_dump(mode="json"), values)
     _make_way_for_given_weights(merged, values)
-    _remove_nulls(merged.get("features"), below.features)
-    taxonomy = merged.get("taxonomy")
-    if isinstance(taxonomy, dict):
-        _remove_nulls(taxonomy.get("classes"), below.taxonomy.classes)
+    _make_way_for_other_files(merged, values)
+    without_removed(merged, below.model_dump(mode="json"))
     return merged
 
 
@@ -165,10 +165,7 @@ def _start_in_folder(values: dict[Any, Any], file: str) -> None:
     warning. ${VAR} is left as it is, and expanded when the file is read.
     """
     folder = Path(file).parent
-    for section in ("catalog", "target"):
-        given = values.get(section)
-        if not isinstance(given, dict):
-            continue
+    for section, given in _files_in(values):
         text = given.get("file")
         if not isinstance(text, str) or not text or text.startswith(("~", "${")):
             continue
@@ -187,6 +184,15 @@ def _start_in_folder(values: dict[Any, Any], file: str) -> None:
         given["file"] = os.path.abspath(found)
 
 
+def _files_in(values: dict[Any, Any]) -> list[tuple[str, dict[Any, Any]]]:
+    """The sections with a key `file`, and their dotted names."""
+    sections = [(name, values.get(name)) for name in ("catalog", "target")]
+    files = values["catalog"].get("files") if isinstance(values.get("catalog"), dict) else None
+    for number, file in enumerate(files if isinstance(files, list) else []):
+        sections.append((f"catalog.files.{number}", file))
+    return [(name, given) for name, given in sections if isinstance(given, dict)]
+
+
 def _same_place(here: Path, there: Path) -> bool:
     return os.path.abspath(here) == os.path.abspath(there)
 
@@ -202,11 +208,16 @@ def _make_way_for_given_weights(merged: dict[Any, Any], values: dict[Any, Any]) 
             merged["model"].pop(key, None)
 
 
-def _remove_nulls(section: Any, below: Collection[str]) -> None:
-    """Remove names of the file below that are now null; any other null is refused later."""
-    if isinstance(section, dict):
-        for name in [name for name in below if section.get(name, ...) is None]:
-            del section[name]
+def _make_way_for_other_files(merged: dict[Any, Any], values: dict[Any, Any]) -> None:
+    """Remove the file of the file below where the file above gives several, and vice versa."""
+    catalog = values.get("catalog")
+    if not isinstance(catalog, dict) or (catalog.get("file") and catalog.get("files")):
+        return
+    if catalog.get("files"):
+        for key in {"file", "table", "block"} - set(catalog):
+            merged["catalog"].pop(key, None)
+    elif catalog.get("file"):
+        merged["catalog"].pop("files", None)
 
 
 def _merge(below: Any, above: Any) -> Any:
@@ -329,5 +340,8 @@ def _override(values: dict[Any, Any], text: str) -> KeyPath:
     except _BROKEN as error:
         raise InputError(f"--set {key}: {value!r} is not YAML: {_reason(error)}") from None
     renamed = _plain(given, SET, ".".join(path[:-1]))
+    known, path = [*section], (*path[:-1], *renamed)
     section.update(renamed)
-    return *path[:-1], *renamed
+    if section[path[-1]] is None:
+        remove_null(values, path, known)
+    return path

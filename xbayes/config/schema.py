@@ -7,16 +7,17 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from xbayes.config.catalog import CatalogConfig, CategoryConfig, FeatureConfig, TaxonomyConfig
 from xbayes.config.checks import (
     NAME,
     RUN_NAME,
+    Number,
     Problem,
     Record,
     Whole,
@@ -30,6 +31,33 @@ from xbayes.config.model import ModelConfig
 from xbayes.config.sweep import sweep_problems
 from xbayes.config.validation import PosteriorConfig, TargetConfig, ValidationConfig
 from xbayes.types import InputError
+
+DecisionKind = Literal["argmax", "f1", "expected_f1"]
+
+
+class PrecisionConfig(Record):
+    """The decision rule with a wanted precision."""
+
+    precision: Number = Field(
+        gt=0,
+        lt=1,
+        description="Least expected precision of the sources predicted as f1_class; as many as "
+        "possible are predicted so.",
+    )
+
+
+def _decision(given: object) -> object:
+    """The value, if it is a decision rule; else an error that lists them."""
+    if isinstance(given, Mapping) and list(given) == ["precision"]:
+        precision = given["precision"]
+        number = isinstance(precision, int | float) and not isinstance(precision, bool)
+        if number and 0 < precision < 1:
+            return {"precision": float(precision)}
+    elif given is None or isinstance(given, PrecisionConfig) or given in get_args(DecisionKind):
+        return given
+    text = "must be argmax, f1, expected_f1 or {precision: NUMBER}, above 0 and below 1; found "
+    refuse([Problem((), f"{text}{given!r}")])
+    return given
 
 
 class Config(Record):
@@ -65,14 +93,19 @@ class Config(Record):
     posterior: PosteriorConfig = Field(
         default=PosteriorConfig(), description="How the posterior is sampled (variant: bayes)."
     )
-    decision: Literal["argmax", "f1"] = Field(
-        default="argmax",
-        description="How the predicted class is chosen. argmax: the most probable class. f1: class "
-        "weights, learned out of fold, that maximise the F1 score of f1_class.",
+    decision: Annotated[DecisionKind | PrecisionConfig | None, BeforeValidator(_decision)] = Field(
+        default=None,
+        description="How the predicted class is chosen. argmax: the most probable class. "
+        "expected_f1: f1_class, if its posterior reaches the threshold of largest expected F1 on "
+        "the out-of-fold posteriors, else the most probable other class. f1: class weights that "
+        "maximise the F1 of f1_class on the labelled out-of-fold rows. {precision: 0.9}: likewise "
+        "a threshold, the least one with an expected precision of 0.9. null: expected_f1 if there "
+        "is an f1_class or a class XRB, else argmax.",
     )
     f1_class: str | None = Field(
         default=None,
-        description="Class whose F1 score is maximised. null: XRB, if there is such a class.",
+        description="Class that decision and model.objective are about. null: XRB, if there is "
+        "such a class.",
     )
     validation: ValidationConfig = Field(
         default=ValidationConfig(), description="How the held-out scores are computed."
@@ -159,8 +192,8 @@ class Config(Record):
         if self.model.objective == "f1" and self.taxonomy.subclasses:
             text = "must be log_loss if there are taxonomy.subclasses; found f1"
             return [Problem(("model", "objective"), text)]
-        uses_f1 = self.decision == "f1" or self.model.objective == "f1"
-        if uses_f1 and focus_class(self) is None:
+        needs_class = self.decision not in (None, "argmax") or self.model.objective == "f1"
+        if needs_class and focus_class(self) is None:
             text = f"name the class whose F1 is maximised: none of {quoted(classes)} is named XRB"
             return [Problem(("f1_class",), text)]
         return []
@@ -249,11 +282,58 @@ def catalog_path(config: Config) -> Path:
     The variable is expanded here, not when the config is read, so that the config stored in a run
     still says ${VAR}. Raises InputError if the config names no file or a variable is not set.
     """
+    if config.catalog.files:
+        raise InputError(
+            "the config names several catalogues (catalog.files), but one is needed here; give it "
+            "with --catalog FILE"
+        )
     if config.catalog.file is None:
         raise InputError(
             "the config names no catalogue: catalog.file is null; set it or give --catalog FILE"
         )
     return _expanded("catalog.file", config.catalog.file, "--catalog")
+
+
+def found_catalog(config: Config) -> Path:
+    """As `catalog_path`. Raises InputError also if no file is there."""
+    return _found("catalog.file", catalog_path(config), "--catalog")
+
+
+def found_target(config: Config) -> Path:
+    """As `target_path`. Raises InputError also if no file is there."""
+    return _found("target.file", target_path(config), "--target")
+
+
+def _found(key: str, path: Path, option: str) -> Path:
+    if path.exists() or path.is_symlink():
+        return path
+    where = "" if path.is_absolute() else f" in {Path.cwd()}"
+    near = f"; there is no folder {path.parent}"
+    if path.parent.is_dir():
+        near = did_you_mean(path.name, sorted(os.listdir(path.parent)))
+    raise InputError(
+        f"no file {path}{where}{near}; a relative {key} starts in the folder of the config, not "
+        f"where the command is typed: correct it, or give {option} FILE"
+    )
+
+
+def catalog_source(config: Config) -> Path | dict[str, Path]:
+    """The path of the catalogue, or with `catalog.files` the path of each release.
+
+    Errors as of `catalog_path`.
+    """
+    if not config.catalog.files:
+        return found_catalog(config)
+    paths = {}
+    for number, file in enumerate(config.catalog.files):
+        key = f"catalog.files[{number}].file"
+        if file.file is None:
+            raise InputError(
+                f"{key} is null: release {file.release_name!r} was a table in memory; set it, or "
+                "give all releases in Python: catalog={release: table}"
+            )
+        paths[file.release_name] = _found(key, _expanded(key, file.file, "--catalog"), "--catalog")
+    return paths
 
 
 def target_path(config: Config) -> Path:

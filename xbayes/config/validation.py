@@ -88,12 +88,33 @@ class WellCharacterised(Record):
 class ValidationConfig(Record):
     """How the run is tested on held-out sources."""
 
-    split: Literal["random", "blocks"] = Field(
+    split: Literal["random", "blocks", "release"] = Field(
         default="random",
-        description="How outer and inner folds are made; groups are never split. random: at "
-        "random, stratified by class. blocks: contiguous runs of rows in the order of the file, so "
-        "that a file sorted by position gives parts of the sky; the seed sets where the first one "
-        "begins.",
+        description="How the folds are made; groups are never split. random: at random, stratified "
+        "by class. blocks: whole cells of the sky; without coordinates contiguous runs of rows in "
+        "the order of the file, and the seed sets where the first one begins. release: each "
+        "release (catalog.block) is an outer fold, and the inner folds are random.",
+    )
+    inner_split: Literal["same", "random", "blocks"] = Field(
+        default="same",
+        description="How the inner folds are made, on which weights, calibration and decision rule "
+        "are learned. same: as split. blocks: whole cells of the sky, so that the weights learn "
+        "what the features tell about sources in other fields.",
+    )
+    cell: Number = Field(
+        default=1.0,
+        ge=0.01,
+        le=58.6,
+        description="Side in degrees of the cells of the sky that split: blocks keeps whole "
+        "(HEALPix).",
+    )
+    harder: Literal["auto", "none", "blocks", "release"] = Field(
+        default="auto",
+        description="A second cross-validation with harder folds than split, shown beside it. "
+        "auto: release if the catalogue names releases, else blocks if it has coordinates.",
+    )
+    harder_folds: Whole = Field(
+        default=3, ge=2, description="Number of outer folds of harder: blocks."
     )
     folds: Whole = Field(default=5, ge=2, description="Number of outer folds.")
     inner_folds: Whole = Field(

@@ -15,7 +15,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from xbayes.classifier.explain import explain
 from xbayes.classifier.fit import FitReport, fit_classifier
-from xbayes.classifier.predict import Classifier, classify
+from xbayes.classifier.learned import Classifier, rule_under
+from xbayes.classifier.predict import classify
 from xbayes.classifier.recipe import Recipe
 from xbayes.estimators import alpha_checks as checks
 from xbayes.estimators import alpha_plan as plans
@@ -60,10 +61,11 @@ class AlphaBayesClassifier(ClassifierMixin, BaseEstimator):
         Learn b (not if `alpha` is given); it is added if any feature was measured.
     objective : {"log_loss", "f1"}
         What the weights optimise: the log loss, or the F1 of `focus_class`.
-    decision : {"argmax", "f1"}
-        The most probable class, or a rule that maximises the F1 of `focus_class`.
+    decision : {"argmax", "f1", "expected_f1"}
+        The most probable class; or a rule for the F1 of `focus_class`: class weights learned from
+        labels, or the threshold of largest expected F1.
     focus_class : label or None
-        A class of y; needed if `objective` or `decision` is "f1".
+        A class of y; needed unless `objective` is "log_loss" and `decision` is "argmax".
     prior : "training" or list
         Class proportions [C] in the order of `classes_`, with sum 1.
     penalty : "auto" or float
@@ -94,6 +96,8 @@ class AlphaBayesClassifier(ClassifierMixin, BaseEstimator):
         NaN if `alpha` is given.
     factor_ : array [C]
         Class weights of the decision rule.
+    threshold_ : float or None
+        With decision="expected_f1", the posterior from which `focus_class` is predicted.
     n_folds_ : int
 
     Examples
@@ -221,9 +225,15 @@ class AlphaBayesClassifier(ClassifierMixin, BaseEstimator):
     def decision_function(self, X):
         """The values [N C] that `predict` compares: log posterior plus log class weight.
 
-        For 2 classes: their difference [N], positive where the second class is predicted.
+        With a threshold: the log posterior of `focus_class` over the threshold, and the log
+        posteriors of the others over the largest of them. For 2 classes: their difference [N],
+        positive where the second class is predicted.
         """
         score = self.predict_log_proba(X) + np.log(self.factor_)
+        if self.threshold_ is not None:
+            is_focus = np.arange(score.shape[1]) == self._focus()
+            largest_other = np.where(is_focus, -np.inf, score).max(1, keepdims=True)
+            score = score - np.where(is_focus, np.log(self.threshold_), largest_other)
         return score[:, 1] - score[:, 0] if score.shape[1] == 2 else score
 
     def contributions(self, X):
@@ -314,12 +324,14 @@ class AlphaBayesClassifier(ClassifierMixin, BaseEstimator):
 
     def _store(self, recipe: Recipe, classifier: Classifier, report: FitReport, log_prior):
         # There is no calibration, so that the prior is a separate term of the score.
-        weights = classifier.weights
+        weights, rule = classifier.weights, rule_under(recipe, classifier, log_prior)
         if log_prior is not None:
             weights = weights._replace(log_prior=jnp.asarray(log_prior))
         self.alpha_ = np.asarray(recipe.model.alpha(weights))
-        self._classifier = plans.storable(classifier._replace(weights=weights))
-        self.weights_, self.factor_ = self._classifier.weights, self._classifier.class_weight
+        self._classifier = plans.storable(classifier._replace(weights=weights, rule=rule))
+        rule = self._classifier.rule
+        self.weights_, self.factor_ = self._classifier.weights, rule.class_weight
+        self.threshold_ = float(rule.threshold) if rule.focus >= 0 else None
         self.class_prior_ = np.exp(self.weights_.log_prior)
         self.offset_ = self.weights_.offset if self._plan.offsets else np.zeros_like(self.factor_)
         self.penalty_ = report.penalty

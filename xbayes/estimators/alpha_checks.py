@@ -15,7 +15,7 @@ CHOICES = {
     "density": ("smooth", "published", "published_code"),
     "missing": ("evidence", "ignore"),
     "objective": ("log_loss", "f1"),
-    "decision": ("argmax", "f1"),
+    "decision": ("argmax", "f1", "expected_f1"),
 }
 
 
@@ -36,8 +36,11 @@ def check_parameters(model: BaseEstimator) -> None:
     if not _is_number(exponent, numbers.Real) or not 0 <= float(exponent) <= 1:
         raise InputError(f"missing_weight is a number from 0 to 1; got {exponent!r}")
     _check_weights(given)
-    if given["focus_class"] is None and "f1" in (given["objective"], given["decision"]):
-        raise InputError('objective="f1" or decision="f1" needs focus_class, a class of y')
+    if given["focus_class"] is not None:
+        return
+    for name in ("objective", "decision"):
+        if given[name] in ("f1", "expected_f1"):
+            raise InputError(f'{name}="{given[name]}" needs focus_class, a class of y')
 
 
 def _check_weights(given: Mapping[str, object]) -> None:

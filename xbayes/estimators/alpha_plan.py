@@ -1,12 +1,13 @@
 """The recipe, features and inner folds that `AlphaBayesClassifier` passes to the package."""
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import jax
 import numpy as np
 from jaxtyping import Array, Float, Int
 
 from xbayes.catalog.splits import stratified_folds
+from xbayes.classifier.decision import Decision, Kind
 from xbayes.classifier.predict import CHUNK, Classifier
 from xbayes.classifier.recipe import Recipe
 from xbayes.models.base import Density
@@ -62,7 +63,7 @@ def recipe_of(plan: Plan) -> Recipe:
         n_starts=plan.n_starts,
         n_folds=plan.n_folds,
         objective=plan.objective,
-        decision=plan.decision,
+        decision=Decision(kind=cast(Kind, plan.decision)),
         focus=plan.focus,
         given_alpha=plan.alpha,
         normalises=plan.normalise,

@@ -14,8 +14,10 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int, PRNGKeyArray
 
-from xbayes.catalog.splits import SPLITS
+from xbayes.catalog.splits import folds
+from xbayes.classifier.decision import DecisionRule
 from xbayes.classifier.fit import FitReport, fit_classifier
+from xbayes.classifier.learned import rule_under, trained_log_prior
 from xbayes.classifier.predict import Products, classify
 from xbayes.classifier.recipe import Recipe
 from xbayes.types import Features, InputError, Labels
@@ -26,13 +28,14 @@ FEW, RECALL, Z_90 = 30, 0.8, 1.645
 
 
 class CrossValidation(NamedTuple):
-    """Out-of-fold products; each labelled row is in one test part per repeat."""
+    """Out-of-fold products; each tested row is in one test part per repeat."""
 
-    rows: Int[np.ndarray, "N"]  # indices of the labelled rows
+    rows: Int[np.ndarray, "N"]  # indices of the tested rows: all labelled ones, but for releases
     outer_fold: Int[np.ndarray, "R N"]
     products: tuple[Products, ...]  # one per repeat, in the order of `rows`
     fits: tuple[FitReport, ...]  # one per repeat and outer fold
-    class_weight: Float[np.ndarray, "R N C"]  # of the decision rule that made each prediction
+    rules: tuple[DecisionRule, ...]  # one per repeat and outer fold
+    log_prior: Float[np.ndarray, "K C"]  # of the posteriors of these fits
     fit_seconds: float = float("nan")  # of all folds, including compilation by JAX
     classify_seconds: float = float("nan")
 
@@ -76,10 +79,16 @@ def cross_validate(
     rows, features, labels = labelled_rows(features, labels)
     row_weight = None if row_weight is None else row_weight[rows]
     shape = (n_repeats, len(rows))
-    outer, class_weight = np.full(shape, -1), np.ones((*shape, len(recipe.names.classes)))
-    parts, fits, fit_seconds, classify_seconds = [], [], 0.0, 0.0
-    for split in nested_splits(labels, n_folds, n_repeats, recipe.n_folds, seed, kind):
-        progress(f"outer fold {split.number + 1} of {n_repeats * n_folds}")
+    inner_kind = recipe.inner_split
+    splits = list(
+        nested_splits(labels, n_folds, n_repeats, recipe.n_folds, seed, kind, inner_kind=inner_kind)
+    )
+    n_folds = len(splits) // n_repeats  # as many as releases, if these are held out
+    outer = np.full(shape, -1)
+    parts, fits, rules, priors = [], [], [], []
+    fit_seconds = classify_seconds = 0.0
+    for split in splits:
+        progress(f"outer fold {split.number + 1} of {len(splits)}")
         started = time.monotonic()
         fold_key = jax.random.fold_in(key, split.number)
         classifier, report = fit_classifier(
@@ -91,42 +100,119 @@ def cross_validate(
         classify_seconds += time.monotonic() - fitted
         fits.append(report)
         outer[split.repeat, split.test] = split.fold
-        class_weight[split.repeat, split.test] = classifier.class_weight
+        rules.append(jax.tree.map(np.asarray, rule_under(recipe, classifier, log_prior)))
+        used = trained_log_prior(recipe, classifier) if log_prior is None else log_prior
+        priors.append(np.asarray(used, np.float64))
+    tested = outer[0] >= 0  # a release that cannot be held out is not tested
     return CrossValidation(
-        rows=rows,
-        outer_fold=outer,
+        rows=rows[tested],
+        outer_fold=outer[:, tested],
         products=tuple(
-            _in_row_order(parts[r * n_folds : (r + 1) * n_folds], outer[r])
+            _in_row_order(parts[r * n_folds : (r + 1) * n_folds], outer[r, tested])
             for r in range(n_repeats)
         ),
         fits=tuple(fits),
-        class_weight=class_weight,
+        rules=tuple(rules),
+        log_prior=np.stack(priors),
         fit_seconds=fit_seconds,
         classify_seconds=classify_seconds,
     )
 
 
 def nested_splits(
-    labels: Labels, n_folds: int, n_repeats: int, n_inner: int, seed: int, kind: str = "random"
+    labels: Labels,
+    n_folds: int,
+    n_repeats: int,
+    n_inner: int,
+    seed: int,
+    kind: str = "random",
+    *,
+    classes: Sequence[str] | None = None,
+    inner_kind: str | None = None,
 ) -> Iterator[Split]:
     """The outer and inner folds of every variant: the same seed gives the same folds.
 
-    `kind` is "random" or "blocks" (of neighbouring rows), for outer and inner folds alike.
+    `kind` is a `validation.split`. "random", "blocks": outer and inner folds alike, see `folds`.
+    "release": each release that the others can replace is an outer fold (`held_out_releases`),
+    whatever `n_folds`; the training part has no row of its groups, and random inner folds.
+    `classes` are the names for messages. `inner_kind` replaces the kind of the inner folds.
     """
     truth, group = labels.class_index, labels.group
     for repeat in range(n_repeats):
         repeat_seed = seed + 1000 * repeat
-        outer = SPLITS[kind](truth, group, n_folds, repeat_seed)
-        for k in range(n_folds):
-            test, inner_seed = outer == k, repeat_seed + k + 1
+        if kind == "release":
+            tests = [labels.release == release for release in held_out_releases(labels, n_inner)]
+        else:
+            outer = folds(labels, n_folds, repeat_seed, kind, classes)
+            tests = [outer == k for k in range(n_folds)]
+        for k, is_held_out in enumerate(tests):
+            test, inner_seed = is_held_out & (truth >= 0), repeat_seed + k + 1
+            training = ~test & (truth >= 0) & ~np.isin(group, group[test])
+            inner = np.full(len(truth), -1)
+            part = labels.rows(training)
+            inner[training] = folds(part, n_inner, inner_seed, inner_kind or kind, classes)
             yield Split(
-                number=repeat * n_folds + k,
+                number=repeat * len(tests) + k,
                 repeat=repeat,
                 fold=k,
                 test=test,
-                inner=inner_folds(truth, group, ~test, n_inner, inner_seed, kind),
+                inner=inner,
                 seed=inner_seed,
             )
+
+
+class TooFew(NamedTuple):
+    """Why a release cannot be held out: the class with the fewest members in the other releases."""
+
+    modelled: int  # index of the class, or of the subclass
+    members: int
+
+
+def held_out_releases(labels: Labels, n_inner: int) -> tuple[int, ...]:
+    """The releases without which every class still has members for the inner folds.
+
+    Raises
+    ------
+    InputError
+        If there is no such release.
+    """
+    too_few = too_few_without(labels, n_inner)
+    possible = tuple(release for release, reason in too_few.items() if reason is None)
+    if not possible:
+        raise InputError(
+            f"no release can be held out: of {len(too_few)} releases with labels, none leaves "
+            f"{n_inner} labelled sources (or groups) of every class in the others; use "
+            "validation.split: blocks or random, or fewer validation.inner_folds"
+        )
+    return possible
+
+
+def too_few_without(labels: Labels, n_inner: int) -> dict[int, TooFew | None]:
+    """For each release with labelled rows, why it cannot be held out; None if it can.
+
+    Raises
+    ------
+    InputError
+        If the catalogue names no releases.
+    """
+    if labels.release is None:
+        raise InputError(
+            "validation.split: release needs a column of releases; name it: catalog.block, or give "
+            "several files: catalog.files"
+        )
+    modelled, known = labels.modelled, labels.class_index >= 0
+    reasons: dict[int, TooFew | None] = {}
+    for release in np.unique(labels.release[known]).tolist():
+        test = known & (labels.release == release)
+        others = known & ~test & ~np.isin(labels.group, labels.group[test])
+        counts = {
+            c: len(np.unique(labels.group[others & (modelled == c)]))
+            for c in np.unique(modelled[known]).tolist()
+        }
+        fewest = min(counts, key=lambda c: counts[c])
+        enough = counts[fewest] >= n_inner
+        reasons[release] = None if enough else TooFew(modelled=fewest, members=counts[fewest])
+    return reasons
 
 
 def labelled_rows(
@@ -178,10 +264,13 @@ def inner_folds(
     n_folds: int,
     seed: int,
     kind: str = "random",
+    *,
+    cell: Int[np.ndarray, "N"] | None = None,
 ) -> Int[np.ndarray, "N"]:
-    """Inner fold of each training row; -1 for the other rows."""
+    """Inner fold of each training row; -1 for the other rows. `kind` as of `nested_splits`."""
     fold = np.full(len(truth), -1)
-    fold[training] = SPLITS[kind](truth[training], group[training], n_folds, seed)
+    part = Labels(truth, group, cell=cell).rows(training)
+    fold[training] = folds(part, n_folds, seed, kind)
     return fold
 
 

@@ -1,11 +1,14 @@
 """The blocks of `metrics.json`: in-sample, cross-validated and prior-weighted scores."""
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from xbayes.classifier.calibration import CalibrationReport
+from xbayes.classifier.decision import by_threshold, decide, threshold_for
+from xbayes.classifier.held_out import reweighted
 from xbayes.classifier.predict import Products
 from xbayes.classifier.probabilities import with_prior
+from xbayes.classifier.recipe import decision_of
 from xbayes.config.schema import Config, class_proportions, given_log_prior
 from xbayes.evaluate.cross_validate import CrossValidation
 from xbayes.evaluate.probabilities import brier_parts, interval_width, set_scores, sharpness
@@ -161,10 +164,55 @@ def _under_proportions(
     """Predictions with the expected proportions as their prior, weighted to these proportions."""
     target = _expected_proportions(config, pooled.truth)
     prior = _prior_of_predictions(config, pooled.truth)
+    pooled = _under_one_prior(config, pooled, held_out, prior)
     posterior = with_prior(pooled.posterior, prior, target)
-    prediction = (posterior * np.concatenate(held_out.class_weight)).argmax(-1)
+    prediction = _decided_under(config, held_out, pooled.posterior, np.log(prior), np.log(target))
     weight = pooled.weight * proportion_weights(pooled.truth, target)
     return pooled._replace(posterior=posterior, prediction=prediction, weight=weight)
+
+
+def _under_one_prior(
+    config: Config, pooled: Predictions, held_out: CrossValidation, prior: Float[np.ndarray, "C"]
+) -> Predictions:
+    """Predictions under one prior: whole releases and blocks leave each fit another one."""
+    if config.validation.split == "random":
+        return pooled
+    fit = (held_out.outer_fold + _first_fits(held_out)).reshape(-1)
+    weight = pooled.posterior * prior / np.exp(held_out.log_prior)[fit]
+    return pooled._replace(posterior=weight / weight.sum(-1, keepdims=True))
+
+
+def _decided_under(
+    config: Config,
+    held_out: CrossValidation,
+    posterior: Float[np.ndarray, "M C"],
+    log_prior: Float[np.ndarray, "C"],
+    target: Float[np.ndarray, "C"],
+) -> Int[np.ndarray, "M"]:
+    """Predictions under the log prior `target`; thresholds are learned again on the other folds."""
+    fold = (held_out.outer_fold + _first_fits(held_out)).reshape(-1)
+    shifted, weight = reweighted(posterior, log_prior, target)
+    prediction, asked = np.full(len(fold), -1), decision_of(config)
+    for k, rule in enumerate(held_out.rules):
+        rows, focus = fold == k, int(rule.focus)
+        if asked.has_threshold:
+            others = _of_same_repeat(held_out, k) & ~rows
+            threshold = threshold_for(asked, shifted[others, focus], weight[others])
+            rule = by_threshold(posterior.shape[1], focus, threshold)
+        prediction[rows] = decide(shifted[rows], rule)
+    return prediction
+
+
+def _first_fits(held_out: CrossValidation) -> Int[np.ndarray, "R 1"]:
+    """The number of the first fit of each repeat."""
+    n_repeats = len(held_out.outer_fold)
+    return np.arange(n_repeats)[:, None] * (len(held_out.rules) // n_repeats)
+
+
+def _of_same_repeat(held_out: CrossValidation, fit: int) -> Bool[np.ndarray, "M"]:
+    """The pooled rows of the repeat to which a fit belongs."""
+    n_repeats, n_rows = held_out.outer_fold.shape
+    return np.repeat(np.arange(n_repeats), n_rows) == fit // (len(held_out.rules) // n_repeats)
 
 
 def _expected_proportions(config: Config, truth: np.ndarray) -> Float[np.ndarray, "C"]:

@@ -1,19 +1,25 @@
 """From a table and a config to the arrays that the models read.
 
-Each row is built from that row alone, with one exception: whether a column is available in a block
-of rows is decided from the whole block. A test row can therefore not alter a training row's values.
+Each row is built from that row alone. In training there is one exception: the blocks of rows that
+lack a column entirely are learned from all rows, and stored with the run (`availability.py`).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from astropy.table import Table
 from jaxtyping import Bool, Float
 
+from xbayes.catalog.releases import ABSENT_IN
 from xbayes.catalog.taxonomy import subclasses_of
 from xbayes.config.schema import Config, FeatureConfig
-from xbayes.features.blocks import BlockCounts, count_blocks, rows_not_available
+from xbayes.features.availability import (
+    LackedBy,
+    learn_lacking,
+    unavailable_columns,
+    unavailable_rows,
+)
 from xbayes.features.expression import Evaluated, Expression, errors_name, parse
 from xbayes.features.expression_units import to_declared_unit
 from xbayes.features.values import Value, read_column
@@ -50,14 +56,15 @@ class _Parsed(NamedTuple):
 
 
 def build_features(
-    table: Table, config: Config, blocks: BlockCounts | None = None
+    table: Table, config: Config, lacked_by: LackedBy | None = None
 ) -> tuple[Features, FeatureReport]:
     """The features of every row, in the order of the config, and the counts of their states.
 
     A feature is not available where its `measured` condition is not true, and where a column that
-    it needs is not available: absent from the file, or missing in a whole block of at least
-    MIN_BLOCK rows. A coalesce is not available only if none of its arguments is. An available
-    feature without a finite value is not detected; any other is measured.
+    it needs is not available (`availability.py`). A coalesce is not available only if none of its
+    arguments is; a `where` is not available if its condition is unknown, or the chosen argument is
+    not available. An available feature without a finite value is not detected; any other is
+    measured.
 
     The weight of a training value is 1 without `error`. With it, the weight is 1 / error in the
     unit of the expression, normalised later on the training part, and 0 where the error is missing
@@ -65,8 +72,8 @@ def build_features(
 
     Parameters
     ----------
-    blocks
-        Counts over the whole catalogue, if the table is only a chunk of it.
+    lacked_by
+        The blocks that lack a column, as the run learned them; None learns them from this table.
 
     Raises
     ------
@@ -75,9 +82,10 @@ def build_features(
     """
     parsed = _parse(config)
     values, block = _read_columns(table, needed_columns(config)), _read_block(table, config)
-    unavailable = _unavailable_columns(
-        table, block, blocks or count_blocks(block, values, len(table))
-    )
+    if lacked_by is None:
+        lacked_by = learn_lacking(block, values, _absent_in(table, values), len(table))
+    optional = config.catalog.optional
+    unavailable = unavailable_columns(values, block, lacked_by, optional, len(table))
     built = _for_each(
         parsed, lambda name: _build(name, parsed[name], values, unavailable, len(table))
     )
@@ -86,10 +94,10 @@ def build_features(
     return stacked, FeatureReport(counts=counts, warnings=tuple(_warnings(counts, config)))
 
 
-def count_table_blocks(table: Table, config: Config) -> BlockCounts:
-    """The missing cells of each needed column in each block of a chunk. Raises InputError."""
+def columns_lacking(table: Table, config: Config) -> LackedBy:
+    """Of each needed column, the blocks of a training catalogue that lack it entirely."""
     values = _read_columns(table, needed_columns(config))
-    return count_blocks(_read_block(table, config), values, len(table))
+    return learn_lacking(_read_block(table, config), values, _absent_in(table, values), len(table))
 
 
 def merged_report(reports: Sequence[FeatureReport], config: Config) -> FeatureReport:
@@ -111,14 +119,33 @@ def needed_columns(config: Config) -> dict[str, tuple[str, ...]]:
     return users
 
 
+def expressions_of(config: Config) -> list[Expression]:
+    """Every expression of the features. Raises InputError for one that cannot be read."""
+    return [part for feature in _parse(config).values() for part in _parts(feature)]
+
+
 def sky_columns(config: Config) -> tuple[frozenset[str], frozenset[str]]:
     """The columns used as right ascensions and as declinations: by features, and as roles."""
-    parts = [part for feature in _parse(config).values() for part in _parts(feature)]
-    pairs = [part.sky_columns() for part in parts]
+    pairs = [part.sky_columns() for part in expressions_of(config)]
     roles = config.catalog
     ra = {name for names, _ in pairs for name in names} | ({roles.ra} if roles.ra else set())
     dec = {name for _, names in pairs for name in names} | ({roles.dec} if roles.dec else set())
     return frozenset(ra), frozenset(dec)
+
+
+def lacking_names(config: Config) -> list[tuple[str, ...]]:
+    """Per feature, names of the reasons for which it may not be available.
+
+    They are its survey, the columns it needs that a catalogue may lack, and its `measured`
+    condition. Features with one reason become unavailable together.
+    """
+    names = []
+    for feature in _parse(config).values():
+        columns = feature.expression.columns & set(config.catalog.optional)
+        condition = [] if feature.measured is None else [f"measured: {feature.config.measured}"]
+        survey = feature.config.survey
+        names.append((*sorted(columns), *condition) if survey is None else (f"survey: {survey}",))
+    return names
 
 
 def error_columns(config: Config) -> frozenset[str]:
@@ -258,16 +285,10 @@ def _read_block(table: Table, config: Config) -> Value | None:
     return read_column(table, block) if block is not None and block in table.colnames else None
 
 
-def _unavailable_columns(
-    table: Table, block: Value | None, counts: BlockCounts
-) -> dict[str, Bool[np.ndarray, "N"]]:
-    """Per column, the rows in which it is not available."""
-    rows = rows_not_available(counts, block, len(table))
-    for name in rows:
-        column: Any = table[name]
-        if (column.info.meta or {}).get("absent"):
-            rows[name] = np.ones(len(table), bool)
-    return rows
+def _absent_in(table: Table, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The releases whose file has no such column, which a joined catalogue says."""
+    metadata = {name: getattr(table[name].info, "meta", None) or {} for name in names}
+    return {name: tuple(each.get(ABSENT_IN, ())) for name, each in metadata.items()}
 
 
 def _build(
@@ -291,7 +312,7 @@ def _build(
     with np.errstate(all="ignore"):
         value = _scaled(raw.value, config.scale)
     finite = np.isfinite(value)
-    available = ~feature.expression.not_available(unavailable, n_rows)
+    available = ~unavailable_rows(feature.expression, values, unavailable, n_rows)
     if feature.measured is not None:
         covered = evaluate("measured", feature.measured)
         if not covered.is_condition:
@@ -356,7 +377,7 @@ def _warnings(counts: Iterable[FeatureCounts], config: Config) -> Iterable[str]:
         if count.not_available and feature.measured is None:
             yield (
                 f"feature {count.name!r}: not available in {count.not_available} rows, because a "
-                "column that it needs is absent or entirely empty; it adds nothing there"
+                "column that it needs is absent or empty there; it adds nothing there"
             )
         if count.outside_bounds:
             yield (

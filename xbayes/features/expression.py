@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import reduce
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -65,29 +64,35 @@ class Evaluated(NamedTuple):
     unit: Unit = None  # None: a pure number, or not known
 
 
-class _Constant(NamedTuple):
+class Constant(NamedTuple):
+    """A number or a text."""
+
     value: float | str
     place: str
 
 
-class _Column(NamedTuple):
+class Column(NamedTuple):
+    """A column, by its name."""
+
     name: str
     place: str
 
 
-class _Call(NamedTuple):
+class Call(NamedTuple):
+    """A function or an operator with its arguments."""
+
     function: Function
-    args: tuple["_Node", ...]
+    args: tuple["Node", ...]
     place: str
 
 
 class _Comparison(NamedTuple):
     ufuncs: tuple[np.ufunc, ...]
-    args: tuple["_Node", ...]
+    args: tuple["Node", ...]
     place: str
 
 
-_Node = _Constant | _Column | _Call | _Comparison
+Node = Constant | Column | Call | _Comparison
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,7 @@ class Expression:
     """A parsed expression and the columns that it needs."""
 
     columns: frozenset[str]
-    root: _Node
+    root: Node
 
     def evaluate(self, table: Table) -> Evaluated:
         """The result in every row. Raises InputError for a column that is absent or unsuitable."""
@@ -105,7 +110,7 @@ class Expression:
     def evaluate_values(self, values: Mapping[str, Value], n_rows: int) -> Evaluated:
         """The result in every row, from columns that have already been read."""
         with np.errstate(all="ignore"):
-            result = _evaluate(self.root, values)
+            result = evaluate_node(self.root, values)
         if result.kind == "text":
             raise InputError(_text_message(self.root, result))
         missing = np.broadcast_to(result.missing, n_rows).copy()
@@ -123,17 +128,15 @@ class Expression:
         for call in _calls(self.root):
             if call.function.units == "sky":
                 for names, arg in zip(columns, call.args, strict=True):
-                    names |= {arg.name} if isinstance(arg, _Column) else set()
+                    names |= {arg.name} if isinstance(arg, Column) else set()
         return frozenset(columns[0]), frozenset(columns[1])
 
-    def not_available(
-        self, columns: Mapping[str, Bool[np.ndarray, "N"]], n_rows: int
-    ) -> Bool[np.ndarray, "N"]:
-        """Rows in which a needed column is not available.
-
-        A coalesce is not available only where none of its arguments is available.
-        """
-        return np.broadcast_to(_not_available(self.root, columns), n_rows)
+    def kinds(self) -> dict[str, set[str]]:
+        """Of each column, the kinds that it is needed as: text, number, condition."""
+        found: dict[str, set[str]] = {}
+        for name, kind in _wanted(self.root, "number"):
+            found.setdefault(name, set()).add(kind)
+        return found
 
 
 @contextmanager
@@ -158,7 +161,7 @@ def parse(text: str) -> Expression:
     # Each line end becomes one blank, so positions in messages stay right.
     line = text.replace("\r", " ").replace("\n", " ")
     root = _convert(_python_tree(line), line, 1)
-    return Expression(columns=frozenset(_columns(root)), root=root)
+    return Expression(columns=frozenset(columns_in(root)), root=root)
 
 
 def _python_tree(line: str) -> ast.expr:
@@ -184,25 +187,25 @@ def _place(node: ast.expr, line: str) -> str:
     return f"character {start + 1}, {part if len(part) <= 40 else part[:37] + '...'}"
 
 
-def _convert(node: ast.expr, line: str, depth: int) -> _Node:
+def _convert(node: ast.expr, line: str, depth: int) -> Node:
     """Python's syntax tree as one of the four nodes; anything not listed here is refused."""
     place = _place(node, line)
     if depth > MAX_DEPTH:
         raise InputError(f"{place}: nested deeper than {MAX_DEPTH}; split the expression")
 
-    def parts(nodes: list[ast.expr]) -> tuple[_Node, ...]:
+    def parts(nodes: list[ast.expr]) -> tuple[Node, ...]:
         return tuple(_convert(inner, line, depth + 1) for inner in nodes)
 
-    def call(function: Function, nodes: list[ast.expr]) -> _Call:
-        return _Call(function=function, args=parts(nodes), place=place)
+    def call(function: Function, nodes: list[ast.expr]) -> Call:
+        return Call(function=function, args=parts(nodes), place=place)
 
     match node:
         case ast.Constant():
             return _literal(node.value, place)
         case ast.Name(id="pi"):
-            return _Constant(value=float(np.pi), place=place)
+            return Constant(value=float(np.pi), place=place)
         case ast.Name():
-            return _Column(name=node.id, place=place)
+            return Column(name=node.id, place=place)
         case ast.BinOp() if type(node.op) in _BINARY:
             return call(_BINARY[type(node.op)], [node.left, node.right])
         case ast.UnaryOp() if type(node.op) in _UNARY:
@@ -223,9 +226,9 @@ def _convert(node: ast.expr, line: str, depth: int) -> _Node:
     raise InputError(f"{place}: not allowed in an expression; {hint}")
 
 
-def _literal(value: object, place: str) -> _Constant:
+def _literal(value: object, place: str) -> Constant:
     if isinstance(value, str):
-        return _Constant(value=value, place=place)
+        return Constant(value=value, place=place)
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise InputError(f"{place}: not allowed in an expression; {_LANGUAGE}")
     try:
@@ -234,16 +237,14 @@ def _literal(value: object, place: str) -> _Constant:
         number = np.inf
     if not np.isfinite(number):
         raise InputError(f"{place}: too large a number; the largest is about 1.8e308")
-    return _Constant(value=number, place=place)
+    return Constant(value=number, place=place)
 
 
-def _named_call(name: str, args: tuple[_Node, ...], place: str) -> _Node:
+def _named_call(name: str, args: tuple[Node, ...], place: str) -> Node:
     if name == "col":
-        if len(args) != 1 or not (
-            isinstance(args[0], _Constant) and isinstance(args[0].value, str)
-        ):
+        if len(args) != 1 or not (isinstance(args[0], Constant) and isinstance(args[0].value, str)):
             raise InputError(f'{place}: col takes one name in quotes, as in col("e flux")')
-        return _Column(name=args[0].value, place=place)
+        return Column(name=args[0].value, place=place)
     if name not in NAMED:
         known = [*NAMED, "col"]
         raise InputError(f"{place}: unknown function {name!r}{did_you_mean(name, known)}")
@@ -252,51 +253,55 @@ def _named_call(name: str, args: tuple[_Node, ...], place: str) -> _Node:
         wanted = {None: f"{function.least} or more", function.least: f"{function.least}"}
         several = wanted.get(function.most, f"{function.least} to {function.most}")
         raise InputError(f"{place}: {name} takes {several} arguments; found {len(args)}")
-    return _Call(function=function, args=args, place=place)
+    return Call(function=function, args=args, place=place)
 
 
-def _columns(node: _Node) -> set[str]:
+def columns_in(node: Node) -> set[str]:
+    """The names of the columns in a part of an expression."""
     match node:
-        case _Column():
+        case Column():
             return {node.name}
-        case _Call() | _Comparison():
-            return set().union(*map(_columns, node.args))
+        case Call() | _Comparison():
+            return set().union(*map(columns_in, node.args))
     return set()
 
 
-def _calls(node: _Node) -> Iterator[_Call]:
-    if isinstance(node, _Call):
+def _calls(node: Node) -> Iterator[Call]:
+    if isinstance(node, Call):
         yield node
-    if isinstance(node, _Call | _Comparison):
+    if isinstance(node, Call | _Comparison):
         for arg in node.args:
             yield from _calls(arg)
 
 
-def _not_available(
-    node: _Node, columns: Mapping[str, Bool[np.ndarray, "N"]]
-) -> Bool[np.ndarray, "..."]:
+def _wanted(node: Node, kind: str) -> Iterator[tuple[str, str]]:
+    """Each column with the kind that is needed where it stands; a kind that is free is left out."""
     match node:
-        case _Column():
-            return columns[node.name]
-        case _Constant():
-            return np.array([False])
-    one_suffices = isinstance(node, _Call) and node.function is NAMED["coalesce"]
-    combine = np.logical_and if one_suffices else np.logical_or
-    return reduce(combine, [_not_available(arg, columns) for arg in node.args])
+        case Column():
+            yield from [(node.name, kind)] if kind != "any" else []
+        case _Comparison():
+            is_text = any(isinstance(a, Constant) and isinstance(a.value, str) for a in node.args)
+            for arg in node.args:
+                yield from _wanted(arg, "text" if is_text else "number")
+        case Call():
+            kinds = node.function.kinds
+            for index, arg in enumerate(node.args):
+                yield from _wanted(arg, kinds[min(index, len(kinds) - 1)])
 
 
-def _evaluate(node: _Node, values: Mapping[str, Value]) -> Value:
+def evaluate_node(node: Node, values: Mapping[str, Value]) -> Value:
+    """The value of a part of an expression in every row."""
     match node:
-        case _Constant():
+        case Constant():
             return constant(node.value)
-        case _Column():
+        case Column():
             return values[node.name]
-    args = [_evaluate(arg, values) for arg in node.args]
+    args = [evaluate_node(arg, values) for arg in node.args]
     if isinstance(node, _Comparison):
         return _compare(node, args)
     kinds = node.function.kinds
     fitting = [
-        _as_kind(kinds[min(index, len(kinds) - 1)], value, arg)
+        as_kind(kinds[min(index, len(kinds) - 1)], value, arg)
         for index, (value, arg) in enumerate(zip(args, node.args, strict=True))
     ]
     places = [arg.place for arg in node.args]
@@ -315,13 +320,13 @@ def _compare(node: _Comparison, args: list[Value]) -> Value:
                 (text for text in found if text), "text can only be compared with == and !="
             )
             raise InputError(f"{node.place}: {said}")
-        sides = [_as_kind("text" if is_text else "number", value, arg) for value, arg in pair]
+        sides = [as_kind("text" if is_text else "number", value, arg) for value, arg in pair]
         (a, b), _ = with_common_units("same", sides, [arg.place for _, arg in pair], node.place)
         results.append(functions.compare(ufunc, a, b))
     return functions.all_of(*results)
 
 
-def _as_kind(kind: Wanted, value: Value, node: _Node) -> Value:
+def as_kind(kind: Wanted, value: Value, node: Node) -> Value:
     """The value of a node as the kind that is needed; a condition is also a number, 1 or 0."""
     if kind == "any" or kind == value.kind:
         return value
@@ -339,19 +344,19 @@ def _as_kind(kind: Wanted, value: Value, node: _Node) -> Value:
     )
 
 
-def _markers_message(node: _Node, value: Value) -> str | None:
+def _markers_message(node: Node, value: Value) -> str | None:
     """The message for a column of numbers with a few markers in it; None for any other."""
     rows = np.flatnonzero(~value.missing)
-    return say_markers(node.name, value.data[rows], rows) if isinstance(node, _Column) else None
+    return say_markers(node.name, value.data[rows], rows) if isinstance(node, Column) else None
 
 
-def _text_message(node: _Node, value: Value) -> str:
+def _text_message(node: Node, value: Value) -> str:
     row = int(np.flatnonzero(~value.missing)[0])
     found = repr(str(value.data[row]))
     markers = _markers_message(node, value)
     if markers is not None:
         found = markers
-    elif isinstance(node, _Column):
+    elif isinstance(node, Column):
         found = (
             f"column {node.name!r} holds {found} (row {row + 1}); compare it with == or !=, or "
             "list it under catalog.missing_values (to classify: --missing-values, missing_values=) "

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from xbayes.features.expression_units import Rule
+from xbayes.features.hardness import hardness_posterior
 from xbayes.features.values import Kind, Value, nothing
 from xbayes.types import InputError
 
@@ -80,6 +81,18 @@ def _clip(x: Value, low: Value, high: Value) -> Value:
 def hardness(a: Value, b: Value) -> Value:
     """The hardness ratio (b - a) / (b + a), with b the harder band."""
     return divide(_from_ufunc(np.subtract)(b, a), _from_ufunc(np.add)(b, a))
+
+
+def _noisy_hardness(moment: int) -> Callable[..., Value]:
+    """Mean (0) or standard deviation (1) of the hardness ratio of two fluxes with errors."""
+
+    def apply(a: Value, b: Value, a_error: Value, b_error: Value) -> Value:
+        args = (a, b, a_error, b_error)
+        outside = (a_error.data < 0) | (b_error.data < 0)
+        fluxes = np.broadcast_arrays(*(np.asarray(arg.data, np.float64) for arg in args))
+        return _number(hardness_posterior(*fluxes)[moment], args, outside)
+
+    return apply
 
 
 def _fold(ufunc: np.ufunc) -> Callable[..., Value]:
@@ -234,6 +247,8 @@ NAMED: dict[str, Function] = {
     "max": _function(_fold(np.maximum), 2, or_more=True, units="same"),
     "coalesce": _function(coalesce, 2, or_more=True, units="same"),
     "hardness": _function(hardness, 2, units="ratio"),
+    "hardness_mean": _function(_noisy_hardness(0), 4, units="ratio"),
+    "hardness_error": _function(_noisy_hardness(1), 4, units="ratio"),
     "galactic_l": _function(_galactic(0), 2, units="sky"),
     "galactic_b": _function(_galactic(1), 2, units="sky"),
     "observed": _function(_is_present, 1, "any"),

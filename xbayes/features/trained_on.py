@@ -10,7 +10,12 @@ from xbayes.catalog.stand_in_messages import stand_in_messages
 from xbayes.catalog.stand_ins import StandInCheck
 from xbayes.catalog.units import state_units, units_of
 from xbayes.config.schema import Config
-from xbayes.features.build import error_columns, needed_columns, sky_columns
+from xbayes.features.build import (
+    columns_lacking,
+    error_columns,
+    needed_columns,
+    sky_columns,
+)
 from xbayes.types import Features
 
 SAMPLED = 50_000  # rows from which the ranges are taken
@@ -32,13 +37,15 @@ def trained_on(
         units=units_of(table, list(needed_columns(config))),
         columns=column_ranges(table, config),
         features=ranges,
+        lacked_by=columns_lacking(table, config) if config.catalog.block else {},
     )
 
 
 def stand_in_check(config: Config) -> StandInCheck:
-    """The check of the columns that features need, for the catalogues of a config."""
-    measured = config.catalog.measured_values
-    return StandInCheck(needed_columns(config), measured, error_columns(config))
+    """The check of the columns that features need and of the coordinates, for a config."""
+    roles = config.catalog
+    names = dict.fromkeys([*needed_columns(config), *filter(None, (roles.ra, roles.dec))])
+    return StandInCheck(names, roles.measured_values, error_columns(config))
 
 
 def sampled(table: Table) -> Table:

@@ -27,6 +27,7 @@ class Grid(NamedTuple):
     discrete: Bool[np.ndarray | Array, "F"]
     evidence: Bool[np.ndarray | Array, "F"]  # whether a non-detection is evidence
     weight_scale: Float[np.ndarray | Array, "F"]  # median inverse error of the training rows
+    usual_error: Float[np.ndarray | Array, "F"]  # their median known error on the scale; 0 if none
 
 
 class Counts(NamedTuple):
@@ -35,6 +36,12 @@ class Counts(NamedTuple):
     value: Float[Array, "*J F C B"]  # linear binning: a value is shared by its two nodes
     present: Float[Array, "*J F C"]  # measured sources
     available: Float[Array, "*J F C"]  # measured or not detected
+    noisy: Float[Array, "*J E C R B"] | None = None  # values with errors, by the size of the error
+
+
+def columns(grid: Grid, chosen: Int[np.ndarray, "E"]) -> Grid:
+    """The grids of some of the features."""
+    return Grid._make(jnp.asarray(array)[chosen] for array in grid)
 
 
 def lay_grid(
@@ -52,6 +59,7 @@ def lay_grid(
     n_features = features.value.shape[1]
     low, high = np.zeros(n_features), np.ones(n_features)
     discrete, weight_scale = np.zeros(n_features, bool), np.ones(n_features)
+    usual_error = np.zeros(n_features)
     for f in range(n_features):
         rows = training & np.asarray(features.measured[:, f])
         values = np.asarray(features.value)[rows, f]
@@ -60,6 +68,10 @@ def lay_grid(
             discrete[f] = np.unique(values).size < MAX_DISCRETE
             known = np.asarray(features.weight)[rows, f]
             weight_scale[f] = np.median(known[known > 0]) if (known > 0).any() else 1.0
+            errors = np.asarray(features.error)[rows, f]
+            usual_error[f] = (
+                np.median(errors[np.isfinite(errors)]) if np.isfinite(errors).any() else 0.0
+            )
     span = np.where(high > low, high - low, 1.0)
     low, high = low - margin * span, np.where(high > low, high, low + span) + margin * span
     limited = np.isfinite(bounds)
@@ -72,6 +84,7 @@ def lay_grid(
         discrete=discrete,
         evidence=np.asarray(evidence),
         weight_scale=weight_scale,
+        usual_error=usual_error,
     )
 
 
@@ -132,9 +145,15 @@ def relative_weight(grid: Grid, features: Features) -> Float[Array, "N F"]:
 
 
 def node_of(
-    origin: Float[Array, "F"], step: Float[Array, "F"], value: Float[Array, "N F"], n_nodes: int
+    origin: Float[Array, "*R F"],
+    step: Float[Array, "*R F"],
+    value: Float[Array, "N F"],
+    n_nodes: int,
 ) -> tuple[Int[Array, "N F"], Float[Array, "N F"]]:
-    """Lower node of each value and the share of the upper node; values off the grid use its end."""
+    """Lower node of each value and the share of the upper node; values off the grid use its end.
+
+    `origin` and `step` are those of each feature, or of each value.
+    """
     position = jnp.clip((value - origin) / step, 0.0, n_nodes - 1.0)
     node = jnp.minimum(position.astype(jnp.int32), n_nodes - 2)
     return node, position - node

@@ -12,6 +12,7 @@ uncertainty of the smoothing (`logistic_process.py`). As a point estimate the pr
 better and took five times as long.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache, partial
 from typing import NamedTuple
 
@@ -20,9 +21,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from xbayes.models import detection_rates, error_ladder, log_linear
 from xbayes.models import grid as grids
 from xbayes.models.base import Density
+from xbayes.models.deconvolve import count_noisy, expected_counts
 from xbayes.models.far_values import far_below, log_far
+from xbayes.models.log_linear import LogLinear
 from xbayes.models.logistic_process import ProcessFit, draw_process, fit_process
 from xbayes.types import Features
 
@@ -30,10 +34,10 @@ BANDWIDTHS = np.geomspace(0.01, 0.3, 12)  # in units of the length of the grid
 POOL_BANDWIDTH = 0.08
 PSEUDO_SOURCES = (2.0, 5.0, 15.0, 40.0)  # numbers to choose from
 TAIL_SOURCES = 2.0  # pseudo-sources that the tail counts for
-PRESENCE_SOURCES = 2.0  # pseudo-sources that the mean detection rate counts for
 FEW_SOURCES = 30.0
-TAILS = 1e-3
-FARTHEST = 1e5  # nodes beyond the grid; keeps log densities of far values finite in float32
+STEPS = 0  # of the deconvolution of training values with errors
+FADE = 0.05  # in units of the length of the grid; evidence ends so far beyond the training values
+TAILS = 0.03
 
 
 class DensityParams(NamedTuple):
@@ -45,6 +49,10 @@ class DensityParams(NamedTuple):
     fall: Float[Array, "F C 2"]  # decrease of log density per node beyond the first, the last node
     log_present: Float[Array, "F C"]
     log_missing: Float[Array, "F C"]
+    usual_error: Float[Array, "F"]  # of the training values; stands for an unknown error
+    # The densities of the E features with errors, convolved with R widths (`error_ladder`).
+    wide_log_density: Float[Array, "E R B C"]  # of value / step of the feature
+    wide_fall: Float[Array, "E R C 2"]
 
 
 def smooth_density(
@@ -53,7 +61,9 @@ def smooth_density(
     n_classes: int,
     missing_weight: float = 1.0,
     n_nodes: int = 128,
-    tails: float = TAILS,
+    tails: float | Sequence[float] = TAILS,
+    *,
+    errors: Bool[np.ndarray, "F"] | None = None,
 ) -> Density:
     """Smooth densities of F features for C classes.
 
@@ -63,15 +73,25 @@ def smooth_density(
     evidence : whether a non-detection of the feature is evidence.
     missing_weight : exponent of P(not detected | class).
     n_nodes : nodes of each grid, at least 16.
-    tails : weight of the broad density common to all classes, in [0, 1).
+    tails : weight of the broad density common to all classes, in [0, 1); one, or one per feature.
+    errors : the features whose values have measurement errors; None for none. Their densities are
+        convolved with the error of each source.
     """
     if n_nodes < 16:
         raise ValueError(f"smooth_density needs n_nodes >= 16; got {n_nodes}")
-    if not 0 <= tails < 1:
+    share = np.broadcast_to(np.asarray(tails, np.float64), len(evidence))
+    if not np.all((share >= 0) & (share < 1)):
         raise ValueError(f"smooth_density needs 0 <= tails < 1; got {tails}")
     limits = np.asarray(bounds, np.float64).tobytes()  # bytes, because NaN does not equal NaN
+    noisy = () if errors is None else tuple(np.flatnonzero(errors).tolist())
     return _smooth_density(
-        limits, tuple(evidence.tolist()), n_classes, missing_weight, n_nodes, tails
+        limits,
+        tuple(evidence.tolist()),
+        n_classes,
+        missing_weight,
+        n_nodes,
+        tuple(share.tolist()),
+        noisy,
     )
 
 
@@ -82,14 +102,19 @@ def _smooth_density(
     n_classes: int,
     missing_weight: float,
     n_nodes: int,
-    tails: float,
+    tails: tuple[float, ...],
+    noisy: tuple[int, ...],
 ) -> Density:
     bounds = np.frombuffer(limits).reshape(-1, 2)
     limited = np.isfinite(bounds)
 
     def as_params(grid, log_density, counts, presence_sources):
-        log_density, fall = _with_tails(grid, log_density)
-        log_present, log_missing = _presence(grid, counts, missing_weight, presence_sources)
+        log_density = _common_beyond(log_density, counts.value)
+        log_density, fall = log_linear.normalised(jnp.asarray(grid.reflect), log_density)
+        wide_log_density, wide_fall = _wide(log_density, fall, limited, noisy)
+        log_present, log_missing = detection_rates.log_rates(
+            counts.present, counts.available, presence_sources, grid.evidence, missing_weight
+        )
         return DensityParams(
             origin=jnp.asarray(grid.origin),
             step=jnp.asarray(grid.step),
@@ -97,24 +122,52 @@ def _smooth_density(
             fall=fall,
             log_present=log_present,
             log_missing=log_missing,
+            usual_error=jnp.asarray(grid.usual_error),
+            wide_log_density=wide_log_density,
+            wide_fall=wide_fall,
         )
 
     def fit(grid, counts):
-        total, single = _kernel_sums(grid, counts.value)
-        smoothing = _choose_smoothing(counts.value, total, single)
-        density = _shrunk_density(smoothing, counts.value, total, TAIL_SOURCES, smoothing.pseudo)
-        return as_params(grid, jnp.log(density), counts, PRESENCE_SOURCES)
+        smoothing = _choose_smoothing(counts.value, *_kernel_sums(grid, counts.value))
+        counts = true_counts(grid, counts, smoothing)
+        log_density = jnp.log(_smoothed(grid, counts.value, smoothing))
+        sources = detection_rates.pseudo_sources(counts.present, counts.available)
+        return as_params(grid, log_density, counts, sources)
+
+    def statistics(grid, features, class_index, fold, n_folds, row_weight=None):
+        rows = (grid, features, class_index, fold)
+        sizes = {"n_folds": n_folds, "n_classes": n_classes, "n_nodes": n_nodes}
+        counts = grids.count(*rows, row_weight=row_weight, **sizes)
+        if not (noisy and STEPS):
+            return counts
+        return counts._replace(noisy=count_noisy(*rows, row_weight, noisy=noisy, **sizes))
+
+    def true_counts(grid, counts, smoothing):
+        """The counts, with those of values with errors replaced by those of the true values."""
+        if counts.noisy is None:
+            return counts
+        f = np.array(noisy)
+        ends, own = tuple(tuple(limited[k].tolist()) for k in f), grids.columns(grid, f)
+        smoothing = jax.tree.map(lambda array: array[f], smoothing)
+        for _ in range(STEPS):
+            density = _smoothed(own, counts.value[f], smoothing)
+            expected = expected_counts(density, counts.noisy, ends)
+            counts = counts._replace(value=counts.value.at[f].set(expected))
+        return counts
 
     def prepare_sampling(grid, counts):
         smoothing = _choose_smoothing(counts.value, *_kernel_sums(grid, counts.value))
+        counts = true_counts(grid, counts, smoothing)
         pool = jnp.broadcast_to(smoothing.pool, counts.value.shape)
         return smoothing, fit_process(counts.value, jnp.log(pool))
 
     def sample(key, grid, fitted, counts):
         value_key, presence_key = jax.random.split(key)
         smoothing, process = fitted
+        counts = true_counts(grid, counts, smoothing)
         log_density = _sampled(value_key, grid, smoothing, process, counts.value)
-        shape = jnp.full(log_density.shape[:2], PRESENCE_SOURCES, log_density.dtype)
+        sources = detection_rates.pseudo_sources(counts.present, counts.available)
+        shape = jnp.broadcast_to(sources, counts.present.shape)
         return as_params(grid, log_density, counts, jax.random.gamma(presence_key, shape))
 
     return Density(
@@ -125,10 +178,10 @@ def _smooth_density(
             n_nodes=n_nodes,
             margin=0.15,
         ),
-        statistics=partial(grids.count, n_classes=n_classes, n_nodes=n_nodes),
+        statistics=statistics,
         fit=jax.jit(fit),
-        log_lik=jax.jit(partial(log_lik, limited=limited, tails=tails)),
-        share_below=jax.jit(partial(share_below, limited=limited, tails=tails)),
+        log_lik=jax.jit(partial(log_lik, limited=limited, tails=tails, noisy=noisy)),
+        share_below=jax.jit(partial(share_below, limited=limited, tails=tails, noisy=noisy)),
         curves=grids.curves,
         reweigh_missing=grids.reweigh_missing,
         with_missing_weight=grids.with_missing_weight,
@@ -138,56 +191,110 @@ def _smooth_density(
 
 
 def log_lik(
-    params: DensityParams, features: Features, limited: Bool[np.ndarray, "F 2"], tails: float
+    params: DensityParams,
+    features: Features,
+    limited: Bool[np.ndarray, "F 2"],
+    tails: tuple[float, ...],
+    noisy: tuple[int, ...] = (),
 ) -> Float[Array, "N F C"]:
     """Log density of each value and class with its detection term; zero where not available.
 
-    `limited` marks natural limits at the first and the last node.
+    `limited` marks natural limits at the first and the last node. The densities of the features
+    `noisy` are convolved with the error of each source; an unknown error counts as the usual one.
     """
-    n_features, n_nodes, n_classes = params.log_density.shape
-    value = grids.measured_value(features)
-    node, share = grids.node_of(params.origin, params.step, value, n_nodes)
-    # Values and slopes of all classes are stored together: one lookup per feature.
-    low, high = params.log_density[:, :-1], params.log_density[:, 1:]
-    table = jnp.concatenate([low, high - low], -1).reshape(-1, 2 * n_classes)
-    line = table[node + (n_nodes - 1) * jnp.arange(n_features)]  # [N, F, 2 C]
-    inside = line[..., :n_classes] + share[..., None] * line[..., n_classes:]
-    position = _position(params, value)
-    below = jnp.maximum(-position, 0.0)[..., None]
-    above = jnp.maximum(position - (n_nodes - 1), 0.0)[..., None]
-    log_density = inside - params.fall[..., 0] * below - params.fall[..., 1] * above
-    if tails:
-        far = jnp.log(tails) + log_far(position, limited, n_nodes)
-        log_density = jnp.logaddexp(jnp.log1p(-tails) + log_density, far[..., None])
+    every, value = jnp.arange(len(params.origin)), grids.measured_value(features)
+    log_density = log_linear.log_height(_curves(params), every, value)
+    if noisy:
+        curves, (rung, share) = _rungs(params, limited, noisy), _rungs_of(params, features, noisy)
+        own, at = value[:, noisy], rung + error_ladder.N_RUNGS * jnp.arange(len(noisy))
+        low, high = (log_linear.log_height(curves, k, own)[..., :] for k in (at, at + 1))
+        share = share[..., None]
+        mixed = jnp.logaddexp(jnp.log1p(-share) + low, jnp.log(jnp.maximum(share, 1e-30)) + high)
+        log_density = log_density.at[:, noisy].set(jnp.where(share > 0, mixed, low))
+    if any(tails):
+        share = jnp.asarray(tails, value.dtype)
+        position, n_nodes = log_linear.position_of(_curves(params), every, value), _n_nodes(params)
+        far = jnp.log(share) + log_far(position, limited, n_nodes)
+        log_density = jnp.logaddexp(jnp.log1p(-share)[:, None] + log_density, far[..., None])
     return grids.presence_log_lik(features, params.log_present, params.log_missing, log_density)
 
 
-def _position(params: DensityParams, value: Float[Array, "N F"]) -> Float[Array, "N F"]:
-    return jnp.clip((value - params.origin) / params.step, -FARTHEST, FARTHEST)
-
-
 def share_below(
-    params: DensityParams, features: Features, limited: Bool[np.ndarray, "F 2"], tails: float
+    params: DensityParams,
+    features: Features,
+    limited: Bool[np.ndarray, "F 2"],
+    tails: tuple[float, ...],
+    noisy: tuple[int, ...] = (),
 ) -> Float[Array, "N F C"]:
-    """Share of each class below the value, tails included; NaN where not measured."""
-    log_density = params.log_density.transpose(0, 2, 1)  # [F, C, B]
-    density, change = jnp.exp(log_density), jnp.diff(log_density, axis=-1)
-    segment = _segment_mass(density[..., :-1], change)
-    tail = _tail_mass(density, params.fall, jnp.asarray(limited))  # [F, C, 2]
-    before = jnp.cumsum(segment, -1) - segment + tail[..., :1]  # mass below each segment
-    value, n_nodes = grids.measured_value(features), log_density.shape[-1]
-    node, share = grids.node_of(params.origin, params.step, value, n_nodes)
-    f, share = jnp.arange(len(log_density)), share[..., None]
-    inside = before[f, :, node] + _segment_mass(density[f, :, node], change[f, :, node], share)
-    place = _position(params, value)
-    position = place[..., None]
-    first = tail[..., 0] * jnp.exp(params.fall[..., 0] * jnp.minimum(position, 0.0))
-    last = tail[..., 1] * jnp.exp(params.fall[..., 1] * jnp.minimum(n_nodes - 1 - position, 0.0))
-    total = segment.sum(-1) + tail.sum(-1)
-    below = jnp.where(position < 0, first, jnp.where(share < 1, inside, total - last))
-    below = jnp.clip(below / total, 0.0, 1.0)
-    below = (1 - tails) * below + tails * far_below(place, limited, n_nodes)[..., None]
+    """Share of each class below the value, tails and errors included; NaN where not measured."""
+    curves, every = _curves(params), jnp.arange(len(params.origin))
+    value = grids.measured_value(features)
+    below = log_linear.share_below(curves, jnp.asarray(limited), every, value)
+    if noisy:
+        wide, (rung, share) = _rungs(params, limited, noisy), _rungs_of(params, features, noisy)
+        own, at = value[:, noisy], rung + error_ladder.N_RUNGS * jnp.arange(len(noisy))
+        ends = jnp.asarray(np.repeat(limited[list(noisy)], error_ladder.N_RUNGS, axis=0))
+        low, high = (log_linear.share_below(wide, ends, k, own) for k in (at, at + 1))
+        below = below.at[:, noisy].set(low + share[..., None] * (high - low))
+    place = log_linear.position_of(curves, every, value)
+    share = jnp.asarray(tails, value.dtype)
+    far = share * far_below(place, limited, _n_nodes(params))
+    below = (1 - share)[:, None] * below + far[..., None]
     return jnp.where(jnp.asarray(features.measured)[..., None], below, jnp.nan)
+
+
+def _curves(params: DensityParams) -> LogLinear:
+    return LogLinear(
+        origin=params.origin, step=params.step, log_density=params.log_density, fall=params.fall
+    )
+
+
+def _n_nodes(params: DensityParams) -> int:
+    return params.log_density.shape[1]
+
+
+def _wide(log_density: Float[Array, "F C B"], fall, limited, noisy: tuple[int, ...]):
+    """The convolved densities [E R B C], per node of the first rung, and their slopes [E R C 2]."""
+    _, n_classes, n_nodes = log_density.shape
+    n_wide = error_ladder.N_RUNGS - 1
+    wide = jnp.zeros((len(noisy), n_wide, n_classes, n_nodes), log_density.dtype)
+    falls = jnp.zeros((len(noisy), n_wide, n_classes, 2), log_density.dtype)
+    for ends in sorted({tuple(limited[f].tolist()) for f in noisy}):
+        rows = [e for e, f in enumerate(noisy) if tuple(limited[f].tolist()) == ends]
+        f = np.array(noisy)[rows]
+        rungs = error_ladder.convolved(jnp.exp(log_density[f]), fall[f], ends)
+        flat = jnp.log(jnp.maximum(rungs, 1e-30)).reshape(-1, n_classes, n_nodes)
+        flat, slopes = log_linear.normalised(jnp.array([ends] * len(flat)), flat)
+        _, step = error_ladder.rung_grids(ends, n_nodes)
+        in_base = flat.reshape(rungs.shape) - jnp.log(step[1:])[:, None, None]
+        wide = wide.at[np.array(rows)].set(in_base)
+        falls = falls.at[np.array(rows)].set(slopes.reshape(*rungs.shape[:-1], 2))
+    return wide.transpose(0, 1, 3, 2), falls
+
+
+def _rungs(params: DensityParams, limited, noisy: tuple[int, ...]) -> LogLinear:
+    """The densities on all rungs, one after another for each feature with errors."""
+    f = np.array(noisy)
+    grids_of = [error_ladder.rung_grids(tuple(limited[k].tolist()), _n_nodes(params)) for k in f]
+    origin, step = (
+        jnp.asarray(np.stack(part), params.step.dtype) for part in zip(*grids_of, strict=True)
+    )
+    joined = jnp.concatenate([params.log_density[f, None], params.wide_log_density], 1)
+    fall = jnp.concatenate([params.fall[f, None], params.wide_fall], 1)
+    return LogLinear(
+        origin=(params.origin[f, None] + params.step[f, None] * origin).ravel(),
+        step=(params.step[f, None] * step).ravel(),
+        log_density=joined.reshape(-1, *joined.shape[2:]),
+        fall=fall.reshape(-1, *fall.shape[2:]),
+    )
+
+
+def _rungs_of(params: DensityParams, features: Features, noisy: tuple[int, ...]):
+    """The rung below the error of each value, and the share of the next one."""
+    f = np.array(noisy)
+    error = jnp.asarray(features.error)[:, f]
+    error = jnp.where(jnp.isfinite(error), error, params.usual_error[f])
+    return error_ladder.rung_of(error / params.step[f], _n_nodes(params))
 
 
 def _kernels(n_nodes: int) -> Float[np.ndarray, "3 H B B"]:
@@ -226,6 +333,11 @@ def _shrunk_density(
     tail, pool = (tail_sources * ones)[..., None], (pool_sources * ones)[..., None]
     size = count.sum(-1, keepdims=True)
     return (total + tail * smoothing.tail + pool * smoothing.pool) / (size + tail + pool)
+
+
+def _smoothed(grid, count: Float[Array, "F C B"], smoothing: Smoothing) -> Float[Array, "F C B"]:
+    total, _ = _kernel_sums(grid, count)
+    return _shrunk_density(smoothing, count, total, TAIL_SOURCES, smoothing.pseudo)
 
 
 def _sampled(key, grid, smoothing: Smoothing, process: ProcessFit, count) -> Float[Array, "F C B"]:
@@ -321,48 +433,21 @@ def _tail(count: Float[Array, "F C B"]) -> Float[Array, "F C B"]:
     return density / density.sum(-1, keepdims=True)
 
 
-def _with_tails(grid, log_density: Float[Array, "F C B"]):
-    """Densities normalised over the whole line, and the slopes of their exponential tails.
+def _common_beyond(
+    log_density: Float[Array, "F C B"], count: Float[Array, "F C B"]
+) -> Float[Array, "F C B"]:
+    """Densities whose ratio fades to 1 beyond the range of the training values of all classes.
 
-    The tails continue the last slope, but fall by at least one e-fold per grid length. A natural
-    limit has no mass beyond it; there the steepest tail keeps the log density of a value finite.
+    Outside this range the densities follow from the pseudo-sources alone, which speak for the
+    class with the fewest sources. There the log-ratio is that at the nearest training value, times
+    a factor that falls to 0 within FADE.
     """
-    n_nodes = log_density.shape[-1]
-    first = log_density[..., 1] - log_density[..., 0]
-    last = log_density[..., -2] - log_density[..., -1]
-    slope = jnp.stack([first, last], -1)
-    fall = jnp.clip(slope, 1.0 / (n_nodes - 1), 1.0)
-    fall = jnp.where(jnp.asarray(grid.reflect)[:, None, :], 1.0, fall)  # [F, C, 2]
-    density = jnp.exp(log_density)
-    segment = _segment_mass(density[..., :-1], jnp.diff(log_density, axis=-1))
-    mass = segment.sum(-1) + _tail_mass(density, fall, grid.reflect).sum(-1)
-    return log_density - jnp.log(mass)[..., None], fall
-
-
-def _segment_mass(low: Array, change: Array, share: Array | float = 1.0) -> Array:
-    """The exact integral of a log-linear density from a node over a share of its segment."""
-    step = change * share
-    flat = jnp.abs(step) < 1e-4
-    return low * share * jnp.where(flat, 1 + step / 2, jnp.expm1(step) / jnp.where(flat, 1.0, step))
-
-
-def _tail_mass(
-    density: Float[Array, "F C B"], fall: Float[Array, "F C 2"], limited: Bool[Array, "F 2"]
-) -> Float[Array, "F C 2"]:
-    """Mass below the first node and above the last; zero beyond a natural limit."""
-    return jnp.where(limited[:, None, :], 0.0, density[..., jnp.array([0, -1])] / fall)
-
-
-def _presence(grid, counts: grids.Counts, missing_weight: float, sources):
-    """Log P(measured | class) and log P(not detected | class); zero where they are not evidence.
-
-    The rates are shrunk towards the mean over classes, which counts for `sources` pseudo-sources.
-    """
-    rate = counts.present / jnp.maximum(counts.available, 1.0)
-    seen = (counts.available > 0).astype(rate.dtype)
-    mean = (rate * seen).sum(1, keepdims=True) / jnp.maximum(seen.sum(1, keepdims=True), 1.0)
-    mean = jnp.clip(mean, 0.005, 0.995)
-    present = (counts.present + sources * mean) / (counts.available + sources)
-    evidence = jnp.asarray(grid.evidence)[:, None]
-    log_present = jnp.where(evidence, jnp.log(present), 0.0)
-    return log_present, jnp.where(evidence, missing_weight * jnp.log1p(-present), 0.0)
+    n_nodes, occupied = log_density.shape[-1], count.sum(1) > 0  # [F, B]
+    node = jnp.arange(n_nodes)
+    first = occupied.argmax(-1, keepdims=True)
+    last = n_nodes - 1 - occupied[:, ::-1].argmax(-1, keepdims=True)
+    nearest = jnp.clip(node, first, last)  # [F, B]
+    factor = jnp.clip(1 - jnp.abs(node - nearest) / (FADE * (n_nodes - 1)), 0.0, 1.0)
+    mean = log_density.mean(1, keepdims=True)
+    ratio = jnp.take_along_axis(log_density - mean, nearest[:, None], axis=2)
+    return mean + factor[:, None] * ratio

@@ -6,7 +6,7 @@ report/data.json    records of these arrays and of plain values; loading execute
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,11 +15,12 @@ import numpy as np
 from xbayes.catalog.inputs import Origin
 from xbayes.catalog.read import read_catalog
 from xbayes.classifier.calibration import CalibrationReport
+from xbayes.classifier.decision import DecisionRule
 from xbayes.classifier.fit import FitReport
 from xbayes.classifier.fitted_model import FittedModel
 from xbayes.classifier.posterior_draws import PosteriorReport
-from xbayes.classifier.predict import Products, classify
-from xbayes.config.schema import given_log_prior
+from xbayes.classifier.predict import Products
+from xbayes.config.schema import Config
 from xbayes.evaluate.cross_validate import CrossValidation
 from xbayes.features.build import FeatureCounts, FeatureReport
 from xbayes.infer.gradient import GradientInfo
@@ -34,7 +35,7 @@ FOLDER = "report"
 class ReportData(NamedTuple):
     """The fields of `Results` that no other file of a run holds."""
 
-    path: str  # of the catalogue; empty for a table in memory
+    path: str  # of the catalogue; empty for a table in memory, and for several files
     features: Features
     feature_report: FeatureReport
     labels: Labels
@@ -47,6 +48,7 @@ _RECORDS = {
     for record in (
         ReportData, Features, FeatureReport, FeatureCounts, Labels, FitReport, GradientInfo,
         CalibrationReport, PosteriorReport, TermReport, SplineReport, CrossValidation, Products,
+        DecisionRule,
     )
 }  # fmt: skip
 
@@ -76,10 +78,18 @@ def save_report_data(run: Path, results: Results) -> None:
     (run / FOLDER / "data.json").write_text(json.dumps(record) + "\n")
 
 
-def load_results(model: FittedModel) -> tuple[Results, dict]:
+def load_training_rows(run: Path) -> tuple[Features, Labels]:
+    """The features and labels that a run was fitted to. Raises InputError if it lacks the files."""
+    data = _load(run)
+    return data.features, data.labels
+
+
+def load_results(
+    model: FittedModel, products_of: Callable[[Features], Products]
+) -> tuple[Results, dict]:
     """The results of a fitted run, as they were when it was written, and its provenance.
 
-    The products are computed again from the features and the model.
+    The products of the catalogue are computed again, by `products_of`.
 
     Raises
     ------
@@ -87,19 +97,14 @@ def load_results(model: FittedModel) -> tuple[Results, dict]:
         If the run was written without these files.
     """
     run, config, recipe, classifier = model.folder, model.config, model.recipe, model.classifier
-    folder = run / FOLDER
-    if not (folder / "data.json").is_file() or not (folder / "data.npz").is_file():
-        raise InputError(
-            f"{run} has no {FOLDER}/data.json and data.npz, so its report cannot be drawn again; "
-            "make the run again with 'xbayes run'"
-        )
-    with np.load(folder / "data.npz", allow_pickle=False) as arrays:
-        data = _unpacked(json.loads((folder / "data.json").read_text()), arrays)
+    data = _load(run)
     provenance = json.loads((run / "provenance.json").read_text())
     results = Results(
         config=config,
         origin=Origin(
-            path=Path(data.path) if data.path else None, sha256=provenance["catalog_sha256"]
+            path=Path(data.path) if data.path else None,
+            sha256=provenance["catalog_sha256"],
+            files=_files(config, provenance.get("catalog_files", {})),
         ),
         table=read_catalog(run / "catalog.parquet"),
         features=data.features,
@@ -110,11 +115,30 @@ def load_results(model: FittedModel) -> tuple[Results, dict]:
         classifier=classifier,
         fit=data.fit,
         held_out=data.held_out,
-        products=classify(recipe, classifier, data.features, given_log_prior(config)),
+        products=products_of(data.features),
         metrics=json.loads((run / "metrics.json").read_text()),
         seconds=provenance["seconds"],
     )
     return results, provenance
+
+
+def _load(run: Path) -> ReportData:
+    folder = run / FOLDER
+    if not (folder / "data.json").is_file() or not (folder / "data.npz").is_file():
+        raise InputError(
+            f"{run} has no {FOLDER}/data.json and data.npz, so its report cannot be drawn again, "
+            "and its weights cannot be fitted again; make the run again with 'xbayes run'"
+        )
+    with np.load(folder / "data.npz", allow_pickle=False) as arrays:
+        return _unpacked(json.loads((folder / "data.json").read_text()), arrays)
+
+
+def _files(config: Config, listed: Mapping[str, Mapping[str, str]]) -> dict[str, Origin]:
+    """The files of a catalogue that was joined from several."""
+    path = {file.release_name: Path(file.file) for file in config.catalog.files if file.file}
+    return {
+        name: Origin(path=path.get(name), sha256=file["sha256"]) for name, file in listed.items()
+    }
 
 
 def _packed(value: Any, name: str, arrays: dict[str, np.ndarray]) -> object:

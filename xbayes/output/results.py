@@ -27,11 +27,13 @@ class Metrics(TypedDict):
     aggregated: NotRequired[dict]  # out-of-fold scores of the aggregated classes
     well_characterised: NotRequired[dict]  # out-of-fold scores of the well-characterised sources
     proportions: dict[str, float]  # of the classes on the sky
+    decision: dict  # the rule, its threshold and the scores expected of it
     penalty: list[float]  # chosen in each outer fold; empty if the weights are given
     calibration: list[dict]  # chosen in each outer fold
     outlier: dict  # rates of false alarms
     splines: NotRequired[list[dict]]  # gain of the smooth curves in each outer fold
     terms: NotRequired[list[dict]]  # gain of the boosted terms in each outer fold
+    harder: NotRequired[dict]  # scores on harder folds: `evaluate.harder_split.harder_block`
     posterior: NotRequired[dict]  # diagnostics of the chains
 
 

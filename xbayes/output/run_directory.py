@@ -18,8 +18,10 @@ from jaxtyping import Float
 
 import xbayes
 from xbayes.catalog.columns import subset
+from xbayes.catalog.inputs import Origin
 from xbayes.catalog.write import DISK_ERRORS, cannot_write, write_catalog
-from xbayes.classifier.predict import Classifier, Products, trained_log_prior
+from xbayes.classifier.learned import Classifier, trained_log_prior
+from xbayes.classifier.predict import Products
 from xbayes.classifier.store import save_model
 from xbayes.config.reader import dump_config
 from xbayes.config.schema import given_log_prior
@@ -113,7 +115,9 @@ def write_run(folder: Path, results: Results, provenance: Mapping[str, object]) 
 
 def catalog_table(results: Results) -> Table:
     """The table of all sources, classified by the classifier fitted on all labelled sources."""
-    return _classified(results, results.products, slice(None))
+    table = _classified(results, results.products, slice(None))
+    table.meta = {**(table.meta or {}), "DECISION": results.metrics["decision"]["rule"]}
+    return table
 
 
 def predictions_table(results: Results) -> Table:
@@ -163,6 +167,7 @@ def provenance_of(results: Results) -> dict:
     return software_versions() | {
         "catalog": results.origin.name,
         "catalog_sha256": results.origin.sha256,
+        **_releases_of(results.origin),
         "catalog_rows": len(results.table),
         "seed": results.config.seed,
         "precision": str(jax.numpy.zeros(()).dtype),
@@ -171,6 +176,14 @@ def provenance_of(results: Results) -> dict:
         "seconds": round(results.seconds, 1),
         "warnings": list(results.warnings),
     }
+
+
+def _releases_of(origin: Origin) -> dict:
+    """The file and the SHA-256 of each release, if the catalogue was joined from several."""
+    files = {
+        name: {"file": file.name, "sha256": file.sha256} for name, file in origin.files.items()
+    }
+    return {"catalog_files": files} if files else {}
 
 
 def software_versions() -> dict[str, str | None]:

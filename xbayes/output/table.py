@@ -47,6 +47,12 @@ def output_table(
         *_of_probabilities(products, names.classes),
         *_of_outliers(products, names.modelled, resolution),
         ("n_missing", products.n_missing, "number of features without a value", "meta.number"),
+        (
+            "n_not_available",
+            products.n_not_available,
+            "number of those that nobody looked for, or of which nobody says so",
+            "meta.number",
+        ),
         *_of_categories(products, names),
     ):
         kind = MaskedColumn if np.ma.isMaskedArray(values) else Column
@@ -57,8 +63,9 @@ def output_table(
 
 
 def passed_columns(roles: CatalogConfig) -> list[str]:
-    """The pass-through columns: the id, the source, the position, and those of `catalog.keep`."""
-    columns = (roles.id, roles.source, roles.ra, roles.dec, *roles.keep)
+    """The columns that a run passes through: id, source, position, release and `catalog.keep`."""
+    release = roles.release if roles.files else None
+    columns = (roles.id, roles.source, roles.ra, roles.dec, release, *roles.keep)
     return [*dict.fromkeys(name for name in columns if name)]
 
 
@@ -94,7 +101,15 @@ def refuse_clashes(columns: Sequence[str], names: Names) -> None:
 def output_names(names: Names) -> set[str]:
     """The names of all columns that an output table may have."""
     made = {"true_class", "prediction", "margin", "entropy", "alternative", "outlier"}
-    made |= {"outlier_p", "n_missing", "fold", GROUP, "prediction_set", "set_flag"}
+    made |= {
+        "outlier_p",
+        "n_missing",
+        "n_not_available",
+        "fold",
+        GROUP,
+        "prediction_set",
+        "set_flag",
+    }
     made |= {f"p_{c}{end}" for c in names.classes for end in ("", "_lo", "_hi")}
     made |= {"outlier_lo", "outlier_hi"} | ({"subclass"} if names.subclasses else set())
     return made | {f"p_{g}_{c}" for g in names.categories for c in names.classes}

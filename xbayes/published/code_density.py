@@ -165,6 +165,7 @@ def _prepare(features: Features, training: Bool[np.ndarray, "N"]) -> CodeRows:
         discrete=~everything,  # the code decides it for each class
         evidence=everything,
         weight_scale=np.ones(n_features),
+        usual_error=np.zeros(n_features),
     )
     # The code weighs no training value by its error.
     equal = features._replace(weight=np.ones_like(np.asarray(features.weight)))

@@ -96,8 +96,8 @@ def _context(
     points: Points,
 ) -> ReportContext:
     classes = results.recipe.names.classes
-    truth = results.labels.class_index[results.held_out.rows]
-    counts = np.bincount(truth, minlength=len(classes))
+    truth = results.labels.class_index
+    counts = np.bincount(truth[truth >= 0], minlength=len(classes))
     return ReportContext(
         name=results.config.name,
         classes=classes,
@@ -113,13 +113,14 @@ def _context(
         command=_command(results, run),
         points=points,
         reweighted=gives_proportions(results.config),
+        split=results.config.validation.split,
     )
 
 
 def _subclasses(results: Results) -> dict[str, dict[str, int]]:
     """Number of labelled sources in each subclass, for classes with several subclasses."""
     names = results.recipe.names
-    index = results.labels.modelled[results.held_out.rows]
+    index = results.labels.modelled[results.labels.class_index >= 0]
     size = np.bincount(index, minlength=len(names.subclasses)).tolist()
     by_class: dict[str, dict[str, int]] = {}
     for t, subclass in enumerate(names.subclasses):
@@ -154,6 +155,8 @@ def _feature_rows(results: Results) -> list[FeatureRow]:
 def _command(results: Results, run: Path) -> str:
     """The command that repeats the run."""
     command = f"xbayes run {run / 'config.yaml'}"
+    if results.config.catalog.files and all(file.file for file in results.config.catalog.files):
+        return command
     path = results.origin.path
     if _is_named(path, results.config):
         return command

@@ -93,6 +93,7 @@ class ReportContext(NamedTuple):
     subclasses: Mapping[str, Mapping[str, int]] = {}  # sources of each subclass, by class
     points: Points | None = None  # of the interactive figures; None if no section has one
     reweighted: bool = True  # the config gives the class proportions that are expected
+    split: str = "random"  # validation.split
 
 
 KNOWN_SECTIONS = {
@@ -122,7 +123,7 @@ KNOWN_SECTIONS = {
         "Precision (purity) and recall (completeness) of the sample of each class for all "
         "probability thresholds, from held-out sources. The marked point is the decision of this "
         "run. The decision gives each source exactly one class, so the point need not lie on the "
-        "curve.",
+        "curve. Decision rule: {rule}.",
     ),
     "reliability": (
         "Reliability",

@@ -12,6 +12,7 @@ from xbayes.figures.style import WIDTH, class_colours, class_markers, data_uri
 from xbayes.output.files import write_whole
 from xbayes.report.brief_track import SYMBOLS
 from xbayes.report.context import FeatureRow, ReportContext
+from xbayes.report.harder import harder_table
 from xbayes.report.interactive import as_json
 from xbayes.report.summary import score_tables, sentences, well_characterised
 
@@ -28,6 +29,7 @@ def render_report(context: ReportContext) -> str:
         sentences=sentences(context),
         well_characterised=well_characterised(context),
         scores=score_tables(context),
+        harder=harder_table(context.metrics, context.split),
         sections=_sections(context),
         contents=_contents(context),
         penalties=_penalties(context),
@@ -47,6 +49,7 @@ def template(name: str) -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
     environment.filters["percent"] = lambda share: f"{100 * share:.2f}%"
     return environment.get_template(name)
 

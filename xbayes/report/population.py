@@ -9,8 +9,10 @@ from astropy.table import Table
 from jaxtyping import Float, Int
 
 from xbayes.catalog.columns import masked_column
-from xbayes.classifier.decision import decide
+from xbayes.classifier.decision import DecisionRule, decide
+from xbayes.classifier.learned import rule_under
 from xbayes.classifier.predict import Products
+from xbayes.config.schema import given_log_prior
 from xbayes.evaluate.counts import confusion_counts
 from xbayes.output.results import Results
 from xbayes.output.table import set_names
@@ -99,6 +101,7 @@ def _columns(results: Results, rows: Int[np.ndarray, "M"]) -> dict[str, np.ndarr
         columns |= {"probability_lo": ends[:, 0], "probability_hi": ends[:, 1]}
     columns |= {
         "prediction_set": set_names(products.prediction_set, classes),
+        "set_flag": np.asarray(products.set_flag, bool),
         "entropy": products.entropy,
         "outlier_p": products.outlier_p,
         "n_missing": products.n_missing,
@@ -154,14 +157,22 @@ def _list_table(results: Results, candidates: CandidateList, opened: bool) -> Ht
 
 
 def _text(value: object) -> str:
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
     return f"{value:.4f}" if isinstance(value, float | np.floating) else str(value)
+
+
+def _rule_of(results: Results) -> DecisionRule:
+    """The decision rule of the final classifier, under the prior of the run."""
+    return rule_under(results.recipe, results.classifier, given_log_prior(results.config))
 
 
 def _count_table(results: Results, rows: Int[np.ndarray, "M"]) -> HtmlTable:
     classes, held_out = results.recipe.names.classes, results.held_out
     pooled = [products.posterior for products in held_out.products]
     repeats = len(pooled)
-    prediction = decide(np.concatenate(pooled), np.asarray(results.classifier.class_weight))
+    rule = _rule_of(results)
+    prediction = decide(np.concatenate(pooled), jax.tree.map(np.asarray, rule))
     predicted = np.bincount(results.products.prediction[rows], minlength=len(classes))
     counts = confusion_counts(
         np.tile(results.labels.class_index[held_out.rows], repeats),

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float
 
-from xbayes.classifier.predict import densities_of_classes
+from xbayes.classifier.learned import densities_of_classes
 from xbayes.evaluate.metrics import pool_repeats
 from xbayes.figures.confusion import draw_confusion
 from xbayes.figures.densities import draw_densities
@@ -34,7 +34,12 @@ def result_sections(results: Results) -> list[Section]:
         "posterior": _posterior_figures(results),
         **_feature_figures(results),
     }
-    return [known_section(anchor, figures) for anchor, figures in by_anchor.items() if figures]
+    rule = results.metrics["decision"]["rule"]
+    return [
+        known_section(anchor, figures, rule=rule)
+        for anchor, figures in by_anchor.items()
+        if figures
+    ]
 
 
 def _held_out_figures(results: Results) -> dict[str, dict[str, ReportFigure]]:

@@ -242,8 +242,8 @@ def well_characterised(context: ReportContext) -> list[WellRow]:
             name=name,
             colour=colours[name],
             members=f"{block['members'][name]:,}",
-            cells=[_cell(block[score][name]) for score in CLASS_SCORES],
-            of_all=_cell(everywhere[name]),
+            cells=[cell(block[score][name]) for score in CLASS_SCORES],
+            of_all=cell(everywhere[name]),
         )
         for name in context.classes
     ]
@@ -270,7 +270,7 @@ def score_tables(context: ReportContext) -> ScoreTables:
             f"the same sources, weighted to {proportions or 'the proportions on the sky'}",
         ][: len(blocks)],
         overall=[
-            ScoreRow(title, meaning, [_cell(block[name]) for block in blocks])
+            ScoreRow(title, meaning, [cell(block[name]) for block in blocks])
             for name, (title, meaning) in OVERALL.items()
         ],
         classes=[
@@ -278,8 +278,8 @@ def score_tables(context: ReportContext) -> ScoreTables:
                 name=name,
                 colour=colours[name],
                 labelled=f"{context.labelled[name]:,}",
-                cells=[_cell(block[score][name]) for block in blocks for score in CLASS_SCORES],
-                held_out=_cell(held_out[name]),
+                cells=[cell(block[score][name]) for block in blocks for score in CLASS_SCORES],
+                held_out=cell(held_out[name]),
                 strip=_strip(held_out[name]),
             )
             for name in context.classes
@@ -287,7 +287,8 @@ def score_tables(context: ReportContext) -> ScoreTables:
     )
 
 
-def _cell(score: Mapping) -> Cell:
+def cell(score: Mapping) -> Cell:
+    """A score and its interval, with the limit of a calibrated model if there is one."""
     interval = ""
     if score.get("lo") is not None and score.get("hi") is not None:
         interval = f"{number(score['lo'])} – {number(score['hi'])}"

@@ -7,11 +7,11 @@ Parquet file is streamed twice, because the survey must be complete before the f
 classified.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
-import jax
 from astropy.table import Table
 
 from xbayes.catalog.adapt import Told, column_messages
@@ -21,13 +21,15 @@ from xbayes.catalog.read import Chunks, table_chunks
 from xbayes.catalog.text_numbers import as_it_stood
 from xbayes.catalog.write import catalog_writer
 from xbayes.classifier.fitted_model import FittedModel
-from xbayes.classifier.predict import Products, classify, padded_size
+from xbayes.classifier.patterns import Patterns, classify_by_pattern
+from xbayes.classifier.predict import Products, padded_size
 from xbayes.config.schema import Config
-from xbayes.evaluate.proportions import Estimate, estimate_proportions
-from xbayes.features.blocks import BlockCounts
+from xbayes.evaluate.applied_rule import AppliedRule, Asked
+from xbayes.evaluate.label_shift import CheckedEstimate
 from xbayes.features.build import FeatureReport, build_features, merged_report
 from xbayes.output.run_directory import resolution
 from xbayes.output.table import add_pooling_meta, output_names, output_table, refuse_clashes
+from xbayes.tasks.absent_features import patterns_of
 from xbayes.tasks.one_source import row_warnings
 from xbayes.tasks.shift import ShiftCheck
 from xbayes.tasks.survey import (
@@ -37,13 +39,12 @@ from xbayes.tasks.survey import (
     survey_catalog,
     uniform_chunk,
 )
+from xbayes.tasks.whole_catalogue import Prior, applied_rule, with_prior
 from xbayes.types import Features, InputError
 
 CHUNK_IN_MEMORY = 65_536  # rows of a catalogue
 AS_TRAINED = ColumnOptions()
-ESTIMATE = "estimate"  # the prior that is estimated from the catalogue itself
 
-Prior = Mapping[str, float] | str | None
 Warn = Callable[[str], None]
 
 
@@ -55,7 +56,9 @@ def classify_chunks(
     columns: ColumnOptions = AS_TRAINED,
     not_available: frozenset[str] | None = None,
     warn: Warn = lambda message: None,
-    estimated: Callable[[Estimate], None] = lambda estimate: None,
+    estimated: Callable[[CheckedEstimate], None] = lambda estimate: None,
+    decision: Asked | None = None,
+    decided: Callable[[AppliedRule], None] = lambda rule: None,
 ) -> Iterator[Table]:
     """The classified catalogue, chunk by chunk, with the same values as for the whole table.
 
@@ -76,6 +79,11 @@ def classify_chunks(
         Called with each warning, after the last chunk.
     estimated
         Called with the estimated class proportions, before the first chunk.
+    decision
+        The decision rule: "argmax", "f1", "expected_f1", {"precision": 0.9}, or "catalogue", which
+        learns the threshold of the run's rule on this catalogue; None keeps that of the run.
+    decided
+        Called with the decision rule, before the first chunk.
 
     Raises
     ------
@@ -92,15 +100,28 @@ def classify_chunks(
     with matched.explaining_errors():
         survey = survey_catalog(model, chunks)
         size = padded_size(min(chunks.size, chunks.n_rows))
-        model = _with_prior(model, survey, prior, chunks.n_rows, size, estimated)
+        patterns = patterns_of(model, warn)
+        sample = partial(_sample_products, survey=survey, patterns=patterns, size=size)
+        model = with_prior(model, prior, chunks.n_rows, sample, estimated=estimated, warn=warn)
+        applied = applied_rule(model, decision, chunks.n_rows, sample)
+        decided(applied)
     reports, first_row, shift = [], 0, ShiftCheck(model)
     for chunk in chunks.read(None):
         with matched.explaining_errors():
             table = uniform_chunk(model, chunk)
-            features, report = _features(model, table, survey.blocks, first_row)
-            products = classify(model.recipe, model.classifier, features, model.log_prior, size)
+            features, report = _features(model, table, first_row)
+            products = classify_by_pattern(
+                model.recipe,
+                model.classifier,
+                features,
+                patterns,
+                log_prior=model.log_prior,
+                size=size,
+                rule=applied.rule,
+            )
             as_it_stood(chunk, table)
             output = _output(model, table, [*matched.own], products)
+            output.meta = {**(output.meta or {}), "DECISION": applied.text}
         yield matched.own_names(output)
         reports.append(report)
         shift.add(features, products)
@@ -140,35 +161,24 @@ def classify_table(model: FittedModel, table: Table, **options) -> Table:
     return classified
 
 
-def _with_prior(
-    model: FittedModel,
-    survey: Survey,
-    prior: Prior,
-    n_rows: int,
-    size: int,
-    estimated: Callable[[Estimate], None],
-) -> FittedModel:
-    """The model under the prior of this catalogue, given or estimated from the surveyed sample."""
-    if not isinstance(prior, str):
-        return model.under(prior)
-    if prior != ESTIMATE:
-        raise InputError(f"prior must be class proportions or {ESTIMATE!r}; found {prior!r}")
-    if n_rows == 1:
-        raise InputError("prior 'estimate' needs a catalogue; one source has no proportions")
-    features, _ = _features(model, survey.sample, survey.blocks, 0)
-    products = classify(model.recipe, model.classifier, features, model.log_prior, size)
-    key = jax.random.key(model.config.seed)
-    estimate = estimate_proportions(products.posterior, model.applied_log_prior, key)
-    estimated(estimate)
-    return model.under(dict(zip(model.classes, estimate.proportions.tolist(), strict=True)))
+def _sample_products(model: FittedModel, survey: Survey, patterns: Patterns, size: int) -> Products:
+    """The products of the surveyed sample of the catalogue."""
+    features, _ = _features(model, survey.sample, 0)
+    return classify_by_pattern(
+        model.recipe,
+        model.classifier,
+        features,
+        patterns,
+        log_prior=model.log_prior,
+        size=size,
+    )
 
 
-def _features(
-    model: FittedModel, table: Table, blocks: BlockCounts, first_row: int
-) -> tuple[Features, FeatureReport]:
+def _features(model: FittedModel, table: Table, first_row: int) -> tuple[Features, FeatureReport]:
     """The features of a chunk that begins at `first_row` of the catalogue."""
     with _rows_counted_from(first_row):
-        return build_features(in_units_of_run(model, table), model.config, blocks)
+        lacked_by = model.trained_on.lacked_by
+        return build_features(in_units_of_run(model, table), model.config, lacked_by)
 
 
 def _output(model: FittedModel, table: Table, colnames: Sequence[str], products: Products) -> Table:

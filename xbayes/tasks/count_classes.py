@@ -7,6 +7,7 @@ the out-of-fold confusion matrix of the run, and by the posteriors
 from collections.abc import Callable
 from typing import NamedTuple
 
+import jax
 import numpy as np
 from astropy.table import Table
 from jaxtyping import Float, Int
@@ -17,6 +18,7 @@ from xbayes.catalog.read import Chunks, read_catalog
 from xbayes.catalog.taxonomy import without_label
 from xbayes.classifier.decision import decide
 from xbayes.classifier.fitted_model import FittedModel
+from xbayes.classifier.learned import rule_under
 from xbayes.evaluate.counts import DOUBT, Counts, confusion_counts, disagreement
 from xbayes.evaluate.posterior_counts import posterior_counts
 from xbayes.output.table import GROUP
@@ -134,8 +136,9 @@ def _held_out(model: FittedModel) -> _HeldOut:
             "is not known; make the run again with 'xbayes run'"
         )
     table, classes = read_catalog(path), model.classes
+    rule = rule_under(model.recipe, model.classifier, model.log_prior)
     posterior = np.stack([np.asarray(table[f"p_{name}"]) for name in classes], axis=1)
-    prediction = decide(posterior, np.asarray(model.classifier.class_weight))
+    prediction = decide(posterior, jax.tree.map(np.asarray, rule))
     truth = np.array([classes.index(name) for name in np.asarray(table["true_class"]).astype(str)])
     roles = model.config.catalog
     column = GROUP if GROUP in table.colnames else roles.source

@@ -12,10 +12,13 @@ from xbayes.catalog.match import ColumnOptions
 from xbayes.catalog.read import table_chunks
 from xbayes.catalog.roles import check_catalog
 from xbayes.classifier.fitted_model import FittedModel
+from xbayes.classifier.patterns import classifier_of
 from xbayes.classifier.predict import classify
 from xbayes.features.build import build_features, needed_columns
+from xbayes.features.conditions import number_columns
 from xbayes.figures.track_record import Track
 from xbayes.report.build_tracks import tracks_of
+from xbayes.tasks.absent_features import patterns_of
 from xbayes.tasks.classify import AS_TRAINED
 from xbayes.tasks.survey import check_values, in_units_of_run, match_to_run
 from xbayes.types import InputError
@@ -62,21 +65,23 @@ def explain_source(
         table = next(matched.chunks.read(None))
         if id_column in table.colnames:
             find_row(masked_column(table, id_column), name)  # an error comes before the long work
-        checked = check_catalog(table, config.catalog, list(needed_columns(config)), "classify")
-        features, report = build_features(in_units_of_run(model, checked), config)
+        needed, numbers = list(needed_columns(config)), number_columns(config)
+        checked = check_catalog(table, config.catalog, needed, "classify", numbers=numbers)
+        lacked_by = model.trained_on.lacked_by
+        features, report = build_features(in_units_of_run(model, checked), config, lacked_by)
         suspicions = check_values(model, checked)
     for message in (*suspicions, *report.warnings):
         warn(matched.explained(message))
-    products = classify(model.recipe, model.classifier, features, model.log_prior)
     row = find_row(masked_column(checked, id_column), name)
-    one_row = slice(row, row + 1)
+    features = features.rows(slice(row, row + 1))
+    classifier = classifier_of(model.classifier, features, patterns_of(model, warn))
     return tracks_of(
         config,
         model.recipe,
-        model.classifier,
+        classifier,
         [str(checked[id_column][row])],
-        features.rows(one_row),
-        products._make(values[one_row] for values in products),
+        features,
+        classify(model.recipe, classifier, features, model.log_prior, rule=model.classifier.rule),
         log_prior=model.log_prior,
     )[0]
 

@@ -22,46 +22,22 @@ from xbayes.classifier.fitted_model import FittedModel, load_fitted_model
 from xbayes.config.checks import did_you_mean
 from xbayes.config.schema import Config
 from xbayes.errors import XbayesWarning
-from xbayes.evaluate.proportions import Estimate
+from xbayes.evaluate.applied_rule import AppliedRule, Asked
+from xbayes.evaluate.label_shift import CheckedEstimate
 from xbayes.features.build import needed_columns
-from xbayes.features.conditions import number_columns
+from xbayes.features.conditions import number_columns, text_columns
 from xbayes.output.table import passed_columns
-from xbayes.tasks.classify import CHUNK_IN_MEMORY, Prior, classify_table, classify_to_file
+from xbayes.tasks.classify import CHUNK_IN_MEMORY, classify_table, classify_to_file
+from xbayes.tasks.explanation import Explanation
 from xbayes.tasks.precision import in_precision
+from xbayes.tasks.whole_catalogue import Prior
 from xbayes.types import InputError
 
 if TYPE_CHECKING:
     import arviz
-    from matplotlib.figure import Figure
 
     from xbayes.catalog.inputs import CatalogLike
     from xbayes.catalog.read import Reading
-    from xbayes.figures.track_record import Track
-
-
-class Explanation:
-    """The explanation of one prediction: the contribution of each feature to the log-odds."""
-
-    def __init__(self, track: "Track") -> None:
-        self.track = track
-
-    @property
-    def table(self) -> Table:
-        """One row per term; the columns `ln_odds_<CLASS>` sum to the reported log-odds."""
-        from xbayes.report.track_table import track_table
-
-        return track_table(self.track)
-
-    def plot(self) -> "Figure":
-        """The probability track as a matplotlib figure."""
-        from xbayes.figures.track import draw_track
-
-        return draw_track(self.track)
-
-    def __repr__(self) -> str:
-        track = self.track
-        p = track.posterior[track.prediction]
-        return f"<Explanation of {track.name}: {track.classes[track.prediction]}, p = {p:.3f}>"
 
 
 class FittedRun:
@@ -127,7 +103,9 @@ class FittedRun:
         catalog: "CatalogLike | Mapping[str, float | str | None]",
         *,
         prior: Prior = None,
-        estimated: Callable[[Estimate], None] = lambda estimate: None,
+        estimated: Callable[[CheckedEstimate], None] = lambda estimate: None,
+        decision: Asked | None = None,
+        decided: Callable[[AppliedRule], None] = lambda rule: None,
         **columns: Unpack[ColumnKeywords],
     ) -> Table:
         """The catalogue with the class posteriors and all other products added.
@@ -142,6 +120,12 @@ class FittedRun:
             ``"estimate"`` estimates them from its sources; None keeps those of the run.
         estimated
             Called with the estimated class proportions and their intervals.
+        decision
+            The decision rule: ``"argmax"``, ``"f1"``, ``"expected_f1"``, ``{"precision": 0.9}``,
+            learned on the out-of-fold posteriors of the run; ``"catalogue"`` learns the threshold
+            on the posteriors of this catalogue; None keeps the rule of the run.
+        decided
+            Called with the decision rule, its description and the scores to expect of it.
         id
             The column that holds the ids; ``"row"`` numbers the rows of a catalogue without ids.
         map
@@ -185,6 +169,8 @@ class FittedRun:
                 not_available=absent,
                 warn=_warn,
                 estimated=estimated,
+                decision=decision,
+                decided=decided,
             )
 
     def classify_file(
@@ -194,7 +180,9 @@ class FittedRun:
         *,
         prior: Prior = None,
         overwrite: bool = False,
-        estimated: Callable[[Estimate], None] = lambda estimate: None,
+        estimated: Callable[[CheckedEstimate], None] = lambda estimate: None,
+        decision: Asked | None = None,
+        decided: Callable[[AppliedRule], None] = lambda rule: None,
         **columns: Unpack[ColumnKeywords],
     ) -> int:
         """Write what `classify` returns to a file, and return the number of sources.
@@ -214,7 +202,7 @@ class FittedRun:
         with in_precision(self.config.precision):
             classify_to_file(
                 self.model, chunks, path, overwrite=overwrite, prior=prior, columns=options,
-                warn=_warn, estimated=estimated,
+                warn=_warn, estimated=estimated, decision=decision, decided=decided,
             )  # fmt: skip
         return chunks.n_rows
 
@@ -337,8 +325,9 @@ label is not known; make a run that has them: xbayes run CONFIG --set variant=ba
         """How a file is read: id and numbers under their names in the catalogue, and the table."""
         name, own = self.config.catalog.id, options.map
         numbers = {own.get(column, column) for column in number_columns(self.config)}
+        text = sorted(own.get(column, column) for column in text_columns(self.config))
         return {
-            "text": [options.id or own.get(name, name)],
+            "text": [options.id or own.get(name, name), *text],
             "numbers": numbers | set(options.units),
             "table": options.table or self.config.catalog.table_name,
         }

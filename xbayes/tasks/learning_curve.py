@@ -11,7 +11,7 @@ from astropy.table import Table
 
 from xbayes.classifier.recipe import Recipe, build_recipe
 from xbayes.config.reader import config_of
-from xbayes.config.schema import Config, catalog_path, given_log_prior
+from xbayes.config.schema import Config, catalog_source, given_log_prior
 from xbayes.errors import XbayesWarning
 from xbayes.evaluate.learning_curve import Design, Point, usable_fractions
 from xbayes.evaluate.learning_curve import learning_curve as measure_points
@@ -23,7 +23,7 @@ from xbayes.types import InputError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from xbayes.catalog.inputs import CatalogLike
+    from xbayes.catalog.inputs import CatalogLike, Releases
 
 ALL = "all"  # the row with macro F1 and the log loss of all sources
 
@@ -47,7 +47,7 @@ class LearningCurve(NamedTuple):
 def learning_curve(
     config: str | os.PathLike[str] | Mapping | Config,
     *,
-    catalog: "CatalogLike | None" = None,
+    catalog: "CatalogLike | Releases | None" = None,
     sizes: Sequence[float] | None = None,
     set: Sequence[str] = (),
     progress: Progress = lambda share, step: None,
@@ -78,7 +78,7 @@ def learning_curve(
     with in_precision(loaded.precision):
         return measure_learning(
             loaded,
-            catalog_path(loaded) if catalog is None else catalog,
+            catalog_source(loaded) if catalog is None else catalog,
             sizes=sizes,
             progress=progress,
         )
@@ -86,7 +86,7 @@ def learning_curve(
 
 def measure_learning(
     config: Config,
-    catalog: "CatalogLike",
+    catalog: "CatalogLike | Releases",
     *,
     sizes: Sequence[float] | None = None,
     progress: Progress = lambda share, step: None,

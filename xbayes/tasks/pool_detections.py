@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 
 from xbayes.catalog.columns import masked_column
 from xbayes.catalog.inputs import as_table
+from xbayes.catalog.marked_names import pooled_name_warning
 from xbayes.catalog.read import read_catalog
 from xbayes.catalog.taxonomy import class_indices
 from xbayes.catalog.text_numbers import refuse_rounded
@@ -135,7 +136,8 @@ def pool_detections(
     context = _context(table, model, prior)
     detections = _detections(table, by, context)
     prediction = _prediction(table, detections.posterior, context.classes)
-    doubts = []
+    marked = pooled_name_warning(table, by)
+    doubts = [] if marked is None else [marked]
     if (prediction != detections.posterior.argmax(-1)).any():
         doubts.append(
             "the predictions follow a decision rule: hard_class counts them, "

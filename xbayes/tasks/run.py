@@ -15,22 +15,27 @@ import numpy as np
 
 from xbayes.catalog.columns import masked_column
 from xbayes.classifier.fit import FitReport
-from xbayes.classifier.predict import Classifier, Products, classify
+from xbayes.classifier.patterns import classify_by_pattern
+from xbayes.classifier.predict import Classifier, Products
 from xbayes.classifier.recipe import Recipe, build_recipe
 from xbayes.config.reader import config_of
-from xbayes.config.schema import Config, catalog_path, given_log_prior
+from xbayes.config.schema import Config, catalog_source, given_log_prior
 from xbayes.errors import XbayesWarning
+from xbayes.evaluate.applied_rule import decision_record, rule_of_run
 from xbayes.evaluate.cross_validate import CrossValidation
+from xbayes.evaluate.harder_split import HarderSplit, harder_block
 from xbayes.evaluate.metrics import measure
 from xbayes.output.posterior_file import diagnose, inference_data
 from xbayes.output.results import Metrics, Results
 from xbayes.output.run_directory import new_run_directory, provenance_of, write_run
 from xbayes.report.build import check_formats, write_figures_and_report
+from xbayes.tasks.absent_features import patterns_in_training
 from xbayes.tasks.fitted_run import FittedRun, load
 from xbayes.tasks.precision import in_precision
 from xbayes.tasks.training import (
     Progress,
     Training,
+    cross_validate_harder,
     cross_validate_training,
     fit_training,
     load_training,
@@ -40,13 +45,13 @@ from xbayes.types import InputError
 if TYPE_CHECKING:
     import arviz
 
-    from xbayes.catalog.inputs import CatalogLike
+    from xbayes.catalog.inputs import CatalogLike, Releases
 
 
 def run(
     config: str | os.PathLike[str] | Mapping | Config,
     *,
-    catalog: "CatalogLike | None" = None,
+    catalog: "CatalogLike | Releases | None" = None,
     out: str | os.PathLike[str] | None = None,
     target: str | os.PathLike[str] | None = None,
     set: Sequence[str] = (),
@@ -62,8 +67,9 @@ def run(
     config
         A YAML file, the same content as a mapping, or a `Config`.
     catalog
-        The labelled catalogue, instead of `catalog.file`: a path, or a table of astropy, pandas or
-        pyarrow.
+        The labelled catalogue, instead of `catalog.file` or `catalog.files`: a path, or a table of
+        astropy, pandas or pyarrow. A mapping of releases to such catalogues is joined, as
+        `catalog.files` is.
     out
         The run directory to make; ``runs/NAME-TIME`` if not given.
     target
@@ -112,7 +118,7 @@ def run(
 
 def run_experiment(
     config: Config,
-    catalog: "CatalogLike | None" = None,
+    catalog: "CatalogLike | Releases | None" = None,
     *,
     out: Path | None = None,
     overwrite: bool = False,
@@ -126,21 +132,31 @@ def run_experiment(
     started = time.time()
     with new_run_directory(out, overwrite) as folder:
         progress(0.0, "reading the catalogue")
-        training = load_training(config, catalog_path(config) if catalog is None else catalog)
+        training = load_training(config, catalog_source(config) if catalog is None else catalog)
         recipe = build_recipe(training.config)
         held_out = cross_validate_training(
-            training, recipe, lambda share, step: progress(0.05 + 0.7 * share, step)
+            training, recipe, lambda share, step: progress(0.05 + 0.5 * share, step)
+        )
+        harder = cross_validate_harder(
+            training, recipe, lambda share, step: progress(0.55 + 0.2 * share, f"harder: {step}")
         )
         progress(0.75, "fitting on all labelled sources")
         classifier, fit = fit_training(training, recipe)
         progress(0.85, "classifying the catalogue")
         log_prior = given_log_prior(training.config)
-        products = classify(recipe, classifier, training.features, log_prior)
+        products = classify_by_pattern(
+            recipe,
+            classifier,
+            training.features,
+            patterns_in_training(training, recipe, classifier),
+            log_prior=log_prior,
+        )
         progress(0.9, "writing the run")
         results = _results(
             training,
             recipe=recipe,
             held_out=held_out,
+            harder=harder,
             classifier=classifier,
             fit=fit,
             products=products,
@@ -190,6 +206,7 @@ def _results(
     *,
     recipe: Recipe,
     held_out: CrossValidation,
+    harder: HarderSplit | None,
     classifier: Classifier,
     fit: FitReport,
     products: Products,
@@ -197,8 +214,14 @@ def _results(
 ) -> Results:
     """The scores, the diagnosed posterior samples and everything else that is written."""
     scores = measure(training.config, training.labels, products, held_out, training.well)
-    metrics = Metrics(**scores)
-    ids = masked_column(training.table, training.config.catalog.id)[held_out.rows]
+    applied = rule_of_run(recipe, classifier, given_log_prior(training.config))
+    metrics = Metrics(**scores, decision=decision_record(applied, held_out.rules))
+    if harder is not None:
+        metrics["harder"] = harder_block(
+            harder, held_out, training.labels, training.config, training.releases
+        )
+    known = training.labels.class_index >= 0
+    ids = masked_column(training.table, training.config.catalog.id)[known]
     posterior, chain_warnings = _diagnosed(fit, recipe, metrics, np.ma.getdata(ids))
     return Results(
         config=training.config,

@@ -11,7 +11,7 @@ import numpy as np
 from astropy.table import Table
 
 from xbayes.config.reader import config_of
-from xbayes.config.schema import Config, catalog_path
+from xbayes.config.schema import Config, catalog_source
 from xbayes.errors import XbayesWarning
 from xbayes.figures.criterion import draw_criterion
 from xbayes.infer.check_clusters import check_training_rows
@@ -29,7 +29,7 @@ from xbayes.types import InputError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from xbayes.catalog.inputs import CatalogLike
+    from xbayes.catalog.inputs import CatalogLike, Releases
 
 SILHOUETTE_ROWS = 2000
 
@@ -60,7 +60,7 @@ class ComponentSearch(NamedTuple):
 def select_k(
     config: str | os.PathLike[str] | Mapping | Config,
     *,
-    catalog: "CatalogLike | None" = None,
+    catalog: "CatalogLike | Releases | None" = None,
     largest: int = 20,
     runs: int = 10,
     set: Sequence[str] = (),
@@ -90,12 +90,12 @@ def select_k(
     """
     loaded = config_of(config, set)
     with in_precision(loaded.precision):
-        path = catalog_path(loaded) if catalog is None else catalog
+        path = catalog_source(loaded) if catalog is None else catalog
         return select_components(loaded, path, largest, runs)
 
 
 def select_components(
-    config: Config, catalog: "CatalogLike", largest: int, n_runs: int
+    config: Config, catalog: "CatalogLike | Releases", largest: int, n_runs: int
 ) -> ComponentSearch:
     """As `select_k`, in the current precision of JAX."""
     if largest < 3:

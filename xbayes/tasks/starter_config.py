@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -210,4 +211,5 @@ def _steps(
         steps.append(f"choose features among the {n_numbers} columns of numbers listed as comments")
     else:
         steps.append(f"look over the roles of the columns and the {len(features)} features")
-    return (*steps, f"xbayes run {file}")
+    checked = f"xbayes run {shlex.quote(file)} --dry-run (checks everything and prints the plan)"
+    return (*steps, checked, f"xbayes run {shlex.quote(file)}")

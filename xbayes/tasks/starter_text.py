@@ -50,7 +50,7 @@ def starter_text(starter: Starter) -> str:
         f"# Starter config of 'xbayes init' for {_comment(origin)}:",
         f"# {starter.n_rows} rows, {len(starter.facts)} columns.",
         "# 1. Name the classes (taxonomy). 2. Check the roles of the columns and the features.",
-        "# 3. xbayes run THIS-FILE",
+        "# 3. xbayes run THIS-FILE --dry-run, which checks everything. 4. xbayes run THIS-FILE",
         f"name: {starter.name}",
         *_catalog_lines(starter),
         *_taxonomy_lines(starter),

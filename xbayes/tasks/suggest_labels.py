@@ -30,6 +30,7 @@ from xbayes.classifier.recipe import Recipe, Scoring
 from xbayes.classifier.subclasses import class_means, class_scores, responsibilities
 from xbayes.evaluate.information import Batch, choose_batch, information
 from xbayes.features.build import build_features, needed_columns
+from xbayes.features.conditions import number_columns
 from xbayes.output.table import passed_columns
 from xbayes.tasks.classify import AS_TRAINED
 from xbayes.tasks.survey import check_values, in_units_of_run, match_to_run
@@ -65,7 +66,8 @@ def suggest_labels(
     config = model.config
     with matched.explaining_errors():
         table = next(matched.chunks.read(None))
-        checked = check_catalog(table, config.catalog, list(needed_columns(config)), "classify")
+        needed, numbers = list(needed_columns(config)), number_columns(config)
+        checked = check_catalog(table, config.catalog, needed, "classify", numbers=numbers)
         features, report = build_features(in_units_of_run(model, checked), config)
         suspicions = check_values(model, checked)
     for message in (*suspicions, *report.warnings):

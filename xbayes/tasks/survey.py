@@ -22,8 +22,8 @@ from xbayes.catalog.units import (
 )
 from xbayes.catalog.whole_check import WholeCheck
 from xbayes.classifier.fitted_model import FittedModel
-from xbayes.features.blocks import BlockCounts, add_blocks
-from xbayes.features.build import count_table_blocks, needed_columns, sky_columns
+from xbayes.features.build import needed_columns, sky_columns
+from xbayes.features.conditions import number_columns
 from xbayes.features.trained_on import column_ranges, sampled, stand_in_check, state_degrees
 
 SAMPLE_SIZE = 50_000  # rows from which the class proportions are estimated
@@ -32,7 +32,6 @@ SAMPLE_SIZE = 50_000  # rows from which the class proportions are estimated
 class Survey(NamedTuple):
     """Facts about the whole catalogue that the classification of each row needs."""
 
-    blocks: BlockCounts  # which columns are empty in a whole block
     sample: Table  # evenly spaced rows, at most SAMPLE_SIZE, with the columns for the features
     ranges: Mapping[str, ValueRange]  # of the columns, in the units of the run
     stand_ins: tuple[str, ...]  # warnings of probable stand-ins
@@ -45,7 +44,7 @@ class Survey(NamedTuple):
 
 
 def survey_catalog(model: FittedModel, chunks: Chunks) -> Survey:
-    """Checks columns, ids and coordinates, and finds the columns that are empty in a whole block.
+    """Checks columns, ids and coordinates, and samples rows evenly over the whole catalogue.
 
     Probable stand-ins are counted over the whole catalogue.
 
@@ -63,24 +62,17 @@ def survey_catalog(model: FittedModel, chunks: Chunks) -> Survey:
     def read() -> Iterator[Table]:
         return (uniform_chunk(model, chunk) for chunk in chunks.read(names))
 
-    check, blocks, sample = WholeCheck(roles), None, []
+    check, sample = WholeCheck(roles), []
     stand_ins = stand_in_check(config)
     spacing, first_row = -(-chunks.n_rows // SAMPLE_SIZE), 0
     for chunk in read():
         check.add(chunk)
         stand_ins.add(chunk)
-        counts = count_table_blocks(in_units_of_run(model, chunk), config)
-        if blocks is None:
-            blocks = counts
-        else:
-            add_blocks(blocks, counts)
         sample.append(subset(chunk, rows=slice(-first_row % spacing, None, spacing)))
         first_row += len(chunk)
     check.close(read)
-    assert blocks is not None  # a catalogue has rows
     stacked = sample[0] if len(sample) == 1 else _stacked(sample)
     return Survey(
-        blocks=blocks,
         sample=stacked,
         ranges=column_ranges(in_units_of_run(model, stacked), config),
         stand_ins=stand_in_warnings(model, stand_ins, stacked),
@@ -121,8 +113,10 @@ def check_values(model: FittedModel, table: Table) -> tuple[str, ...]:
 def stand_in_warnings(model: FittedModel, check: StandInCheck, sample: Table) -> tuple[str, ...]:
     """Warnings of values that the training catalogue never had. Raises InputError for many."""
     trained, found = model.trained_on, units_of(sample, sample.colnames)
-    ranges = {}
+    ranges, sky = {}, set().union(*sky_columns(model.config))
     for name, values in trained.columns.items():
+        if name in sky:
+            continue  # another part of the sky is no sign of stand-ins
         wanted = parse_unit(trained.units.get(name, ""))
         given = parse_unit(found.get(name, "")) or wanted
         factor = 1.0 if given is None else factor_between(wanted, given)
@@ -164,8 +158,9 @@ def match_to_run(model: FittedModel, chunks: Chunks, columns: ColumnOptions) -> 
 
 def uniform_chunk(model: FittedModel, chunk: Table) -> Table:
     """The chunk with the column types of a training catalogue."""
-    needed = list(needed_columns(model.config))
-    return uniform_catalog(chunk, model.config.catalog, needed, "classify")
+    config = model.config
+    needed, numbers = list(needed_columns(config)), number_columns(config)
+    return uniform_catalog(chunk, config.catalog, needed, "classify", numbers=numbers)
 
 
 def _check_columns(model: FittedModel, chunks: Chunks) -> None:

@@ -20,9 +20,9 @@ from jaxtyping import Bool, Float
 from xbayes.catalog.read import read_catalog
 from xbayes.catalog.roles import check_catalog
 from xbayes.catalog.units import convert_units, units_of
-from xbayes.config.schema import Config, target_path
+from xbayes.config.schema import Config, found_target
 from xbayes.features.build import build_features, needed_columns
-from xbayes.features.conditions import number_columns
+from xbayes.features.conditions import number_columns, text_columns
 from xbayes.features.trained_on import state_degrees, training_stand_ins
 from xbayes.types import Features, InputError
 
@@ -82,11 +82,10 @@ def _target_features(config: Config, table: Table) -> tuple[Features, list[str]]
     needed = list(needed_columns(config))
     optional = tuple({*config.catalog.optional, *needed})
     roles = config.catalog.model_copy(update={"optional": optional, "label": None})
-    path = target_path(config)
-    read = read_catalog(
-        path, text=[roles.id], numbers=number_columns(config), table=roles.table_name
-    )
-    target = check_catalog(read, roles, needed, "classify")
+    path = found_target(config)
+    numbers, text = number_columns(config), [roles.id, *text_columns(config)]
+    read = read_catalog(path, text=text, numbers=numbers, table=roles.table_name)
+    target = check_catalog(read, roles, needed, "classify", numbers=numbers)
     stand_ins = training_stand_ins(target, config)
     state_degrees(target, config)
     target = convert_units(target, units_of(table, needed), needed)

@@ -3,23 +3,27 @@
 read -> check roles and labels -> build features -> drop features that do not vary
 """
 
+import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 import jax
 import numpy as np
 from astropy.table import Table
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from xbayes.catalog.adapt import column_messages
 from xbayes.catalog.columns import masked_column, subset
-from xbayes.catalog.inputs import Origin, as_table, origin_of
-from xbayes.catalog.roles import check_catalog
+from xbayes.catalog.inputs import Origin
+from xbayes.catalog.marked_names import marked_name_warnings
+from xbayes.catalog.sky_cells import sky_cells
+from xbayes.catalog.splits import joined_groups
 from xbayes.catalog.taxonomy import (
     class_indices,
     group_indices,
     label_warnings,
     subclass_indices,
+    with_subclasses,
 )
 from xbayes.classifier.fit import FitReport, fit_classifier
 from xbayes.classifier.predict import Classifier
@@ -30,25 +34,25 @@ from xbayes.evaluate.cross_validate import (
     cross_validate,
     inner_folds,
     labelled_rows,
-    require_members,
     scarcity_warnings,
 )
+from xbayes.evaluate.harder_split import HarderSplit, check_folds, choose_harder
 from xbayes.features.build import (
     FeatureReport,
     build_features,
     names_of,
-    needed_columns,
     useful_features,
 )
-from xbayes.features.conditions import number_columns, well_characterised
+from xbayes.features.conditions import well_characterised
 from xbayes.features.described import described
 from xbayes.features.trained_on import state_degrees, training_stand_ins
 from xbayes.output.table import output_names, passed_columns, refuse_clashes
+from xbayes.tasks.read_training import read_training, release_indices
 from xbayes.tasks.target import fit_to_target
 from xbayes.types import Features, InputError, Labels
 
 if TYPE_CHECKING:
-    from xbayes.catalog.inputs import CatalogLike
+    from xbayes.catalog.inputs import CatalogLike, Releases
 
 Progress = Callable[[float, str], None]  # completed share in [0, 1], the step that begins
 
@@ -65,32 +69,34 @@ class Training(NamedTuple):
     warnings: tuple[str, ...]
     well: Bool[np.ndarray, "N"] | None = None  # well-characterised rows, if the config defines them
     row_weight: Float[np.ndarray, "N"] | None = None  # None: equal weights
+    releases: tuple[str, ...] = ()  # names of the releases; empty if there are none
 
 
-def load_training(config: Config, catalog: "CatalogLike") -> Training:
+def load_training(config: Config, catalog: "CatalogLike | Releases") -> Training:
     """The labelled catalogue, read from a path or a table, checked and turned into features.
+
+    A mapping of releases is joined into one catalogue.
 
     Raises
     ------
     InputError
         If the catalogue does not match the config, or if no feature of it varies.
     """
-    roles, label = config.catalog, _label_column(config)
-    needed = [*needed_columns(config), label, *roles.keep]
-    needed += [column for column in (roles.source, roles.group, roles.block) if column]
-    read = as_table(
-        catalog, text=[roles.id], numbers=number_columns(config), table=roles.table_name
-    )
-    table = check_catalog(read, roles, needed, "train")
+    label = _label_column(config)
+    read = read_training(config, catalog, label)
+    config, table, roles = read.config, read.table, read.config.catalog
     state_degrees(table, config)
     config = described(config, table)
+    taxonomy = with_subclasses(config.taxonomy, masked_column(table, label))
+    config = config.model_copy(update={"taxonomy": taxonomy})
     refuse_clashes(passed_columns(roles), names_of(config))
     about_columns = _column_messages(table, config)
     class_index, included = class_indices(masked_column(table, label), config.taxonomy)
     about_labels = label_warnings(masked_column(table, label), config.taxonomy)
     table, class_index = subset(table, rows=included), class_index[included]
-    subclass = subclass_indices(masked_column(table, label), config.taxonomy)
-    stand_ins = training_stand_ins(table, config)
+    releases, labels = _labels_of(table, config, class_index, link=read.link, included=included)
+    joined_names = marked_name_warnings(table, source=roles.source, group=roles.group)
+    stand_ins = (*training_stand_ins(table, config), *joined_names)
     features, report = build_features(table, config)
     given = config.model.alpha
     target = fit_to_target(config, table, features, class_index >= 0)
@@ -98,20 +104,20 @@ def load_training(config: Config, catalog: "CatalogLike") -> Training:
         config, features = _with_features(config, features, target.measured)
     config, features, dropped = _drop_constant_features(config, features, class_index >= 0)
     dropped = [*dropped, *_weights_left_out(given, config.model.alpha)]
-    labels = Labels(class_index=class_index, group=group_indices(table, roles), subclass=subclass)
-    validation = config.validation
-    require_members(labels, list(config.taxonomy.classes), validation.folds, validation.inner_folds)
+    about_folds = check_folds(labels, config, releases)
     about_labels += scarcity_warnings(labels, list(config.taxonomy.classes))
     about_target = target.warnings if target else ()
-    rules = validation.well_characterised
+    rules = config.validation.well_characterised
     return Training(
         config=config,
-        origin=origin_of(catalog),
+        origin=read.origin,
         table=table,
         features=features,
         report=report,
         labels=labels,
         warnings=(
+            *read.warnings,
+            *about_folds,
             *report.warnings,
             *about_target,
             *dropped,
@@ -121,6 +127,31 @@ def load_training(config: Config, catalog: "CatalogLike") -> Training:
         ),
         well=None if rules is None else well_characterised(table, rules),
         row_weight=target.row_weight if target else None,
+        releases=releases,
+    )
+
+
+def _labels_of(
+    table: Table,
+    config: Config,
+    class_index: Int[np.ndarray, "N"],
+    *,
+    link: Int[np.ndarray, "M"] | None,
+    included: Bool[np.ndarray, "M"],
+) -> tuple[tuple[str, ...], Labels]:
+    """The names of the releases, and classes, groups, cells and releases of the rows.
+
+    `link` numbers the sources of the catalogue before rows were left out; None: one file.
+    """
+    roles = config.catalog
+    releases, release = release_indices(table, roles)
+    group = group_indices(table, roles)
+    return releases, Labels(
+        class_index=class_index,
+        group=group if link is None else joined_groups(group, link[included]),
+        subclass=subclass_indices(masked_column(table, _label_column(config)), config.taxonomy),
+        cell=sky_cells(table, roles, config.validation.cell),
+        release=release,
     )
 
 
@@ -138,8 +169,6 @@ def cross_validate_training(
 ) -> CrossValidation:
     """The out-of-fold products of every labelled row, on the folds of the config."""
     validation = training.config.validation
-    total = validation.folds * validation.repeats
-    done = iter(range(total))
     return cross_validate(
         recipe,
         training.features,
@@ -151,21 +180,68 @@ def cross_validate_training(
         kind=validation.split,
         log_prior=given_log_prior(training.config),
         row_weight=training.row_weight,
-        progress=lambda message: progress(next(done) / total, message),
+        progress=counted(progress),
     )
+
+
+def cross_validate_harder(
+    training: Training, recipe: Recipe, progress: Progress = lambda share, step: None
+) -> HarderSplit | None:
+    """Out-of-fold products on the harder folds of `validation.harder`; None if nobody wants it."""
+    validation, labels = training.config.validation, training.labels
+    choice = choose_harder(labels, training.config)
+    if choice is None or choice.split is None:
+        return choice
+    started = time.monotonic()
+    held_out = cross_validate(
+        recipe,
+        training.features,
+        labels,
+        jax.random.fold_in(jax.random.key(training.config.seed), 2),
+        validation.harder_folds,
+        seed=training.config.seed,
+        kind=choice.split,
+        log_prior=given_log_prior(training.config),
+        row_weight=training.row_weight,
+        progress=counted(progress),
+    )
+    return choice._replace(held_out=held_out, seconds=time.monotonic() - started)
+
+
+def counted(progress: Progress) -> Callable[[str], None]:
+    """A callback for messages such as "outer fold 2 of 5", which tells the completed share."""
+
+    def call(message: str) -> None:
+        done, _, total = message.removeprefix("outer fold ").partition(" of ")
+        progress((int(done) - 1) / int(total), message)
+
+    return call
 
 
 def fit_training(training: Training, recipe: Recipe) -> tuple[Classifier, FitReport]:
     """The classifier fitted on all labelled rows, and the choices made in the fit."""
-    features, labels, model = training.features, training.labels, training.config.model
-    row_weight = training.row_weight
+    return fit_rows(
+        training.config, recipe, training.features, training.labels, training.row_weight
+    )
+
+
+def fit_rows(
+    config: Config,
+    recipe: Recipe,
+    features: Features,
+    labels: Labels,
+    row_weight: Float[np.ndarray, "N"] | None = None,
+) -> tuple[Classifier, FitReport]:
+    """As `fit_training`, for features and labels as `run` stores them."""
+    model = config.model
     if model.density != "published_clusters" or model.clusters.fit_on != "everything":
         # The same rows as in cross-validation, so that JAX does not compile again.
         rows, features, labels = labelled_rows(features, labels)
         row_weight = None if row_weight is None else row_weight[rows]
-    truth, group, seed = labels.class_index, labels.group, training.config.seed
-    split = training.config.validation.split
-    fold = inner_folds(truth, group, truth >= 0, recipe.n_folds, seed, split)
+    truth, group, seed = labels.class_index, labels.group, config.seed
+    split = recipe.inner_split or config.validation.split
+    rows, cell = truth >= 0, labels.cell
+    fold = inner_folds(truth, group, rows, recipe.n_folds, seed, split, cell=cell)
     key = jax.random.fold_in(jax.random.key(seed), 1)
     return fit_classifier(recipe, features, labels, fold, key, row_weight)
 

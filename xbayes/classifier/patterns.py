@@ -1,0 +1,102 @@
+"""Weights that fit the features that a row has: the classifier of each pattern of absent groups.
+
+Weights that are learned together depend on each other: without the photon index, the weights of the
+hardness ratios are no longer right. So a run keeps its training sources, and for a row in which
+whole groups of features are not available, everything that is learned is learned again as if no
+training source had them. The result is a function of the run and the pattern alone. It is fitted
+once, when the pattern is first seen, and kept in the run directory.
+
+A group is a set of features that become unavailable together: those that read one column that
+catalogues may lack (`catalog.optional`), those with one `measured` condition, or those with one
+`survey`. A group that was often absent in training too is not in the pattern, because the weights
+have learned to do without it.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Bool, Float
+
+from xbayes.classifier.decision import DecisionRule
+from xbayes.classifier.learned import Classifier
+from xbayes.classifier.predict import Products, classify
+from xbayes.classifier.recipe import Recipe
+from xbayes.classifier.states import StatesSeen, as_trained
+from xbayes.types import Features
+
+MOST_GROUPS = 12  # more of them are joined by category, which bounds the number of patterns
+
+
+class Patterns(NamedTuple):
+    """The groups of features, and how to get the classifier of a pattern."""
+
+    groups: Bool[np.ndarray, "P F"]  # the features of each group
+    # The classifier for rows without these groups.
+    adapted: Callable[[np.ndarray], Classifier]
+
+
+def without(features: Features, absent: Bool[np.ndarray, "F"]) -> Features:
+    """The features, some of which are not available in any row."""
+    present = ~absent[None]
+    return Features(
+        value=np.where(present, features.value, 0.0),
+        measured=np.asarray(features.measured) & present,
+        available=np.asarray(features.available) & present,
+        weight=np.where(present, features.weight, 1.0),
+        error=np.where(present, features.error, 0.0),
+    )
+
+
+def joined_groups(
+    names: Sequence[Sequence[str]], category: Sequence[int]
+) -> Bool[np.ndarray, "P F"]:
+    """The features of each group; `names` are those of the groups of each feature."""
+    found = list(dict.fromkeys(name for each in names for name in each))
+    groups = np.array([[name in each for each in names] for name in found], bool)
+    groups = np.unique(groups.reshape(-1, len(names)), axis=0)
+    if len(groups) <= MOST_GROUPS:
+        return groups
+    may_lack = groups.any(0)
+    by_category = [(np.array(category) == g) & may_lack for g in sorted(set(category))]
+    return np.array([each for each in by_category if each.any()])
+
+
+def absent_groups(
+    groups: Bool[np.ndarray, "P F"], states: StatesSeen, features: Features
+) -> Bool[np.ndarray, "N P"]:
+    """The groups of which no feature is available in a row."""
+    available = np.asarray(as_trained(states, features).available)
+    return ~(available[:, None] & groups[None]).any(-1)
+
+
+def classifier_of(classifier: Classifier, row: Features, patterns: Patterns) -> Classifier:
+    """The classifier of the pattern of a single row."""
+    return patterns.adapted(absent_groups(patterns.groups, classifier.states, row)[0])
+
+
+def classify_by_pattern(
+    recipe: Recipe,
+    classifier: Classifier,
+    features: Features,
+    patterns: Patterns,
+    *,
+    log_prior: Float[np.ndarray, "C"] | None = None,
+    size: int | None = None,
+    rule: DecisionRule | None = None,
+) -> Products:
+    """The results for each row, by the classifier of its pattern of absent groups."""
+    absent = absent_groups(patterns.groups, classifier.states, features)
+    found, index = np.unique(absent, axis=0, return_inverse=True)
+    index = index.ravel()
+    parts = []
+    for number, pattern in enumerate(found):
+        rows = index == number
+        part = features if rows.all() else features.rows(rows)
+        fitted = patterns.adapted(pattern)
+        parts.append(classify(recipe, fitted, part, log_prior, size, rule=rule))
+    if len(parts) == 1:
+        return parts[0]
+    order = np.argsort(np.concatenate([np.flatnonzero(index == n) for n in range(len(found))]))
+    return jax.tree.map(lambda *columns: np.concatenate(columns)[order], *parts)

@@ -1,0 +1,145 @@
+"""The classifiers of a run for rows that lack whole groups of features (`classifier/patterns.py`).
+
+A pattern of absent groups is fitted when it is first seen: as if no training source had these
+features, with the folds and the seed of the run. The fit is kept in RUN/model/patterns, if the run
+directory can be written.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool
+
+from xbayes.classifier.fitted_model import FittedModel
+from xbayes.classifier.learned import Classifier
+from xbayes.classifier.patterns import Patterns, absent_groups, joined_groups, without
+from xbayes.classifier.recipe import Recipe
+from xbayes.classifier.states import StatesSeen
+from xbayes.classifier.store import load_model, save_model
+from xbayes.config.schema import Config
+from xbayes.features.build import lacking_names
+from xbayes.output.report_data import load_training_rows
+from xbayes.tasks.training import Training, fit_rows
+from xbayes.types import Features, InputError, Labels
+
+OFTEN = 0.05  # a group absent in a larger share of the training sources is not in the pattern
+FOLDER = "patterns"
+
+Warn = Callable[[str], None]
+
+
+def patterns_of(model: FittedModel, warn: Warn = lambda message: None) -> Patterns:
+    """The classifier of each pattern, from a finished run."""
+    groups = _groups(model.config, model.recipe)
+    training: list[tuple[Features, Labels]] = []
+
+    def rows() -> tuple[Features, Labels]:
+        if not training:
+            training.append(load_training_rows(model.folder))
+        return training[0]
+
+    return _patterns(
+        model.config,
+        model.recipe,
+        model.classifier,
+        groups,
+        rows,
+        model.folder / "model" / FOLDER,
+        warn,
+    )
+
+
+def patterns_in_training(training: Training, recipe: Recipe, classifier: Classifier) -> Patterns:
+    """The classifier of each pattern, in the experiment that fits the run."""
+    return _patterns(
+        training.config,
+        recipe,
+        classifier,
+        _groups(training.config, recipe),
+        lambda: (training.features, training.labels),
+        None,
+        lambda message: None,
+    )
+
+
+def _groups(config: Config, recipe: Recipe) -> Bool[np.ndarray, "P F"]:
+    """The groups of features that may be absent; none where the weights are not learned."""
+    learned = recipe.given_alpha is None and not config.model.density.startswith("published")
+    if not learned or config.target.importance:
+        return np.zeros((0, len(recipe.names.features)), bool)
+    return joined_groups(lacking_names(config), recipe.names.category)
+
+
+def _patterns(
+    config: Config,
+    recipe: Recipe,
+    classifier: Classifier,
+    groups: Bool[np.ndarray, "P F"],
+    training: Callable[[], tuple[Features, Labels]],
+    folder: Path | None,
+    warn: Warn,
+) -> Patterns:
+    made: dict[bytes, Classifier] = {}
+
+    def adapted(pattern: Bool[np.ndarray, "P"]) -> Classifier:
+        if not pattern.any():
+            return classifier
+        pattern = pattern & _rarely_absent(groups, classifier.states, *training())
+        if not pattern.any():
+            return classifier
+        key = pattern.tobytes()
+        if key not in made:
+            absent = np.any(groups[pattern], axis=0)
+            make = partial(_fit, config, recipe, training, absent, warn)
+            made[key] = make() if folder is None else _kept(folder, config, absent, make)
+        return made[key]
+
+    return Patterns(groups=groups, adapted=adapted)
+
+
+def _rarely_absent(
+    groups: Bool[np.ndarray, "P F"], states: StatesSeen, features: Features, labels: Labels
+) -> Bool[np.ndarray, "P"]:
+    """Whether a group is absent in so few training sources that the weights rely on it."""
+    labelled = features.rows(labels.class_index >= 0)
+    return absent_groups(groups, states, labelled).mean(0) < OFTEN
+
+
+def _fit(
+    config: Config,
+    recipe: Recipe,
+    training: Callable[[], tuple[Features, Labels]],
+    absent: Bool[np.ndarray, "F"],
+    warn: Warn,
+) -> Classifier:
+    names = [name for name, lacking in zip(recipe.names.features, absent, strict=True) if lacking]
+    warn(
+        f"sources without {', '.join(names)}: the weights are fitted again without these features, "
+        "once for this run"
+    )
+    features, labels = training()
+    return fit_rows(config, recipe, without(features, absent), labels)[0]
+
+
+def _kept(
+    folder: Path, config: Config, absent: Bool[np.ndarray, "F"], make: Callable[[], Classifier]
+) -> Classifier:
+    """The classifier in the folder of its pattern, made and written there if it is not."""
+    bits = "".join("01"[int(lacking)] for lacking in absent)
+    path = folder / f"{int(bits, 2):x}"
+    with suppress(InputError):
+        return load_model(path)[2]
+    classifier = make()
+    # A run directory that cannot be written costs time only.
+    with suppress(OSError):
+        folder.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            save_model(Path(scratch) / "new" / "model", config, classifier)
+            shutil.rmtree(path, ignore_errors=True)
+            (Path(scratch) / "new").replace(path)
+    return classifier
