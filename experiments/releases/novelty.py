@@ -81,17 +81,44 @@ def log_losses(novelty: Novelty, class_of, found: Sample, truth, log_prior) -> s
         shrunk = log_prior + f[:, None] * (log_p - log_prior)
         log_norm = np.logaddexp.reduce(shrunk, axis=1)
         losses.append(np.mean(log_norm - shrunk[np.arange(len(truth)), truth]))
-    return f"log loss {losses[0]:.4f}, shrunk {losses[1]:.4f} ({np.mean(factor < 1):.3f} of them)"
+    return (
+        f"log loss {losses[0]:.4f}, shrunk {losses[1]:.4f} ({np.mean(factor < 0.999):.3f} of them)"
+    )
+
+
+def false_alarms(features, labels, n_classes: int, seed: int) -> list[str]:
+    """Alarms at 5 % among sources outside each of five outer folds, by number of features."""
+    truth, label = labels.class_index, labels.modelled
+    outer = inner_folds(truth, labels.group, truth >= 0, 5, seed)
+    p = np.zeros(len(truth))
+    for k in range(5):
+        inner = inner_folds(truth, labels.group, outer != k, 5, seed + k + 1)
+        novelty = fit_novelty(features, label, inner, n_classes, seed).novelty
+        test = outer == k
+        p[test] = novelty_p(
+            novelty, np.asarray(novelty_score(novelty, features))[test], label[test]
+        )
+    count = np.asarray(features.measured).sum(1)
+    lines = ["\n| measured features | n | p <= 0.05 | p <= 0.2 |", "|---|---|---|---|"]
+    for low, high in ((0, 40), (0, 12), (12, 20), (20, 30), (30, 34), (34, 40)):
+        own = (count >= low) & (count < high)
+        rates = f"{np.mean(p[own] <= 0.05):.3f} | {np.mean(p[own] <= 0.2):.3f}"
+        lines.append(f"| {low}-{high - 1} | {own.sum()} | {rates} |")
+    return lines
 
 
 def main(settings: list[str]) -> None:
-    """Print the tables."""
-    config = load_config(CONFIG, ["model.terms=none", *settings])
+    """Print the tables of power, or, with --alarms, that of false alarms."""
+    config = load_config(CONFIG, ["model.terms=none"])
     use_precision(config)
     training = load_training(config, catalog_path(config))
     recipe, config = build_recipe(training.config), training.config
-    classifier, _ = fit_training(training, recipe)
     _, features, labels = labelled_rows(training.features, training.labels)
+    if settings == ["--alarms"]:
+        n_classes = len(recipe.names.class_of)
+        print("\n".join(false_alarms(features, labels, n_classes, config.seed)))
+        return
+    classifier, _ = fit_training(training, recipe)
     truth, class_of = labels.class_index, np.array(recipe.names.class_of)
     fold = inner_folds(truth, labels.group, truth >= 0, recipe.n_folds, config.seed)
     modelled = labels.modelled

@@ -243,6 +243,11 @@ def test_shrinkage_goes_from_one_to_zero():
     strange = shrinkage(fit.novelty, score, jnp.tile(jnp.array([1.0, 0.0]), (N, 1)))
     assert ordinary[0] == 1
     assert strange[0] < 0.3
+    # A class with half of the posterior is enough; one with little is not.
+    half = shrinkage(fit.novelty, score, jnp.tile(jnp.array([0.5, 0.5]), (N, 1)))
+    little = shrinkage(fit.novelty, score, jnp.tile(jnp.array([0.95, 0.05]), (N, 1)))
+    assert half[0] == 1
+    assert strange[0] < little[0] < 0.4
 
 
 def test_why_names_the_values_that_do_not_fit():
@@ -265,7 +270,7 @@ def test_why_names_the_values_that_do_not_fit():
     assert why(novelty, nothing, 0, NAMES) == ()
 
 
-def test_small_and_empty_classes(precision):
+def test_small_and_empty_classes():
     features, truth = simulate(1)
     truth = np.where(np.arange(N) < 3, 2, truth)  # three members of class 2, none of class 3
     fit = fit_novelty(features, truth, fold_of(), 4, 0)

@@ -6,6 +6,7 @@ import pytest
 from astropy.table import MaskedColumn
 
 from xbayes.catalog.taxonomy import subclass_indices, subclasses_of
+from xbayes.classifier.decision import Decision
 from xbayes.classifier.fit import fit_classifier
 from xbayes.classifier.predict import classify
 from xbayes.classifier.probabilities import class_posterior, with_prior
@@ -68,7 +69,7 @@ def recipe_of(names=NAMES, **fields):
 
 RECIPES = {
     "densities": recipe_of(
-        calibration="temperature", shrinks_outliers=True, decision="f1", focus=1
+        calibration="temperature", shrinks_outliers=True, decision=Decision(kind="f1"), focus=1
     ),
     "terms": recipe_of(terms=TermPlan(depth=2, share=0.5)),
     "draws": recipe_of(posterior=POSTERIOR),

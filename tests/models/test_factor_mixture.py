@@ -1,20 +1,22 @@
 """Mixtures of factor analysers: densities against SciPy, EM, and distances."""
 
+import jax
 import numpy as np
 import pytest
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
+from xbayes.models import factor_mixture
 from xbayes.models.factor_mixture import (
     Factors,
     Points,
-    distances,
     expect,
     fit_factors,
     one_component,
 )
 
 K, F, Q, N = 2, 6, 3, 40
+distances = jax.jit(factor_mixture.distances)
 
 
 def params(seed=0):

@@ -25,7 +25,7 @@ from xbayes.catalog.stack import stacked_columns
 from xbayes.catalog.units import Unit, convert_units, factor_between, state_unit, state_units
 from xbayes.catalog.whole_check import WholeCheck
 from xbayes.config.checks import did_you_mean, quoted
-from xbayes.config.files import FileConfig
+from xbayes.config.files import ROLES, FileConfig
 from xbayes.config.schema import CatalogConfig
 from xbayes.types import InputError
 
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from xbayes.catalog.inputs import CatalogLike, Releases
 
 ABSENT_IN = "absent_in"  # in the metadata of a column: the releases that lack it
-ROLES = ("id", "ra", "dec", "label", "source", "group")
 
 
 class Wanted(NamedTuple):

@@ -203,9 +203,11 @@ def shrinkage(
 ) -> Float[Array, "N"]:
     """The factor for the log-odds of a source unlike the training sources: 1 to 0.
 
-    It is the mean over classes, weighted by `posterior`, of min(1, usual / score)^2. The usual
-    score of a class is the 99 % quantile of its held-out sources, at least that of a normal
-    distribution.
+    For a class c it is f_c = min(1, usual / score)^2. The usual score of a class is the 99 %
+    quantile of its held-out sources, at least that of a normal distribution. Over the classes it is
+    the mean of f_c weighted by `posterior` p_c, or the largest min(1, 2 p_c) f_c if that is larger:
+    a source keeps its log-odds if it is like a class that has half of the posterior, and loses them
+    if it is unlike every class that has any.
     """
     size = jnp.asarray(novelty.size)
     last = jnp.maximum(jnp.ceil(USUAL * size).astype(int) - 1, 0)
@@ -213,7 +215,9 @@ def shrinkage(
     usual = jnp.take_along_axis(reference, last[:, None], 1)[:, 0]
     usual = jnp.maximum(jnp.where(jnp.isfinite(usual), usual, LEAST_USUAL), LEAST_USUAL)
     usual = usual.astype(score.dtype)
-    return (posterior * (usual / jnp.maximum(score, usual)) ** POWER).sum(-1)
+    each = (usual / jnp.maximum(score, usual)) ** POWER
+    best = (jnp.minimum(2 * posterior, 1.0) * each).max(-1)
+    return jnp.minimum(jnp.maximum((posterior * each).sum(-1), best), 1.0)
 
 
 def _standards(features: Features):

@@ -132,11 +132,7 @@ class CatalogConfig(Record):
 
     @model_validator(mode="after")
     def _check_files(self) -> "CatalogConfig":
-        roles = ("id", "ra", "dec", "label", "source", "group")
-        columns = {getattr(self, role): role for role in roles if getattr(self, role)}
-        columns |= dict.fromkeys(self.keep, "keep")
-        given = {"file": self.file, "table": self.table, "block": self.block}
-        refuse(file_problems(self.files, self.release, given=given, other_columns=columns))
+        refuse(file_problems(dict(self)))
         return self
 
     @model_validator(mode="after")

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, field_validator
 
 from xbayes.config.checks import Column, Number, Problem, Record, Whole, is_number, quoted, refuse
 
+ROLES = ("id", "ra", "dec", "label", "source", "group")
 RELEASE = "release"  # the usual name of the column that says which file a row is from
 
 
@@ -70,26 +72,14 @@ def releases_as_blocks(values: object) -> object:
     return values
 
 
-def file_problems(
-    files: tuple[FileConfig, ...],
-    release: str,
-    *,
-    given: Mapping[str, object],
-    other_columns: Mapping[str, str],
-) -> list[Problem]:
-    """Problems of `catalog.files`.
-
-    Parameters
-    ----------
-    files, release
-        The files, and the name of the column of releases.
-    given
-        `file`, `table` and `block` of the section.
-    other_columns
-        The columns of the other roles: column -> role.
-    """
+def file_problems(given: Mapping[str, Any]) -> list[Problem]:
+    """Problems of `catalog.files`, from the values of the section `catalog`."""
+    files: tuple[FileConfig, ...] = given["files"]
     if not files:
         return []
+    release = given["release"]
+    other_columns = {given[role]: role for role in ROLES if given[role] is not None}
+    other_columns |= dict.fromkeys(given["keep"], "keep")
     problems = []
     if given["file"] is not None:
         text = "the config gives both file and files; keep one, with the other null"
