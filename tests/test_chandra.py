@@ -37,7 +37,7 @@ def metrics_of(numbers_only):
 @pytest.fixture(scope="module")
 def default(data_folder, metrics_of, exit_code, runs):
     """A run with its report, which must work for real sources too."""
-    metrics_of("chandra_sources.yaml", runs / "default", run=exit_code)
+    metrics_of("chandra_sources_plain.yaml", runs / "default", run=exit_code)
     return runs / "default"
 
 

@@ -27,7 +27,7 @@ SEED, BOOTSTRAP, SPLITS = 61, 2000, 200
 LAPLACE = ["posterior.method=laplace"]
 RUNS = {
     "sources": {
-        "point estimate": ("chandra_sources", []),
+        "point estimate": ("chandra_sources_plain", []),
         "weights only (Laplace)": (
             "chandra_sources_bayes",
             [*LAPLACE, "posterior.densities=false"],

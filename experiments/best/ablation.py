@@ -19,14 +19,14 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 NAMES = ("LM-STAR", "HM-STAR", "YSO", "LMXB", "HMXB")
 SUBCLASSES = "taxonomy.subclasses={" + ", ".join(f"{name}: [{name}]" for name in NAMES) + "}"
 SOURCES = (
+    ("chandra_sources_plain.yaml", ()),
+    ("chandra_sources_plain.yaml", (SUBCLASSES,)),
+    ("chandra_sources_plain.yaml", ("model.terms=pairs",)),
+    ("chandra_sources.yaml", ("taxonomy.subclasses={}",)),
+    ("chandra_sources.yaml", ("model.terms=none",)),
+    ("chandra_sources.yaml", ("model.terms=single",)),
     ("chandra_sources.yaml", ()),
-    ("chandra_sources.yaml", (SUBCLASSES,)),
-    ("chandra_sources.yaml", ("model.terms=pairs",)),
-    ("chandra_sources_best.yaml", ("taxonomy.subclasses={}",)),
-    ("chandra_sources_best.yaml", ("model.terms=none",)),
-    ("chandra_sources_best.yaml", ("model.terms=single",)),
-    ("chandra_sources_best.yaml", ()),
-    ("chandra_sources_best.yaml", ("model.splines=true",)),
+    ("chandra_sources.yaml", ("model.splines=true",)),
 )
 NO_TERMS = ("model.terms=none", "model.terms_share=auto")
 SPLINES, TERMS = "model.splines=true", ("model.terms=pairs", "model.terms_share=0.3")

@@ -19,7 +19,7 @@ from xbayes.evaluate.scores import log_losses
 from xbayes.tasks.precision import use_precision
 from xbayes.tasks.training import load_training
 
-CONFIG = Path(__file__).parents[2] / "configs" / "chandra_sources_best.yaml"
+CONFIG = Path(__file__).parents[2] / "configs" / "chandra_sources.yaml"
 
 
 def held_out(name: str, modelled: np.ndarray, class_of, x, labels, names, seed: int) -> np.ndarray:

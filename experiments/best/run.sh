@@ -5,8 +5,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 exec .venv/bin/python -c 'from xbayes.cli.app import main; main()' compare \
-  configs/chandra_sources_best.yaml \
   configs/chandra_sources.yaml \
-  --peers-on configs/chandra_sources_best.yaml \
+  configs/chandra_sources_plain.yaml \
+  --peers-on configs/chandra_sources.yaml \
   --peer lightgbm --peer hist_gradient_boosting --peer explainable_boosting --peer random_forest \
   --set seed=74 --set validation.repeats=3 --out runs/best_sources "$@"

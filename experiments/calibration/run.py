@@ -20,7 +20,7 @@ from xbayes.tasks.precision import use_precision
 from xbayes.tasks.training import load_training
 from xbayes.types import Labels
 
-CONFIG = Path(__file__).parents[2] / "configs/chandra_sources.yaml"
+CONFIG = Path(__file__).parents[2] / "configs/chandra_sources_plain.yaml"
 KINDS = ("none", "temperature", "vector", "dirichlet", "auto")
 SPLITS = 200
 SEED = 31

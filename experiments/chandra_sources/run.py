@@ -11,12 +11,15 @@ from xbayes.tasks.run import run_experiment
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 VARIANTS = {
-    "smooth densities, weight matrix": ("chandra_sources.yaml", []),
-    "the same, with the F1 rule": ("chandra_sources.yaml", ["decision=f1"]),
-    "the same, weights for F1": ("chandra_sources.yaml", ["model.objective=f1"]),
-    "weights by feature and class": ("chandra_sources.yaml", ["model.weights=property_class"]),
-    "weights by feature": ("chandra_sources.yaml", ["model.weights=property"]),
-    "weights by category": ("chandra_sources.yaml", ["model.weights=category"]),
+    "smooth densities, weight matrix": ("chandra_sources_plain.yaml", []),
+    "the same, with the F1 rule": ("chandra_sources_plain.yaml", ["decision=f1"]),
+    "the same, weights for F1": ("chandra_sources_plain.yaml", ["model.objective=f1"]),
+    "weights by feature and class": (
+        "chandra_sources_plain.yaml",
+        ["model.weights=property_class"],
+    ),
+    "weights by feature": ("chandra_sources_plain.yaml", ["model.weights=property"]),
+    "weights by category": ("chandra_sources_plain.yaml", ["model.weights=category"]),
     "published form, as the paper writes it": ("chandra_sources_published.yaml", []),
     "published form, as the code computes it": ("chandra_sources_published_code.yaml", []),
 }

@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 .venv/bin/python -c 'from xbayes.cli.app import main; main()' compare \
-  configs/chandra_sources.yaml experiments/missingness/{ignored,every_property}.yaml \
+  configs/chandra_sources_plain.yaml experiments/missingness/{ignored,every_property}.yaml \
   experiments/missingness/{plain,plain_ignored,plain_every_property}.yaml \
   --out runs/missingness --set seed=53 "$@"
 exec .venv/bin/python experiments/compare_sources/table.py runs/missingness

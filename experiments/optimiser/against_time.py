@@ -57,7 +57,7 @@ class Point(NamedTuple):
 
 def prepare() -> tuple[list[Fold], tuple[int, ...], int]:
     """The outer folds, the category of each feature, and the index of the focus class."""
-    config = load_config(ROOT / "configs/chandra_sources.yaml", [f"seed={SEED}"])
+    config = load_config(ROOT / "configs/chandra_sources_plain.yaml", [f"seed={SEED}"])
     use_precision(config)
     training = load_training(config, catalog_path(config))
     _, features, labels = labelled_rows(training.features, training.labels)

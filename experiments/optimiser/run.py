@@ -47,7 +47,7 @@ class Row(NamedTuple):
 def chandra(kind: str, settings: list[str]) -> tuple[Config, Path]:
     """The real sources."""
     extra = [f"model.weights={kind}", f"seed={SEED}", PLAIN, *settings]
-    config = load_config(ROOT / "configs/chandra_sources.yaml", extra)
+    config = load_config(ROOT / "configs/chandra_sources_plain.yaml", extra)
     return config, catalog_path(config)
 
 

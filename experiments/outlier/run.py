@@ -19,7 +19,7 @@ from xbayes.tasks.precision import use_precision
 from xbayes.tasks.training import Training, load_training
 from xbayes.types import Features, Labels
 
-CONFIG = Path(__file__).parents[2] / "configs/chandra_sources.yaml"
+CONFIG = Path(__file__).parents[2] / "configs/chandra_sources_plain.yaml"
 LEVELS = (0.05, 0.01)
 Injection = Callable[[Features, Features, np.random.Generator], Features]
 

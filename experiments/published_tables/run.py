@@ -95,7 +95,7 @@ def real() -> None:
     for name in (
         "chandra_sources_published",
         "chandra_sources_published_code",
-        "chandra_sources",
+        "chandra_sources_plain",
     ):
         metrics = metrics_of(CONFIGS / f"{name}.yaml", name)
         blocks = [metrics[block] for block in ("in_sample", "cross_validated")]

@@ -31,7 +31,7 @@ from xbayes.features.trained_on import state_degrees
 from xbayes.tasks.precision import use_precision
 from xbayes.tasks.training import fit_training, load_training
 
-CONFIG = Path(__file__).parents[2] / "configs/chandra_sources_best.yaml"
+CONFIG = Path(__file__).parents[2] / "configs/chandra_sources.yaml"
 LEVEL = 0.05
 
 

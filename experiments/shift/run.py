@@ -31,7 +31,7 @@ from xbayes.tasks.training import Training, load_training
 from xbayes.types import Features
 
 CONFIGS, OUT = Path(__file__).parents[2] / "configs", Path("runs/shift")
-BEST = "chandra_sources_best.yaml"
+BEST = "chandra_sources.yaml"
 FOLD_SHIFTS = tuple(name for name, shift in SHIFTS.items() if shift.parts is SHIFTS["none"].parts)
 WEIGHED = ("faint", "sky", "yso", "earlier")  # where importance weights may help
 REFITTED = ("hard", "infrared", "earlier", "worse")
@@ -48,7 +48,7 @@ class Variant(NamedTuple):
     shifts: tuple[str, ...] = tuple(SHIFTS)
 
 
-DEFAULT, PUBLISHED = "chandra_sources.yaml", "chandra_sources_published.yaml"
+DEFAULT, PUBLISHED = "chandra_sources_plain.yaml", "chandra_sources_published.yaml"
 UNSHRUNK, LAPLACE = "model.shrink_outliers=false", "posterior.method=laplace"
 VARIANTS = {
     "best": Variant(BEST),

@@ -176,9 +176,10 @@ def test_another_prior_changes_every_sample(run, bayes, tmp_path, done):
     same = np.asarray(rare["prediction"]) == np.asarray(plain["prediction"])
     for name in ("prediction_set", "set_flag"):
         np.testing.assert_array_equal(rare[name][same], plain[name][same])
-    assert "class proportions estimated" in messages["estimate.parquet"]
-    assert sum(estimated.meta["PRIOR"]) == pytest.approx(1)
-    assert estimated.meta["PRIOR"][2] == pytest.approx(1 / 3, abs=0.12)
+    # More than proportions differs, because these rows lack values; so the prior of the run stays.
+    assert "prior 'estimate' is declined" in messages["estimate.parquet"]
+    assert estimated.meta["PRIOR"] == plain.meta["PRIOR"]
+    np.testing.assert_array_equal(estimated["p_XRB"], plain["p_XRB"])
 
 
 def test_a_row_shows_its_intervals_and_its_set(run, tmp_path, xbayes):

@@ -45,7 +45,7 @@ def log10(values):
 
 
 def features_of(column):
-    """The features of configs/chandra_sources.yaml that the simulation has, as arrays by name."""
+    """The features of configs/chandra_sources_plain.yaml that the simulation has, by name."""
     place = SkyCoord(column["ra"] * u.deg, column["dec"] * u.deg).galactic
     longitude = place.l.deg
     soft, medium, hard = (column[f"flux_{band}"] for band in ("soft", "medium", "hard"))

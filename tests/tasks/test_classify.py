@@ -193,11 +193,11 @@ def test_a_stored_model_is_complete_and_another_format_is_refused(demo, tmp_path
     np.testing.assert_array_equal(read.conformal.score, classifier.conformal.score)
     assert np.isfinite(np.asarray(read.conformal.score)).any(axis=1).all()
     record = tmp_path / "again" / "model" / "model.json"
-    old = record.read_text().replace('"format": 3', '"format": 1')
+    old = record.read_text().replace('"format": 4', '"format": 1')
     record.write_text(old)
     checksum = hashlib.sha256(old.encode()).hexdigest()
     (record.parent / "SHA256").write_text(checksum + "\n")
-    with pytest.raises(InputError, match=r"format 1 .* reads format 3: run again"):
+    with pytest.raises(InputError, match=r"format 1 .* reads format 4: run again"):
         load_model(tmp_path / "again")
 
 

@@ -79,7 +79,7 @@ def test_a_plan_says_what_would_be_done_and_writes_nothing(quick, exit_code, cap
     arguments = ("--catalog", quick["catalog"], "--out", quick["out"], "--dry-run")
     assert exit_code("run", quick["config"], *arguments) == 0
     told = capsys.readouterr().out
-    assert "2 outer folds, each with 2 inner folds" in told and str(quick["out"]) in told
+    assert "2 outer folds (random), each with 2 inner folds" in told and str(quick["out"]) in told
     planned = xbayes.plan(**quick)
     assert sum(planned.labelled.values()) <= planned.n_sources and str(planned) in told
     assert [counts.name for counts in planned.features] == ["a", "b", "c"]

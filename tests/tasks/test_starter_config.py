@@ -392,7 +392,11 @@ def test_the_command_writes_a_config_that_training_takes(tmp_path, xbayes, monke
     write_catalog(simulate(240, seed=3), tmp_path / "sky.fits")
     code, out, err = xbayes("init", "sky.fits")
     assert (code, out) == (0, "")
-    for part in ("written: sky.yaml (4 labels, 29 features)", "name the classes", "xbayes run sky.yaml --dry-run"):
+    for part in (
+        "written: sky.yaml (4 labels, 29 features)",
+        "name the classes",
+        "xbayes run sky.yaml --dry-run",
+    ):
         assert part in err
     assert xbayes("init", "sky.fits")[0] == 2
     text = uncommented((tmp_path / "sky.yaml").read_text()).replace("folds: 5", "folds: 2")

@@ -55,6 +55,7 @@ def read_fits(path: Path, table: str | None = None) -> tuple[list[FileColumn], d
 def _chosen(path: Path, hdus: Any, wanted: str | None) -> Any:
     """The extension that is read."""
     tables, others = [], []
+    hdu: Any
     for number, hdu in enumerate(hdus):
         is_table = isinstance(hdu, fits.BinTableHDU | fits.TableHDU)
         name = str(hdu.header.get("EXTNAME", "")).strip()

@@ -30,13 +30,13 @@ from xbayes.classifier.outlier import (
     OutlierReference,
     fit_reference,
     outlier_score,
-    shrinkage_factor,
     tail_probability,
 )
 from xbayes.classifier.posterior_draws import PosteriorReport, fit_posterior
 from xbayes.classifier.predict import Classifier
 from xbayes.classifier.probabilities import class_posterior
 from xbayes.classifier.recipe import Recipe
+from xbayes.classifier.shrink import fit_joint_novelty, shrunk
 from xbayes.classifier.states import states_seen
 from xbayes.classifier.subclasses import class_scores
 from xbayes.classifier.training_part import TrainingPart, at_own_fold, training_part
@@ -116,8 +116,9 @@ def fit_classifier(
     calibration = _calibrate(recipe, training, log_joint, measured)
     score = np.asarray(calibration.log_joint)
     unusual = outlier_score(outlier, jnp.asarray(log_lik), jnp.asarray(available))
+    joint = fit_joint_novelty(recipe, training, outlier, unusual, _seed(jax.random.fold_in(key, 5)))
     if recipe.shrinks_outliers:
-        score = _shrunk(score, np.asarray(training.log_prior), outlier, unusual)
+        score = shrunk(score, np.asarray(training.log_prior), outlier, unusual, joint)
     sample = _held_out_sample(recipe, training, labels, score, outlier, unusual)
     rule = fit_rule(recipe.decision, recipe.focus, sample, _seed(keys[2]))
     classifier = Classifier(
@@ -131,6 +132,7 @@ def fit_classifier(
         draws=draws,
         splines=splines,
         terms=terms,
+        novelty=None if joint is None else joint.novelty,
         held_out=sample,
     )
     return classifier, report._replace(calibration=calibration.report)
@@ -146,21 +148,6 @@ def _calibrate(recipe: Recipe, training: TrainingPart, log_joint, measured) -> C
         training.group,
         kind=recipe.calibration,
     )
-
-
-def _shrunk(
-    score: Float[np.ndarray, "N T"],
-    log_prior: Float[np.ndarray, "T"],
-    outlier: OutlierReference,
-    unusual: Float[Array, "N T"],
-) -> Float[np.ndarray, "N T"]:
-    """Held-out calibrated scores with the log-odds of outliers shrunk, as `classify` shrinks them.
-
-    Rule and sets compare rows with these. With posterior samples the factor is that of their mean.
-    """
-    posterior = jnp.asarray(class_posterior(score), unusual.dtype)
-    factor = np.asarray(shrinkage_factor(outlier, unusual, posterior), np.float64)
-    return log_prior + factor[:, None] * (score - log_prior)
 
 
 def _held_out_sample(

@@ -10,6 +10,7 @@ from xbayes.classifier.conformal import ConformalReference
 from xbayes.classifier.decision import DecisionRule, by_threshold, threshold_for
 from xbayes.classifier.held_out import HeldOutSample, reweighted
 from xbayes.classifier.intervals import JointDraws
+from xbayes.classifier.novelty import Novelty
 from xbayes.classifier.outlier import OutlierReference
 from xbayes.classifier.recipe import Recipe
 from xbayes.classifier.states import StatesSeen
@@ -33,6 +34,7 @@ class Classifier(NamedTuple):
     draws: JointDraws | None = None  # posterior samples of density and weights
     splines: SplineTerms | None = None  # averaged with the scores in log-odds
     terms: TermTables | None = None  # averaged with the result in log-odds
+    novelty: Novelty | None = None  # joint densities, beside `outlier`
     held_out: HeldOutSample | None = None  # the labelled rows; left out inside jit
 
 

@@ -68,7 +68,7 @@ def absent_groups(
 ) -> Bool[np.ndarray, "N P"]:
     """The groups of which no feature is available in a row."""
     available = np.asarray(as_trained(states, features).available)
-    return ~(available[:, None] & groups[None]).any(-1)
+    return ~np.any(available[:, None] & groups[None], axis=-1)
 
 
 def classifier_of(classifier: Classifier, row: Features, patterns: Patterns) -> Classifier:

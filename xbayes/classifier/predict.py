@@ -38,6 +38,8 @@ from xbayes.classifier.intervals import (
     row_intervals,
 )
 from xbayes.classifier.learned import Classifier, rule_under, subclass_log_prior
+from xbayes.classifier.novelty import combine, novelty_p, novelty_score
+from xbayes.classifier.novelty import shrinkage as novelty_shrinkage
 from xbayes.classifier.outlier import (
     outlier_measure,
     outlier_score,
@@ -162,7 +164,7 @@ def _classify_rows(
         entropy=post.entropy(posterior),
         alternative=np.asarray(scored.alternative)[:n_rows],
         outlier=outlier,
-        outlier_p=tail_probability(classifier.outlier, score, subclass),
+        outlier_p=_outlier_p(classifier, scored, score, subclass),
         n_missing=(~np.asarray(rows.measured)).sum(1),
         n_not_available=(~np.asarray(as_trained(classifier.states, rows).available)).sum(1),
         track=post.exact(scored.track)[:n_rows],
@@ -172,6 +174,16 @@ def _classify_rows(
         posterior_interval=posterior_interval,
         outlier_interval=outlier_interval,
     )
+
+
+def _outlier_p(classifier: Classifier, scored: "_Scored", score, subclass):
+    """The outlier p-value, by the weighted surprise and, if there is one, the joint density."""
+    p_weighted = tail_probability(classifier.outlier, score, subclass)
+    if classifier.novelty is None or scored.novelty_score is None:
+        return p_weighted
+    joint = np.asarray(scored.novelty_score)[: len(subclass)]
+    p_joint = novelty_p(classifier.novelty, joint, subclass)
+    return combine(classifier.novelty, p_weighted, p_joint, subclass)
 
 
 class _Scored(NamedTuple):
@@ -184,6 +196,7 @@ class _Scored(NamedTuple):
     subclass: Int[Array, "N"]  # of the predicted class
     outlier: Float[Array, "N"]  # of that subclass
     outlier_score: Float[Array, "N T"]
+    novelty_score: Float[Array, "N T"] | None  # by the joint densities
     track: Float[Array, "N G C"]
     posterior_samples: Float[Array, "S N C"] | None  # in single precision
     outlier_samples: Float[Array, "S N T"] | None
@@ -227,6 +240,7 @@ def _score(
         subclass=subclass,
         outlier=jnp.take_along_axis(measure, subclass[:, None], 1)[:, 0],
         outlier_score=scores.outlier_score,
+        novelty_score=scores.novelty_score,
         track=jax.nn.softmax(of_classes(final(alone, category_measured))),
         posterior_samples=None if samples is None else samples.posterior.astype(jnp.float32),
         outlier_samples=None if samples is None else samples.outlier.astype(jnp.float32),
@@ -243,6 +257,7 @@ class UncalibratedScores(NamedTuple):
     contribution: Float[Array, "N _ T"]  # per feature, or summed over each category
     measured: Bool[Array, "N"]  # rows with evidence: a value, or a telling non-detection
     outlier_score: Float[Array, "N T"]
+    novelty_score: Float[Array, "N T"] | None
     shrinkage: Float[Array, "N"]  # the factor for the calibrated log-odds
 
 
@@ -272,17 +287,24 @@ def uncalibrated_scores(
         contribution = mixed(terms, contribution, gather(added))
         log_joint = mixed_log_joint(terms, log_joint, added.sum(1), measured)
     unusual = outlier_score(classifier.outlier, log_lik, jnp.asarray(features.available))
+    novelty = None
+    if classifier.novelty is not None:
+        novelty = novelty_score(classifier.novelty, features).astype(unusual.dtype)
     shrinkage = jnp.ones_like(unusual[:, 0])
     if scoring.shrinks_outliers:
         # Under the training prior, so that another prior changes only the prior term.
         trained = classifier.weights.log_prior
         score = calibrated(classifier.calibrator, log_joint, trained, measured)
-        shrinkage = shrinkage_factor(classifier.outlier, unusual, jax.nn.softmax(score))
+        posterior = jax.nn.softmax(score)
+        shrinkage = shrinkage_factor(classifier.outlier, unusual, posterior)
+        if classifier.novelty is not None and novelty is not None:
+            shrinkage = shrinkage * novelty_shrinkage(classifier.novelty, novelty, posterior)
     return UncalibratedScores(
         log_joint=log_joint,
         contribution=contribution,
         measured=measured,
         outlier_score=unusual,
+        novelty_score=novelty,
         shrinkage=shrinkage,
     )
 

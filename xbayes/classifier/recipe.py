@@ -69,6 +69,7 @@ class Recipe(NamedTuple):
     splines: bool = False  # smooth additive curves, averaged with them before the boosted terms
     normalises: bool = False  # weights are divided by their sum over categories, as published
     inner_split: str | None = None  # kind of the inner folds; None: as the outer ones
+    joint_novelty: bool = False  # unusual combinations of values are outliers too
     shrinks_outliers: bool = False  # log-odds of sources unlike the training sources are shrunk
 
     @property
@@ -135,6 +136,7 @@ def _recipe(cached: _CacheKey) -> Recipe:
         else tuple(model.alpha[c] for c in names.categories),
         splines=model.splines,
         normalises=model.normalise,
+        joint_novelty=model.novelty == "joint",
         shrinks_outliers=model.shrink_outliers,
     )
 
@@ -145,7 +147,10 @@ def decision_of(config: Config) -> Decision:
     if isinstance(asked, PrecisionConfig):
         return Decision(kind="precision", precision=asked.precision)
     if asked is None:
-        return Decision(kind="argmax" if focus_class(config) is None else "expected_f1")
+        # The published forms predict the most probable class.
+        published = config.model.density.startswith("published")
+        plain = published or focus_class(config) is None
+        return Decision(kind="argmax" if plain else "expected_f1")
     return Decision(kind=asked)
 
 

@@ -23,7 +23,7 @@ class StatesSeen(NamedTuple):
 def states_seen(features: Features, training: Bool[np.ndarray, "N"]) -> StatesSeen:
     """The states that the training rows show."""
     not_detected = np.asarray(features.available) & ~np.asarray(features.measured)
-    return StatesSeen(not_detected=not_detected[training].any(0))
+    return StatesSeen(not_detected=np.any(not_detected[training], axis=0))
 
 
 def as_trained(states: StatesSeen, features: Features) -> Features:

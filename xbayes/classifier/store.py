@@ -21,6 +21,7 @@ from xbayes.classifier.conformal import ConformalReference
 from xbayes.classifier.decision import DecisionRule
 from xbayes.classifier.held_out import HeldOutSample
 from xbayes.classifier.intervals import JointDraws
+from xbayes.classifier.novelty import Novelty
 from xbayes.classifier.outlier import OutlierReference
 from xbayes.classifier.predict import Classifier
 from xbayes.classifier.recipe import Recipe, build_recipe
@@ -189,6 +190,7 @@ def _rebuild(config: Config, arrays: dict[str, np.ndarray]) -> Classifier:
         draws=draws,
         splines=record("splines", SplineTerms) if stored("splines") else None,
         terms=record("terms", TermTables) if stored("terms") else None,
+        novelty=record("novelty", Novelty) if stored("novelty") else None,
         held_out=record("held_out", HeldOutSample),
     )
 

@@ -174,6 +174,12 @@ class ModelConfig(Record):
         "that a value far from all training values favours no class. 0 switches this off. Needs "
         "density: smooth.",
     )
+    novelty: Literal["features", "joint"] = Field(
+        default="features",
+        description="How unusual sources are found. features: by the densities of single features. "
+        "joint: also by a joint density of all features in each class, which sees unusual "
+        "combinations; classification then takes about ten times as long.",
+    )
     shrink_outliers: Switch = Field(
         default=True,
         description="Shrink the log-odds of outliers towards the prior. A source counts as an "

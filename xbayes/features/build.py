@@ -5,7 +5,7 @@ lack a column entirely are learned from all rows, and stored with the run (`avai
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from astropy.table import Table
@@ -122,6 +122,11 @@ def needed_columns(config: Config) -> dict[str, tuple[str, ...]]:
 def expressions_of(config: Config) -> list[Expression]:
     """Every expression of the features. Raises InputError for one that cannot be read."""
     return [part for feature in _parse(config).values() for part in _parts(feature)]
+
+
+def columns_of(config: Config, feature: str) -> frozenset[str]:
+    """The columns that the expression of a feature reads."""
+    return _parse_feature(feature, config.features[feature]).expression.columns
 
 
 def sky_columns(config: Config) -> tuple[frozenset[str], frozenset[str]]:
@@ -287,8 +292,11 @@ def _read_block(table: Table, config: Config) -> Value | None:
 
 def _absent_in(table: Table, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """The releases whose file has no such column, which a joined catalogue says."""
-    metadata = {name: getattr(table[name].info, "meta", None) or {} for name in names}
-    return {name: tuple(each.get(ABSENT_IN, ())) for name, each in metadata.items()}
+    absent = {}
+    for name in names:
+        column: Any = table[name]
+        absent[name] = tuple((getattr(column.info, "meta", None) or {}).get(ABSENT_IN, ()))
+    return absent
 
 
 def _build(

@@ -26,7 +26,7 @@ from xbayes.classifier.predict import Products, padded_size
 from xbayes.config.schema import Config
 from xbayes.evaluate.applied_rule import AppliedRule, Asked
 from xbayes.evaluate.label_shift import CheckedEstimate
-from xbayes.features.build import FeatureReport, build_features, merged_report
+from xbayes.features.build import FeatureReport, build_features, columns_of, merged_report
 from xbayes.output.run_directory import resolution
 from xbayes.output.table import add_pooling_meta, output_names, output_table, refuse_clashes
 from xbayes.tasks.absent_features import patterns_of
@@ -100,7 +100,8 @@ def classify_chunks(
     with matched.explaining_errors():
         survey = survey_catalog(model, chunks)
         size = padded_size(min(chunks.size, chunks.n_rows))
-        patterns = patterns_of(model, warn)
+        # One source given by hand usually lacks many features, which needs no warning.
+        patterns = patterns_of(model, warn if given is None else lambda message: None)
         sample = partial(_sample_products, survey=survey, patterns=patterns, size=size)
         model = with_prior(model, prior, chunks.n_rows, sample, estimated=estimated, warn=warn)
         applied = applied_rule(model, decision, chunks.n_rows, sample)
@@ -196,7 +197,17 @@ def _warnings(report: FeatureReport, config: Config, given: Sequence[str] | None
         yield from row_warnings(config, given, report)
         return
     yield from report.warnings
-    absent = [c.name for c in report.counts if not (c.measured or c.not_detected)]
+    evidence = {name for name, f in config.features.items() if f.missing == "evidence"}
+    nowhere = [c for c in report.counts if not c.measured]
+    for count in nowhere:
+        if count.name in evidence and count.not_detected:
+            needs = ", ".join(sorted(columns_of(config, count.name)))
+            yield (
+                f"feature {count.name!r} is measured in no row of this catalogue, and "
+                f"{count.not_detected} rows count as not detected, which is evidence; if nobody "
+                f"looked, name the empty column with --optional (in Python optional=): {needs}"
+            )
+    absent = [c.name for c in nowhere if not (c.name in evidence and c.not_detected)]
     if absent:
         yield (
             f"{len(absent)} of {len(report.counts)} features are not available anywhere in this "
