@@ -331,6 +331,7 @@ def _classified() -> Table:
         outlier=number,
         outlier_p=number,
         n_missing=index,
+        n_not_available=index,
         track=np.full((1, 1, 2), 0.5),
         subclass=index,
         prediction_set=np.full((1, 2), True),

@@ -19,7 +19,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassif
 
 import xbayes
 from xbayes.catalog.read import read_catalog
-from xbayes.features.build import build_features
+from xbayes.features.build import build_features, needed_columns
 from xbayes.features.trained_on import state_degrees
 
 ROOT, DATA = Path(__file__).parents[2], Path(os.environ["XBAYES_DATA"])
@@ -35,7 +35,9 @@ def main(wanted: str, run: Path) -> None:
     table = table[half(np.asarray(table["ra"]), np.asarray(table["dec"])) == "AB".index(wanted)]
     training = read_catalog(DATA / "chandra_sources.csv", text=["name"])
     made = fit.classify(table)
-    mixed = fit.classify(vstack([training, table]))[len(training) :]
+    needed = [*dict.fromkeys(["name", "significance", *needed_columns(fit.config)])]
+    joined = vstack([training[needed], table[needed]])
+    mixed = fit.classify(joined)[len(training) :]
     alone, beside = posterior_of(fit, made), posterior_of(fit, mixed)
     class_of = {
         label: k
