@@ -67,8 +67,8 @@ def test_peers_have_the_folds_of_configs(four_classes, monkeypatch):
     features, truth = four_classes
     seen = []
 
-    def spy(*arguments):
-        for split in nested_splits(*arguments):
+    def spy(*arguments, **options):
+        for split in nested_splits(*arguments, **options):
             seen.append(split)
             yield split
 

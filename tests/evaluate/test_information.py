@@ -116,14 +116,14 @@ def sky(n, seed):
 
 @pytest.mark.slow
 def test_suggested_labels_help_more_than_random_ones():
-    """Test log loss after 25 more labels, on 8 skies: suggested minus the mean of 4 random."""
+    """Test log loss after 25 more labels, on 32 skies: suggested minus the mean of 4 random."""
     density = smooth_density(np.tile([-5.0, 7.0], (2, 1)), np.zeros(2, bool), 3)
     names = Names(("a", "b"), ("x", "y"), (0, 1), ("A", "B", "C"))
     point = Recipe(density, naive_bayes((0, 1), 3, "property"), names, (3.0,), 1, 2)
     options = PosteriorOptions("laplace", 2, 0, 200, 1, 60, True, "property", True)
     test, test_truth = sky(3000, 999)
     differences = []
-    for seed in range(8):
+    for seed in range(32):
         features, truth = sky(500, seed)
         rng = np.random.default_rng(seed)
         first = np.zeros(500, bool)

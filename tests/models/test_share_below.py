@@ -57,7 +57,8 @@ def test_smooth_share_is_the_integral_of_the_density(bounds, n):
     below = np.asarray(density.share_below(params, features_of(x)))[:, 0]
     np.testing.assert_allclose(below[1:], area, atol=2e-4)
     assert (np.diff(below, axis=0) >= -1e-12).all()
-    np.testing.assert_allclose(below[[0, -1]], [[0, 0], [1, 1]], atol=1e-5)  # broad tails
+    # The broad density common to all classes, with 3 %, reaches beyond this interval.
+    np.testing.assert_allclose(below[[0, -1]], [[0, 0], [1, 1]], atol=3e-4)
 
 
 def test_share_beyond_the_grid_is_that_of_the_exponential_tail():

@@ -68,9 +68,14 @@ def patterns_in_training(training: Training, recipe: Recipe, classifier: Classif
 
 
 def _groups(config: Config, recipe: Recipe) -> Bool[np.ndarray, "P F"]:
-    """The groups of features that may be absent; none where the weights are not learned."""
-    learned = recipe.given_alpha is None and not config.model.density.startswith("published")
-    if not learned or config.target.importance:
+    """The groups of features that may be absent.
+
+    None where the weights are not learned, and none of joint densities, which integrate over the
+    values that a row lacks.
+    """
+    joint = any(category.likelihood == "mixture" for category in config.categories.values())
+    smooth = config.model.density == "smooth" and not joint
+    if not smooth or recipe.given_alpha is not None or config.target.importance:
         return np.zeros((0, len(recipe.names.features)), bool)
     return joined_groups(lacking_names(config), recipe.names.category)
 
