@@ -36,12 +36,6 @@ class Counts(NamedTuple):
     value: Float[Array, "*J F C B"]  # linear binning: a value is shared by its two nodes
     present: Float[Array, "*J F C"]  # measured sources
     available: Float[Array, "*J F C"]  # measured or not detected
-    noisy: Float[Array, "*J E C R B"] | None = None  # values with errors, by the size of the error
-
-
-def columns(grid: Grid, chosen: Int[np.ndarray, "E"]) -> Grid:
-    """The grids of some of the features."""
-    return Grid._make(jnp.asarray(array)[chosen] for array in grid)
 
 
 def lay_grid(

@@ -24,7 +24,6 @@ from jaxtyping import Array, Bool, Float
 from xbayes.models import detection_rates, error_ladder, log_linear
 from xbayes.models import grid as grids
 from xbayes.models.base import Density
-from xbayes.models.deconvolve import count_noisy, expected_counts
 from xbayes.models.far_values import far_below, log_far
 from xbayes.models.kernel_smoothing import (
     TAIL_SOURCES,
@@ -38,7 +37,6 @@ from xbayes.models.log_linear import LogLinear
 from xbayes.models.logistic_process import ProcessFit, draw_process, fit_process
 from xbayes.types import Features
 
-STEPS = 0  # of the deconvolution of training values with errors
 FADE = 0.05  # in units of the length of the grid; evidence ends so far beyond the training values
 TAILS = 0.03
 
@@ -132,42 +130,18 @@ def _smooth_density(
 
     def fit(grid, counts):
         smoothing = choose_smoothing(counts.value, *kernel_sums(grid, counts.value))
-        counts = true_counts(grid, counts, smoothing)
         log_density = jnp.log(smoothed(grid, counts.value, smoothing))
         sources = detection_rates.pseudo_sources(counts.present, counts.available)
         return as_params(grid, log_density, counts, sources)
 
-    def statistics(prepared, features, class_index, fold, n_folds, row_weight=None):
-        rows = (prepared, features, class_index, fold)
-        sizes = {"n_folds": n_folds, "n_classes": n_classes, "n_nodes": n_nodes}
-        counts = grids.count(*rows, row_weight=row_weight, **sizes)
-        if not (noisy and STEPS):
-            return counts
-        return counts._replace(noisy=count_noisy(*rows, row_weight, noisy=noisy, **sizes))
-
-    def true_counts(grid, counts, smoothing):
-        """The counts, with those of values with errors replaced by those of the true values."""
-        if counts.noisy is None:
-            return counts
-        f = np.array(noisy)
-        ends, own = tuple(tuple(limited[k].tolist()) for k in f), grids.columns(grid, f)
-        smoothing = jax.tree.map(lambda array: array[f], smoothing)
-        for _ in range(STEPS):
-            density = smoothed(own, counts.value[f], smoothing)
-            expected = expected_counts(density, counts.noisy, ends)
-            counts = counts._replace(value=counts.value.at[f].set(expected))
-        return counts
-
     def prepare_sampling(grid, counts):
         smoothing = choose_smoothing(counts.value, *kernel_sums(grid, counts.value))
-        counts = true_counts(grid, counts, smoothing)
         pool = jnp.broadcast_to(smoothing.pool, counts.value.shape)
         return smoothing, fit_process(counts.value, jnp.log(pool))
 
     def sample(key, grid, fitted, counts):
         value_key, presence_key = jax.random.split(key)
         smoothing, process = fitted
-        counts = true_counts(grid, counts, smoothing)
         log_density = _sampled(value_key, grid, smoothing, process, counts.value)
         sources = detection_rates.pseudo_sources(counts.present, counts.available)
         shape = jnp.broadcast_to(sources, counts.present.shape)
@@ -181,7 +155,7 @@ def _smooth_density(
             n_nodes=n_nodes,
             margin=0.15,
         ),
-        statistics=statistics,
+        statistics=partial(grids.count, n_classes=n_classes, n_nodes=n_nodes),
         fit=jax.jit(fit),
         log_lik=jax.jit(partial(log_lik, limited=limited, tails=tails, noisy=noisy)),
         share_below=jax.jit(partial(share_below, limited=limited, tails=tails, noisy=noisy)),

@@ -20,6 +20,7 @@ from xbayes.catalog.match import ColumnOptions
 from xbayes.catalog.read import Chunks, table_chunks
 from xbayes.catalog.text_numbers import as_it_stood
 from xbayes.catalog.write import catalog_writer
+from xbayes.classifier.decision import DecisionRule
 from xbayes.classifier.fitted_model import FittedModel
 from xbayes.classifier.patterns import Patterns, classify_by_pattern
 from xbayes.classifier.predict import Products, padded_size
@@ -111,15 +112,7 @@ def classify_chunks(
         with matched.explaining_errors():
             table = uniform_chunk(model, chunk)
             features, report = _features(model, table, first_row)
-            products = classify_by_pattern(
-                model.recipe,
-                model.classifier,
-                features,
-                patterns,
-                log_prior=model.log_prior,
-                size=size,
-                rule=applied.rule,
-            )
+            products = _products(model, features, patterns, size, rule=applied.rule)
             as_it_stood(chunk, table)
             output = _output(model, table, [*matched.own], products)
             output.meta = {**(output.meta or {}), "DECISION": applied.text}
@@ -165,6 +158,17 @@ def classify_table(model: FittedModel, table: Table, **options) -> Table:
 def _sample_products(model: FittedModel, survey: Survey, patterns: Patterns, size: int) -> Products:
     """The products of the surveyed sample of the catalogue."""
     features, _ = _features(model, survey.sample, 0)
+    return _products(model, features, patterns, size)
+
+
+def _products(
+    model: FittedModel,
+    features: Features,
+    patterns: Patterns,
+    size: int,
+    rule: DecisionRule | None = None,
+) -> Products:
+    """The results of the rows; `size` rows are computed at once."""
     return classify_by_pattern(
         model.recipe,
         model.classifier,
@@ -172,6 +176,7 @@ def _sample_products(model: FittedModel, survey: Survey, patterns: Patterns, siz
         patterns,
         log_prior=model.log_prior,
         size=size,
+        rule=rule,
     )
 
 
