@@ -107,6 +107,21 @@ def test_weights_are_fitted_again_for_absent_features_once(run, small, monkeypat
     np.testing.assert_allclose(p / p.sum(), track.posterior, atol=1e-6)
 
 
+@pytest.mark.slow
+def test_the_catalogue_of_a_run_is_what_classify_gives(small, tmp_path):
+    """Also for labelled and unlabelled rows without a feature that few training sources lack."""
+    table = read_catalog(small.catalog)[:300]
+    table["c"] = np.ma.array(table["c"], mask=np.arange(300) % 40 == 3)
+    fit = xbayes.run(
+        small.config, catalog=table, out=tmp_path / "run", set=["catalog.optional=[c]"]
+    )
+    made, own = fit.classify(table), read_catalog(tmp_path / "run" / "catalog.parquet")
+    for name in ("p_AGN", "p_Star", "p_XRB", "outlier_p"):
+        assert_same(np.asarray(made[name]), np.asarray(own[name]))
+    assert made["prediction"].tolist() == own["prediction"].tolist()
+    assert len(list((tmp_path / "run" / "model" / "patterns").iterdir())) == 1
+
+
 def test_a_run_directory_that_cannot_be_written_costs_time_only(run, small, monkeypatch):
     def refused(*given, **more):
         raise OSError("read-only")

@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from xbayes.classifier.decision import DecisionRule
-from xbayes.classifier.learned import Classifier
+from xbayes.classifier.learned import Classifier, rule_under
 from xbayes.classifier.predict import Products, classify
 from xbayes.classifier.recipe import Recipe
 from xbayes.classifier.states import StatesSeen, as_trained
@@ -86,7 +86,11 @@ def classify_by_pattern(
     size: int | None = None,
     rule: DecisionRule | None = None,
 ) -> Products:
-    """The results for each row, by the classifier of its pattern of absent groups."""
+    """The results for each row, by the classifier of its pattern of absent groups.
+
+    The decision rule is that of the run for every pattern, under the prior; `rule` replaces it.
+    """
+    rule = rule_under(recipe, classifier, log_prior) if rule is None else rule
     absent = absent_groups(patterns.groups, classifier.states, features)
     found, index = np.unique(absent, axis=0, return_inverse=True)
     index = index.ravel()

@@ -382,10 +382,11 @@ def _warnings(counts: Iterable[FeatureCounts], config: Config) -> Iterable[str]:
                 f"feature {count.name!r}: {count.undefined} values are logs of non-positive "
                 "numbers, or undefined ratios or powers, and count as not detected"
             )
-        if count.not_available and feature.measured is None:
+        if count.not_available and not count.measured and feature.measured is None:
             yield (
-                f"feature {count.name!r}: not available in {count.not_available} rows, because a "
-                "column that it needs is absent or empty there; it adds nothing there"
+                f"feature {count.name!r}: measured in no row and not available in "
+                f"{count.not_available} rows, because a column that it needs is absent or empty; "
+                "it adds nothing there"
             )
         if count.outside_bounds:
             yield (

@@ -12,8 +12,7 @@ from xbayes.catalog.match import ColumnOptions
 from xbayes.catalog.read import table_chunks
 from xbayes.catalog.roles import check_catalog
 from xbayes.classifier.fitted_model import FittedModel
-from xbayes.classifier.patterns import classifier_of
-from xbayes.classifier.predict import classify
+from xbayes.classifier.patterns import classifier_of, classify_by_pattern
 from xbayes.features.build import build_features, needed_columns
 from xbayes.features.conditions import number_columns
 from xbayes.figures.track_record import Track
@@ -74,14 +73,18 @@ def explain_source(
         warn(matched.explained(message))
     row = find_row(masked_column(checked, id_column), name)
     features = features.rows(slice(row, row + 1))
-    classifier = classifier_of(model.classifier, features, patterns_of(model, warn))
+    patterns = patterns_of(model, warn)
+    classifier = classifier_of(model.classifier, features, patterns)
+    products = classify_by_pattern(
+        model.recipe, model.classifier, features, patterns, log_prior=model.log_prior
+    )
     return tracks_of(
         config,
         model.recipe,
         classifier,
         [str(checked[id_column][row])],
         features,
-        classify(model.recipe, classifier, features, model.log_prior, rule=model.classifier.rule),
+        products,
         log_prior=model.log_prior,
     )[0]
 
