@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from xbayes.classifier.decision import DecisionRule
 from xbayes.classifier.learned import Classifier, rule_under
@@ -71,9 +71,21 @@ def absent_groups(
     return ~np.any(available[:, None] & groups[None], axis=-1)
 
 
-def classifier_of(classifier: Classifier, row: Features, patterns: Patterns) -> Classifier:
-    """The classifier of the pattern of a single row."""
-    return patterns.adapted(absent_groups(patterns.groups, classifier.states, row)[0])
+class Part(NamedTuple):
+    """The rows with one pattern of absent groups, and their classifier."""
+
+    rows: Int[np.ndarray, "M"]
+    classifier: Classifier
+
+
+def parts_of(classifier: Classifier, features: Features, patterns: Patterns) -> list[Part]:
+    """The rows by their pattern of absent groups; `classifier` is that of no absent group."""
+    absent = absent_groups(patterns.groups, classifier.states, features)
+    found, index = np.unique(absent, axis=0, return_inverse=True)
+    return [
+        Part(rows=np.flatnonzero(index.ravel() == number), classifier=patterns.adapted(pattern))
+        for number, pattern in enumerate(found)
+    ]
 
 
 def classify_by_pattern(
@@ -91,16 +103,11 @@ def classify_by_pattern(
     The decision rule is that of the run for every pattern, under the prior; `rule` replaces it.
     """
     rule = rule_under(recipe, classifier, log_prior) if rule is None else rule
-    absent = absent_groups(patterns.groups, classifier.states, features)
-    found, index = np.unique(absent, axis=0, return_inverse=True)
-    index = index.ravel()
-    parts = []
-    for number, pattern in enumerate(found):
-        rows = index == number
-        part = features if rows.all() else features.rows(rows)
-        fitted = patterns.adapted(pattern)
-        parts.append(classify(recipe, fitted, part, log_prior, size, rule=rule))
+    parts, made = parts_of(classifier, features, patterns), []
+    for part in parts:
+        own = features if len(parts) == 1 else features.rows(part.rows)
+        made.append(classify(recipe, part.classifier, own, log_prior, size, rule=rule))
     if len(parts) == 1:
-        return parts[0]
-    order = np.argsort(np.concatenate([np.flatnonzero(index == n) for n in range(len(found))]))
-    return jax.tree.map(lambda *columns: np.concatenate(columns)[order], *parts)
+        return made[0]
+    order = np.argsort(np.concatenate([part.rows for part in parts]))
+    return jax.tree.map(lambda *columns: np.concatenate(columns)[order], *made)

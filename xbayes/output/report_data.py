@@ -6,7 +6,7 @@ report/data.json    records of these arrays and of plain values; loading execute
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,9 +18,10 @@ from xbayes.classifier.calibration import CalibrationReport
 from xbayes.classifier.decision import DecisionRule
 from xbayes.classifier.fit import FitReport
 from xbayes.classifier.fitted_model import FittedModel
+from xbayes.classifier.patterns import Patterns, classify_by_pattern
 from xbayes.classifier.posterior_draws import PosteriorReport
 from xbayes.classifier.predict import Products
-from xbayes.config.schema import Config
+from xbayes.config.schema import Config, given_log_prior
 from xbayes.evaluate.cross_validate import CrossValidation
 from xbayes.features.build import FeatureCounts, FeatureReport
 from xbayes.infer.gradient import GradientInfo
@@ -84,12 +85,10 @@ def load_training_rows(run: Path) -> tuple[Features, Labels]:
     return data.features, data.labels
 
 
-def load_results(
-    model: FittedModel, products_of: Callable[[Features], Products]
-) -> tuple[Results, dict]:
+def load_results(model: FittedModel, patterns: Patterns) -> tuple[Results, dict]:
     """The results of a fitted run, as they were when it was written, and its provenance.
 
-    The products of the catalogue are computed again, by `products_of`.
+    The products of the catalogue are computed again, with the classifiers of `patterns`.
 
     Raises
     ------
@@ -115,7 +114,10 @@ def load_results(
         classifier=classifier,
         fit=data.fit,
         held_out=data.held_out,
-        products=products_of(data.features),
+        patterns=patterns,
+        products=classify_by_pattern(
+            recipe, classifier, data.features, patterns, log_prior=given_log_prior(config)
+        ),
         metrics=json.loads((run / "metrics.json").read_text()),
         seconds=provenance["seconds"],
     )

@@ -6,6 +6,7 @@ from astropy.table import Table
 
 from xbayes.catalog.inputs import Origin
 from xbayes.classifier.fit import FitReport
+from xbayes.classifier.patterns import Patterns
 from xbayes.classifier.predict import Classifier, Products
 from xbayes.classifier.recipe import Recipe
 from xbayes.config.schema import Config
@@ -58,6 +59,8 @@ class Results(NamedTuple):
     """The model to fit and how to fit it."""
     classifier: Classifier
     """The classifier, fitted on all labelled rows."""
+    patterns: Patterns
+    """The classifiers for rows in which groups of features are absent."""
     fit: FitReport
     """The choices made when the classifier was fitted."""
     held_out: CrossValidation

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
+from xbayes.classifier.patterns import parts_of
 from xbayes.config.schema import given_log_prior
 from xbayes.features.functions import galactic
 from xbayes.figures.scatter import draw_scatter
@@ -86,15 +87,20 @@ def track_sections(results: Results) -> list[Section]:
 
 
 def _tracks(results: Results, rows: Int[np.ndarray, "M"]) -> list[Track]:
-    return tracks_of(
-        results.config,
-        results.recipe,
-        results.classifier,
-        _names(results, rows),
-        results.features.rows(rows),
-        of_rows(results.products, rows),
-        log_prior=given_log_prior(results.config),
-    )
+    tracks: dict[int, Track] = {}
+    for part in parts_of(results.classifier, results.features.rows(rows), results.patterns):
+        own = rows[part.rows]
+        made = tracks_of(
+            results.config,
+            results.recipe,
+            part.classifier,
+            _names(results, own),
+            results.features.rows(own),
+            of_rows(results.products, own),
+            log_prior=given_log_prior(results.config),
+        )
+        tracks |= dict(zip(part.rows.tolist(), made, strict=True))
+    return [tracks[place] for place in range(len(rows))]
 
 
 def _names(results: Results, rows: Int[np.ndarray, "M"]) -> list[str]:

@@ -4,12 +4,9 @@ load_results -> write_figures_and_report
 """
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from xbayes.classifier.fitted_model import FittedModel
-from xbayes.classifier.patterns import classify_by_pattern
-from xbayes.config.schema import given_log_prior
 from xbayes.output.report_data import load_results
 from xbayes.report.build import check_formats, write_figures_and_report
 from xbayes.tasks.absent_features import patterns_of
@@ -31,13 +28,6 @@ def draw_report(model: FittedModel, figures: Sequence[str] = ()) -> Path:
         If the run was written by an earlier version, or a format of figures is not known.
     """
     check_formats(figures)
-    products_of = partial(
-        classify_by_pattern,
-        model.recipe,
-        model.classifier,
-        patterns=patterns_of(model),
-        log_prior=given_log_prior(model.config),
-    )
-    results, provenance = load_results(model, products_of)
+    results, provenance = load_results(model, patterns_of(model))
     write_figures_and_report(model.folder, results, provenance, figures)
     return model.folder / "report.html"

@@ -12,7 +12,7 @@ from xbayes.catalog.match import ColumnOptions
 from xbayes.catalog.read import table_chunks
 from xbayes.catalog.roles import check_catalog
 from xbayes.classifier.fitted_model import FittedModel
-from xbayes.classifier.patterns import classifier_of, classify_by_pattern
+from xbayes.classifier.patterns import classify_by_pattern, parts_of
 from xbayes.features.build import build_features, needed_columns
 from xbayes.features.conditions import number_columns
 from xbayes.figures.track_record import Track
@@ -74,7 +74,7 @@ def explain_source(
     row = find_row(masked_column(checked, id_column), name)
     features = features.rows(slice(row, row + 1))
     patterns = patterns_of(model, warn)
-    classifier = classifier_of(model.classifier, features, patterns)
+    ((_, classifier),) = parts_of(model.classifier, features, patterns)
     products = classify_by_pattern(
         model.recipe, model.classifier, features, patterns, log_prior=model.log_prior
     )

@@ -15,7 +15,7 @@ import numpy as np
 
 from xbayes.catalog.columns import masked_column
 from xbayes.classifier.fit import FitReport
-from xbayes.classifier.patterns import classify_by_pattern
+from xbayes.classifier.patterns import Patterns, classify_by_pattern
 from xbayes.classifier.predict import Classifier, Products
 from xbayes.classifier.recipe import Recipe, build_recipe
 from xbayes.config.reader import config_of
@@ -143,13 +143,10 @@ def run_experiment(
         progress(0.75, "fitting on all labelled sources")
         classifier, fit = fit_training(training, recipe)
         progress(0.85, "classifying the catalogue")
+        patterns = patterns_in_training(training, recipe, classifier)
         log_prior = given_log_prior(training.config)
         products = classify_by_pattern(
-            recipe,
-            classifier,
-            training.features,
-            patterns_in_training(training, recipe, classifier),
-            log_prior=log_prior,
+            recipe, classifier, training.features, patterns, log_prior=log_prior
         )
         progress(0.9, "writing the run")
         results = _results(
@@ -158,6 +155,7 @@ def run_experiment(
             held_out=held_out,
             harder=harder,
             classifier=classifier,
+            patterns=patterns,
             fit=fit,
             products=products,
             started=started,
@@ -208,6 +206,7 @@ def _results(
     held_out: CrossValidation,
     harder: HarderSplit | None,
     classifier: Classifier,
+    patterns: Patterns,
     fit: FitReport,
     products: Products,
     started: float,
@@ -233,6 +232,7 @@ def _results(
         warnings=(*chain_warnings, *training.warnings),
         recipe=recipe,
         classifier=classifier,
+        patterns=patterns,
         fit=fit,
         held_out=held_out,
         products=products,
