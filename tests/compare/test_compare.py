@@ -280,7 +280,14 @@ def test_variants_that_cannot_be_compared_are_refused(
     no(runs / "plain", other, says=["seed differs"])
     no(config, runs, says=["has no config.yaml", "not a finished run"])
     no(config, "--peer", "forest", says=["no such peer"])
-    no(config, "--peer", "hard_rules", "--peer-calibration", "some", says=["--peer-calibration must be"])
+    no(
+        config,
+        "--peer",
+        "hard_rules",
+        "--peer-calibration",
+        "some",
+        says=["--peer-calibration must be"],
+    )
     no(config, "--peer", "hard_rules", "--peers-on", grid, says=["has a sweep"])
     no(grid, "--set", "seed=x", says=["--set seed"])
 

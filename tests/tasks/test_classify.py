@@ -2,6 +2,7 @@
 
 import hashlib
 
+import jax
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -218,3 +219,11 @@ def test_a_prediction_set_does_not_depend_on_chunk_or_prior_but_holds_the_predic
     np.testing.assert_array_equal(flag, texts(expected, "set_flag"))
     assert (sets[flag == "True"] == prediction[flag == "True"]).all()
     assert {"AGN", "Star"} <= set(sets) and any(" or " in name for name in sets)
+
+
+def test_another_number_of_rows_compiles_nothing(model, sky, caplog):
+    """Up to the smallest chunk all are padded to one size."""
+    classified(model, table_chunks(sky[:100], 100))
+    with jax.log_compiles(), caplog.at_level("WARNING"):
+        classified(model, table_chunks(sky[:57], 57))
+    assert "Compiling" not in caplog.text

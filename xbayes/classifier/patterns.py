@@ -23,7 +23,7 @@ from xbayes.classifier.decision import DecisionRule
 from xbayes.classifier.learned import Classifier, rule_under
 from xbayes.classifier.predict import Products, classify
 from xbayes.classifier.recipe import Recipe
-from xbayes.classifier.states import StatesSeen, as_trained
+from xbayes.classifier.states import StatesSeen, available_as_trained
 from xbayes.types import Features
 
 MOST_GROUPS = 12  # more of them are joined by category, which bounds the number of patterns
@@ -67,7 +67,7 @@ def absent_groups(
     groups: Bool[np.ndarray, "P F"], states: StatesSeen, features: Features
 ) -> Bool[np.ndarray, "N P"]:
     """The groups of which no feature is available in a row."""
-    available = np.asarray(as_trained(states, features).available)
+    available = available_as_trained(states, features)
     return ~np.any(available[:, None] & groups[None], axis=-1)
 
 

@@ -47,7 +47,7 @@ from xbayes.classifier.outlier import (
     tail_probability,
 )
 from xbayes.classifier.recipe import Recipe, Scoring
-from xbayes.classifier.states import as_trained
+from xbayes.classifier.states import as_trained, available_as_trained
 from xbayes.classifier.subclasses import (
     class_scores,
     class_sums,
@@ -166,7 +166,7 @@ def _classify_rows(
         outlier=outlier,
         outlier_p=_outlier_p(classifier, scored, score, subclass),
         n_missing=(~np.asarray(rows.measured)).sum(1),
-        n_not_available=(~np.asarray(as_trained(classifier.states, rows).available)).sum(1),
+        n_not_available=(~available_as_trained(classifier.states, rows)).sum(1),
         track=post.exact(scored.track)[:n_rows],
         subclass=subclass,
         prediction_set=prediction_set,

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -148,6 +149,7 @@ def errors_name(place: str) -> Iterator[None]:
         raise InputError(f"{place}: {error}") from None
 
 
+@lru_cache(maxsize=1024)  # every use of a config parses its expressions again
 def parse(text: str) -> Expression:
     """The parsed expression. Raises InputError that names the character where parsing fails."""
     text = text.strip()

@@ -17,9 +17,8 @@ from jaxtyping import Bool
 
 from xbayes.classifier.fitted_model import FittedModel
 from xbayes.classifier.learned import Classifier
-from xbayes.classifier.patterns import Patterns, absent_groups, joined_groups, without
+from xbayes.classifier.patterns import Patterns, joined_groups, without
 from xbayes.classifier.recipe import Recipe
-from xbayes.classifier.states import StatesSeen
 from xbayes.classifier.store import load_model, save_model
 from xbayes.config.schema import Config
 from xbayes.features.build import lacking_names
@@ -36,19 +35,12 @@ Warn = Callable[[str], None]
 def patterns_of(model: FittedModel, warn: Warn = lambda message: None) -> Patterns:
     """The classifier of each pattern, from a finished run."""
     groups = _groups(model.config, model.recipe)
-    training: list[tuple[Features, Labels]] = []
-
-    def rows() -> tuple[Features, Labels]:
-        if not training:
-            training.append(load_training_rows(model.folder))
-        return training[0]
-
     return _patterns(
         model.config,
         model.recipe,
         model.classifier,
         groups,
-        rows,
+        partial(load_training_rows, model.folder),
         model.folder / "model" / FOLDER,
         warn,
     )
@@ -90,11 +82,12 @@ def _patterns(
     warn: Warn,
 ) -> Patterns:
     made: dict[bytes, Classifier] = {}
+    # A group is absent at most where each of its features is.
+    absent = np.asarray(classifier.states.absent)
+    rarely = np.array([absent[group].min() < OFTEN for group in groups], bool)
 
     def adapted(pattern: Bool[np.ndarray, "P"]) -> Classifier:
-        if not pattern.any():
-            return classifier
-        pattern = pattern & _rarely_absent(groups, classifier.states, *training())
+        pattern = pattern & rarely
         if not pattern.any():
             return classifier
         key = pattern.tobytes()
@@ -105,14 +98,6 @@ def _patterns(
         return made[key]
 
     return Patterns(groups=groups, adapted=adapted)
-
-
-def _rarely_absent(
-    groups: Bool[np.ndarray, "P F"], states: StatesSeen, features: Features, labels: Labels
-) -> Bool[np.ndarray, "P"]:
-    """Whether a group is absent in so few training sources that the weights rely on it."""
-    labelled = features.rows(labels.class_index >= 0)
-    return absent_groups(groups, states, labelled).mean(0) < OFTEN
 
 
 def _fit(
