@@ -146,6 +146,22 @@ def test_default_bic_on_the_detections_is_that_of_scikit_learn(covariance_type):
             assert ours.bic(rows) == pytest.approx(theirs.bic(rows), rel=1e-6)
 
 
+@pytest.mark.slow
+def test_default_bic_on_the_scaled_detections_is_the_one_measured_from_outside():
+    """K = 3 after the published scaling: scikit-learn finds -243,037."""
+    if not DATA:
+        pytest.skip("set XBAYES_DATA to the folder of the catalogues")
+    table = pd.read_csv(Path(DATA) / "chandra_detections.csv")
+    table = table.drop(columns=["detection_id", "group_id", "otype"]).dropna()
+    for name in ("bb_kt", "var_ratio_b", "var_ratio_h", "var_ratio_s"):
+        value = table[name]
+        table[name] = np.log(value + value[value > 0].min() / 10)
+    for name in ("powlaw_gamma", "bb_kt", "var_ratio_b", "var_ratio_h", "var_ratio_s"):
+        table[name] = (table[name] - table[name].min()) / np.ptp(table[name])
+    rows = table.to_numpy(float)
+    assert GaussianMixture(3, random_state=0).fit(rows).bic(rows) == pytest.approx(-243037, abs=1)
+
+
 def test_a_collapsing_component_keeps_the_last_valid_parameters():
     """Three rows at one point attract a component; without `reg_covar` its covariance vanishes."""
     rng = np.random.default_rng(0)
