@@ -242,6 +242,8 @@ def test_csv_numbers_that_a_feature_reads(tmp_path):
 
 def test_labels_that_another_program_wrote_as_numbers():
     assert label_texts(MaskedColumn(["3.0", "", "12.0"])).tolist() == ["3", "", "12"]
+    assert label_texts(MaskedColumn([3.0, np.nan])).tolist() == ["3", ""]
+    assert label_texts(MaskedColumn([3.0, 1e20, np.inf])).tolist() == ["3.0", "1e+20", "inf"]
     assert label_texts(MaskedColumn(["3.0", "AGN"])).tolist() == ["3.0", "AGN"]
     assert label_texts(MaskedColumn(["3.5", "2.0"])).tolist() == ["3.5", "2.0"]
 

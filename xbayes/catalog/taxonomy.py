@@ -16,6 +16,7 @@ from xbayes.types import UNLABELLED, InputError
 
 _LEFT_OUT = -2
 _WHOLE = re.compile(r"[+-]?\d+\.0")
+_EXACT_BELOW = 2**53  # each whole number below this is a float64 of its own
 SMALLEST = 10  # rows of a subclass, so that inner folds still hold some
 ENOUGH = 20  # rows of a subclass that nobody named
 
@@ -207,7 +208,8 @@ def label_texts(labels: Column) -> np.ndarray:
     missing = np.ma.getmaskarray(np.ma.asarray(labels))
     if values.dtype.kind == "f":
         missing = missing | np.isnan(values)
-        whole = np.all(values[~missing] == np.round(values[~missing]))
+        present = values[~missing]
+        whole = np.all((present == np.round(present)) & (np.abs(present) < _EXACT_BELOW))
         values = np.where(missing, 0, values).astype(np.int64 if whole else values.dtype)
     texts = np.where(missing, "", np.char.strip(values.astype(str)))
     if values.dtype.kind in "US" and texts.size:
