@@ -8,7 +8,7 @@ PYTEST := OMP_NUM_THREADS=1 XLA_FLAGS=--xla_cpu_multi_thread_eigen=false \
   JAX_COMPILATION_CACHE_DIR=$(CURDIR)/.cache/jax JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0.2 \
   $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: setup demo test test-all slowest lint bench docs picture notebooks clean
+.PHONY: setup demo test test-all slowest lint bench models docs picture notebooks clean
 
 setup: .venv/ready
 
@@ -45,6 +45,10 @@ lint: .venv/ready-lint .venv/ready-peers
 # Compilation counts in these numbers, so compiled code is not kept.
 bench: setup
 	XBAYES_CACHE=off $(BIN)/python experiments/bench_naive_bayes/run.py
+
+# Trains the models of xbayes/ready again, in about 20 minutes; reads the catalogues in XBAYES_DATA.
+models: setup
+	$(BIN)/python experiments/ready_made/make.py
 
 # Needs no network; a warning (a broken link, a page that is in no list) is an error. The first time
 # executes the notebooks, in minutes; XBAYES_NOTEBOOKS=off shows them without outputs.

@@ -39,11 +39,11 @@ _PUBLIC = {
     "send": "xbayes.tasks.send",
     "sources": "xbayes.tasks.pool_detections",
 }
-__all__ = sorted((*_PUBLIC, "compare", "simulate"))
+__all__ = sorted((*_PUBLIC, "compare", "models", "simulate"))
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("compare", "simulate"):
+    if name in ("compare", "models", "simulate"):
         return import_module(f"xbayes.{name}")
     if name not in _PUBLIC:
         raise AttributeError(f"module 'xbayes' has no attribute {name!r}")

@@ -101,6 +101,18 @@ def only_given(options: ColumnOptions, colnames: Sequence[str]) -> ColumnOptions
     )
 
 
+def with_aliases(
+    options: ColumnOptions, aliases: Mapping[str, Sequence[str]], colnames: Sequence[str]
+) -> ColumnOptions:
+    """The options that also map columns which the catalogue has under a name that is known."""
+    found = {
+        name: next(known for known in names if known in colnames)
+        for name, names in aliases.items()
+        if name not in colnames and any(known in colnames for known in names)
+    }
+    return options._replace(map=found | dict(options.map)) if found else options
+
+
 class Matched(NamedTuple):
     """A catalogue under the names of the run."""
 

@@ -10,6 +10,10 @@ A group is a set of features that become unavailable together: those that read o
 catalogues may lack (`catalog.optional`), those with one `measured` condition, or those with one
 `survey`. A group that was often absent in training too is not in the pattern, because the weights
 have learned to do without it.
+
+A ready-made model has no training sources. It comes with the classifiers of some patterns; a row
+with another pattern is classified with the smallest of them that contains it, and the features that
+only this one lacks count as not available.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,6 +39,8 @@ class Patterns(NamedTuple):
     groups: Bool[np.ndarray, "P F"]  # the features of each group
     # The classifier for rows without these groups.
     adapted: Callable[[np.ndarray], Classifier]
+    # The patterns that can be had; None: all.
+    known: Bool[np.ndarray, "K P"] | None = None
 
 
 def without(features: Features, absent: Bool[np.ndarray, "F"]) -> Features:
@@ -75,6 +81,7 @@ class Part(NamedTuple):
     """The rows with one pattern of absent groups, and their classifier."""
 
     rows: Int[np.ndarray, "M"]
+    features: Features  # of these rows
     classifier: Classifier
 
 
@@ -82,10 +89,30 @@ def parts_of(classifier: Classifier, features: Features, patterns: Patterns) -> 
     """The rows by their pattern of absent groups; `classifier` is that of no absent group."""
     absent = absent_groups(patterns.groups, classifier.states, features)
     found, index = np.unique(absent, axis=0, return_inverse=True)
-    return [
-        Part(rows=np.flatnonzero(index.ravel() == number), classifier=patterns.adapted(pattern))
-        for number, pattern in enumerate(found)
-    ]
+    parts = []
+    for number, pattern in enumerate(found):
+        rows = np.flatnonzero(index.ravel() == number)
+        own = features if len(found) == 1 else features.rows(rows)
+        if patterns.known is not None:
+            larger = smallest_known(patterns.known, pattern)
+            if (larger != pattern).any():
+                own, pattern = without(own, np.any(patterns.groups[larger], axis=0)), larger
+        parts.append(Part(rows=rows, features=own, classifier=patterns.adapted(pattern)))
+    return parts
+
+
+def smallest_known(
+    known: Bool[np.ndarray, "K P"], pattern: Bool[np.ndarray, "P"]
+) -> Bool[np.ndarray, "P"]:
+    """The known pattern with the fewest groups that has all those of `pattern`.
+
+    Without any, the known pattern with the most groups of those of `pattern`.
+    """
+    containing = known[(known | ~pattern).all(1)]
+    if len(containing):
+        return containing[containing.sum(1).argmin()]
+    contained = known[~(known & ~pattern).any(1)]
+    return contained[contained.sum(1).argmax()]
 
 
 def classify_by_pattern(
@@ -105,8 +132,7 @@ def classify_by_pattern(
     rule = rule_under(recipe, classifier, log_prior) if rule is None else rule
     parts, made = parts_of(classifier, features, patterns), []
     for part in parts:
-        own = features if len(parts) == 1 else features.rows(part.rows)
-        made.append(classify(recipe, part.classifier, own, log_prior, size, rule=rule))
+        made.append(classify(recipe, part.classifier, part.features, log_prior, size, rule=rule))
     if len(parts) == 1:
         return made[0]
     order = np.argsort(np.concatenate([part.rows for part in parts]))

@@ -101,6 +101,24 @@ def classify(
 
 
 @catalogues.command(rich_help_panel=CATALOGUES)
+def models(
+    name: Annotated[
+        str | None, typer.Argument(help="Print the card of this model: its scores and limits.")
+    ] = None,
+) -> None:
+    """List the ready-made models, which need no training sample of your own.
+
+    Each name can stand where a command takes a run directory:
+    `xbayes classify chandra-sources new.fits --out classified.fits`
+
+    Example: `xbayes models chandra-sources`
+    """
+    from xbayes.cli import commands
+
+    commands.models(name)
+
+
+@catalogues.command(rich_help_panel=CATALOGUES)
 def sources(
     catalog: Annotated[
         Path,

@@ -73,6 +73,16 @@ def plan(config: Path, **options) -> None:
     print(xbayes.plan(config, **options))
 
 
+def models(name: str | None) -> None:
+    """Print the list of ready-made models, or the card of one."""
+    from xbayes.tasks.ready_made import card_of
+
+    if name is None:
+        show.print_models(xbayes.models())
+    else:
+        print(card_of(name))
+
+
 def report(run: Path, figures: list[str]) -> None:
     """Draw the report of a run again."""
     print(f"report: {xbayes.load(run).report(figures)}")

@@ -16,7 +16,9 @@ Catalog = Annotated[
     Path | None,
     typer.Option(help="Catalogue to use instead of catalog.file (or all of catalog.files)."),
 ]
-Run = Annotated[Path, typer.Argument(help="Run directory of a fitted experiment.")]
+Run = Annotated[
+    Path, typer.Argument(help="Run directory of an experiment, or the name of a ready-made model.")
+]
 Table = Annotated[Path, typer.Option(help="Table to write: .fits .vot .xml .ecsv .csv .parquet.")]
 Outputs = Annotated[
     list[Path] | None,

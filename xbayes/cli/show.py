@@ -24,9 +24,10 @@ def print_metrics(metrics: Mapping, name: str, reweighted: bool, *, split: str =
     _print_scores(f"{name}: value (90 % interval)", metrics, metrics["classes"], blocks)
     if "harder" in metrics:
         _print_harder(metrics, split)
-    if "aggregated" in metrics:
-        coarse = list(metrics["aggregated"]["f1"])
-        _print_scores("aggregated classes", metrics, coarse, {"aggregated": "held out"})
+    for block, title in {"groups": "groups of classes", "aggregated": "aggregated classes"}.items():
+        if block in metrics:
+            coarse = list(metrics[block]["f1"])
+            _print_scores(title, metrics, coarse, {block: "held out"})
 
 
 def _print_harder(metrics: Mapping, split: str) -> None:
@@ -97,6 +98,14 @@ def print_components(table: "Table", reason: str) -> None:
     console = Console(highlight=False)
     console.print(shown)
     console.print(reason)
+
+
+def print_models(models: "Table") -> None:
+    """The ready-made models, one row each."""
+    shown = RichTable("name", "classes", "features", "for")
+    for name, classes, features, purpose in models.iterrows():
+        shown.add_row(name, classes, str(features), purpose)
+    Console(highlight=False).print(shown)
 
 
 def print_counts(table: "Table", which: str) -> None:

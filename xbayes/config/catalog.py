@@ -1,22 +1,17 @@
-"""The sections of a config that describe the table: roles of columns, classes, features."""
+"""The sections of a config that describe the table: roles of columns, and features."""
 
-from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from xbayes.config.checks import (
-    CLASS_NAME,
     NAME,
     Column,
     Number,
     Problem,
     Record,
     Whole,
-    did_you_mean,
     is_number,
-    name_problems,
-    quoted,
     refuse,
 )
 from xbayes.config.files import (
@@ -26,9 +21,9 @@ from xbayes.config.files import (
     marker_problems,
     releases_as_blocks,
 )
+from xbayes.config.known_catalogs import role_names, with_known
+from xbayes.config.taxonomy import TaxonomyConfig as TaxonomyConfig
 
-EVERY_OTHER = "*"  # stands for every raw label that is listed nowhere else
-Listed = tuple[str, ...] | Literal["*"]
 # The forms of sexagesimal text, and the unit of its first part.
 SEXAGESIMAL = {"h:m:s": "hourangle", "d:m:s": "deg"}
 
@@ -36,6 +31,12 @@ SEXAGESIMAL = {"h:m:s": "hourangle", "d:m:s": "deg"}
 class CatalogConfig(Record):
     """The catalogue, and the role of each of its columns."""
 
+    name: str | None = Field(
+        default=None,
+        description="A catalogue that xbayes knows, such as csc21 or 4xmm: its roles of columns "
+        "and units hold where the config gives none. catalog: csc21 is short for catalog: {name: "
+        "csc21}.",
+    )
     file: str | None = Field(
         default=None,
         description="Path of the catalogue, relative to the folder of the config. ${VAR} stands "
@@ -99,6 +100,11 @@ class CatalogConfig(Record):
         default=(),
         description="Columns that a catalogue may lack. Their values are then not available.",
     )
+    aliases: dict[str, tuple[Column, ...]] = Field(
+        default_factory=dict,
+        description="Names that a column has in other catalogues, such as Gmag: [phot_g_mean_mag]. "
+        "When a catalogue that lacks the column is classified, the first name that it has is used.",
+    )
     missing_values: dict[str, tuple[str | Whole | Number, ...]] = Field(
         default_factory=dict,
         description="Values that stand for an empty cell, such as -99, by column.",
@@ -127,8 +133,17 @@ class CatalogConfig(Record):
 
     @model_validator(mode="before")
     @classmethod
-    def _releases_are_blocks(cls, values: object) -> object:
-        return releases_as_blocks(values)
+    def _as_known(cls, values: object) -> object:
+        return releases_as_blocks(with_known(values))
+
+    @field_validator("name", mode="after")
+    @classmethod
+    def _is_known(cls, name: str | None) -> str | None:
+        known = [*role_names()]
+        if name is not None and name not in known:
+            text = f"no catalogue {name!r} is known{did_you_mean(name, known, 'known are')}"
+            refuse([Problem((), f"{text}; or give id, ra and dec, and no name")])
+        return name
 
     @model_validator(mode="after")
     def _check_files(self) -> "CatalogConfig":
@@ -141,162 +156,6 @@ class CatalogConfig(Record):
             if getattr(self, given) is not None and getattr(self, lacking) is None:
                 refuse([Problem((given,), f"needs {lacking} too; set catalog.{lacking}")])
         return self
-
-
-class TaxonomyConfig(Record):
-    """Which raw labels form which class. The order of the classes is the order of the output."""
-
-    classes: dict[str, tuple[str, ...]] = Field(
-        description="The raw labels of each class. At least two classes are needed."
-    )
-    aggregated: dict[str, tuple[str, ...]] | None = Field(
-        default=None,
-        description="Coarser classes, each a list of classes. They are scored in addition.",
-    )
-    subclasses: dict[str, tuple[str, ...]] | Literal["auto"] = Field(
-        default={},
-        description="The raw labels of each subclass. Each subclass is modelled separately, and "
-        "the probability of a class is the sum over its subclasses. Labels of a class that no "
-        "subclass lists form one more subclass, named like the class. auto: every label with at "
-        "least 20 sources, in classes of several labels.",
-    )
-    left_out: Listed = Field(
-        default=(),
-        description='Raw labels whose rows are removed. "*" (not in a list) stands for every label '
-        "that is listed nowhere else.",
-    )
-    unlabelled: Listed = Field(
-        default=(),
-        description="Raw labels of rows whose class is unknown. An empty label always counts as "
-        'unknown. "*" (not in a list) stands for every label that is listed nowhere else.',
-    )
-
-    @field_validator("classes", mode="before")
-    @classmethod
-    def _no_class_yet(cls, value: object) -> object:
-        # A starter config has `classes:` with comments below it.
-        return {} if value is None else value
-
-    @field_validator("left_out", "unlabelled", mode="before")
-    @classmethod
-    def _labels_or_every_other(cls, value: object) -> object:
-        if value == EVERY_OTHER:
-            return value
-        if not isinstance(value, list | tuple):
-            text = f'must be a list [a, b]; found {value!r} ("*" stands for every other label)'
-            refuse([Problem((), text)])
-            return value
-        labels = cls._whole_numbers_are_labels(value)
-        assert isinstance(labels, list)
-        refuse(
-            [
-                Problem((index,), f"must be text; put it in quotes; found {label!r}")
-                for index, label in enumerate(labels)
-                if not isinstance(label, str)
-            ]
-        )
-        return labels
-
-    @field_validator("classes", "subclasses", mode="before")
-    @classmethod
-    def _whole_numbers_are_labels(cls, value: object) -> object:
-        if isinstance(value, Mapping):
-            return {key: cls._whole_numbers_are_labels(labels) for key, labels in value.items()}
-        if isinstance(value, list | tuple):
-            return [str(v) if isinstance(v, int) and is_number(v) else v for v in value]
-        return value
-
-    @model_validator(mode="after")
-    def _check(self) -> "TaxonomyConfig":
-        problems = name_problems(self.classes, CLASS_NAME, "a class name", ("classes",))
-        if len(self.classes) < 2:
-            found = quoted(self.classes) or "none"
-            hint = "" if self.classes else "; name each with its labels, as in AGN: [QSO, Seyfert1]"
-            text = f"needs at least 2 classes; found {found}{hint}"
-            problems.append(Problem(("classes",), text))
-        problems += [
-            Problem(("classes", name), "a class needs at least one raw label; found none")
-            for name, labels in self.classes.items()
-            if not labels
-        ]
-        problems += self._aggregation_problems()
-        problems += self._subclass_problems()
-        problems += self._label_problems()
-        refuse(problems)
-        return self
-
-    def _label_problems(self) -> list[Problem]:
-        """Every raw label must be listed once, and none may be empty."""
-        lists = {("classes", name): labels for name, labels in self.classes.items()}
-        lists |= {("left_out",): self.left_out, ("unlabelled",): self.unlabelled}
-        every_other = [path for path, labels in lists.items() if labels == EVERY_OTHER]
-        lists = {path: labels for path, labels in lists.items() if path not in every_other}
-        problems: list[Problem] = []
-        if len(every_other) > 1:
-            text = 'unlabelled and left_out are both "*"; every other label can be only one of them'
-            problems.append(Problem(every_other[0], text))
-        first: dict[str, str] = {}
-        for path, labels in lists.items():
-            for index, label in enumerate(labels):
-                if not label:
-                    text = "an empty label is always unlabelled; remove it"
-                    problems.append(Problem((*path, index), text))
-                elif label in first:
-                    text = f"raw label {label!r} is listed twice, first in {first[label]}; keep one"
-                    problems.append(Problem((*path, index), text))
-                first.setdefault(label, ".".join(path))
-        return problems
-
-    def _aggregation_problems(self) -> list[Problem]:
-        """Every class must be in exactly one coarser class."""
-        if self.aggregated is None:
-            return []
-        joined = [name for members in self.aggregated.values() for name in members]
-        text = {
-            name: f"lists {name!r}, which is no class"
-            if name not in self.classes
-            else f"lists {name!r} twice"
-            for name in joined
-            if name not in self.classes or joined.count(name) > 1
-        }
-        text |= {name: f"lacks the class {name!r}" for name in self.classes if name not in joined}
-        problems = [
-            Problem(("aggregated",), f"{wrong}; list each class once") for wrong in text.values()
-        ]
-        return problems + name_problems(
-            self.aggregated, CLASS_NAME, "a class name", ("aggregated",)
-        )
-
-    def _subclass_problems(self) -> list[Problem]:
-        """A raw label is in at most one subclass; the labels of a subclass are of one class."""
-        class_of = {label: name for name, labels in self.classes.items() for label in labels}
-        if isinstance(self.subclasses, str):  # "auto"
-            return []
-        problems = name_problems(self.subclasses, CLASS_NAME, "a subclass name", ("subclasses",))
-        first: dict[str, str] = {}
-        for name, labels in self.subclasses.items():
-            if not labels:
-                text = "a subclass needs at least one raw label; found none"
-                problems.append(Problem(("subclasses", name), text))
-            elif name in self.classes and not set(self.classes[name]) <= set(labels):
-                text = "is also the name of a class, which has other labels than these; rename it"
-                problems.append(Problem(("subclasses", name), text))
-            for index, label in enumerate(labels):
-                if label not in class_of:
-                    near = did_you_mean(label, list(class_of), "labels of classes are")
-                    text = f"raw label {label!r} is in no class{near}"
-                elif class_of[label] != class_of.get(labels[0]):
-                    text = (
-                        f"raw label {label!r} is of class {class_of[label]}, but {labels[0]!r} of "
-                        f"{class_of.get(labels[0])}; a subclass belongs to one class"
-                    )
-                elif label in first:
-                    text = f"raw label {label!r} is listed twice, first in {first[label]}; keep one"
-                else:
-                    first[label] = name
-                    continue
-                problems.append(Problem(("subclasses", name, index), text))
-        return problems
 
 
 class CategoryConfig(Record):

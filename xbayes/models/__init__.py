@@ -1,1 +1,19 @@
-"""Densities and weighting layers, as pure functions of arrays."""
+"""Densities and weighting layers, functions of arrays; also the function `xbayes.models`."""
+
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+
+class _Models(ModuleType):
+    def __call__(self) -> "Table":
+        """`xbayes.tasks.ready_made.models`."""
+        from xbayes.tasks.ready_made import models
+
+        return models()
+
+
+sys.modules[__name__].__class__ = _Models

@@ -79,6 +79,11 @@ def save_report_data(run: Path, results: Results) -> None:
     (run / FOLDER / "data.json").write_text(json.dumps(record) + "\n")
 
 
+def has_training_rows(run: Path) -> bool:
+    """Whether a run directory has the files of `load_training_rows`; ready-made models do not."""
+    return (run / FOLDER).is_dir()
+
+
 def load_training_rows(run: Path) -> tuple[Features, Labels]:
     """The features and labels that a run was fitted to. Raises InputError if it lacks the files."""
     data = _load(run)
@@ -126,6 +131,11 @@ def load_results(model: FittedModel, patterns: Patterns) -> tuple[Results, dict]
 
 def _load(run: Path) -> ReportData:
     folder = run / FOLDER
+    if (run / "card.md").is_file():
+        raise InputError(
+            f"{run.name} is a ready-made model, which has no training sources and so no report; "
+            f"its held-out scores: xbayes models {run.name}"
+        )
     if not (folder / "data.json").is_file() or not (folder / "data.npz").is_file():
         raise InputError(
             f"{run} has no {FOLDER}/data.json and data.npz, so its report cannot be drawn again, "

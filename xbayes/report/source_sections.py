@@ -95,7 +95,7 @@ def _tracks(results: Results, rows: Int[np.ndarray, "M"]) -> list[Track]:
             results.recipe,
             part.classifier,
             _names(results, own),
-            results.features.rows(own),
+            part.features,
             of_rows(results.products, own),
             log_prior=given_log_prior(results.config),
         )

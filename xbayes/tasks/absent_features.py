@@ -2,7 +2,7 @@
 
 A pattern of absent groups is fitted when it is first seen: as if no training source had these
 features, with the folds and the seed of the run. The fit is kept in RUN/model/patterns, if the run
-directory can be written.
+directory can be written. A ready-made model has its fits there, and no training sources.
 """
 
 import shutil
@@ -22,7 +22,7 @@ from xbayes.classifier.recipe import Recipe
 from xbayes.classifier.store import load_model, save_model
 from xbayes.config.schema import Config
 from xbayes.features.build import lacking_names
-from xbayes.output.report_data import load_training_rows
+from xbayes.output.report_data import has_training_rows, load_training_rows
 from xbayes.tasks.training import Training, fit_rows
 from xbayes.types import Features, InputError, Labels
 
@@ -34,16 +34,23 @@ Warn = Callable[[str], None]
 
 def patterns_of(model: FittedModel, warn: Warn = lambda message: None) -> Patterns:
     """The classifier of each pattern, from a finished run."""
-    groups = _groups(model.config, model.recipe)
-    return _patterns(
+    patterns = _patterns(
         model.config,
         model.recipe,
         model.classifier,
-        groups,
         partial(load_training_rows, model.folder),
         model.folder / "model" / FOLDER,
         warn,
     )
+    if has_training_rows(model.folder):
+        return patterns
+    return patterns._replace(known=_known(model.folder / "model" / FOLDER, patterns.groups))
+
+
+def group_names(model: FittedModel) -> list[tuple[str, ...]]:
+    """The features of each group that may be absent."""
+    names, groups = np.array(model.recipe.names.features), patterns_of(model).groups
+    return [tuple(names[group].tolist()) for group in groups]
 
 
 def patterns_in_training(training: Training, recipe: Recipe, classifier: Classifier) -> Patterns:
@@ -52,7 +59,6 @@ def patterns_in_training(training: Training, recipe: Recipe, classifier: Classif
         training.config,
         recipe,
         classifier,
-        _groups(training.config, recipe),
         lambda: (training.features, training.labels),
         None,
         lambda message: None,
@@ -76,18 +82,17 @@ def _patterns(
     config: Config,
     recipe: Recipe,
     classifier: Classifier,
-    groups: Bool[np.ndarray, "P F"],
     training: Callable[[], tuple[Features, Labels]],
     folder: Path | None,
     warn: Warn,
 ) -> Patterns:
     made: dict[bytes, Classifier] = {}
+    groups = _groups(config, recipe)
     # A group is absent at most where each of its features is.
-    absent = np.asarray(classifier.states.absent)
-    rarely = np.array([absent[group].min() < OFTEN for group in groups], bool)
+    share = np.asarray(classifier.states.absent)
+    groups = groups[np.array([share[group].min() < OFTEN for group in groups], bool)]
 
     def adapted(pattern: Bool[np.ndarray, "P"]) -> Classifier:
-        pattern = pattern & rarely
         if not pattern.any():
             return classifier
         key = pattern.tobytes()
@@ -116,12 +121,26 @@ def _fit(
     return fit_rows(config, recipe, without(features, absent), labels)[0]
 
 
+def name_of(absent: Bool[np.ndarray, "F"]) -> str:
+    """The name of the folder of a pattern: a bit for each feature, in hexadecimal digits."""
+    return f"{int(''.join('01'[int(lacking)] for lacking in absent), 2):x}"
+
+
+def _known(folder: Path, groups: Bool[np.ndarray, "P F"]) -> Bool[np.ndarray, "K P"]:
+    """The patterns of which there is a fit."""
+    n_groups, n_features = groups.shape
+    known = [np.zeros(n_groups, bool)]
+    for each in sorted(folder.iterdir()) if folder.is_dir() else ():
+        absent = np.array([bit == "1" for bit in f"{int(each.name, 16):0{n_features}b}"])
+        known.append(np.all(absent | ~groups, axis=1))
+    return np.array(known)
+
+
 def _kept(
     folder: Path, config: Config, absent: Bool[np.ndarray, "F"], make: Callable[[], Classifier]
 ) -> Classifier:
     """The classifier in the folder of its pattern, made and written there if it is not."""
-    bits = "".join("01"[int(lacking)] for lacking in absent)
-    path = folder / f"{int(bits, 2):x}"
+    path = folder / name_of(absent)
     with suppress(InputError):
         return load_model(path)[2]
     classifier = make()

@@ -74,16 +74,16 @@ def explain_source(
     row = find_row(masked_column(checked, id_column), name)
     features = features.rows(slice(row, row + 1))
     patterns = patterns_of(model, warn)
-    ((_, classifier),) = parts_of(model.classifier, features, patterns)
+    (part,) = parts_of(model.classifier, features, patterns)
     products = classify_by_pattern(
         model.recipe, model.classifier, features, patterns, log_prior=model.log_prior
     )
     return tracks_of(
         config,
         model.recipe,
-        classifier,
+        part.classifier,
         [str(checked[id_column][row])],
-        features,
+        part.features,
         products,
         log_prior=model.log_prior,
     )[0]

@@ -30,6 +30,7 @@ from xbayes.output.table import passed_columns
 from xbayes.tasks.classify import CHUNK_IN_MEMORY, classify_table, classify_to_file
 from xbayes.tasks.explanation import Explanation
 from xbayes.tasks.precision import in_precision
+from xbayes.tasks.ready_made import folder_of
 from xbayes.tasks.whole_catalogue import Prior
 from xbayes.types import InputError
 
@@ -85,8 +86,23 @@ class FittedRun:
 
     @property
     def predictions(self) -> Table:
-        """The out-of-fold predictions: one row per labelled source."""
-        return plain_columns(read_catalog(self.folder / "predictions.parquet"))
+        """The out-of-fold predictions: one row per labelled source.
+
+        Raises InputError for a ready-made model, which comes without its training sources.
+        """
+        path = self.folder / "predictions.parquet"
+        if self.card is not None and not path.is_file():
+            raise InputError(
+                f"{self.folder.name} is a ready-made model, which has no training sources; its "
+                "held-out scores are in `metrics` and `card`"
+            )
+        return plain_columns(read_catalog(path))
+
+    @property
+    def card(self) -> str | None:
+        """The model card of a ready-made model: data, classes, features, scores, limits."""
+        path = self.folder / "card.md"
+        return path.read_text() if path.is_file() else None
 
     @property
     def posterior(self) -> "arviz.InferenceData | None":
@@ -348,7 +364,12 @@ label is not known; make a run that has them: xbayes run CONFIG --set variant=ba
 
 
 def load(run: str | os.PathLike[str]) -> FittedRun:
-    """The fitted run of a run directory; nothing is executed on load.
+    """The fitted run of a run directory, or a ready-made model; nothing is executed on load.
+
+    Parameters
+    ----------
+    run
+        The path of a run directory, or a name listed by `xbayes.models`.
 
     Raises
     ------
@@ -360,7 +381,7 @@ def load(run: str | os.PathLike[str]) -> FittedRun:
     >>> xbayes.load("runs/demo").classes
     ('AGN', 'Star', 'XRB', 'CV')
     """
-    folder = Path(run).expanduser()
+    folder = folder_of(run)
     with in_precision("float64"):  # arrays of a float32 run keep their precision
         return FittedRun(load_fitted_model(folder))
 

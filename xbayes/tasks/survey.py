@@ -7,7 +7,7 @@ import numpy as np
 from astropy.table import MaskedColumn, Table, vstack
 
 from xbayes.catalog.columns import masked_column, parse_unit, subset
-from xbayes.catalog.match import ColumnOptions, Matched, match_columns
+from xbayes.catalog.match import ColumnOptions, Matched, match_columns, with_aliases
 from xbayes.catalog.ranges import ValueRange
 from xbayes.catalog.read import Chunks
 from xbayes.catalog.roles import check_present, uniform_catalog
@@ -25,6 +25,7 @@ from xbayes.classifier.fitted_model import FittedModel
 from xbayes.features.build import needed_columns, sky_columns
 from xbayes.features.conditions import number_columns
 from xbayes.features.trained_on import column_ranges, sampled, stand_in_check, state_degrees
+from xbayes.types import InputError
 
 SAMPLE_SIZE = 50_000  # rows from which the class proportions are estimated
 
@@ -153,6 +154,7 @@ def match_to_run(model: FittedModel, chunks: Chunks, columns: ColumnOptions) -> 
     roles = model.config.catalog
     used = [roles.id, roles.ra, roles.dec, roles.label, roles.source, roles.group, roles.block]
     known = [*needed_columns(model.config), *filter(None, used), *roles.keep]
+    columns = with_aliases(columns, roles.aliases, chunks.colnames)
     return match_columns(chunks, columns, roles.id, list(dict.fromkeys(known)))
 
 
@@ -168,4 +170,13 @@ def _check_columns(model: FittedModel, chunks: Chunks) -> None:
     roles = model.config.catalog
     # A single row without an id is given one.
     names = [*chunks.colnames, *([roles.id] if chunks.n_rows == 1 else [])]
-    check_present(names, roles, list(needed_columns(model.config)), "classify")
+    try:
+        check_present(names, roles, list(needed_columns(model.config)), "classify")
+    except InputError as error:
+        if not (model.folder / "card.md").is_file():
+            raise
+        name = model.folder.name
+        raise InputError(
+            f"{error}. The columns of this ready-made model, and the step of 'xbayes enhance' that "
+            f"makes each of them: xbayes models {name}"
+        ) from None
