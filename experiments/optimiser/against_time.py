@@ -22,7 +22,7 @@ from xbayes.config.reader import load_config
 from xbayes.config.schema import catalog_path
 from xbayes.evaluate.cross_validate import inner_folds, labelled_rows
 from xbayes.figures.style import styled
-from xbayes.infer.f1 import SHARPNESS, fit_f1
+from xbayes.infer.f1 import F1_WEIGHTS, fit_f1
 from xbayes.infer.gradient import fit_log_loss
 from xbayes.infer.out_of_fold import out_of_fold
 from xbayes.models.naive_bayes import KINDS, naive_bayes
@@ -89,18 +89,27 @@ def prepare() -> tuple[list[Fold], tuple[int, ...], int]:
 
 
 def by_gradient(model, folds: list[Fold], focus: int) -> list[list[Point]]:
-    """The states of the log-loss fit with more and more steps, then of each annealing stage."""
+    """The states of the log-loss fit with more and more steps, then of each weight of the F1."""
 
-    def descend(fold: Fold, steps: int = BUDGETS[-1], stages: tuple[float, ...] = ()):
+    def descend(fold: Fold, steps: int = BUDGETS[-1], n_weights: int = 0):
         start = model.init(jax.random.key(0), fold.x)._replace(log_prior=fold.log_prior)
-        rows = (fold.x, fold.truth, fold.training)
-        params, _ = fit_log_loss(model, start, *rows, penalty=PENALTY, max_steps=steps)
-        if not stages:
+        rows = (fold.truth, fold.training)
+        params, _ = fit_log_loss(model, start, fold.x, *rows, penalty=PENALTY, max_steps=steps)
+        if not n_weights:
             return params
-        return fit_f1(model, params, *rows, penalty=PENALTY, focus=focus, stages=stages)[0]
+        path, _ = fit_f1(
+            model,
+            params,
+            model.design(fold.x),
+            *rows,
+            penalty=PENALTY,
+            focus=focus,
+            f1_weights=jnp.asarray(F1_WEIGHTS[1 : n_weights + 1]),
+        )
+        return jax.tree.map(lambda leaf: leaf[-1], path)
 
     searches = [partial(descend, steps=steps) for steps in BUDGETS]
-    searches += [partial(descend, stages=SHARPNESS[:n]) for n in range(1, len(SHARPNESS) + 1)]
+    searches += [partial(descend, n_weights=n) for n in range(1, len(F1_WEIGHTS))]
     points: list[list[Point]] = [[] for _ in folds]
     for search in searches:
         compiled = jax.jit(search).lower(folds[0]).compile()

@@ -1,17 +1,20 @@
-"""The smooth F1 tends to the true F1; fits to it, and their recalibration."""
+"""The smooth F1, fits to it with the log loss, and their recalibration."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.flatten_util import ravel_pytree
 from sklearn.metrics import f1_score
 
 from xbayes.infer.f1 import fit_f1, recalibrate, smooth_f1
 from xbayes.infer.gradient import fit_log_loss, log_loss
+from xbayes.models.assignment_matrix import assignment_model
 from xbayes.models.naive_bayes import KINDS, naive_bayes
 
 CATEGORY = (0, 0, 1, 2)
-OTHERS = [pytest.param(k, marks=pytest.mark.slow) for k in KINDS if k != "property"]
+SLOW = pytest.mark.slow
+OTHERS = [pytest.param(k, marks=SLOW) for k in KINDS if k != "property"]
 PROPERTY_FIRST = ["property", *OTHERS]
 
 
@@ -36,43 +39,82 @@ def true_f1(model, params, log_lik, truth):
     return f1_score(np.asarray(truth) == 2, prediction == 2)
 
 
-def test_smooth_f1_tends_to_the_true_f1(precision):
+def test_smooth_f1_integrates_the_counts_over_all_thresholds(precision):
+    """Against counts of a loop over thresholds and rows."""
     rng = np.random.default_rng(0)
-    scores, truth = jnp.asarray(rng.normal(size=(500, 3))), rng.integers(0, 3, 500)
-    smooth = [
-        float(smooth_f1(scores, jnp.asarray(truth == 1), jnp.ones(500), 1, sharpness))
-        for sharpness in (1.0, 10.0, 1e4)
-    ]
-    true = f1_score(truth == 1, np.asarray(scores).argmax(-1) == 1)
-    assert smooth[2] == pytest.approx(true, abs=1e-3)
-    assert abs(smooth[1] - true) < abs(smooth[0] - true)
+    scores, truth = rng.normal(size=(60, 3)), rng.integers(0, 3, 60)
+    p = np.exp(scores[:, 1]) / np.exp(scores).sum(1)
+    hits = chosen = 0.0
+    for threshold in (np.arange(4000) + 0.5) / 4000:
+        for probability, label in zip(p.tolist(), truth.tolist(), strict=True):
+            if probability >= threshold:
+                chosen += 1 / 4000
+                hits += (label == 1) / 4000
+    expected = 2 * hits / (chosen + (truth == 1).sum())
+    got = smooth_f1(jnp.asarray(scores), jnp.asarray(truth == 1), jnp.ones(60), 1)
+    assert float(got) == pytest.approx(expected, abs=1e-4)
+    certain = smooth_f1(jnp.asarray(1e4 * scores), jnp.asarray(truth == 1), jnp.ones(60), 1)
+    assert float(certain) == pytest.approx(f1_score(truth == 1, scores.argmax(-1) == 1), abs=1e-5)
 
 
 def test_a_row_weight_counts_like_repeated_rows():
     rng = np.random.default_rng(1)
     scores, truth, times = rng.normal(size=(60, 3)), rng.integers(0, 3, 60), rng.integers(0, 3, 60)
-    weighted = smooth_f1(
-        jnp.asarray(scores), jnp.asarray(truth == 0), jnp.asarray(times * 1.0), 0, 2.0
-    )
+    weighted = smooth_f1(jnp.asarray(scores), jnp.asarray(truth == 0), jnp.asarray(times * 1.0), 0)
     rows = np.repeat(np.arange(60), times)
     repeated = smooth_f1(
-        jnp.asarray(scores[rows]), jnp.asarray(truth[rows] == 0), jnp.ones(len(rows)), 0, 2.0
+        jnp.asarray(scores[rows]), jnp.asarray(truth[rows] == 0), jnp.ones(len(rows)), 0
     )
     assert float(weighted) == pytest.approx(float(repeated))
 
 
-@pytest.mark.parametrize("kind", PROPERTY_FIRST)
-def test_gradient_f1_is_no_worse_than_log_loss_on_its_own_rows(kind):
+def model_of(kind):
+    return assignment_model(4, 3) if kind == "assignment" else naive_bayes(CATEGORY, 3, kind)
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "assignment"])
+def test_the_gradient_of_the_smooth_f1_equals_finite_differences(kind):
+    log_lik, truth = problem(3, 40)
+    model, rng = model_of(kind), np.random.default_rng(0)
+    flat, unflatten = ravel_pytree(start_of(model, log_lik, truth))
+    design, weight = model.design(log_lik), jnp.asarray(rng.uniform(0, 2, 40))
+
+    def f1(vector):
+        params = unflatten(vector)
+        scores = params.log_prior + model.scores(params, design)
+        return smooth_f1(scores, truth == 2, weight, 2)
+
+    direction, step = jnp.asarray(rng.normal(size=flat.shape)), 1e-5
+    expected = (f1(flat + step * direction) - f1(flat - step * direction)) / (2 * step)
+    got = jax.grad(f1)(flat) @ direction
+    assert abs(float(expected)) > 1e-4
+    assert float(got) == pytest.approx(float(expected), rel=1e-6)
+
+
+@pytest.mark.parametrize("kind", [*PROPERTY_FIRST, pytest.param("assignment", marks=SLOW)])
+def test_a_larger_weight_of_the_f1_term_raises_the_f1_of_its_own_rows(kind):
     log_lik, truth = problem(1)
-    model, ones = naive_bayes(CATEGORY, 3, kind), jnp.ones(len(truth))
-    start = start_of(model, log_lik, truth)
+    model, ones = model_of(kind), jnp.ones(len(truth))
+    start, design = start_of(model, log_lik, truth), model.design(log_lik)
     by_loss, _ = fit_log_loss(model, start, log_lik, truth, ones, penalty=3.0)
-    by_f1, _ = fit_f1(model, by_loss, log_lik, truth, ones, penalty=3.0, focus=2)
-    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(by_f1))
-    before, after = (true_f1(model, p, log_lik, truth) for p in (by_loss, by_f1))
-    assert after > before - 0.03  # the recalibration may lose a little
-    losses = [float(log_loss(model, p, log_lik, truth, ones)) for p in (by_loss, by_f1)]
-    assert losses[0] <= losses[1] + 1e-6
+
+    def fitted(*f1_weights):
+        given = {"penalty": jnp.asarray(3.0), "focus": 2, "f1_weights": jnp.asarray(f1_weights)}
+        return fit_f1(model, by_loss, design, truth, ones, **given)[0]
+
+    path = fitted(0.0, 0.1, 1.0)
+    for got, want in zip(jax.tree.leaves(path), jax.tree.leaves(by_loss), strict=True):
+        np.testing.assert_allclose(got[0], want, atol=1e-10, rtol=0)
+        assert np.isfinite(got).all()
+    f1 = []
+    for n in range(3):
+        params = jax.tree.map(lambda leaf, n=n: leaf[n], path)
+        scores = model.log_joint(params, log_lik)
+        f1.append(float(smooth_f1(scores, truth == 2, ones, 2)))
+    assert f1[0] < f1[1] + 1e-3 < f1[2] + 1e-3
+    size = fit_f1._cache_size()
+    fitted(0.0, 0.2, 2.0)
+    assert fit_f1._cache_size() == size, "other weights of the term compile nothing"
 
 
 @pytest.mark.parametrize("kind", PROPERTY_FIRST)
@@ -83,7 +125,7 @@ def test_recalibration_corrects_a_wrong_temperature_and_offsets(kind):
     best, _ = fit_log_loss(model, start, log_lik, truth, ones, penalty=1e-3)
     wrong = model.rescale(best, jnp.log(2.0), jnp.array([1.0, -1.0, 0.5]))
     np.testing.assert_allclose(model.alpha(wrong), 2 * model.alpha(best), rtol=1e-6)
-    refitted, info = recalibrate(model, wrong, log_lik, truth, ones)
+    refitted, info = recalibrate(model, wrong, model.design(log_lik), truth, ones)
     assert info.converged
     losses = [float(log_loss(model, p, log_lik, truth, ones)) for p in (best, refitted, wrong)]
     assert losses[1] == pytest.approx(losses[0], abs=1e-5)

@@ -24,6 +24,7 @@ from xbayes.classifier.assignment import (
 from xbayes.classifier.calibration import NONE, Calibration, CalibrationReport, fit_calibration
 from xbayes.classifier.conformal import fit_conformal
 from xbayes.classifier.decision import fit_rule
+from xbayes.classifier.f1_weight import learn_for_f1
 from xbayes.classifier.given_weights import apply_given_weights
 from xbayes.classifier.held_out import HeldOutSample
 from xbayes.classifier.outlier import (
@@ -40,8 +41,8 @@ from xbayes.classifier.shrink import fit_joint_novelty, shrunk
 from xbayes.classifier.states import states_seen
 from xbayes.classifier.subclasses import class_scores
 from xbayes.classifier.training_part import TrainingPart, at_own_fold, training_part
-from xbayes.infer.f1 import fit_f1, recalibrate
-from xbayes.infer.gradient import GradientInfo, fit_from_starts, fit_log_loss
+from xbayes.infer.f1 import recalibrate
+from xbayes.infer.gradient import GradientInfo, fit_from_starts
 from xbayes.infer.out_of_fold import OutOfFold, out_of_fold
 from xbayes.infer.select_penalty import Selection, select_penalty
 from xbayes.infer.select_splines import SplineReport, learn_splines
@@ -64,6 +65,8 @@ class FitReport(NamedTuple):
     posterior: PosteriorReport | None = None
     terms: TermReport | None = None
     splines: SplineReport | None = None
+    f1_weight: float = 0.0  # lambda of `objective: f1`
+    held_out_f1: tuple[float, ...] = ()  # of each candidate lambda
 
 
 class _Learned(NamedTuple):
@@ -169,6 +172,7 @@ def _held_out_sample(
         class_index=labels.class_index[rows],
         group=training.group[rows],
         outlier_p=tail_probability(outlier, np.asarray(unusual)[rows], subclass),
+        log_prior=None if labels.log_prior is None else labels.log_prior[rows],
     )
 
 
@@ -197,6 +201,8 @@ def _learn(recipe: Recipe, learner: Recipe, training: TrainingPart, keys) -> _Le
         held_out_loss=tuple(map(float, selection.held_out_loss)),
         weights=jax.tree.map(np.asarray, info),
         missing_weight=missing_weight,
+        f1_weight=selection.f1_weight,
+        held_out_f1=tuple(map(float, selection.held_out_f1)),
     )
     return _Learned(
         fitted_density=fitted,
@@ -229,6 +235,11 @@ def _choose_weights(
     weights, missing_weight, info = _learn_weights(
         learner, keys[1], training, log_lik.single, selection.penalty
     )
+    if learner.objective == "f1" and learner.optimiser == "gradient":
+        seed = _seed(jax.random.fold_in(keys[1], 0))
+        weights, info, selection = learn_for_f1(
+            learner, training, log_lik, selection, weights, info, seed=seed
+        )
     return selection, weights, missing_weight, info
 
 
@@ -250,16 +261,7 @@ def _learn_weights(recipe: Recipe, key, training: TrainingPart, log_lik, penalty
         penalty=penalty,
         n_starts=recipe.n_starts,
     )
-    if recipe.objective == "f1":
-        weights, info = _fit_f1(recipe, weights, log_lik, training.truth, row_weight, penalty)
     return weights, 1.0, info
-
-
-@partial(jax.jit, static_argnums=0)
-def _fit_f1(recipe: Recipe, weights, log_lik, truth, row_weight, penalty):
-    return fit_f1(
-        recipe.model, weights, log_lik, truth, row_weight, penalty=penalty, focus=recipe.focus
-    )
 
 
 def _evolve(recipe: Recipe, key, training: TrainingPart, log_lik, rows):
@@ -285,7 +287,7 @@ def _evolve(recipe: Recipe, key, training: TrainingPart, log_lik, rows):
 
 @partial(jax.jit, static_argnums=0)
 def _recalibrate(recipe: Recipe, weights, log_lik, truth, row_weight):
-    return recalibrate(recipe.model, weights, log_lik, truth, row_weight)
+    return recalibrate(recipe.model, weights, recipe.model.design(log_lik), truth, row_weight)
 
 
 def _reweighed(recipe: Recipe, training: TrainingPart, log_lik, missing_weight: float):
@@ -308,11 +310,8 @@ def _nested_scores(
     the weights are those of all rows, because a search per fold takes several times as long.
     """
     nested, fold = learned.out_of_fold.nested, training.fold
-    if recipe.objective == "log_loss":
-        return learned.selection.log_joint
     if recipe.optimiser == "gradient":
-        log_prior, penalty = training.log_prior, learned.selection.penalty
-        return _nested_f1_scores(learner, key, log_prior, training.truth, fold, nested, penalty)
+        return learned.selection.log_joint
     if recipe.calibration == NONE and recipe.decision.kind == "argmax":
         return recipe.model.log_joint(learned.weights, learned.log_lik)
     scores = []
@@ -322,24 +321,6 @@ def _nested_scores(
         x = _reweighed(learner, training, nested[j], missing_weight)
         scores.append(learner.model.log_joint(weights, x))
     return at_own_fold(jnp.stack(scores), fold)
-
-
-@partial(jax.jit, static_argnums=0)
-def _nested_f1_scores(recipe: Recipe, key, log_prior, truth, fold, nested, penalty):
-    """Scores of each row by weights of best F1 that were fitted without its fold."""
-    start = recipe.model.init(key, nested[0])._replace(log_prior=log_prior)
-
-    def without_fold(args):
-        j, x = args
-        row_weight = ((fold >= 0) & (fold != j)).astype(x.dtype)
-        weights, _ = fit_log_loss(recipe.model, start, x, truth, row_weight, penalty=penalty)
-        weights, _ = fit_f1(
-            recipe.model, weights, x, truth, row_weight, penalty=penalty, focus=recipe.focus
-        )
-        return recipe.model.log_joint(weights, x)
-
-    scores = jax.lax.map(without_fold, (jnp.arange(nested.shape[0]), nested))
-    return at_own_fold(scores, fold)
 
 
 def _learn_additive_terms(

@@ -29,6 +29,7 @@ class PosteriorOptions(NamedTuple):
     weights: str  # `model.weights` of the config
     offsets: bool
     average: Literal["probability", "log_odds"] = "probability"  # of which the mean is reported
+    folds: Literal["laplace", "same"] = "laplace"  # method in the fits of a cross-validation
 
 
 class Scoring(NamedTuple):
@@ -71,6 +72,14 @@ class Recipe(NamedTuple):
     inner_split: str | None = None  # kind of the inner folds; None: as the outer ones
     joint_novelty: bool = False  # unusual combinations of values are outliers too
     shrinks_outliers: bool = False  # log-odds of sources unlike the training sources are shrunk
+
+    @property
+    def for_folds(self) -> "Recipe":
+        """The recipe of the fits of a cross-validation, which only classify held-out sources."""
+        options = self.posterior
+        if options is None or options.folds == "same":
+            return self
+        return self._replace(posterior=options._replace(method="laplace"))
 
     @property
     def scoring(self) -> Scoring:
@@ -169,6 +178,7 @@ def _posterior_options(config: Config) -> PosteriorOptions | None:
         weights=config.model.weights,
         offsets=config.model.offsets,
         average=sampling.average,
+        folds=sampling.folds,
     )
 
 

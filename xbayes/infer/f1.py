@@ -1,21 +1,27 @@
-"""Weights that maximise the F1 of one class: a smooth F1, annealed towards the true F1.
+"""Weights for the F1 of one class: log loss + lambda (1 - smooth F1), from the log-loss optimum.
 
 The true F1 counts sources, so its gradient is zero almost everywhere. The smooth F1 counts each
-source by the probability that a sharpened softmax gives to the class (Jansche 2005, HLT/EMNLP, 692,
-uses the same approximation for a binary logistic model). Sharpening it step by step, from the
-log-loss optimum, leads to the F1 of the most probable class. Finally only a temperature and
-offsets are refitted by log loss, so that the scores are calibrated log-odds again.
+source by its posterior p of the class (Jansche 2005, HLT/EMNLP, 692). As p is the share of
+thresholds t in [0, 1] with p >= t, this integrates the counts over all thresholds:
+
+    smooth F1 = 2 int TP(t) dt / int (TP(t) + FP(t)) dt + TP(0)),   TP(0) = members of the class
+
+The F1 of few sources is noisy. The log loss, which uses all sources, keeps the weights near its own
+optimum, and lambda is chosen on held-out sources (`xbayes.classifier.f1_weight`). Finally only a
+temperature and offsets are refitted by log loss, so that the scores are calibrated log-odds again.
 """
+
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from xbayes.infer.gradient import GradientInfo, log_loss, minimise
+from xbayes.infer.gradient import GradientInfo, log_loss_of_scores, minimise
 from xbayes.models.base import Params, ScoreModel
 
-SHARPNESS = (1.0, 2.0, 4.0, 8.0)
-STEPS_PER_STAGE = 40
+F1_WEIGHTS = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0)  # values of lambda; 0 is the log loss alone
+STEPS = 30  # at each of them
 
 
 def smooth_f1(
@@ -23,54 +29,69 @@ def smooth_f1(
     is_focus: Bool[Array, "N"],
     row_weight: Float[Array, "N"],
     focus: int,
-    sharpness: float | Float[Array, ""],
 ) -> Float[Array, ""]:
-    """Smooth F1 of class `focus`: 2 sum(w q y) / (sum(w q) + sum(w y)).
+    """Smooth F1 of class `focus`: 2 sum(w p y) / (sum(w p) + sum(w y)).
 
-    Here w are the row weights, y is 1 for members of the class, and q is
-    softmax(sharpness * log_joint)[focus]. F1 = 2 TP / (TP + FP + TP + FN) is the limit of infinite
-    sharpness, in which q is 1 where the class is the most probable one.
+    Here w are the row weights, y is 1 for members of the class, and p is the posterior of the
+    class.
     """
-    chosen = row_weight * jax.nn.softmax(sharpness * log_joint)[:, focus]
+    chosen = row_weight * jax.nn.softmax(log_joint)[:, focus]
     actual = row_weight * is_focus
     return 2 * (chosen * is_focus).sum() / jnp.maximum(chosen.sum() + actual.sum(), 1e-12)
 
 
+@partial(jax.jit, static_argnums=0, static_argnames="focus")
 def fit_f1(
     model: ScoreModel,
     start: Params,
-    x: Float[Array, "N F C"],
+    design: Float[Array, "N D"],
     class_index: Int[Array, "N"],
     row_weight: Float[Array, "N"],
     *,
     penalty: Float[Array, ""] | float,
     focus: int,
-    stages: tuple[float, ...] = SHARPNESS,
+    f1_weights: Float[Array, "L"],
 ) -> tuple[Params, GradientInfo]:
-    """Recalibrated parameters that maximise the penalised F1 near the log-loss optimum `start`.
+    """Recalibrated parameters for each weight of the F1 term, `[L ...]`.
 
-    `stages` are the values of the sharpness, one after the other. The returned info is that of the
-    recalibration.
+    They minimise log loss + penalty / (sum of row weights) * model.penalty(params)
+    + f1_weight * (1 - smooth F1), where each fit starts from the one before.
+
+    Parameters
+    ----------
+    start
+        The parameters of least penalised log loss. A weight of 0 gives exactly these.
+    f1_weights
+        In increasing order.
+
+    Returns
+    -------
+    params, info
+        The info is that of the recalibration.
     """
     total = jnp.maximum(row_weight.sum(), 1.0)
     is_focus = class_index == focus
 
-    def stage(params, sharpness):
+    def fit(params, f1_weight):
         def loss(params):
-            f1 = smooth_f1(model.log_joint(params, x), is_focus, row_weight, focus, sharpness)
-            return 1.0 - f1 + penalty / total * model.penalty(params)
+            score = jax.lax.stop_gradient(start.log_prior) + model.scores(params, design)
+            fit = log_loss_of_scores(score, class_index, row_weight)
+            f1 = smooth_f1(score, is_focus, row_weight, focus)
+            return fit + penalty / total * model.penalty(params) + f1_weight * (1.0 - f1)
 
-        return minimise(loss, params, STEPS_PER_STAGE)[0], None
+        params, _ = minimise(loss, params, STEPS)
+        refitted, info = recalibrate(model, params, design, class_index, row_weight)
+        given = jax.tree.map(lambda new, old: jnp.where(f1_weight > 0, new, old), refitted, start)
+        return params, (given, info)
 
-    # A scan, so that all stages are compiled as one program.
-    params, _ = jax.lax.scan(stage, start, jnp.asarray(stages, x.dtype))
-    return recalibrate(model, params, x, class_index, row_weight)
+    # A scan, so that all weights are compiled as one program.
+    return jax.lax.scan(fit, start, f1_weights)[1]
 
 
 def recalibrate(
     model: ScoreModel,
     params: Params,
-    x: Float[Array, "N F C"],
+    design: Float[Array, "N D"],
     class_index: Int[Array, "N"],
     row_weight: Float[Array, "N"],
 ) -> tuple[Params, GradientInfo]:
@@ -84,8 +105,9 @@ def recalibrate(
         return model.rescale(params, log_temperature, added_offset)
 
     def loss(change):
-        return log_loss(model, rescaled(change), x, class_index, row_weight)
+        score = params.log_prior + model.scores(rescaled(change), design)
+        return log_loss_of_scores(score, class_index, row_weight)
 
-    zero = jnp.zeros((), x.dtype), jnp.zeros_like(params.offset)
+    zero = jnp.zeros((), design.dtype), jnp.zeros_like(params.offset)
     change, info = minimise(loss, zero)
     return rescaled(change), info
