@@ -24,7 +24,7 @@ from xbayes.types import Labels
 
 ROOT = Path(__file__).parents[2]
 SEED, BOOTSTRAP, SPLITS = 61, 2000, 200
-LAPLACE = ["posterior.method=laplace"]
+LAPLACE, CHAINS = ["posterior.method=laplace"], ["posterior.folds=same"]
 RUNS = {
     "sources": {
         "point estimate": ("chandra_sources_plain", []),
@@ -33,12 +33,12 @@ RUNS = {
             [*LAPLACE, "posterior.densities=false"],
         ),
         "posterior (Laplace)": ("chandra_sources_bayes", LAPLACE),
-        "posterior (NUTS)": ("chandra_sources_bayes", []),
+        "posterior (NUTS)": ("chandra_sources_bayes", CHAINS),
     },
     "detections": {
-        "point estimate": ("chandra_detections", []),
+        "point estimate": ("chandra_detections_plain", []),
         "posterior (Laplace)": ("chandra_detections_bayes", LAPLACE),
-        "posterior (NUTS)": ("chandra_detections_bayes", []),
+        "posterior (NUTS)": ("chandra_detections_bayes", CHAINS),
     },
 }
 

@@ -9,11 +9,17 @@ import pytest
 from numpyro import handlers
 from scipy.stats import chi2
 
-from xbayes.infer.weight_model import Rows, local_coordinates, sites_and_params
+from xbayes.infer.weight_model import (
+    Rows,
+    _hessian,
+    layout,
+    local_coordinates,
+    potential,
+    sites_and_params,
+)
 from xbayes.infer.weight_posterior import (
     SAMPLERS,
     Sampling,
-    _sampler,
     likelihood_power,
     refit_mode,
     sample_posterior,
@@ -110,7 +116,6 @@ def simulation(kind):
 
 def rank_p(kind, power=1.0):
     """P-value of uniform ranks of the truth, by summary (Talts et al. 2018, algorithm 2)."""
-    _sampler.cache_clear()  # a sampler traced inside jit keeps its tracers
     program, model, rows = case(kind)
     simulated, ranks = simulation(kind)
     keys = jax.random.split(jax.random.key(1), (2, REPLICATIONS))
@@ -119,7 +124,6 @@ def rank_p(kind, power=1.0):
     local = [local_coordinates(program, model, one) for one in each]
     each, local = (jax.tree.map(lambda *leaves: jnp.stack(leaves), *many) for many in (each, local))
     found = ranks(each, truth, local, keys[1])
-    _sampler.cache_clear()
     return dict(zip(SUMMARIES[kind], map(uniform_p, np.asarray(found).T), strict=True))
 
 
@@ -206,6 +210,39 @@ def test_one_offset_against_quadrature(n, sampling):
     np.testing.assert_allclose(got[0], mean, atol=0.12 * sd)
     np.testing.assert_allclose(spread[0], sd, rtol=0.12)
     np.testing.assert_allclose(got[1], -got[0], rtol=1e-6)
+
+
+@pytest.mark.slow
+def test_chains_for_rows_of_one_shape_compile_once(caplog):
+    """As the outer folds of a cross-validation; another number of rows works too."""
+    *problem, _, _ = one_offset(24)
+    program, model, rows = problem
+    short = Sampling("nuts", chains=2, warmup=20, draws=10)
+    first = sampled(*problem, short)
+    unknown = rows._replace(class_index=jnp.zeros_like(rows.class_index))
+    with jax.log_compiles(), caplog.at_level("WARNING"):
+        other = sampled(program, model, unknown, short, seed=8)
+    assert "Compiling" not in caplog.text
+    assert other.sites["offset"].shape == first.sites["offset"].shape == (2, 10, 2)
+    fewer = rows._replace(design=rows.design[:9], class_index=rows.class_index[:9])
+    again = sampled(program, model, fewer._replace(counted=rows.counted[:9]), short)
+    assert np.isfinite(np.asarray(again.sites["offset"])).all()
+
+
+@pytest.mark.parametrize(
+    "kind", ["matrix", *(pytest.param(k, marks=pytest.mark.slow) for k in ("property", "category"))]
+)
+def test_the_curvature_is_the_hessian_of_the_potential(kind):
+    """Away from the mode, with a power and rows that are not counted."""
+    program, model, rows = labelled(kind)
+    counted = jnp.arange(N) % 4 > 0
+    rows = rows._replace(power=jnp.asarray(0.7), counted=counted)
+    start, *_ = layout(program, rows.given)
+    vector = start + 0.3 * jnp.sin(jnp.arange(len(start)) + 1.0)
+    exact = jax.jit(jax.hessian(lambda v: potential(program, model, rows, v)))
+    expected = exact(vector)
+    found = jax.jit(_hessian, static_argnums=(0, 1))(program, model, rows, vector)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
 
 
 def test_the_refitted_mode_is_the_maximum_of_the_posterior():

@@ -41,14 +41,16 @@ def log_loss_curvature(
     subsample = slice(None, None, -(-design.shape[0] // MAX_ROWS))
     rows, weight = design[subsample], row_weight[subsample]
     posterior = jax.nn.softmax(params.log_prior + rows @ coefficient(params))
-    hessian = _log_loss_hessian(rows, posterior, weight / jnp.maximum(weight.sum(), 1.0))
+    hessian = log_loss_hessian(rows, posterior, weight / jnp.maximum(weight.sum(), 1.0))
     slope = jax.jacfwd(lambda vector: coefficient(unflatten(vector)).reshape(-1))(flat)
     pull = jax.jacfwd(lambda vector: model.deviations(unflatten(vector)))(flat)
     shrinkage = 2 * penalty / jnp.maximum(row_weight.sum(), 1.0)
     return slope.T @ hessian @ slope + shrinkage * pull.T @ pull
 
 
-def _log_loss_hessian(rows, posterior, weight) -> Float[Array, "DC DC"]:
+def log_loss_hessian(
+    rows: Float[Array, "N D"], posterior: Float[Array, "N C"], weight: Float[Array, "N"]
+) -> Float[Array, "DC DC"]:
     """Sum over rows n of weight_n d_ni d_nj (p_nc [c = c'] - p_nc p_nc').
 
     Böhning 1992, Ann. Inst. Stat. Math. 44, 197. Float32 suffices to precondition.

@@ -18,6 +18,7 @@ from jaxtyping import Array, Bool, Float, Int
 from numpyro import handlers
 from numpyro.infer.util import log_density, transform_fn, unconstrain_fn
 
+from xbayes.infer.curvature import log_loss_hessian
 from xbayes.infer.gradient import minimise
 from xbayes.models.base import Params, ScoreModel
 from xbayes.models.weight_prior import Given, Program
@@ -159,7 +160,7 @@ def _coordinates_at(program, model, rows: Rows, start, is_scale) -> Local:
 
     centre, _ = minimise(loss, start)
     centre = jnp.where(is_scale, start, centre)
-    hessian = jax.hessian(lambda v: potential(program, model, rows, v))(centre)
+    hessian = _hessian(program, model, rows, centre)
     fixed = is_scale[:, None] | is_scale[None, :]
     diagonal = jnp.where(is_scale, SCALE_WIDTH**-2, jnp.maximum(jnp.diag(hessian), RIDGE))
     hessian = jnp.where(fixed, 0.0, (hessian + hessian.T) / 2)
@@ -168,6 +169,43 @@ def _coordinates_at(program, model, rows: Rows, start, is_scale) -> Local:
     value, vector = jnp.linalg.eigh(hessian)
     root = vector / jnp.sqrt(jnp.maximum(value, MIN_CURVATURE))
     return Local(centre=centre, root=root)
+
+
+def _hessian(program, model, rows: Rows, centre) -> Float[Array, "P P"]:
+    """The exact Hessian of the potential.
+
+    With scores that are linear in B(vector), the rows enter only through the gradient G and the
+    Hessian H of the log loss with respect to B:
+
+        (dB)^T H (dB) + Hessian of <G, B(vector)> + Hessian of the potential without rows
+
+    so that no array has an axis of rows and one of parameters.
+    """
+    if model.coefficient is None:
+        return jax.hessian(lambda v: potential(program, model, rows, v))(centre)
+    of_model, (_, unravel, _) = model.coefficient, layout(program, rows.given)
+
+    def coefficient(vector):
+        sites = _constrained(program, rows.given, unravel(vector))
+        with handlers.block(), handlers.substitute(data=sites):
+            return of_model(program(rows.given))
+
+    at_centre = coefficient(centre)
+    truth = jnp.maximum(rows.class_index, 0)
+    weight = rows.power * rows.counted
+    posterior = jax.nn.softmax(rows.given.log_prior + rows.design @ at_centre)
+    excess = weight[:, None] * (posterior - jax.nn.one_hot(truth, posterior.shape[1]))
+    gradient = rows.design.T @ excess
+    slope = jax.jacfwd(lambda v: coefficient(v).reshape(-1))(centre)
+    nobody = rows._replace(
+        design=rows.design[:1], class_index=rows.class_index[:1], counted=jnp.array([False])
+    )
+
+    def without_rows(vector):
+        return potential(program, model, nobody, vector) + (gradient * coefficient(vector)).sum()
+
+    curvature = log_loss_hessian(rows.design, posterior, weight)
+    return slope.T @ (curvature @ slope) + jax.hessian(without_rows)(centre)
 
 
 def sites_and_params(

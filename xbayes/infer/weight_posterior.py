@@ -155,26 +155,18 @@ def _laplace(program, model, rows, local: Local, key, sampling: Sampling):
     return jnp.where(of_scale, 0.0, z), {}
 
 
-@lru_cache(maxsize=8)
-def _sampler(program, model, sampling: Sampling) -> MCMC:
-    whitened = partial(_whitened_model, program, model)
-    kernel = NUTS(whitened, target_accept_prob=TARGET_ACCEPT)
-    return MCMC(
-        kernel,
+@partial(jax.jit, static_argnums=(0, 1, 5))
+def _nuts(program, model, rows, local: Local, key, sampling: Sampling):
+    """Compiled once for equal shapes; NumPyro alone compiles its vectorised chains at each run."""
+    sampler = MCMC(
+        NUTS(partial(_whitened_model, program, model), target_accept_prob=TARGET_ACCEPT),
         num_warmup=sampling.warmup,
         num_samples=sampling.draws * sampling.thin,
         thinning=sampling.thin,
         num_chains=sampling.chains,
         chain_method="vectorized",
         progress_bar=False,
-        jit_model_args=True,
     )
-
-
-def _nuts(program, model, rows, local: Local, key, sampling: Sampling):
-    sampler = _sampler(program, model, sampling)
-    # NumPyro vectorises the step at each run; twice, it fails for another number of rows.
-    sampler.sampler._init_fn = sampler.sampler._sample_fn = None
     start_key, run_key = jax.random.split(key)
     # R-hat needs chains that start further apart than the posterior is wide.
     z = 1.5 * jax.random.normal(start_key, (sampling.chains, len(local.centre)), local.centre.dtype)
