@@ -7,12 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from xbayes.infer.boosted_trees import Binned, one_round, outputs
 from xbayes.infer.fit_terms import (
     N_BINS,
-    Boosted,
     boost,
     lay_edges,
-    leaf_sums,
     staged_scores,
     tables_of,
 )
@@ -20,8 +19,10 @@ from xbayes.infer.select_terms import HeldOut, TermPlan, learn_terms
 from xbayes.models.additive_terms import mixed, mixed_log_joint
 from xbayes.models.term_tables import (
     MARGIN,
+    PAIRS,
     bins,
     contributions,
+    padded,
     pair_counts,
     pair_terms,
 )
@@ -75,8 +76,8 @@ def test_tables_equal_the_trees_on_new_values_too(boosted):
 
 @pytest.mark.parametrize("n_classes", [2, 4])
 @pytest.mark.parametrize("depth", [1, 2])
-def test_tables_equal_the_decision_function_on_random_rows(n_classes, depth):
-    """Eight features that interact and are often not measured, and unequal weights of the rows."""
+def test_tables_equal_the_trees_on_random_rows(n_classes, depth):
+    """Eight features that interact and are often not detected, and unequal weights of the rows."""
     rng = np.random.default_rng(depth)
     truth = rng.integers(0, n_classes, N)
     value = rng.normal(size=(N, 8)).round(1)
@@ -89,84 +90,37 @@ def test_tables_equal_the_decision_function_on_random_rows(n_classes, depth):
     model = boost(features, truth, EVERY, n_classes, **options)
     tables = tables_of(model, features, EVERY, 80, 1.0)
     assert len(tables.pair) > 15 if depth == 2 else not len(tables.pair)
-    code = rng.integers(0, N_BINS + 1, (2000, 8)).astype(float)
-    code[code == N_BINS] = np.nan
-    direct = model.model.decision_function(code)
-    at = np.where(np.isnan(code), N_BINS, code).astype(int)
+    at = rng.integers(0, N_BINS + 1, (2000, 8))
+    binned = Binned(bin=at, available=np.ones(at.shape, bool), n_bins=N_BINS + 1)
+    direct = model.base + sum(outputs(binned, one_round(model.trees, r)) for r in range(80))
     added = tables.base + tables.main[np.arange(8), at].sum(1)
     for (a, b), table in zip(tables.pair, tables.pair_table, strict=True):
         added += table[at[:, a], at[:, b]]
-    if n_classes == 2:
-        np.testing.assert_allclose(added[:, 1] - added[:, 0], direct, atol=1e-9)
-    else:
-        np.testing.assert_allclose(added, centred(direct), atol=1e-9)
+    np.testing.assert_allclose(added, centred(direct), atol=1e-9)
 
 
-class HandmadeTrees:
-    """Trees of three classes and four features, as scikit-learn would evaluate them."""
-
-    def __init__(self, rounds):
-        self.rounds = rounds
-
-    def staged_decision_function(self, codes):
-        at = np.where(np.isnan(codes), N_BINS, codes).astype(int)
-        total = np.zeros((len(at), 3))
-        for trees in self.rounds:
-            for t, leaves in enumerate(trees):
-                for path, value in leaves:
-                    inside = [cells[at[:, f]] for f, cells in path.items()]
-                    total[:, t] += value * np.all(inside, axis=0)
-            yield total.copy()
-
-
-def random_leaves(rng, path, depth):
-    """Leaves below a path, each as the allowed bins of its features and a value."""
-    cells = {f: path.get(f, np.ones(N_BINS + 1, bool)) for f in range(4)}
-    splittable = [f for f in range(4) if cells[f][:-1].sum() > 1]
-    if depth == 0 or rng.random() < 0.2:
-        return [(path, rng.normal())]
-    f = int(rng.choice(splittable))
-    low, high = np.flatnonzero(cells[f][:-1])[[0, -1]]
-    left = np.arange(N_BINS + 1) <= rng.integers(low, high)
-    left[-1] = rng.random() < 0.5
-    if f == 3 and cells[f][-1]:  # measured against not measured
-        left = np.arange(N_BINS + 1) < N_BINS
-    children = ({**path, f: cells[f] & side} for side in (left, ~left))
-    return [leaf for child in children for leaf in random_leaves(rng, child, depth - 1)]
-
-
-def test_each_leaf_is_added_to_the_features_on_its_path():
-    rng = np.random.default_rng(0)
-    rounds = [[random_leaves(rng, {}, 2) for _ in range(3)] for _ in range(300)]
-    model = Boosted(HandmadeTrees(rounds), np.arange(3), np.zeros(3), np.zeros((4, N_BINS - 1)))
-    base, main, pairs = np.zeros(3), np.zeros((3, 4, N_BINS + 1)), {}
-    for trees in rounds[:250]:
-        for t, (path, value) in ((t, leaf) for t, leaves in enumerate(trees) for leaf in leaves):
-            if not path:
-                base[t] += value
-            elif len(path) == 1:
-                ((f, cells),) = path.items()
-                main[t, f, cells] += value
-            else:
-                a, b = sorted(path)
-                table = pairs.setdefault((a, b), np.zeros((3, N_BINS + 1, N_BINS + 1)))
-                table[t] += value * np.outer(path[a], path[b])
-    sums = leaf_sums(model, 250)
-    np.testing.assert_allclose(sums.base, base, atol=1e-10)
-    np.testing.assert_allclose(sums.main, main, atol=1e-10)
-    assert sums.pairs.keys() == pairs.keys() == set(itertools.combinations(range(4), 2))
-    for pair, table in pairs.items():
-        np.testing.assert_allclose(sums.pairs[pair], table, atol=1e-10)
-
-
-def test_deeper_trees_are_refused():
-    half = np.arange(N_BINS + 1) < N_BINS // 2
-    sides = itertools.product((half, ~half), repeat=3)
-    leaves = [(dict(enumerate(path)), value) for value, path in enumerate(sides)]
-    trees = HandmadeTrees([[leaves, leaves, leaves]])
-    model = Boosted(trees, np.arange(3), np.zeros(3), np.zeros((4, N_BINS - 1)))
-    with pytest.raises(RuntimeError, match="more than two splits on a path; install"):
-        leaf_sums(model, 1)
+def test_absence_is_no_evidence_unless_it_is_a_state():
+    """The second feature is absent in class 1 only, and its values are noise."""
+    rng = np.random.default_rng(5)
+    truth = rng.integers(0, 2, N)
+    value = rng.normal(size=(N, 2))
+    value[:, 0] += truth
+    measured = np.ones((N, 2), bool)
+    measured[:, 1] = truth == 0
+    value = np.where(measured, value, 0.0)
+    rows = Features(value, measured, measured, np.ones_like(value), 0 * value)
+    found = {}
+    for name, features in (
+        ("not available", rows),
+        ("not detected", rows._replace(available=np.ones_like(measured))),
+    ):
+        model = boost(features, truth, EVERY, 2, depth=2, rounds=60, seed=0)
+        tables = tables_of(model, features, EVERY, 60, 1.0)
+        found[name] = np.asarray(contributions(tables, features))[:, 1, 1]
+    assert not found["not available"][truth == 1].any()
+    assert abs(found["not available"][truth == 0].mean()) < 0.1
+    assert found["not detected"][truth == 1].mean() > 1
+    assert found["not detected"][truth == 0].mean() < -1
 
 
 def test_beyond_the_training_values_terms_fade(boosted):
@@ -196,13 +150,18 @@ def test_a_feature_without_any_value_adds_nothing():
     np.testing.assert_array_equal(tables.reach[2], 0.0)
 
 
-def test_terms_are_pure(boosted):
+@pytest.mark.parametrize("absent", [0.0, 0.3])
+def test_terms_are_pure(boosted, absent):
+    """Over the training rows in which their features are available."""
     model, features = boosted
+    available = np.random.default_rng(3).random((N, 3)) >= absent
+    features = features._replace(available=available, measured=features.measured & available)
     tables = tables_of(model, features, EVERY, 60, 1.0)
     at = np.asarray(bins(tables.edge, features))
-    each = np.arange(3)
-    np.testing.assert_allclose(tables.main[each, at].mean(0), 0, atol=1e-7)
-    weight = pair_counts(at, tables.pair, N_BINS + 1)[..., None]
+    main = np.where(available[..., None], tables.main[np.arange(3), at], 0.0)
+    np.testing.assert_allclose(main.sum(0) / N, 0, atol=1e-7)
+    weight = pair_counts(at, available, tables.pair, N_BINS + 1)[..., None]
+    assert weight.sum() == sum((available[:, a] & available[:, b]).sum() for a, b in tables.pair)
     assert np.abs(weight * tables.pair_table).max() > 0.1
     for axis in (1, 2):
         np.testing.assert_allclose((weight * tables.pair_table).sum(axis) / N, 0, atol=1e-7)
@@ -230,6 +189,28 @@ def test_contributions_are_the_shapley_values_of_the_terms(boosted):
         for place, f in enumerate(order):
             shapley[:, f] += total(order[: place + 1]) - total(order[:place])
     np.testing.assert_allclose(contributions(tables, few), shapley / len(orders), atol=1e-9)
+
+
+def test_padded_tables_are_the_same_model(boosted):
+    model, features = boosted
+    tables = tables_of(model, features, EVERY, 60, 1.0)
+    whole = padded(tables)
+    assert len(whole.pair) == PAIRS > len(tables.pair) > 0
+    np.testing.assert_array_equal(contributions(whole, features), contributions(tables, features))
+    assert padded(whole) is whole
+    none = tables._replace(pair=tables.pair[:0], pair_table=tables.pair_table[:0])
+    assert padded(none) is none
+
+
+def test_fewer_rounds_are_the_first_ones():
+    """The terms of all rows are grown only as far as the inner folds chose."""
+    truth = np.arange(120) % 3
+    features, every = sources(truth), np.ones(120, bool)
+    few, many = (
+        boost(features, truth, every, 3, depth=2, rounds=rounds, seed=4).trees for rounds in (3, 7)
+    )
+    for short, long in zip(jax.tree.leaves(few), jax.tree.leaves(many), strict=True):
+        np.testing.assert_array_equal(short, long[:3])
 
 
 def test_a_value_not_available_adds_nothing_and_its_filler_changes_nothing(boosted):

@@ -13,6 +13,7 @@ the answer depends on the row alone, whatever else its catalogue holds.
 
 from collections.abc import Collection, Mapping
 from functools import reduce
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool
@@ -29,6 +30,7 @@ from xbayes.features.expression import (
 )
 from xbayes.features.functions import NAMED
 from xbayes.features.values import Value
+from xbayes.types import InputError
 
 # A few empty cells are non-detections; only a block this large shows that a column is unavailable.
 MIN_BLOCK = 20
@@ -92,6 +94,55 @@ def unavailable_rows(
         return np.broadcast_to(_not_available(expression.root, values, columns), n_rows)
 
 
+class Truth(NamedTuple):
+    """A condition in every row."""
+
+    holds: Bool[np.ndarray, "N"]
+    known: Bool[np.ndarray, "N"]
+
+
+def truth_of(
+    expression: Expression,
+    values: Mapping[str, Value],
+    columns: Mapping[str, Bool[np.ndarray, "N"]],
+    n_rows: int,
+) -> Truth:
+    """Where a condition holds, and where that is known.
+
+    `detected(x)` is unknown where x is not available, and false where x is empty otherwise.
+    `columns` holds the rows in which each column is not available. Raises InputError for an
+    expression that is not a condition.
+    """
+    detections: dict[str, Value] = {}
+    root = _with_detections(expression.root, values, columns, detections)
+    result = expression.with_root(root).evaluate_values({**values, **detections}, n_rows)
+    if not result.is_condition:
+        raise InputError("must be a condition, such as not detected(host); found a number")
+    return Truth(holds=~result.missing & (result.value == 1), known=~result.missing)
+
+
+def _with_detections(
+    node: Node,
+    values: Mapping[str, Value],
+    columns: Mapping[str, Bool[np.ndarray, "N"]],
+    detections: dict[str, Value],
+) -> Node:
+    """The node with a column in place of each `detected(...)`; the columns go to `detections`."""
+    if isinstance(node, Column | Constant):
+        return node
+    if isinstance(node, Call) and node.function is NAMED["detected"]:
+        x = evaluate_node(node.args[0], values)
+        missing = x.missing & _not_available(node.args[0], values, columns)
+        nowhere = np.zeros_like(missing)
+        name = f"detected #{len(detections)}"
+        detections[name] = Value(
+            kind="condition", data=~x.missing, missing=missing, undefined=nowhere
+        )
+        return Column(name=name, place=node.place)
+    args = tuple(_with_detections(arg, values, columns, detections) for arg in node.args)
+    return node._replace(args=args)
+
+
 def _names(block: Value | None, n_rows: int) -> np.ndarray:
     """The block of each row as text, empty where it has none."""
     if block is None:
@@ -122,12 +173,12 @@ def _not_available(
 def _asks_of_unavailable(
     node: Node, columns: Mapping[str, Bool[np.ndarray, "N"]]
 ) -> Bool[np.ndarray, "..."]:
-    """Rows in which an `observed(...)` of the condition asks for a column that is not available.
+    """Rows in which the condition asks by `observed` for a column that is not available.
 
     Such a column makes every other condition unknown by itself, but not this one, which is false.
     """
     if isinstance(node, Constant | Column):
         return np.array([False])
-    if isinstance(node, Call) and node.function is NAMED["observed"]:
+    if isinstance(node, Call) and node.function in (NAMED["observed"], NAMED["detected"]):
         return reduce(np.logical_or, [columns[name] for name in columns_in(node)])
     return reduce(np.logical_or, [_asks_of_unavailable(arg, columns) for arg in node.args])

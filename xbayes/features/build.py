@@ -5,23 +5,19 @@ lack a column entirely are learned from all rows, and stored with the run (`avai
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from astropy.table import Table
 from jaxtyping import Bool, Float
 
-from xbayes.catalog.releases import ABSENT_IN
 from xbayes.catalog.taxonomy import subclasses_of
 from xbayes.config.schema import Config, FeatureConfig
-from xbayes.features.availability import (
-    LackedBy,
-    learn_lacking,
-    unavailable_columns,
-    unavailable_rows,
-)
+from xbayes.features.availability import LackedBy, unavailable_columns, unavailable_rows
+from xbayes.features.blocks import lacking_blocks, read_block
 from xbayes.features.expression import Evaluated, Expression, errors_name, parse
 from xbayes.features.expression_units import to_declared_unit
+from xbayes.features.prior import expressions_of_prior
 from xbayes.features.values import Value, read_column
 from xbayes.types import Features, InputError, Names
 
@@ -35,7 +31,7 @@ class FeatureCounts(NamedTuple):
     measured: int
     not_detected: int
     not_available: int
-    undefined: int  # of those not detected: a log, root or division of numbers has no result
+    undefined: int  # of those not measured: a log, root or division of numbers has no result
     outside_bounds: int  # of those measured
 
 
@@ -63,8 +59,8 @@ def build_features(
     A feature is not available where its `measured` condition is not true, and where a column that
     it needs is not available (`availability.py`). A coalesce is not available only if none of its
     arguments is; a `where` is not available if its condition is unknown, or the chosen argument is
-    not available. An available feature without a finite value is not detected; any other is
-    measured.
+    not available. Elsewhere a feature without a finite value is not detected if the config says
+    `missing: evidence`, and not available if it does not.
 
     The weight of a training value is 1 without `error`. With it, the weight is 1 / error in the
     unit of the expression, normalised later on the training part, and 0 where the error is missing
@@ -81,9 +77,9 @@ def build_features(
         One line for each problem found.
     """
     parsed = _parse(config)
-    values, block = _read_columns(table, needed_columns(config)), _read_block(table, config)
+    values, block = _read_columns(table, needed_columns(config)), read_block(table, config)
     if lacked_by is None:
-        lacked_by = learn_lacking(block, values, _absent_in(table, values), len(table))
+        lacked_by = lacking_blocks(table, config, values)
     optional = config.catalog.optional
     unavailable = unavailable_columns(values, block, lacked_by, optional, len(table))
     built = _for_each(
@@ -96,8 +92,7 @@ def build_features(
 
 def columns_lacking(table: Table, config: Config) -> LackedBy:
     """Of each needed column, the blocks of a training catalogue that lack it entirely."""
-    values = _read_columns(table, needed_columns(config))
-    return learn_lacking(_read_block(table, config), values, _absent_in(table, values), len(table))
+    return lacking_blocks(table, config, _read_columns(table, needed_columns(config)))
 
 
 def merged_report(reports: Sequence[FeatureReport], config: Config) -> FeatureReport:
@@ -107,7 +102,7 @@ def merged_report(reports: Sequence[FeatureReport], config: Config) -> FeatureRe
 
 
 def needed_columns(config: Config) -> dict[str, tuple[str, ...]]:
-    """The columns that the features read, and for each the names of the features that read it.
+    """The columns that features and prior read, and for each the features that read it.
 
     Raises InputError for an expression that cannot be read.
     """
@@ -116,12 +111,16 @@ def needed_columns(config: Config) -> dict[str, tuple[str, ...]]:
         columns = {column for part in _parts(feature) for column in part.columns}
         for column in sorted(columns):
             users[column] = (*users.get(column, ()), name)
+    for expression in expressions_of_prior(config).values():
+        for column in sorted(expression.columns):
+            users.setdefault(column, ())
     return users
 
 
 def expressions_of(config: Config) -> list[Expression]:
-    """Every expression of the features. Raises InputError for one that cannot be read."""
-    return [part for feature in _parse(config).values() for part in _parts(feature)]
+    """Every expression of features and prior. Raises InputError for one that cannot be read."""
+    parts = [part for feature in _parse(config).values() for part in _parts(feature)]
+    return [*parts, *expressions_of_prior(config).values()]
 
 
 def columns_of(config: Config, feature: str) -> frozenset[str]:
@@ -184,14 +183,18 @@ def names_of(config: Config) -> Names:
     """The names on the axes F, G, C and T; categories in the order in which they first appear."""
     category_of = [feature.category for feature in config.features.values()]
     categories = tuple(dict.fromkeys(category_of))
-    subclasses = subclasses_of(config.taxonomy)
+    subclasses, classes = subclasses_of(config.taxonomy), tuple(config.taxonomy.classes)
     return Names(
         features=tuple(config.features),
         categories=categories,
         category=tuple(categories.index(category) for category in category_of),
-        classes=tuple(config.taxonomy.classes),
+        classes=classes,
         subclasses=tuple(subclass.name for subclass in subclasses),
         subclass_of=tuple(subclass.class_index for subclass in subclasses),
+        groups=tuple(
+            (group, tuple(classes.index(name) for name in members))
+            for group, members in config.taxonomy.groups.items()
+        ),
     )
 
 
@@ -278,25 +281,11 @@ def _parse_feature(name: str, feature: FeatureConfig) -> _Parsed:
 
 def _read_columns(table: Table, needed: Mapping[str, tuple[str, ...]]) -> dict[str, Value]:
     def read(column: str) -> Value:
-        with errors_name(f"features.{needed[column][0]}"):
+        users = [f"features.{name}" for name in needed[column]]
+        with errors_name(users[0] if users else "model.prior"):
             return read_column(table, column)
 
     return _for_each(needed, read)
-
-
-def _read_block(table: Table, config: Config) -> Value | None:
-    """The column of blocks, or None; a table to be classified may lack it."""
-    block = config.catalog.block
-    return read_column(table, block) if block is not None and block in table.colnames else None
-
-
-def _absent_in(table: Table, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """The releases whose file has no such column, which a joined catalogue says."""
-    absent = {}
-    for name in names:
-        column: Any = table[name]
-        absent[name] = tuple((getattr(column.info, "meta", None) or {}).get(ABSENT_IN, ()))
-    return absent
 
 
 def _build(
@@ -328,6 +317,10 @@ def _build(
                 f"features.{name}.measured: must be a condition, such as dec > -30; found a number"
             )
         available &= ~covered.missing & (covered.value == 1)
+    undefined = raw.undefined | ((config.scale == "log10") & (raw.value <= 0))
+    undefined &= available & ~finite
+    if config.missing == "ignore":
+        available &= finite
     measured, not_detected = available & finite, available & ~finite
     weight, error = np.ones(n_rows), np.zeros(n_rows)
     if feature.error is not None:
@@ -336,13 +329,12 @@ def _build(
             weight = _inverse(conversion.of_error(found.value, found.unit))
         error = np.where(measured, _scaled_error(weight, raw.value, config.scale), 0.0)
     low, high = scale_bounds(config)
-    undefined = raw.undefined | ((config.scale == "log10") & (raw.value <= 0))
     counts = FeatureCounts(
         name=name,
         measured=int(measured.sum()),
         not_detected=int(not_detected.sum()),
         not_available=int((~available).sum()),
-        undefined=int((not_detected & undefined).sum()),
+        undefined=int(undefined.sum()),
         outside_bounds=int((measured & ((value < low) | (value > high))).sum()),
     )
     value = np.where(measured, value, 0.0)
@@ -378,15 +370,16 @@ def _warnings(counts: Iterable[FeatureCounts], config: Config) -> Iterable[str]:
     for count in counts:
         feature = config.features[count.name]
         if count.undefined:
+            state = "not detected" if feature.missing == "evidence" else "not available"
             yield (
                 f"feature {count.name!r}: {count.undefined} values are logs of non-positive "
-                "numbers, or undefined ratios or powers, and count as not detected"
+                f"numbers, or undefined ratios or powers, and count as {state}"
             )
-        if count.not_available and not count.measured and feature.measured is None:
+        absent = count.not_available - (count.undefined if feature.missing == "ignore" else 0)
+        if absent and not count.measured and feature.measured is None:
             yield (
-                f"feature {count.name!r}: measured in no row and not available in "
-                f"{count.not_available} rows, because a column that it needs is absent or empty; "
-                "it adds nothing there"
+                f"feature {count.name!r}: measured in no row and not available in {absent} rows, "
+                "because a column that it needs is absent or empty; it adds nothing there"
             )
         if count.outside_bounds:
             yield (

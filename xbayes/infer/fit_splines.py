@@ -6,8 +6,10 @@ Statistical Science 11, 89) and a smaller penalty on their size:
     loss = sum over rows of -log softmax(base + B a)[true class]
            + 1/2 sum over features and classes of (rough |D2 a|^2 + size |a|^2)
 
-Knots lie at quantiles, so a curve can bend where sources are. The penalty is a quadratic form
-a^T P a with P = L L^T; in the coordinates L^T a it is the ridge penalty of scikit-learn.
+Knots lie at quantiles, so a curve can bend where sources are. A column of B has mean zero over the
+training rows in which its feature is available, and is zero in the others: a feature that is not
+available adds the average of its curve, and its absence is no evidence. The penalty is a quadratic
+form a^T P a with P = L L^T; in the coordinates L^T a it is the ridge penalty of scikit-learn.
 """
 
 import numpy as np
@@ -57,20 +59,24 @@ def fit_splines(
     members = np.bincount(truth[rows], minlength=n_classes)
     present = np.flatnonzero(members)
     base = np.log(np.maximum(members, 1e-3) / members.sum())
-    designs = [_design(knot, features, f)[rows] for f, knot in enumerate(knots)]
+    designs = [_design(knot, features.rows(rows), f) for f, knot in enumerate(knots)]
+    available = np.asarray(features.available)[rows]
+    means = [d.sum(0) / max(a.sum(), 1) for d, a in zip(designs, available.T, strict=True)]
+    centred = [
+        np.where(a[:, None], design - mean, 0.0)
+        for design, mean, a in zip(designs, means, available.T, strict=True)
+    ]
     coefficients = [np.zeros((design.shape[1], n_classes)) for design in designs]
     if len(present) > 1:
         weight = None if row_weight is None else row_weight[rows]
-        base[present], fitted = _minimise_loss(designs, knots, truth[rows], penalty, weight)
+        base[present], fitted = _minimise_loss(centred, knots, truth[rows], penalty, weight)
         for coefficient, of_present in zip(coefficients, fitted, strict=True):
             coefficient[:, present] = of_present
-    # A term common to all classes is not identified; the mean over the rows belongs to the base.
+    # A term common to all classes is not identified.
     base -= base.mean()
-    for coefficient, design in zip(coefficients, designs, strict=True):
+    for coefficient, mean in zip(coefficients, means, strict=True):
         coefficient -= coefficient.mean(1, keepdims=True)
-        mean = (design @ coefficient).mean(0)
-        coefficient -= mean
-        base += mean
+        coefficient -= mean @ coefficient  # B-splines sum to one, so this centres the curve
     return _tabulated(knots, coefficients, base, share)
 
 
@@ -97,14 +103,12 @@ def _b_splines(knot: Knots, value: np.ndarray) -> np.ndarray:
 
 
 def _minimise_loss(designs, knots, truth, penalty, row_weight):
-    """Base and coefficients, by feature, of the classes that have rows."""
+    """Base and coefficients, by feature, of the classes that have rows; of centred designs."""
     from sklearn.linear_model import LogisticRegression
 
-    means = [design.mean(0) for design in designs]
     roots = [_penalty_root(knot, penalty) for knot in knots]
     whitened = [
-        np.linalg.solve(root, (design - mean).T).T
-        for root, design, mean in zip(roots, designs, means, strict=True)
+        np.linalg.solve(root, design.T).T for root, design in zip(roots, designs, strict=True)
     ]
     # For two classes scikit-learn fits one column w, which stands for -w/2 and w/2: half the cost.
     cost = 1.0 if len(np.unique(truth)) > 2 else 0.5
@@ -116,8 +120,7 @@ def _minimise_loss(designs, knots, truth, penalty, row_weight):
     ends = np.cumsum([len(root) for root in roots])[:-1]
     parts = np.split(weight.T, ends)
     fitted = [np.linalg.solve(root.T, part) for root, part in zip(roots, parts, strict=True)]
-    shift = [mean @ part for mean, part in zip(means, fitted, strict=True)]
-    return base - sum(shift), fitted
+    return base, fitted
 
 
 def _penalty_root(knot: Knots, penalty: tuple[float, float]) -> Float[np.ndarray, "B B"]:

@@ -3,15 +3,21 @@
 trees without each fold -> scores of that fold -> rounds and share -> tables -> held-out averages
 """
 
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
+import jax
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from xbayes.infer.fit_terms import ROUNDS, SHARES, Boosted, boost, staged_scores, tables_of
 from xbayes.models.additive_terms import contributions, mixed_log_joint
-from xbayes.models.term_tables import TermTables, bins, importance, pair_counts
+from xbayes.models.term_tables import TermTables, bins, importance, padded, pair_counts
 from xbayes.types import Features
+
+ROWS = 256  # the padded number of held-out rows is a multiple
 
 
 class TermPlan(NamedTuple):
@@ -66,22 +72,21 @@ def learn_terms(
     """
     training, n_classes = held_out.fold >= 0, held_out.log_joint.shape[1]
 
-    def boosted_on(rows: Bool[np.ndarray, "N"]) -> Boosted:
+    def boosted_on(rows: Bool[np.ndarray, "N"], rounds: int = ROUNDS[-1]) -> Boosted:
         return boost(
             features,
             held_out.truth,
             rows,
             n_classes,
             depth=plan.depth,
-            rounds=ROUNDS[-1],
+            rounds=rounds,
             seed=seed,
             row_weight=row_weight,
         )
 
-    without = {
-        int(j): boosted_on(training & (held_out.fold != j))
-        for j in np.unique(held_out.fold[training])
-    }
+    folds = np.unique(held_out.fold[training]).tolist()
+    parts = [training & (held_out.fold != j) for j in folds]
+    without = dict(zip(folds, _in_threads(boosted_on, parts), strict=True))
     staged = np.zeros((len(ROUNDS), *held_out.log_joint.shape))
     for j, boosted in without.items():
         rows = held_out.fold == j
@@ -91,15 +96,8 @@ def learn_terms(
         report = TermReport(gain=best.gain, gain_error=best.gain_error)
         return None, held_out.log_joint, report
     rounds = ROUNDS[best.stage]
-    log_joint = np.array(held_out.log_joint, np.float64)
-    for j, boosted in without.items():
-        rows = held_out.fold == j
-        tables = tables_of(boosted, features, training & ~rows, rounds, best.share)
-        terms = contributions(tables, features.rows(rows)).sum(1)
-        log_joint[rows] = mixed_log_joint(
-            tables, held_out.log_joint[rows], terms, held_out.measured[rows]
-        )
-    tables = tables_of(boosted_on(training), features, training, rounds, best.share)
+    log_joint = _held_out_average(without, held_out, features, rounds, best.share)
+    tables = tables_of(boosted_on(training, rounds), features, training, rounds, best.share)
     pairs, size = _by_importance(tables, features, training)
     report = TermReport(
         share=best.share,
@@ -110,6 +108,47 @@ def learn_terms(
         importance=size,
     )
     return tables, log_joint, report
+
+
+def _held_out_average(
+    without: dict[int, Boosted], held_out: HeldOut, features: Features, rounds: int, share: float
+) -> Float[np.ndarray, "N C"]:
+    """The scores averaged with the terms that were fitted without the fold of each row."""
+    training, log_joint = held_out.fold >= 0, np.array(held_out.log_joint, np.float64)
+    for j, boosted in without.items():
+        rows = held_out.fold == j
+        tables = tables_of(boosted, features, training & ~rows, rounds, share)
+        terms = _summed(tables, features.rows(rows))
+        log_joint[rows] = mixed_log_joint(
+            tables, held_out.log_joint[rows], terms, held_out.measured[rows]
+        )
+    return log_joint
+
+
+def _in_threads(
+    function: Callable[[Bool[np.ndarray, "N"]], Boosted], parts: list[Bool[np.ndarray, "N"]]
+) -> list[Boosted]:
+    """`function` of each part. NumPy and SciPy release the interpreter lock while they compute."""
+    x64 = bool(jax.config.read("jax_enable_x64"))  # threads do not inherit it
+
+    def call(part: Bool[np.ndarray, "N"]) -> Boosted:
+        with jax.enable_x64(x64):
+            return function(part)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(call, parts))
+
+
+def _summed(tables: TermTables, features: Features) -> Float[np.ndarray, "N C"]:
+    """The summed contributions, of padded rows and pairs, so that most folds share compilations."""
+    n_rows = len(np.asarray(features.value))
+    rows = features.padded(-(-n_rows // ROWS) * ROWS)
+    return np.asarray(_summed_contributions(padded(tables), rows))[:n_rows]
+
+
+@jax.jit
+def _summed_contributions(tables: TermTables, features: Features) -> Float[Array, "N C"]:
+    return contributions(tables, features).sum(1)
 
 
 def select_share(
@@ -148,7 +187,8 @@ def _by_importance(tables: TermTables, features: Features, rows: Bool[np.ndarray
     pair, n_bins = np.asarray(tables.pair), tables.main.shape[1]
     if not len(pair):
         return (), ()
-    at = np.asarray(bins(tables.edge, features))[rows]
-    size = tables.share * importance(tables, pair_counts(at, pair, n_bins))
+    at, available = np.asarray(bins(tables.edge, features)), np.asarray(features.available)
+    count = pair_counts(at[rows], available[rows], pair, n_bins)
+    size = tables.share * importance(tables, count)
     order = np.argsort(-size, kind="stable")
     return tuple((int(a), int(b)) for a, b in pair[order]), tuple(map(float, size[order]))

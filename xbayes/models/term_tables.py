@@ -5,9 +5,10 @@ score(c | x) = base[c] + sum over f of main[f, x_f, c] + sum over pairs of pair_
 where each value stands for its bin. This is a generalised additive model with pairwise interactions
 (Lou et al. 2013, GA2M). The tables are pure: the average of a pair table over the training rows, at
 a fixed bin of either feature, is zero. So the effect of a single feature is in its main term only
-(Lengerich et al. 2020). A feature that is not available contributes zero; a feature that is not
-detected has a bin of its own. Beyond the range of the training values a term decreases to zero
-within a margin, because nothing was learned there.
+(Lengerich et al. 2020). A feature that is not available contributes zero, which is the average of
+its terms, because only training rows in which a feature is available enter the averages. A feature
+that is not detected has a bin of its own. Beyond the range of the training values a term decreases
+to zero within a margin, because nothing was learned there.
 """
 
 from typing import NamedTuple
@@ -15,11 +16,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from xbayes.types import Features
 
 MARGIN = 0.15  # in units of the range of the training values, as for the grids of the densities
+PAIRS = 128  # the padded number of pairs is a multiple
 RIDGE = 1e-10  # in units of the share of rows in a bin; keeps the values of bins without rows
 
 
@@ -52,6 +54,22 @@ def range_factor(tables: TermTables, features: Features) -> Float[Array, "N F"]:
     beyond = jnp.maximum(low - value, 0.0) + jnp.maximum(value - high, 0.0)
     margin = jnp.where(high > low, MARGIN * (high - low), 1.0)
     return jnp.where(jnp.asarray(features.available), jnp.clip(1 - beyond / margin, 0.0, 1.0), 0.0)
+
+
+def padded(tables: TermTables) -> TermTables:
+    """The same model with empty pair tables, up to a multiple of PAIRS: others share compilations.
+
+    Folds and runs find other numbers of pairs, and JAX compiles for each number.
+    """
+    pair = np.asarray(tables.pair)
+    more = -len(pair) % PAIRS
+    if not more:
+        return tables
+    table = jnp.asarray(tables.pair_table)
+    return tables._replace(
+        pair=np.concatenate([pair, np.zeros((more, 2), pair.dtype)]),
+        pair_table=jnp.concatenate([table, jnp.zeros((more, *table.shape[1:]), table.dtype)]),
+    )
 
 
 def contributions(tables: TermTables, features: Features) -> Float[Array, "N F C"]:
@@ -90,32 +108,42 @@ def importance(tables: TermTables, count: Float[np.ndarray, "P K K"]) -> Float[n
 
 
 def pair_counts(
-    at: Int[np.ndarray, "N F"], pair: Int[np.ndarray, "P 2"], n_bins: int
+    at: Int[np.ndarray, "N F"],
+    available: Bool[np.ndarray, "N F"],
+    pair: Int[np.ndarray, "P 2"],
+    n_bins: int,
 ) -> Float[np.ndarray, "P K K"]:
-    """Number of rows in each cell of each pair table."""
-    flat = at[:, pair[:, 0]] * n_bins + at[:, pair[:, 1]]  # [N, P]
-    counts = [np.bincount(column, minlength=n_bins**2) for column in flat.T]
+    """Number of rows in each cell of each pair table, of those with both features available."""
+    counts = [
+        np.bincount(at[both, a] * n_bins + at[both, b], minlength=n_bins**2)
+        for a, b in pair
+        for both in [available[:, a] & available[:, b]]
+    ]
     return np.reshape(counts, (len(pair), n_bins, n_bins)).astype(np.float64)
 
 
-def purified(tables: TermTables, at: Int[np.ndarray, "N F"]) -> TermTables:
-    """Tables with the same scores and pure terms, for training rows in the bins `at`.
+def purified(
+    tables: TermTables, at: Int[np.ndarray, "N F"], available: Bool[np.ndarray, "N F"]
+) -> TermTables:
+    """Pure tables, for training rows in the bins `at`.
 
-    The additive part of a pair table, by least squares weighted with the number of rows in each
-    cell, moves to the main terms of its features; the remainder has mean zero over either feature.
-    The mean of a main term moves to the base.
+    Rows in which every feature is available keep their scores. The additive part of a pair table,
+    by least squares weighted with the number of rows in each cell, moves to the main terms of its
+    features; the remainder has mean zero over either feature. The mean of a main term moves to the
+    base.
     """
     n_features, n_bins = tables.main.shape[:2]
     base, main = np.array(tables.base, np.float64), np.array(tables.main, np.float64)
     table, pair = np.array(tables.pair_table, np.float64), np.asarray(tables.pair)
     if len(pair):
-        weight = pair_counts(at, pair, n_bins) / max(len(at), 1)
+        weight = pair_counts(at, available, pair, n_bins) / max(len(at), 1)
         down, across = _additive_part(weight, table)  # [P, K, C] each
         table -= down[:, :, None] + across[:, None]
         np.add.at(main, pair[:, 0], down)
         np.add.at(main, pair[:, 1], across)
     for f in range(n_features):
-        mean = main[f][at[:, f]].mean(0)
+        rows = available[:, f]
+        mean = main[f][at[rows, f]].sum(0) / max(rows.sum(), 1)
         main[f] -= mean
         base += mean
     return tables._replace(base=base, main=main, pair_table=table)
