@@ -18,7 +18,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from xbayes.classifier.outlier import USUAL
 from xbayes.infer.class_mixtures import fit_class_mixtures
-from xbayes.models.factor_mixture import Factors, Points, distances, expect
+from xbayes.models.factor_mixture import Factors, Points, distances
 from xbayes.types import Features
 
 CHUNK = 128  # rows at a time, which fit in the cache of a core
@@ -27,8 +27,6 @@ FARTHEST = 1e3  # standard deviations; farther values are set there
 LEAST_USUAL = 2.33  # normal score: the 99 % quantile of a normal distribution
 POWER = 2.0  # of the shrinkage factor
 ROUNDING = 1e-9
-MAX_NAMED, LEAST_Z = 2, 3.0  # values that `why` names; residual of the second one
-ALMOST = 0.8  # of the largest residual, for which fewer other values are preferred
 
 
 class Novelty(NamedTuple):
@@ -68,8 +66,8 @@ def fit_novelty(
     rows = np.flatnonzero((class_index >= 0) & (fold >= 0))
     plain = Features._make(np.asarray(array) for array in features)
     centre, scale, usual_error = _standards(plain.rows(rows))
-    value, measured, noise = _standardised(centre, scale, usual_error, plain.rows(rows))
-    points = _points(value, measured, noise)
+    value, measured, noise = standardised(centre, scale, usual_error, plain.rows(rows))
+    points = as_points(value, measured, noise)
     mixtures = fit_class_mixtures(points, class_index[rows], fold[rows], n_classes, seed)
     n_components = sum(len(factors.mean) for factors in mixtures.whole)
     n_components = -(-n_components // PAD) * PAD
@@ -121,7 +119,7 @@ def _score(n_classes: int, factors: Factors, of_class, standards, rows):
     more = n_chunks * size - n_rows
     centre, scale, usual_error = standards
     values = _Values(value=value, measured=measured, error=error)
-    arrays = _standardised(centre, scale, usual_error, values)
+    arrays = standardised(centre, scale, usual_error, values)
     padded = [jnp.pad(array, ((0, more), (0, 0))) for array in arrays]
     chunks = [a.reshape(n_chunks, size, a.shape[1]).swapaxes(1, 2) for a in padded]
     member = of_class == jnp.arange(n_classes)[:, None]  # [C, K]
@@ -234,7 +232,7 @@ def _standards(features: Features):
     return centre, scale, np.array(usual) / scale
 
 
-def _standardised(centre, scale, usual_error, rows: Features | _Values):
+def standardised(centre, scale, usual_error, rows: Features | _Values):
     """Values, 1 or 0 where measured, and error variances of the rows."""
     measured = jnp.asarray(rows.measured)
     value = jnp.where(measured, (rows.value - centre) / scale, 0.0)
@@ -274,125 +272,7 @@ def _rank(reference, size, number, class_index) -> Float[np.ndarray, "N"]:
     return rank
 
 
-class UnusualValue(NamedTuple):
-    """A value that is far from what other values of the source let one expect for its class."""
-
-    feature: str
-    value: float  # as in Features, like `expected` and `deviation`
-    expected: float
-    deviation: float  # standard deviation of the expectation
-    given: tuple[str, ...]  # features that the expectation uses, at most 2; none: of all the class
-
-    @property
-    def z(self) -> float:
-        """How many standard deviations the value is from its expectation."""
-        return (self.value - self.expected) / self.deviation
-
-
-def why(
-    novelty: Novelty, features: Features, class_index: int, names: Sequence[str]
-) -> tuple[UnusualValue, ...]:
-    """The values that make one source unlike a class, the strangest first; at most two.
-
-    Each measured value is compared with its expectation in the nearest component of the class,
-    given no, one or two other measured values. The largest residual counts; if fewer other values
-    give almost the same residual, they are preferred. Given all other values, features that are
-    combinations of each other, such as three colours of three magnitudes, would explain each other
-    however strange they are. A second value is named if it is strange without the first.
-
-    Parameters
-    ----------
-    features
-        Of a single row. Nothing is named if nothing is measured.
-    class_index
-        Of a class, as in `fit_novelty`.
-    names
-        Of the features.
-    """
-    row = Features._make(np.asarray(array) for array in features)
-    used = np.flatnonzero(row.measured[0])
-    offset, covariance = _offset_from_nearest(novelty, row, class_index)
-    found: list[UnusualValue] = []
-    while len(used) and len(found) < MAX_NAMED:
-        best = _strangest(offset[used], covariance[np.ix_(used, used)])
-        if found and abs(best.z) < LEAST_Z:
-            break
-        f = int(used[best.feature])
-        scale, value = float(np.asarray(novelty.scale)[f]), float(row.value[0, f])
-        named = UnusualValue(
-            feature=names[f],
-            value=value,
-            expected=value - best.residual * scale,
-            deviation=best.deviation * scale,
-            given=tuple(names[int(used[g])] for g in best.given),
-        )
-        found.append(named)
-        used = np.setdiff1d(used, [f])
-    return tuple(found)
-
-
-class _Residual(NamedTuple):
-    feature: int
-    given: tuple[int, ...]
-    residual: float
-    deviation: float
-
-    @property
-    def z(self) -> float:
-        return self.residual / self.deviation
-
-
-def _points(value, measured, noise) -> Points:
+def as_points(value, measured, noise) -> Points:
     """The rows for fitting, in double precision."""
     value, measured, noise = (np.asarray(a, np.float64).T for a in (value, measured, noise))
     return Points(value=value, measured=measured, noise=noise)
-
-
-def _offset_from_nearest(
-    novelty: Novelty, row: Features, class_index: int
-) -> tuple[Float[np.ndarray, "F"], Float[np.ndarray, "F F"]]:
-    """The standardised row minus the mean of the nearest component, and their covariance."""
-    record = jax.tree.map(np.asarray, novelty)
-    standards = (record.centre, record.scale, record.usual_error)
-    points = _points(*_standardised(*standards, row))
-    fields = (record.log_weight, record.mean, record.loading, record.variance)
-    factors = Factors._make(array[record.of_class == class_index] for array in fields)
-    k = int(expect(factors, points).log_joint[:, 0].argmax())
-    mean, loading, variance = (
-        np.asarray(array[k], np.float64)
-        for array in (factors.mean, factors.loading, factors.variance)
-    )
-    covariance = loading @ loading.T + np.diag(variance + points.noise[:, 0])
-    return points.value[:, 0] - mean, covariance
-
-
-def _strangest(offset: Float[np.ndarray, "F"], covariance: Float[np.ndarray, "F F"]) -> _Residual:
-    """The largest residual in standard deviations, given no, one or two other features."""
-    best = [_largest(offset, covariance, ())]
-    singles = [_largest(*_given(offset, covariance, g), (g,)) for g in range(len(offset))]
-    best += [max(singles, key=lambda found: abs(found.z))] if len(offset) > 1 else []
-    pairs = []
-    for g in range(len(offset) if len(offset) > 2 else 0):
-        once = _given(offset, covariance, g)
-        pairs += [_largest(*_given(*once, h), (g, h)) for h in range(g)]
-    best += [max(pairs, key=lambda found: abs(found.z))] if pairs else []
-    enough = ALMOST * max(abs(found.z) for found in best)
-    return next(found for found in best if abs(found.z) >= enough)
-
-
-def _given(offset, covariance, g: int):
-    """Offset and covariance of all features given one of them."""
-    gain = covariance[:, g] / covariance[g, g]
-    return offset - gain * offset[g], covariance - np.outer(gain, covariance[g])
-
-
-def _largest(offset, covariance, given: tuple[int, ...]) -> _Residual:
-    variance = np.diag(covariance).copy()
-    variance[list(given)] = np.inf
-    f = int((offset**2 / variance).argmax())
-    return _Residual(
-        feature=f,
-        given=given,
-        residual=float(offset[f]),
-        deviation=float(np.sqrt(covariance[f, f])),
-    )
