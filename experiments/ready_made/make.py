@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from astropy.table import Table
 
 import xbayes
 from xbayes.features.build import needed_columns
@@ -36,8 +35,8 @@ TEXTS = {
         "are no class of the model. `outlier_p` finds few of them.",
     ),
     "chandra-detections": (
-        "Single Chandra detections, by eleven X-ray features and without counterparts: AGN, X-ray "
-        "binary or young stellar object.",
+        "Single Chandra detections, by eleven X-ray measurements and without counterparts: AGN, "
+        "X-ray binary or young stellar object.",
         "",
         "- Sources with counterparts: `chandra-sources` knows far more of them.\n"
         "- Other classes than the three: a star without an accretion disc gets a probability of "
@@ -95,7 +94,7 @@ def card_text(name: str, fit: xbayes.FittedRun) -> str:
     """The model card."""
     summary, known, limits = TEXTS[name]
     config, metrics = fit.config, fit.metrics
-    counts = np.sum(metrics["cross_validated"]["confusion"], axis=1)
+    counts = np.sum(metrics["cross_validated"]["confusion"], axis=1).astype(int)
     classes = ", ".join(f"{n} {c}" for c, n in zip(fit.classes, counts, strict=True))
     groups = ["; ".join(names) for names in group_names(fit.model)]
     without = "\n".join(f"- {names}" for names in groups) or "- none"
@@ -113,7 +112,7 @@ def card_text(name: str, fit: xbayes.FittedRun) -> str:
         harder_text(metrics),
         known,
         "## What it must not be used for",
-        limits,
+        f"{limits}\n"
         "- A catalogue with other class proportions, without `--prior`: the posteriors are under "
         "the proportions of the training sources.",
         "## Columns",

@@ -1,14 +1,17 @@
 """Ready-made models: what is released, and how it is used. Fast tier, on the shared demo run."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import xbayes
+from xbayes.config.reader import load_config
 from xbayes.tasks import fitted_run, ready_made
 from xbayes.tasks.precision import in_precision
 
+CONFIGS = Path(__file__).parents[2] / "configs"
 CARD = "# Demo\n\nSimulated sources,\nfor tests.\n\nMore.\n"
 
 
@@ -74,7 +77,7 @@ def test_the_list_the_card_and_what_a_model_does_not_have(ready, exit_code, caps
     )
     assert exit_code("models", "demo-modle") == 2
     assert "did you mean 'demo-model'?" in capsys.readouterr().err
-    with pytest.raises(xbayes.InputError, match="has no training sources"):
+    with pytest.raises(xbayes.InputError, match="it has no training sources"):
         _ = xbayes.load("demo-model").predictions
     assert exit_code("report", "demo-model") == 2
     assert "ready-made model" in capsys.readouterr().err
@@ -89,9 +92,7 @@ def test_a_missing_column_is_told_with_the_way_to_its_source(ready, tmp_path):
 
 @pytest.mark.parametrize("name", ["no-model", Path("no-model")])
 def test_an_unknown_name_is_told_with_those_there_are(ready, name):
-    with pytest.raises(
-        xbayes.InputError, match="no ready-made model"
-    ):
+    with pytest.raises(xbayes.InputError, match="no ready-made model"):
         xbayes.load(name)
     assert fitted_run.folder_of("./no-model") == Path("no-model")
 
@@ -105,3 +106,44 @@ def test_patterns_that_are_shipped():
     many = [*ready_made.shipped_patterns(8)]
     assert len(many) == ready_made.MOST_PATTERNS and many[-1].all()
     assert sum(pattern.sum() == 1 for pattern in many) == 8
+
+
+SHIPPED = sorted(ready_made.ready_made())
+
+
+def test_all_shipped_models_are_small_and_made_by_their_configs():
+    assert SHIPPED == ["chandra-detections", "chandra-sources", "xmm"]
+    root = Path(xbayes.__file__).parent
+    size = sum(path.stat().st_size for path in (root / "ready").rglob("*") if path.is_file())
+    assert size < 8e6
+    for name in SHIPPED:
+        config = load_config(CONFIGS / "ready" / f"{name.replace('-', '_')}.yaml")
+        # Another model must be trained (`make models`) if these differ.
+        assert xbayes.load(name).config.features == config.features
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_model_classifies_without_any_data(name, monkeypatch):
+    monkeypatch.delenv("XBAYES_DATA", raising=False)
+    fit = xbayes.load(name)
+    row = {"ra": 10.0, "dec": 41.0, "phot_g_mean_mag": 17.5, "j_m": 16.0, "w1mpro": 15.0}
+    row |= {"Fcsc_s": 1e-14, "Fcsc_m": 2e-14, "Fcsc_h": 4e-14}
+    if name == "chandra-detections":
+        row = {"hard_hm": 0.1, "hard_hs": 0.4, "hard_ms": 0.3, "powlaw_gamma": 1.7, "bb_kt": 0.8}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", xbayes.XbayesWarning)
+        made = fit.classify(row)
+    assert sum(made[f"p_{c}"][0] for c in fit.classes) == pytest.approx(1, abs=1e-6)
+    star = "YSO" if name == "chandra-detections" else "Star"
+    assert made[f"p_{star}"][0] < 0.25  # a hard spectrum, and not the colours of a star
+    for part in ("Data and classes", "Held-out scores", "must not be used for", "Columns"):
+        assert part in fit.card
+
+
+def test_the_bands_of_xmm_are_converted_as_a_power_law_says():
+    """The shares of two XMM bands in the bands of Chandra, for photon index 1.7."""
+    config = (CONFIGS / "ready" / "xmm.yaml").read_text()
+    for inside, band in (((1.0, 1.2), (1.0, 2.0)), ((4.5, 7.0), (4.5, 12.0))):
+        energy = [np.linspace(*ends, 100_001) for ends in (inside, band)]
+        part, whole = (np.trapezoid(e * e**-1.7, e) for e in energy)
+        assert f"{part / whole:.3f} * EP_" in config

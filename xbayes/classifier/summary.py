@@ -96,6 +96,7 @@ def _smooth(values: Float[np.ndarray, "R"], at: Float[np.ndarray, "M"]) -> Float
 def _in_cells(sample: HeldOutSample) -> HeldOutSample:
     """Means of the posteriors of rows with the same prediction and similar posteriors."""
     posterior = np.asarray(sample.posterior, np.float64)
+    log_prior = None if sample.log_prior is None else np.array(sample.log_prior, np.float64)
     label, n_groups = np.asarray(sample.class_index), len(np.unique(sample.group))
     top = posterior.argmax(1)
     order, at = np.lexsort((posterior.max(1), top)), 0
@@ -104,6 +105,8 @@ def _in_cells(sample: HeldOutSample) -> HeldOutSample:
         for cell in np.array_split(order[at : at + n], max(n // CELL, 1)):
             rows = slice(at, at + len(cell))
             mean[rows], class_index[rows] = posterior[cell].mean(0), np.sort(label[cell])
+            if log_prior is not None:
+                log_prior[rows] = np.log(np.exp(np.asarray(sample.log_prior)[cell]).mean(0))
             at += len(cell)
     rng = np.random.default_rng(0)
     for c in np.unique(class_index):
@@ -114,6 +117,7 @@ def _in_cells(sample: HeldOutSample) -> HeldOutSample:
         class_index=class_index,
         group=np.arange(len(label)) % n_groups,
         outlier_p=outlier_p,
+        log_prior=log_prior,
     )
 
 
