@@ -9,6 +9,7 @@ from astropy.coordinates import SkyCoord
 
 from xbayes.catalog.read import read_catalog
 from xbayes.catalog.write import write_catalog
+from xbayes.errors import InputError
 from xbayes.simulate import catalog as simulate
 from xbayes.simulate.catalog import PRESETS, simulate_catalog, simulate_detections
 from xbayes.simulate.sky import Place, draw_places, equatorial, extinction
@@ -20,7 +21,6 @@ from xbayes.simulate.subclasses import (
     draw_subclasses,
     stream,
 )
-from xbayes.types import InputError
 
 MAGNITUDES = {
     "g_mag": 21.0,

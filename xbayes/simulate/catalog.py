@@ -6,19 +6,21 @@ published facts and fits to real sources, so that classes are as hard to separat
 """
 
 from difflib import get_close_matches
+from zlib import crc32
 
 import numpy as np
 from astropy.table import MaskedColumn, Table
 from jaxtyping import Int
 
 from xbayes.catalog.columns import plain_columns
+from xbayes.errors import InputError
 from xbayes.simulate.counterparts import draw_counterparts
 from xbayes.simulate.detections import draw_detections
-from xbayes.simulate.sky import draw_places, equatorial, extinction
-from xbayes.simulate.spectra import BANDS, draw_brightness, draw_spectra
+from xbayes.simulate.hosts import draw_galaxies, draw_host_sources, host_columns
+from xbayes.simulate.sky import Place, draw_places, equatorial, extinction
+from xbayes.simulate.spectra import BANDS, Brightness, draw_brightness, draw_spectra
 from xbayes.simulate.subclasses import CLASSES, draw_subclasses, stream
 from xbayes.simulate.variability import draw_variability
-from xbayes.types import InputError
 
 PROPORTIONS = (0.62, 0.28, 0.07, 0.03)
 MAX_SOURCES = 100_000_000
@@ -63,6 +65,18 @@ _COLUMNS |= {
 for _name, _where in (("intra", "within"), ("inter", "between")):
     _text = f"probability of variability {_where} observations"
     _COLUMNS[f"var_{_name}_prob"] = (None, _text, "stat.probability;src.var")
+# Further columns, with hosts.
+_HOST_COLUMNS: dict[str, tuple[str | None, str, str]] = {
+    "host": (None, "galaxy whose ellipse, 1.26 times D25, holds the source", "meta.id.assoc"),
+    "host_sep": (None, "separation from its centre over the D25 radius there", "pos.angDistance"),
+    "host_distance": ("Mpc", "distance of the host", "pos.distance"),
+    "host_area": ("deg2", "area of its ellipse, 1.26 times D25", "phys.angArea"),
+    "host_log_mass": (None, "log10 of its stellar mass in solar masses", "phys.mass"),
+    "host_sfr": ("solMass / yr", "star formation rate of the host", "phys.SFR"),
+    "host_log_lx": (None, "log10 of the luminosity at its distance, erg/s", "phys.luminosity"),
+    "extent": ("arcsec", "extent of the source, 0: a point", "phys.angSize"),
+}  # fmt: skip
+_PER_GALAXY, _PER_CLUSTER = 40, 15  # field sources for each nearby galaxy, and each cluster
 N_SOURCES = 3000  # simulated if no number is given
 _DETECTION_COLUMNS: dict[str, tuple[str | None, str, str]] = {
     "detection_id": (None, "number of the detection", "meta.id;meta.main"),
@@ -77,7 +91,9 @@ _DETECTION_COLUMNS: dict[str, tuple[str | None, str, str]] = {
 }
 
 
-def simulate(n: int | None = None, *, seed: int = 1, preset: str | None = None) -> Table:
+def simulate(
+    n: int | None = None, *, seed: int = 1, preset: str | None = None, hosts: bool = False
+) -> Table:
     """A table of simulated, labelled sources, one row each.
 
     Parameters
@@ -88,6 +104,10 @@ def simulate(n: int | None = None, *, seed: int = 1, preset: str | None = None) 
         Seed of the random numbers. The same seed gives the same table.
     preset
         The class counts of a published sample instead of `n`: "4xmm", "2sxps" or "csc".
+    hosts
+        Add nearby galaxies with the sources inside them (active nuclei, XRB, soft sources, AGN
+        behind them) and extended sources, as further rows after the `n` others, and columns of
+        the host galaxy. The `n` rows stay the same.
 
     Raises
     ------
@@ -102,15 +122,17 @@ def simulate(n: int | None = None, *, seed: int = 1, preset: str | None = None) 
     (100, 'deg')
     """
     number = N_SOURCES if n is None and preset is None else n
-    return plain_columns(simulate_catalog(number, seed, preset))
+    return plain_columns(simulate_catalog(number, seed, preset, hosts=hosts))
 
 
-def simulate_catalog(n: int | None = None, seed: int = 1, preset: str | None = None) -> Table:
+def simulate_catalog(
+    n: int | None = None, seed: int = 1, preset: str | None = None, *, hosts: bool = False
+) -> Table:
     """Labelled sources, one row each: n of them, or the class counts of a preset.
 
     Magnitudes are missing beyond the limit of their survey and where there is no counterpart,
     photon indices for faint sources, and variability between observations for sources observed
-    once and for release 1. The same seed gives the same table.
+    once and for release 1. The same seed gives the same table. `hosts` is as of `simulate`.
 
     Raises
     ------
@@ -135,7 +157,36 @@ def simulate_catalog(n: int | None = None, seed: int = 1, preset: str | None = N
     columns |= draw_spectra(subclass, brightness, dust, seed)
     columns |= draw_counterparts(subclass, brightness.log_flux, place, dust, seed)
     columns |= draw_variability(subclass, columns["significance"], release, seed)
-    return _table(columns, _COLUMNS)
+    if hosts:
+        columns, place = _with_host_sources(columns, place, seed)
+        galaxies = draw_galaxies(max(10, size // _PER_GALAXY), seed)
+        flux = sum(columns[f"flux_{band}"] for band in BANDS)
+        columns |= host_columns(galaxies, place, np.asarray(flux))
+    return _table(columns, _COLUMNS | (_HOST_COLUMNS if hosts else {}))
+
+
+def _with_host_sources(
+    columns: dict[str, np.ndarray], place: Place, seed: int
+) -> tuple[dict[str, np.ndarray], Place]:
+    """The columns and places, followed by those of the sources in galaxies and of clusters."""
+    size = len(columns["name"])
+    galaxies = draw_galaxies(max(10, size // _PER_GALAXY), seed)
+    drawn = draw_host_sources(galaxies, max(10, size // _PER_CLUSTER), seed)
+    own, number = crc32(f"hosts {seed}".encode()), len(drawn.label)  # other random numbers
+    dust = extinction(drawn.place)
+    release = stream(own, "release").integers(1, 3, size=number)
+    more: dict[str, np.ndarray] = {"Class": drawn.label, "release": release}
+    more["ra"], more["dec"] = equatorial(drawn.place)
+    brightness = Brightness(log_flux=drawn.log_flux, log_limit=drawn.log_limit)
+    more |= draw_spectra(drawn.subclass, brightness, dust, own)
+    found = draw_counterparts(drawn.subclass, drawn.log_flux, drawn.place, dust, own)
+    for name, values in found.items():
+        more[name] = np.where(drawn.has_counterpart, values, 0.0 if name == "p_any" else np.nan)
+    more |= draw_variability(drawn.subclass, more["significance"], release, own)
+    more["extent"], columns["extent"] = drawn.extent, np.zeros(size)
+    joined = {n: np.concatenate([columns[n], more[n]]) for n in more}
+    places = (np.concatenate(pair) for pair in zip(place, drawn.place, strict=True))
+    return {"name": _names(size + number), **joined}, Place._make(places)
 
 
 def simulate_detections(catalog: Table, seed: int) -> Table:
@@ -188,7 +239,7 @@ def _table(
     masked = []
     for name, (unit, description, ucd) in described.items():
         values = columns[name]
-        missing = np.isnan(values) if values.dtype.kind == "f" else False
+        missing = np.isnan(values) if values.dtype.kind == "f" else values == ""
         masked.append(
             MaskedColumn(
                 values, name, mask=missing, unit=unit, description=description, meta={"ucd": ucd}
