@@ -88,6 +88,12 @@ FUNCTIONS: dict[str, tuple[str, str, str, dict[str, float | str | None]]] = {
         "where(observed(gmag), gmag - jmag)",
         {"gmag": 18.0, "jmag": 16.5},
     ),
+    "detected": (
+        "x",
+        "condition: x has a value; in the condition of a class unknown where x is not available",
+        "not detected(host)",
+        {"host": "M 31"},
+    ),
     "isfinite": ("x", "the same as observed", "isfinite(gmag)", {"gmag": None}),
     "is_missing": ("x", "condition: x has no value", "is_missing(gmag)", {"gmag": None}),
 }
@@ -110,6 +116,8 @@ def write_all(folder: Path, notebooks: Path) -> None:
         "commands.md": commands_page(),
         "columns.md": columns_page(),
         "functions.md": functions_page(),
+        "enhance_keys.md": enhance_keys_page(),
+        "enhance_columns.md": enhance_columns_page(),
     }
     pages |= {f"notebook_{path.stem}.ipynb": notebook_page(path) for path in listed(notebooks)}
     for name, text in pages.items():
@@ -150,7 +158,11 @@ def _record_of(annotation: Any) -> tuple[type[BaseModel] | None, str]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation, ""
     parts = typing.get_args(annotation)
+    if typing.get_origin(annotation) is Annotated:
+        return _record_of(parts[0])
     if typing.get_origin(annotation) is dict:
+        if typing.get_origin(parts[1]) in (typing.Union, types.UnionType):
+            return None, ""  # a list, or a section that the description explains
         return _record_of(parts[1])[0], f".{NAMED}"
     if typing.get_origin(annotation) is tuple:
         return _record_of(parts[0])[0], ITEM
@@ -173,6 +185,8 @@ def _kind(annotation: Any) -> str:
         return "list of " + _kind(parts[0])
     if origin is dict:
         return f"{_kind(parts[1])} by name"
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return "section"
     words = {str: "text", int: "whole number", float: "number", bool: "true or false"}
     return words.get(annotation, "null" if annotation is type(None) else "any value")
 
@@ -191,10 +205,6 @@ def _value(value: Any) -> str:
 
 def config_page() -> str:
     """The page with the table of every key."""
-    rows = [
-        f"| `{key.path}` | {_cell(key.kind)} | {_cell(key.default)} | {_cell(key.description)} |"
-        for key in config_keys()
-    ]
     head = [
         "# Every key of a config",
         "",
@@ -203,10 +213,51 @@ def config_page() -> str:
         "`set=[...]`) changes a key for one run. [When does an option help?](../howto/options.md) "
         "lists measured gains.",
         "",
-        "| key | type | default | meaning |",
-        "|---|---|---|---|",
     ]
-    return "\n".join([*head, *rows, ""])
+    return "\n".join([*head, *_key_table(config_keys()), ""])
+
+
+def enhance_keys_page() -> str:
+    """The page with every key of a config of `xbayes enhance`."""
+    from xbayes.config.enhance import EnhanceConfig
+
+    head = [
+        "# Every key of a config of `xbayes enhance`",
+        "",
+        f"`{NAMED}` stands for a name that you choose. A section other than `catalog` and "
+        "`services` is a [step](../howto/enhance.md). Where a column is asked for, a list of "
+        "names means the first that the table has.",
+        "",
+    ]
+    return "\n".join([*head, *_key_table(config_keys(EnhanceConfig)), ""])
+
+
+def enhance_columns_page() -> str:
+    """The page with the columns that each step adds with the shipped config `xmm`."""
+    from xbayes.config.enhance_reader import enhance_config_of
+    from xbayes.enhance.every_step import steps_of
+
+    parts = [
+        "# Columns that `xbayes enhance` adds",
+        "",
+        "With the shipped config `xmm`. The files contain units, UCDs and descriptions.",
+        "",
+    ]
+    for step in steps_of(enhance_config_of("xmm")):
+        parts += [f"## {step.name}", "", "| column | meaning | unit | UCD |", "|---|---|---|---|"]
+        for added in step.columns():
+            ucd = f"`{added.ucd}`" if added.ucd else ""
+            parts.append(f"| `{added.name}` | {_cell(added.description)} | {added.unit} | {ucd} |")
+        parts.append("")
+    return "\n".join(parts)
+
+
+def _key_table(keys: Iterator[Key]) -> list[str]:
+    rows = [
+        f"| `{key.path}` | {_cell(key.kind)} | {_cell(key.default)} | {_cell(key.description)} |"
+        for key in keys
+    ]
+    return ["| key | type | default | meaning |", "|---|---|---|---|", *rows]
 
 
 def _cell(text: str) -> str:
@@ -292,8 +343,9 @@ def columns_page() -> str:
     parts = [
         "# Output columns",
         "",
-        "For two classes, A with the subclasses A1 and A2, and B, and one category of features, "
-        "`spectrum`. FITS and VOTable files contain the descriptions and UCDs.",
+        "For two classes, A with the subclasses A1 and A2, and B, their group AB, one category of "
+        "features, `spectrum`, and a prior that depends on the source. FITS and VOTable files "
+        "contain the descriptions and UCDs.",
         "",
     ]
     for title, text, table in (
@@ -338,6 +390,9 @@ def _classified() -> Table:
         set_flag=np.zeros(1, bool),
         posterior_interval=np.zeros((1, 2, 2)),
         outlier_interval=np.zeros((1, 2)),
+        unusual_feature=np.zeros((1, 0, 3), int),
+        unusual_number=np.zeros((1, 0, 3)),
+        prior=np.full((1, 2), 0.5),
     )
     names = Names(
         features=("hardness",),
@@ -346,8 +401,10 @@ def _classified() -> Table:
         classes=("A", "B"),
         subclasses=("A1", "A2", "B"),
         subclass_of=(0, 0, 1),
+        groups=(("AB", (0, 1)),),
     )
-    return output_table(Table(), products, names, np.full(3, 0.5), index)
+    resolution = np.full(3, 0.5)
+    return output_table(Table(), products, names, resolution, index, novelty_why=[""])
 
 
 def _pooled() -> Table:

@@ -66,7 +66,7 @@ def test_the_published_formula_has_the_published_scores(data_folder, metrics_of,
 def test_detections_reach_their_targets(data_folder, metrics_of, runs, check_sums):
     """XRB F1 0.57 and log loss 0.34 with joint densities, smooth curves and boosted terms."""
     out = runs / "detections"
-    held_out = metrics_of("chandra_detections_best.yaml", out, *FEW_FOLDS)["cross_validated"]
+    held_out = metrics_of("chandra_detections.yaml", out, *FEW_FOLDS)["cross_validated"]
     assert held_out["log_loss"]["value"] <= 0.34
     assert held_out["f1"]["XRB"]["value"] >= 0.57
     table = read_catalog(data_folder / "chandra_detections.csv", text=["detection_id"])

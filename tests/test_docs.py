@@ -19,10 +19,13 @@ from ruamel.yaml import YAML
 import xbayes
 from xbayes.cli.app import app
 from xbayes.compare.run import compare
+from xbayes.config.enhance import EnhanceConfig, step_names
+from xbayes.config.enhance_reader import enhance_config_of
 from xbayes.config.reader import load_config
 from xbayes.config.schema import Config
 from xbayes.features.functions import NAMED
 from xbayes.simulate.catalog import simulate
+from xbayes.tasks.enhance import enhance
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -214,6 +217,25 @@ def test_the_table_has_every_key_of_the_schema():
     assert row["validation.well_characterised.at_least"].default == "2"
 
 
+def test_the_pages_on_enhance_have_every_key_and_column():
+    page = generated.enhance_keys_page()
+    schema = EnhanceConfig.model_json_schema()
+    keys = {key.path for key in generated.config_keys(EnhanceConfig)}
+    assert keys == keys_of_schema(schema, schema["$defs"])
+    assert not [key for key in keys if f"| `{key}` |" not in page]
+    columns = generated.enhance_columns_page()
+    for name in (
+        "gal_b",
+        "identified_class",
+        "covered_panstarrs",
+        "lt_ratio",
+        "host_ulx",
+        "nh_galactic",
+    ):
+        assert f"| `{name}` |" in columns
+    assert not re.findall(r"^\| `\w+` \|  \|", columns, re.MULTILINE)
+
+
 def keys_in(config: dict, prefix: str = "") -> set[str]:
     """The keys that a config sets; the names of features and categories become NAME."""
     keys = set()
@@ -289,6 +311,10 @@ def test_a_wrong_command_does_not_parse():
 )
 def test_configs_of_the_pages_load(page, text, tmp_path):
     """A part of a config extends that of the demo."""
+    given = YAML(typ="safe").load(text)
+    if set(given) & set(step_names()):
+        assert enhance_config_of(given)
+        return
     if "extends:" in text:
         text = text.replace("extends: my_sources.yaml", "extends: demo.yaml")
     elif not ("taxonomy:" in text and "features:" in text):
@@ -298,7 +324,8 @@ def test_configs_of_the_pages_load(page, text, tmp_path):
     assert load_config(tmp_path / "part.yaml").features
 
 
-PUBLIC = {"xbayes.compare": compare, "xbayes.simulate": simulate}  # packages that can be called
+# Packages that can be called.
+PUBLIC = {"xbayes.compare": compare, "xbayes.enhance": enhance, "xbayes.simulate": simulate}
 
 
 def bind_calls(text: str) -> list[str]:
@@ -327,7 +354,7 @@ def test_calls_of_the_public_api_in_the_pages_have_the_right_arguments():
     pages = snippets("python", [*PAGES, ROOT / "README.md"])
     calls = {name for _, text in pages for name in bind_calls(text)}
     functions = {"run", "load", "sources", "select_k", "learning_curve", "simulate", "compare"}
-    functions |= {"init", "send"}
+    functions |= {"init", "send", "fetch", "enhance"}
     methods = {"classify", "classify_file", "explain", "counts", "suggest"}
     assert {f"xbayes.{n}" for n in functions} | {f"fit.{n}" for n in methods} <= calls
 

@@ -11,8 +11,11 @@ import xbayes
 from xbayes.compare.run import compare
 from xbayes.estimators import AlphaBayesClassifier, BayesianGaussianMixture, GaussianMixture
 from xbayes.simulate.catalog import simulate
+from xbayes.tasks.enhance import enhance
+from xbayes.tasks.ready_made import models
 
-PACKAGES = {"compare": compare, "simulate": simulate}  # packages that are functions too
+# Packages that are functions too.
+PACKAGES = {"compare": compare, "enhance": enhance, "models": models, "simulate": simulate}
 NO_EXAMPLE = {"InputError", "XbayesWarning", "Config", "Explanation"}
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from xbayes.errors import InputError
 from xbayes.figures.notebook import Picture, show
-from xbayes.types import InputError
 
 jupytext = pytest.importorskip("jupytext")
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from xbayes.config.schema import Config
     from xbayes.errors import InputError, XbayesWarning
+    from xbayes.tasks.fetch import fetch
     from xbayes.tasks.fitted_run import Explanation, FittedRun, classify, load
     from xbayes.tasks.learning_curve import learning_curve
     from xbayes.tasks.plan import plan
@@ -30,6 +31,7 @@ _PUBLIC = {
     "InputError": "xbayes.errors",
     "XbayesWarning": "xbayes.errors",
     "classify": "xbayes.tasks.fitted_run",
+    "fetch": "xbayes.tasks.fetch",
     "init": "xbayes.tasks.starter_config",
     "learning_curve": "xbayes.tasks.learning_curve",
     "load": "xbayes.tasks.fitted_run",
@@ -39,11 +41,11 @@ _PUBLIC = {
     "send": "xbayes.tasks.send",
     "sources": "xbayes.tasks.pool_detections",
 }
-__all__ = sorted((*_PUBLIC, "compare", "models", "simulate"))
+__all__ = sorted((*_PUBLIC, "compare", "enhance", "models", "simulate"))
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("compare", "models", "simulate"):
+    if name in ("compare", "enhance", "models", "simulate"):
         return import_module(f"xbayes.{name}")
     if name not in _PUBLIC:
         raise AttributeError(f"module 'xbayes' has no attribute {name!r}")

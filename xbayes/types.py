@@ -11,9 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from xbayes.errors import InputError
-
-__all__ = ["UNLABELLED", "Features", "InputError", "Labels", "Names"]
+__all__ = ["UNLABELLED", "Features", "Labels", "Names"]
 
 UNLABELLED = -1
 
@@ -55,6 +53,7 @@ class Labels(NamedTuple):
     subclass: Int[np.ndarray, "N"] | None = None
     cell: Int[np.ndarray, "N"] | None = None  # of the sky; None without positions
     release: Int[np.ndarray, "N"] | None = None  # None if the catalogue does not name releases
+    log_prior: Float[np.ndarray, "N C"] | None = None  # None if all sources have one prior
 
     @property
     def modelled(self) -> Int[np.ndarray, "N"]:
@@ -75,6 +74,7 @@ class Names(NamedTuple):
     classes: tuple[str, ...]  # C
     subclasses: tuple[str, ...] = ()  # T, in the order of their classes; empty where there are none
     subclass_of: tuple[int, ...] = ()  # T; index of each subclass's class
+    groups: tuple[tuple[str, tuple[int, ...]], ...] = ()  # name, and indices of its classes
 
     @property
     def modelled(self) -> tuple[str, ...]:

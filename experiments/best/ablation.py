@@ -35,12 +35,12 @@ DETECTIONS = (
     ("chandra_detections_joint.yaml", (SPLINES,)),
     ("chandra_detections_joint.yaml", TERMS),
     ("chandra_detections_joint.yaml", (SPLINES, *TERMS)),
-    ("chandra_detections_best.yaml", ("model.splines=false", *NO_TERMS)),
-    ("chandra_detections_best.yaml", NO_TERMS),
-    ("chandra_detections_best.yaml", ("model.splines=false",)),
-    ("chandra_detections_best.yaml", ()),
-    ("chandra_detections_best.yaml", ("model.terms=single",)),
-    ("chandra_detections_best.yaml", ("model.terms_share=auto",)),
+    ("chandra_detections.yaml", ("model.splines=false", *NO_TERMS)),
+    ("chandra_detections.yaml", NO_TERMS),
+    ("chandra_detections.yaml", ("model.splines=false",)),
+    ("chandra_detections.yaml", ()),
+    ("chandra_detections.yaml", ("model.terms=single",)),
+    ("chandra_detections.yaml", ("model.terms_share=auto",)),
 )
 
 

@@ -33,18 +33,18 @@ VARIANTS: dict[str, tuple[str, list[str]]] = {
         ["model.clusters.fit_on=everything"],
     ),
     "soft clusters, shrunk, not learned": (
-        "chandra_detections.yaml",
+        "chandra_detections_plain.yaml",
         ["model.clusters.learn=none"],
     ),
     "the assignment alone learned": (
-        "chandra_detections.yaml",
+        "chandra_detections_plain.yaml",
         ["model.clusters.learn=assignment"],
     ),
-    DEFAULT: ("chandra_detections.yaml", []),
-    "the same, weights for F1": ("chandra_detections.yaml", ["model.objective=f1"]),
+    DEFAULT: ("chandra_detections_plain.yaml", []),
+    "the same, weights for F1": ("chandra_detections_plain.yaml", ["model.objective=f1"]),
     "a mixture for each category": ("chandra_detections_joint.yaml", []),
     "independent smooth densities": (
-        "chandra_detections.yaml",
+        "chandra_detections_plain.yaml",
         ["model.density=smooth", "model.weights=matrix"],
     ),
 }

@@ -5,10 +5,10 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 exec .venv/bin/python -c 'from xbayes.cli.app import main; main()' compare \
   configs/chandra_detections_published.yaml \
-  configs/chandra_detections.yaml \
+  configs/chandra_detections_plain.yaml \
   experiments/compare_detections/assignment.yaml \
   configs/chandra_detections_joint.yaml \
   experiments/compare_detections/independent.yaml \
   experiments/compare_detections/bayes.yaml \
-  --peers-on configs/chandra_detections.yaml --peer all \
+  --peers-on configs/chandra_detections_plain.yaml --peer all \
   --out runs/compare_detections --set seed=51 "$@"

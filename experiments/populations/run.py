@@ -29,7 +29,7 @@ from xbayes.tasks.training import load_training
 
 HERE = Path(__file__).parent
 CONFIGS = {
-    "classes": HERE.parents[1] / "configs/chandra_detections.yaml",
+    "classes": HERE.parents[1] / "configs/chandra_detections_plain.yaml",
     "types": HERE / "types.yaml",
 }
 TYPE_1, TYPE_2 = ("QSO", "Seyfert1"), ("Seyfert2",)

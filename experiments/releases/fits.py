@@ -29,7 +29,7 @@ from xbayes.tasks.precision import use_precision
 from xbayes.tasks.training import Training, load_training
 
 CONFIGS, OUT = Path(__file__).parents[2] / "configs", Path("runs/releases")
-SOURCES, DETECTIONS = "chandra_sources.yaml", "chandra_detections_best.yaml"
+SOURCES, DETECTIONS = "chandra_sources.yaml", "chandra_detections.yaml"
 FLUX, FAINT = ("Fcsc_s", "Fcsc_m", "Fcsc_h"), 5e-14  # erg/s/cm2, 0.5-7 keV
 EDGES = (60, 150, 240)  # of the blocks in galactic longitude, degrees
 EARLIER = "chandra_sources_2022.csv"

@@ -27,9 +27,8 @@ from astropy.table import MaskedColumn, Table
 
 from xbayes.catalog.read import open_chunks, read_catalog
 from xbayes.catalog.write import write_catalog
-from xbayes.errors import XbayesWarning
+from xbayes.errors import InputError, XbayesWarning
 from xbayes.simulate.catalog import simulate_catalog
-from xbayes.types import InputError
 
 ENDINGS = (".fits", ".fits.gz", ".vot", ".ecsv", ".csv", ".parquet")
 LIMIT = 20  # seconds

@@ -20,7 +20,7 @@ from xbayes.catalog.formats import FORMATS
 from xbayes.catalog.read import read_catalog
 from xbayes.catalog.standard_units import standard_unit
 from xbayes.catalog.write import catalog_writer, write_catalog
-from xbayes.types import InputError
+from xbayes.errors import InputError
 
 ENDINGS = [".fits", ".vot", ".ecsv", ".csv", ".parquet"]
 # Units as catalogues write them, and the unit that is meant; None: no standard knows it.

@@ -10,9 +10,8 @@ from xbayes.catalog.read import read_catalog
 from xbayes.catalog.roles import check_catalog
 from xbayes.catalog.text_numbers import say_markers, text_counts, with_numbers
 from xbayes.config.schema import CatalogConfig
-from xbayes.errors import XbayesWarning
+from xbayes.errors import InputError, XbayesWarning
 from xbayes.features.expression import parse
-from xbayes.types import InputError
 
 
 def written(folder, text):

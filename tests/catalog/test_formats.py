@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from xbayes.catalog.formats import format_of, looks_like
-from xbayes.types import InputError
+from xbayes.errors import InputError
 
 
 @pytest.mark.parametrize(

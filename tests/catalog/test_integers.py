@@ -18,7 +18,7 @@ from xbayes.catalog.roles import check_catalog
 from xbayes.catalog.taxonomy import group_indices, label_texts
 from xbayes.catalog.write import write_catalog
 from xbayes.config.schema import CatalogConfig
-from xbayes.types import InputError
+from xbayes.errors import InputError
 
 ENDINGS = [".fits", ".fits.gz", ".fit", ".vot", ".ecsv", ".csv", ".csv.gz", ".parquet"]
 GAIA = [5853498713190525697, 5853498713190525698, 5853498713190525699]  # equal as floats
@@ -71,6 +71,9 @@ def test_any_integers_come_back(tmp_path_factory, ending, cells, unsigned):
         (pa.decimal128(20, 0), "i"),
         (pa.decimal128(18, 0), "i"),
         (pa.decimal256(40, 0), "i"),
+        # As a database exports every number.
+        (pa.decimal128(38, 10), "i"),
+        (pa.decimal256(60, 4), "i"),
         (pa.int64(), "i"),
         (pa.uint64(), "u"),
     ],
@@ -100,6 +103,16 @@ def test_decimals_beyond_int64_have_one_type_in_all_chunks(tmp_path, cells, kind
     assert {chunk.dtype.kind for chunk in chunks} == {kind}
     assert [cell for chunk in chunks for cell in digits(chunk)] == expected(cells)
     assert digits(read_catalog(tmp_path / "a.parquet")["n"]) == expected(cells)
+
+
+@pytest.mark.parametrize("cells", [["1.5", "12345678901234567"], ["1", "2"], [None, None]])
+def test_decimals_with_places_are_floats_unless_a_float_loses_digits(tmp_path, cells):
+    values = pa.array([cell and Decimal(cell) for cell in cells], pa.decimal128(38, 10))
+    parquet.write_table(pa.table({"n": values, "x": [1.0, 2.0]}), tmp_path / "a.parquet")
+    found = read_catalog(tmp_path / "a.parquet")["n"]
+    assert found.dtype == np.float64
+    wanted = [np.nan if cell is None else float(cell) for cell in cells]
+    np.testing.assert_array_equal(found.filled(np.nan), wanted)
 
 
 @pytest.mark.parametrize("zero", [2**63, 5, -(2**40), 10**18])

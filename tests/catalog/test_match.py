@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from xbayes.catalog.match import column_options, match_columns, match_table, only_given
 from xbayes.catalog.read import table_chunks
-from xbayes.types import InputError
+from xbayes.errors import InputError
 
 KNOWN = ["name", "a", "b", "c"]
 

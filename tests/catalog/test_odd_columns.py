@@ -15,9 +15,8 @@ from pyarrow import parquet
 from tests.catalog.cards import renamed, table_with_cards, votable
 from xbayes.catalog.inputs import as_table, origin_of
 from xbayes.catalog.read import open_chunks, read_catalog
-from xbayes.errors import XbayesWarning
+from xbayes.errors import InputError, XbayesWarning
 from xbayes.features.values import read_column
-from xbayes.types import InputError
 
 ROWS = 3
 

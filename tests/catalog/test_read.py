@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from xbayes.catalog.read import parse_row, read_catalog, row_table
 from xbayes.catalog.write import write_catalog
-from xbayes.types import InputError
+from xbayes.errors import InputError
 
 ENDINGS = [".fits", ".fits.gz", ".vot", ".ecsv", ".csv", ".parquet"]
 

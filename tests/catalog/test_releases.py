@@ -12,7 +12,7 @@ from xbayes.catalog.inputs import origin_of
 from xbayes.catalog.releases import ABSENT_IN, Wanted, join_releases
 from xbayes.catalog.write import write_catalog
 from xbayes.config.schema import CatalogConfig
-from xbayes.types import InputError
+from xbayes.errors import InputError
 
 CGS = u.erg / u.s / u.cm**2
 WANTED = Wanted(features=["flux", "gmag"], numbers=["flux", "gmag"], text=[], sky=["ra", "dec"])

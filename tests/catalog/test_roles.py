@@ -5,7 +5,7 @@ from astropy.table import MaskedColumn, Table
 from xbayes.catalog.read import parse_row, read_catalog, row_table
 from xbayes.catalog.roles import check_catalog, nearest_names
 from xbayes.config.schema import CatalogConfig
-from xbayes.types import InputError
+from xbayes.errors import InputError
 
 CONFIG = CatalogConfig(
     id="name",

@@ -6,8 +6,7 @@ from astropy.io import fits
 
 from tests.catalog.cards import votable, votables
 from xbayes.catalog.read import open_chunks, read_catalog
-from xbayes.errors import XbayesWarning
-from xbayes.types import InputError
+from xbayes.errors import InputError, XbayesWarning
 
 
 def write_fits(path, names):

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from xbayes.catalog.sky_cells import SIDE_OF_BASE_PIXEL, sky_cells
 from xbayes.catalog.splits import folds, joined_groups, sky_folds
 from xbayes.config.schema import CatalogConfig
-from xbayes.types import InputError, Labels
+from xbayes.errors import InputError
+from xbayes.types import Labels
 
 ROLES = CatalogConfig(id="name", ra="ra", dec="dec")
 

@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xbayes.catalog.splits import block_folds, stratified_folds
-from xbayes.types import UNLABELLED, InputError
+from xbayes.errors import InputError
+from xbayes.types import UNLABELLED
 
 
 def test_folds_without_groups_balance_the_classes():

@@ -6,7 +6,7 @@ from xbayes.catalog.ranges import range_of
 from xbayes.catalog.read import table_chunks
 from xbayes.catalog.stand_in_messages import shown_number, stand_in_messages
 from xbayes.catalog.stand_ins import REFUSED_SHARE, StandInCheck, Suspect
-from xbayes.types import InputError
+from xbayes.errors import InputError
 
 RNG = np.random.default_rng(3)
 MAGNITUDES = RNG.normal(17, 2.5, 400)

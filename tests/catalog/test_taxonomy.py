@@ -1,9 +1,13 @@
 import numpy as np
 import pytest
 from astropy.table import Column, MaskedColumn, Table
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from xbayes.catalog.taxonomy import (
+    Condition,
     class_indices,
+    condition_warnings,
     group_indices,
     label_warnings,
     subclass_indices,
@@ -11,8 +15,10 @@ from xbayes.catalog.taxonomy import (
     with_subclasses,
     without_label,
 )
-from xbayes.config.schema import CatalogConfig, TaxonomyConfig
-from xbayes.types import UNLABELLED, InputError
+from xbayes.config.schema import CatalogConfig
+from xbayes.config.taxonomy import SubclassConfig, TaxonomyConfig
+from xbayes.errors import InputError
+from xbayes.types import UNLABELLED
 
 TAXONOMY = TaxonomyConfig(
     classes={"AGN": ("AGN", "QSO"), "XRB": ("LMXB", "HMXB")}, left_out=("NS",), unlabelled=("X",)
@@ -148,3 +154,105 @@ def test_subclasses_are_found_in_classes_of_several_labels():
     assert TaxonomyConfig(**found.model_dump()) == found
     assert [s.name for s in subclasses_of(found)][:2] == ["LMXB", "HMXB"]
     assert with_subclasses(found, Column(labels)) is found
+
+
+BY_HOST = {
+    "AGN": ("AGN",),
+    "gal_XRB": {"labels": ("LMXB", "HMXB"), "where": "not detected(host)"},
+    "ex_XRB": {"labels": ("LMXB", "HMXB"), "where": "detected(host)"},
+}
+ROWS = ["LMXB", "HMXB", "LMXB", "AGN", "AGN", "X", "NS", ""]
+
+
+def conditions(in_host: str) -> dict[str, Condition]:
+    """Of each row whether it has a host: y, n or ?."""
+    states = np.array(list(in_host))
+    known = states != "?"
+    return {
+        "gal_XRB": Condition(holds=states == "n", known=known),
+        "ex_XRB": Condition(holds=states == "y", known=known),
+    }
+
+
+def test_a_class_takes_a_row_if_label_and_condition_hold():
+    taxonomy = TaxonomyConfig(classes=BY_HOST, unlabelled=("X",), left_out=("NS",))
+    index, in_sample = class_indices(Column(ROWS, name="c"), taxonomy, conditions("ny?y?yyy"))
+    assert index.tolist() == [1, 2, UNLABELLED, 0, 0, UNLABELLED, UNLABELLED, UNLABELLED]
+    assert in_sample.tolist() == [True] * 6 + [False, True]
+    without = without_label(Column(ROWS, name="c"), taxonomy, conditions("ny?y?yyy"))
+    assert np.array_equal(without, (index < 0) & in_sample)
+
+
+@settings(max_examples=50, deadline=None, derandomize=True)
+@given(st.lists(st.tuples(st.sampled_from(ROWS), st.sampled_from("yn?")), min_size=1))
+def test_classes_by_condition_with_a_star(rows):
+    """Against a loop over the rows, with every other label unlabelled, or left out."""
+    texts, states = (list(column) for column in zip(*rows, strict=True))
+    expected = []
+    for text, state in rows:
+        if text == "AGN":
+            expected.append(0)
+        elif text in ("LMXB", "HMXB"):
+            expected.append({"n": 1, "y": 2, "?": UNLABELLED}[state])
+        else:
+            expected.append(UNLABELLED)
+    for lists in ({"unlabelled": "*"}, {"left_out": "*"}):
+        taxonomy = TaxonomyConfig(classes=BY_HOST, **lists)
+        labels, of = Column(texts, name="c"), conditions("".join(states))
+        if max(expected) < 0:
+            with pytest.raises(InputError, match="and satisfies its condition"):
+                class_indices(labels, taxonomy, of)
+            continue
+        index, in_sample = class_indices(labels, taxonomy, of)
+        assert index.tolist() == expected
+        others = np.isin(texts, ["X", "NS"])
+        assert np.array_equal(in_sample, ~others if "left_out" in lists else np.ones(len(texts)))
+
+
+def test_a_row_that_satisfies_two_classes_is_an_error_that_names_both():
+    both = conditions("nyn")
+    both["gal_XRB"] = Condition(holds=np.ones(3, bool), known=np.ones(3, bool))
+    labels = Column(["AGN", "HMXB", "LMXB"], name="c")
+    says = r"1 rows satisfy two classes, gal_XRB and ex_XRB, the first in row 2 \(label .*HMXB"
+    with pytest.raises(InputError, match=says):
+        class_indices(labels, TaxonomyConfig(classes=BY_HOST), both)
+
+
+def test_a_class_without_condition_shares_no_row():
+    taxonomy = TaxonomyConfig(
+        classes={"any": ("A",), "some": {"labels": ("A",), "where": "x > 1"}, "other": ("B",)}
+    )
+    labels, known = Column(["A", "A", "B"], name="c"), np.ones(3, bool)
+    never = {"some": Condition(holds=~known, known=known)}
+    assert class_indices(labels, taxonomy, never)[0].tolist() == [0, 0, 2]
+    once = {"some": Condition(holds=np.array([False, True, False]), known=known)}
+    with pytest.raises(InputError, match="any and some, the first in row 2"):
+        class_indices(labels, taxonomy, once)
+
+
+def test_rows_that_no_class_takes_are_told_with_their_number():
+    labels = Column(["LMXB", "LMXB", "HMXB", "AGN"], name="c")
+    states = conditions("???y")
+    told = condition_warnings(labels, TaxonomyConfig(classes=BY_HOST), states)
+    assert len(told) == 2 and all("is unknown in 3 rows" in text for text in told)
+    assert "taxonomy.classes.gal_XRB.where (not detected(host))" in told[0]
+    only = {k: v for k, v in BY_HOST.items() if k != "ex_XRB"}
+    told = condition_warnings(labels, TaxonomyConfig(classes=only), conditions("yyny"))
+    assert len(told) == 1 and "2 rows have a label of a class (LMXB)" in told[0]
+    assert condition_warnings(labels, TaxonomyConfig(classes=BY_HOST), conditions("yyny")) == []
+
+
+def test_subclasses_of_classes_that_share_labels():
+    labels = Column(["LMXB", "HMXB"] * 40 + ["AGN"] * 10, name="c")
+    hosts = conditions("y" * 50 + "n" * 30 + "y" * 10)
+    taxonomy = with_subclasses(TaxonomyConfig(classes=BY_HOST, subclasses="auto"), labels, hosts)
+    assert taxonomy.subclasses == {
+        "ex_XRB_LMXB": SubclassConfig(labels=("LMXB",), of="ex_XRB"),
+        "ex_XRB_HMXB": SubclassConfig(labels=("HMXB",), of="ex_XRB"),
+    }
+    assert TaxonomyConfig(**taxonomy.model_dump()) == taxonomy
+    names = [subclass.name for subclass in subclasses_of(taxonomy)]
+    assert names == ["AGN", "gal_XRB", "ex_XRB_LMXB", "ex_XRB_HMXB"]
+    index = subclass_indices(labels, taxonomy, hosts)
+    assert index is not None
+    assert index[:4].tolist() == [2, 3, 2, 3] and (index[50:80] == 1).all() and index[-1] == 0

@@ -1,3 +1,4 @@
+import astropy.units as u
 import numpy as np
 import pytest
 from astropy.table import MaskedColumn, Table
@@ -14,7 +15,7 @@ from xbayes.catalog.units import (
     unit_warnings,
     units_of,
 )
-from xbayes.types import InputError
+from xbayes.errors import InputError
 
 ANGLES = ["deg", "rad", "hourangle", "h", "min", "arcmin", "arcsec", "mas", "uas"]
 
@@ -155,3 +156,35 @@ def test_warnings_where_only_one_of_catalogue_and_run_has_units():
     (unknown,) = unit_warnings({"a": "Jy"}, {}, ["a", "b"])
     assert "trained without units for 'a' [Jy]" in unknown
     assert "catalog.units: {a: Jy}" in unknown
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        *(("DEG", "deg"), ("Degrees", "deg"), ("ERG/CM**2/S", "erg/s/cm2"), ("MAG", "mag")),
+        *(("Counts/s", "ct/s"), ("MAS/YR", "mas/yr"), ("ergs/cm**2/s", "erg/s/cm2")),
+        # Small letters would mean something else: a milliparsec, and nothing at all.
+        *(("MPC", None), ("JY", None), ("MJY", None)),
+    ],
+)
+def test_units_in_capitals_are_known_where_they_mean_one_thing(written, meant):
+    unit = parse_unit(written)
+    if meant is None:
+        assert not isinstance(unit, u.UnitBase) or isinstance(unit, u.UnrecognizedUnit)
+        assert str(unit) == written
+    else:
+        assert unit == parse_unit(meant)
+
+
+def test_capitals_are_converted_and_spelled_as_the_standard_does():
+    degrees = in_degrees(table([90.0], parse_unit("ARCMIN")), None, "x")
+    np.testing.assert_allclose(degrees["x"], 1.5)
+    assert str(parse_unit("ERG/CM**2/S")) == "erg / (s cm2)"
+
+
+@pytest.mark.parametrize("written", ["h:m:s", '"h:m:s"', "'h:m:s'"])
+def test_sexagesimal_text_whose_form_the_file_names_as_its_unit(written):
+    degrees = in_degrees(table(["01:30:00", "12:00:30"], parse_unit(written)), "x", None)
+    np.testing.assert_allclose(degrees["x"], [22.5, 180.125])
+    with pytest.raises(InputError, match="name its form"):
+        in_degrees(table(["01:30:00"], parse_unit("hms or so")), "x", None)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from xbayes.catalog import write
 from xbayes.catalog.read import read_catalog
 from xbayes.catalog.write import check_output, write_catalog
-from xbayes.types import InputError
+from xbayes.errors import InputError
 
 ENDINGS = [".fits", ".fits.gz", ".vot", ".xml", ".ecsv", ".csv", ".parquet"]
 UNITS = [None, "deg", "erg / (s cm2)", "mag", "1 / yr", "keV", "mag(AB)", "furlongs_per_night"]

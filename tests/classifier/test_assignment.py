@@ -12,10 +12,11 @@ from xbayes.classifier.fit import fit_classifier
 from xbayes.classifier.predict import classify
 from xbayes.classifier.recipe import Recipe
 from xbayes.config.reader import load_config
+from xbayes.errors import InputError
 from xbayes.infer.fit_clusters import ClusterOptions, cluster_density
 from xbayes.models.assignment_matrix import AssignmentParams, assignment_model
 from xbayes.models.naive_bayes import naive_bayes
-from xbayes.types import InputError, Labels, Names
+from xbayes.types import Labels, Names
 
 CONFIG = Path(__file__).parents[2] / "configs/demo.yaml"
 K, C = 2, 4

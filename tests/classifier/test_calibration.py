@@ -159,6 +159,19 @@ def test_no_calibration_changes_no_probability():
     np.testing.assert_allclose(jax.nn.softmax(got), class_posterior(score), rtol=1e-12)
 
 
+def test_a_calibrator_is_fitted_on_samples_from_all_of_the_posterior():
+    """The first half of the samples is twice as sharp; the mean probability decides."""
+    score, truth = simulate(n=600)
+    sharp = np.log(SHARE) + 2 * np.asarray(evidence(score, LOG_PRIOR))
+    samples = np.stack([sharp] * 50 + [score] * 50)
+    whole, pair = (fit(s, truth, "temperature") for s in (samples, samples[[0, -1]]))
+    half = fit(samples[:50], truth, "temperature")
+    matrix = [float(found.calibrator.matrix[0, 0]) for found in (whole, pair, half)]
+    assert matrix[0] == pytest.approx(matrix[1], rel=0.02)
+    assert matrix[2] < 0.9 * matrix[1]
+    assert whole.log_joint.shape == score.shape
+
+
 def test_rows_without_a_fold_are_ignored():
     score, truth = simulate(400, distort=2.0 * np.eye(3))
     fold = np.where(np.arange(400) < 300, np.arange(400) % 3, -1)

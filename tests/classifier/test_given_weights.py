@@ -16,9 +16,10 @@ from xbayes.classifier.fit import fit_classifier
 from xbayes.classifier.predict import classify
 from xbayes.classifier.recipe import build_recipe
 from xbayes.config.reader import dump_config, load_config, parse_config
+from xbayes.errors import InputError
 from xbayes.features.build import build_features
 from xbayes.tasks.fitted_run import load
-from xbayes.types import InputError, Labels
+from xbayes.types import Labels
 
 CONFIG = Path(__file__).parents[2] / "configs" / "demo.yaml"
 GIVEN = "model.alpha={one: 0.5, two: 3}"

@@ -16,7 +16,6 @@ from xbayes.classifier.novelty import (
     novelty_p,
     novelty_score,
     shrinkage,
-    why,
 )
 from xbayes.classifier.outlier import fit_reference, outlier_score, tail_probability
 from xbayes.types import Features
@@ -248,26 +247,6 @@ def test_shrinkage_goes_from_one_to_zero():
     little = shrinkage(fit.novelty, score, jnp.tile(jnp.array([0.95, 0.05]), (N, 1)))
     assert half[0] == 1
     assert strange[0] < little[0] < 0.4
-
-
-def test_why_names_the_values_that_do_not_fit():
-    novelty = fitted().novelty
-    value = np.array([[1.5, 0.2, 1.7, -1.5, 0.1]])
-    first, *_ = why(novelty, features_of(value), 0, NAMES)
-    assert {first.feature, *first.given} == {"a", "twin"}
-    assert abs(first.z) > 5
-    known = {"a": (1.5, -1.5), "twin": (-1.5, 1.5)}[first.feature]
-    assert (first.value, first.expected) == pytest.approx(known, abs=0.25)
-    assert first.deviation == pytest.approx(0.25, abs=0.08)  # 0.2 and the floor
-    # One of three that must add up.
-    first, *_ = why(novelty, features_of(np.array([[1.0, 1.0, 0.0, 1.0, 0.0]])), 0, NAMES)
-    assert {first.feature, *first.given} <= {"a", "b", "sum", "twin"}
-    assert len(first.given) == 2
-    # Far by itself.
-    first, *_ = why(novelty, features_of(np.array([[0.0, 0.0, 0.0, 0.0, 9.0]])), 0, NAMES)
-    assert (first.feature, first.given) == ("alone", ())
-    nothing = features_of(value, np.zeros((1, F), bool))
-    assert why(novelty, nothing, 0, NAMES) == ()
 
 
 def test_small_and_empty_classes():

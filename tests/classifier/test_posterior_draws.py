@@ -24,11 +24,12 @@ from xbayes.classifier.probabilities import with_prior
 from xbayes.classifier.recipe import PosteriorOptions, Recipe
 from xbayes.classifier.store import load_model
 from xbayes.config.reader import load_config
+from xbayes.errors import InputError
 from xbayes.evaluate.cross_validate import inner_folds
 from xbayes.features.build import build_features
 from xbayes.models.naive_bayes import naive_bayes
 from xbayes.models.smooth_density import smooth_density
-from xbayes.types import Features, InputError, Labels, Names
+from xbayes.types import Features, Labels, Names
 
 CONFIG = Path(__file__).parents[2] / "configs" / "demo.yaml"
 LAPLACE = PosteriorOptions(

@@ -42,6 +42,16 @@ def test_the_order_of_classes_changes_the_recipe():
     assert other.names.classes == recipe().names.classes[::-1]
 
 
+def test_the_fits_of_a_cross_validation_sample_by_laplace_unless_asked():
+    assert recipe().for_folds is recipe()
+    chains = recipe("variant=bayes")
+    assert chains.posterior.method == "nuts"
+    assert chains.for_folds.posterior == chains.posterior._replace(method="laplace")
+    assert chains.for_folds._replace(posterior=None) == chains._replace(posterior=None)
+    same = recipe("variant=bayes", "posterior.folds=same")
+    assert same.for_folds.posterior.method == "nuts"
+
+
 def test_recipes_share_equal_densities_and_models():
     first, second = recipe("model.penalty=3"), recipe("model.penalty=7")
     assert first is not second

@@ -19,13 +19,14 @@ from xbayes.classifier.subclasses import (
     responsibilities,
     subclass_term,
 )
-from xbayes.config.catalog import TaxonomyConfig
 from xbayes.config.reader import parse_config
+from xbayes.config.taxonomy import TaxonomyConfig
+from xbayes.errors import InputError
 from xbayes.evaluate.cross_validate import inner_folds
 from xbayes.infer.select_terms import TermPlan
 from xbayes.models.naive_bayes import naive_bayes
 from xbayes.models.smooth_density import smooth_density
-from xbayes.types import Features, InputError, Labels, Names
+from xbayes.types import Features, Labels, Names
 
 pytestmark = pytest.mark.usefixtures("few_rounds")
 

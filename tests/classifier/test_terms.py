@@ -14,13 +14,14 @@ from xbayes.classifier.predict import classify
 from xbayes.classifier.recipe import Recipe
 from xbayes.classifier.store import load_model
 from xbayes.config.reader import parse_config
+from xbayes.errors import InputError
 from xbayes.evaluate.cross_validate import inner_folds
 from xbayes.figures.track_record import ln_odds
 from xbayes.infer.select_terms import TermPlan
 from xbayes.models.naive_bayes import naive_bayes
 from xbayes.models.smooth_density import smooth_density
 from xbayes.tasks.fitted_run import load
-from xbayes.types import Features, InputError, Labels, Names
+from xbayes.types import Features, Labels, Names
 
 pytestmark = pytest.mark.usefixtures("few_rounds")
 

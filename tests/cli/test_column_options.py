@@ -15,7 +15,7 @@ import xbayes as api
 from xbayes.catalog.read import parse_row, read_catalog
 from xbayes.catalog.write import write_catalog
 from xbayes.cli.app import app
-from xbayes.types import InputError
+from xbayes.errors import InputError
 
 ROOT = Path(__file__).parents[2]
 CLASSES = ("AGN", "Star", "XRB", "CV")

@@ -17,8 +17,9 @@ from xbayes.compare.peers import PEERS
 from xbayes.compare.plan import make_plan
 from xbayes.compare.store import stored_variant
 from xbayes.compare.variants import Request, with_fingerprint
+from xbayes.errors import InputError
 from xbayes.output.posterior_file import inference_data, write_posterior
-from xbayes.types import InputError, Names
+from xbayes.types import Names
 
 GRID = "sweep: {model.weights: [category, property]}\n"
 N = 300

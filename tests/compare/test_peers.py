@@ -11,12 +11,13 @@ from xbayes.classifier.recipe import Recipe
 from xbayes.compare import cross_validate_peer, hard_rules
 from xbayes.compare.peers import PEERS, Sample, chosen_peers
 from xbayes.compare.plan import Folds
+from xbayes.errors import InputError
 from xbayes.evaluate import cross_validate
 from xbayes.evaluate.cross_validate import nested_splits
 from xbayes.evaluate.scores import log_losses
 from xbayes.models.naive_bayes import naive_bayes
 from xbayes.models.smooth_density import smooth_density
-from xbayes.types import InputError, Labels, Names
+from xbayes.types import Labels, Names
 
 NAMES = ("fx_g", "abs_b", "gamma")
 FOLDS = Folds(outer=3, repeats=1, inner=2, seed=5)

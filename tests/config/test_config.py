@@ -19,7 +19,7 @@ from xbayes.config.schema import (
     class_proportions,
     given_log_prior,
 )
-from xbayes.types import InputError
+from xbayes.errors import InputError
 
 TEXT = """\
 name: tiny

@@ -3,7 +3,7 @@
 import pytest
 
 from xbayes.config.reader import dump_config, parse_config
-from xbayes.types import InputError
+from xbayes.errors import InputError
 
 TEXT = """
 name: x

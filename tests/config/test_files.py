@@ -6,7 +6,7 @@ import pytest
 
 from xbayes.config.reader import dump_config, load_config, parse_config
 from xbayes.config.schema import catalog_path, catalog_source
-from xbayes.types import InputError
+from xbayes.errors import InputError
 
 TEXT = """
 name: x

@@ -8,7 +8,7 @@ import pytest
 from xbayes.config.checks import RENAMED_KEYS
 from xbayes.config.reader import dump_config, load_config, parse_config, swept
 from xbayes.config.schema import Config
-from xbayes.types import InputError
+from xbayes.errors import InputError
 
 BASE = """\
 name: tiny

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from xbayes.config.reader import dump_config, load_config, parse_config
-from xbayes.types import InputError
+from xbayes.errors import InputError
 
 TEXT = """\
 name: tiny

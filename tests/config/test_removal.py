@@ -4,7 +4,7 @@ import pytest
 
 from xbayes.config.model import ModelConfig
 from xbayes.config.reader import load_config, parse_config
-from xbayes.types import InputError
+from xbayes.errors import InputError
 
 TEXT = """\
 name: small

@@ -3,7 +3,7 @@
 import pytest
 
 from xbayes.config.reader import dump_config, load_config, parse_config, swept
-from xbayes.types import InputError
+from xbayes.errors import InputError
 
 
 @pytest.fixture

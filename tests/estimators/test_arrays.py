@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as of_numpy
 
+from xbayes.errors import InputError
 from xbayes.estimators import AlphaBayesClassifier, BayesianGaussianMixture, GaussianMixture
 from xbayes.estimators.arrays import complete, plain
-from xbayes.types import InputError
 
 WRONG = 777.0  # the value under every mask
 MASK = np.array([[False, False], [True, False], [False, True], [False, False]])

@@ -6,6 +6,7 @@ import pytest
 
 from xbayes.classifier.recipe import Recipe
 from xbayes.config.reader import parse_config
+from xbayes.errors import InputError
 from xbayes.evaluate.cross_validate import (
     CrossValidation,
     cross_validate,
@@ -17,7 +18,7 @@ from xbayes.evaluate.harder_split import HarderSplit, check_folds, choose_harder
 from xbayes.evaluate.scores import log_losses
 from xbayes.models.naive_bayes import naive_bayes
 from xbayes.models.smooth_density import smooth_density
-from xbayes.types import Features, InputError, Labels, Names
+from xbayes.types import Features, Labels, Names
 
 CLASSES = ("AGN", "Star", "XRB")
 CENTRE = np.array([[0, 0], [2.5, 0.5], [0.5, 2.8]])

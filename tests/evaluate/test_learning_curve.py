@@ -6,12 +6,13 @@ import pytest
 
 from xbayes.classifier.fit import fit_classifier
 from xbayes.classifier.recipe import Recipe
+from xbayes.errors import InputError
 from xbayes.evaluate.cross_validate import cross_validate, inner_folds
 from xbayes.evaluate.learning_curve import Design, _subsamples, learning_curve, usable_fractions
 from xbayes.evaluate.scores import log_losses
 from xbayes.models.naive_bayes import naive_bayes
 from xbayes.models.smooth_density import smooth_density
-from xbayes.types import Features, InputError, Labels, Names
+from xbayes.types import Features, Labels, Names
 
 SHARE = np.array([0.6, 0.25, 0.15])
 CENTRE = np.array([[0, 0], [1.5, 0.5], [0.5, 1.8]])

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xbayes.config.schema import Config, FeatureConfig
+from xbayes.errors import InputError
 from xbayes.features.availability import MIN_BLOCK
 from xbayes.features.build import (
     FeatureCounts,
@@ -17,7 +18,7 @@ from xbayes.features.build import (
     scale_bounds,
     useful_features,
 )
-from xbayes.types import Features, InputError
+from xbayes.types import Features
 
 NAN = np.nan
 
@@ -25,10 +26,11 @@ NAN = np.nan
 def configured(
     block: str | None = None, optional: list[str] | None = None, **features: dict | str
 ) -> Config:
-    """A config with these features; a string stands for the expression."""
+    """A config with these features; a string stands for the expression. No value is evidence."""
     full = {
         name: {
             "category": "spectrum",
+            "missing": "evidence",
             **(given if isinstance(given, dict) else {"expression": given}),
         }
         for name, given in features.items()
@@ -75,6 +77,27 @@ def test_scales_and_states() -> None:
     )
     assert len(report.warnings) == 1
     assert report.warnings[0].startswith("feature 'log': 2 values are logs of non-positive numbers")
+
+
+def test_without_a_value_a_feature_is_available_only_if_that_is_evidence() -> None:
+    """Empty, not finite, undefined and chosen by no `where`: all are not available by default."""
+    table = Table({"x": [100.0, NAN, np.inf, -3.0], "p": [0.5, 0.7, 0.0, 0.0]})
+    expressions = {"log10": "x", "linear": "where(p > 0, x)"}
+    for missing in ("ignore", "evidence"):
+        config = configured(
+            **{s: {"expression": e, "scale": s, "missing": missing} for s, e in expressions.items()}
+        )
+        features, report = build_features(table, config)
+        assert features.measured[:, 0].tolist() == [True, False, False, False]
+        assert features.measured[:, 1].tolist() == [True, False, False, False]
+        every = np.ones_like(features.measured)
+        assert (features.available == (every if missing == "evidence" else features.measured)).all()
+        not_detected = 3 * (missing == "evidence")
+        for count in report.counts:
+            assert count.not_detected == not_detected and count.not_available == 3 - not_detected
+        assert report.counts[0].undefined == 1
+        state = "not detected" if missing == "evidence" else "not available"
+        assert report.warnings[0].endswith(f"ratios or powers, and count as {state}")
 
 
 def test_an_unknown_measured_condition_means_not_available_and_a_number_is_refused() -> None:

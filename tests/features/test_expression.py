@@ -7,8 +7,8 @@ from astropy.table import Column, MaskedColumn, Table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from xbayes.errors import InputError
 from xbayes.features.expression import MAX_DEPTH, parse
-from xbayes.types import InputError
 
 NAN = np.nan
 

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from xbayes.catalog.columns import parse_unit
 from xbayes.catalog.units import factor_between
+from xbayes.errors import InputError
 from xbayes.features.expression import parse
 from xbayes.features.expression_units import to_declared_unit
-from xbayes.types import InputError
 
 FLUX_UNITS = ["erg/s/cm2", "W/m2", "mW/m2", "keV/s/cm2", "1e-15 erg/s/cm2"]
 IN_ERG = {unit: factor_between(parse_unit("erg/s/cm2"), parse_unit(unit)) for unit in FLUX_UNITS}

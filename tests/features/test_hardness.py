@@ -6,9 +6,9 @@ from astropy.table import Table
 from hypothesis import given
 from hypothesis import strategies as st
 
+from xbayes.errors import InputError
 from xbayes.features.expression import parse
 from xbayes.features.hardness import hardness_posterior
-from xbayes.types import InputError
 
 CASES = [
     (10.0, 5.0, 1.0, 1.0),

@@ -175,6 +175,20 @@ def test_a_fold_never_sees_its_own_rows(kind, four_classes):
     assert np.abs(np.asarray(first - again)[~own]).max() > 1e-3
 
 
+def test_every_row_has_the_densities_without_its_fold(four_classes):
+    """A fold whose labels are unknown is a fold left out; the folds have different sizes."""
+    features, truth = four_classes
+    density, fold = smooth(4, 3), (np.arange(600) % 11 > 6).astype(int)
+    prepared, _ = fitted(density, features, truth)
+    (found,) = drawn(density, features, truth, 1, fold=fold, prepared=prepared)
+    for j in (0, 1):
+        own = fold == j
+        unknown = np.where(own, -1, truth)
+        (left_out,) = drawn(density, features, unknown, 1, fold=fold, prepared=prepared)
+        expected = np.asarray(density.log_lik(left_out.params, features))[own]
+        np.testing.assert_allclose(np.asarray(found.log_lik)[own], expected, rtol=1e-6, atol=1e-9)
+
+
 def test_a_fold_never_sees_its_own_values(four_classes):
     features, truth = four_classes
     density = smooth(4, 3)

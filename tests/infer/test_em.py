@@ -9,6 +9,7 @@ import pytest
 from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 
+from xbayes.errors import InputError
 from xbayes.infer import em
 from xbayes.infer import information_criteria as criteria
 from xbayes.infer.em import fit_chunks, fit_em, random_starts
@@ -16,7 +17,6 @@ from xbayes.models.base import Model
 from xbayes.models.gaussian_mixture import MixtureParams, gaussian_mixture
 from xbayes.models.measured import Measured
 from xbayes.models.mixture_start import k_means_plus_plus, random_centres
-from xbayes.types import InputError
 
 
 def clumps(n=300, n_features=2, seed=0):

@@ -262,23 +262,3 @@ def test_the_published_scaler_uses_test_rows_only_on_request():
         density = published_cluster_density(rescale, C, 2, 1, everything)
         same = [np.asarray(learned(density, f, truth, rows).scale) for f in (features, far)]
         assert np.array_equal(*same) != everything
-
-
-@pytest.mark.slow
-def test_the_gradient_raises_the_f1_of_the_focus_class():
-    """On its own rows, at the best offset of that class."""
-    features, truth = sky(900, 6)
-    features = features._replace(value=np.sinh((features.value - 16) / 6))
-    rows, best = np.ones(900, bool), {}
-    prior = np.log(np.bincount(truth) / len(truth))
-    for focus in (-1, C - 1):
-        options = ClusterOptions(components=2, penalty=1.0, focus=focus)
-        density = cluster_density(EVIDENCE, C, options)
-        score = prior + np.asarray(
-            density.log_lik(learned(density, features, truth, rows), features)
-        ).sum(1)
-        margin = score[:, C - 1] - np.delete(score, C - 1, axis=1).max(1)
-        ordered = truth[np.argsort(-margin)] == C - 1
-        chosen = np.arange(1, len(truth) + 1)
-        best[focus] = (2 * np.cumsum(ordered) / (chosen + ordered.sum())).max()
-    assert best[C - 1] > best[-1] + 0.01

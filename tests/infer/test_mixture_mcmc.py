@@ -10,7 +10,7 @@ import pytest
 from scipy.special import gammaln
 from scipy.stats import chisquare, multivariate_t, t
 
-from xbayes.errors import XbayesWarning
+from xbayes.errors import InputError, XbayesWarning
 from xbayes.infer.mixture_draws import posterior_mean, relabel, responsibilities
 from xbayes.infer.mixture_mcmc import (
     MixtureDraws,
@@ -29,7 +29,6 @@ from xbayes.models.gaussian_mixture import MixtureParams, log_joint
 from xbayes.models.measured import Measured
 from xbayes.models.normal_wishart import NormalWishart
 from xbayes.models.sticks import Sticks
-from xbayes.types import InputError
 
 N_SKIES, N, N_DRAWS, THIN, WARMUP = 200, 16, 31, 8, 200
 BINS = 8

@@ -10,6 +10,7 @@ from scipy.special import gammaln
 from scipy.stats import beta, dirichlet, multivariate_normal, multivariate_t, wishart
 from sklearn.mixture import BayesianGaussianMixture
 
+from xbayes.errors import InputError
 from xbayes.infer.em import em_step, fit_chunks, fit_em, random_starts
 from xbayes.models import sticks
 from xbayes.models.bayesian_mixture import (
@@ -28,7 +29,6 @@ from xbayes.models.bayesian_mixture import (
 )
 from xbayes.models.measured import Measured, check_rows
 from xbayes.models.normal_wishart import NormalWishart, log_density
-from xbayes.types import InputError
 
 F, K = 2, 3
 

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from xbayes.errors import InputError
 from xbayes.models.bayesian_mixture import (
     bayesian_mixture,
     lower_bound,
@@ -12,7 +13,6 @@ from xbayes.models.bayesian_mixture import (
     starting_from,
 )
 from xbayes.models.bayesian_mixture_types import bayesian_mixture_of_type
-from xbayes.types import InputError
 
 N, K, F = 80, 3, 2
 

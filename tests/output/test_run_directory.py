@@ -16,10 +16,10 @@ from xbayes.catalog.read import read_catalog
 from xbayes.catalog.write import check_output, write_catalog
 from xbayes.compare.run import prepare_folder
 from xbayes.config.reader import config_of
+from xbayes.errors import InputError
 from xbayes.output.files import write_whole
 from xbayes.output.run_directory import check_run_directory, new_run_directory
 from xbayes.tasks.training import load_training
-from xbayes.types import InputError
 
 READ_ONLY = ["/proc/here", "/sys/here"]  # root may not write there either
 
@@ -189,13 +189,23 @@ def test_what_a_file_cannot_hold_is_told_once_before_the_work(
     assert "r" in read_catalog(tmp_path / "a.csv").colnames
 
 
-def test_a_catalogue_with_the_name_of_an_output_in_other_letters(small, tmp_path, refused):
+@pytest.mark.parametrize("ending", ["fits", "parquet"])
+def test_columns_with_the_name_of_an_output_pass_under_other_names(small, tmp_path, done, ending):
+    """As those of a catalogue that was classified before."""
     table = read_catalog(small.catalog)[:40]
-    table["P_agn"] = 0.5
-    write_catalog(table, tmp_path / "sky.parquet")
-    refused("classify", small.folder, tmp_path / "sky.parquet", "--out", tmp_path / "a.parquet",
-            says=["'P_agn', which is also a column of the output", "rename"])  # fmt: skip
-    assert not (tmp_path / "a.parquet").exists()
+    table["P_agn"], table["prediction"], table["margin_2"], table["margin"] = 0.5, "?", 1, 2
+    source, out = tmp_path / f"sky.{ending}", tmp_path / f"a.{ending}"
+    write_catalog(table, source)
+    told = done("classify", small.folder, source, "--out", out)
+    pairs = "'P_agn' as 'P_agn_2', 'prediction' as 'prediction_2', 'margin' as 'margin_3'"
+    assert told.count(pairs) == 1
+    found = read_catalog(out)
+    assert set(found["P_agn_2"]) == {0.5} and set(found["prediction_2"]) == {"?"}
+    assert set(found["margin_2"]) == {1} and set(found["margin_3"]) == {2}
+    assert "?" not in set(found["prediction"])
+    told = done("classify", small.folder, out, "--out", tmp_path / f"b.{ending}")
+    assert "'prediction' as 'prediction_3'" in told
+    assert read_catalog(tmp_path / f"b.{ending}")["p_AGN"].tolist() == found["p_AGN"].tolist()
 
 
 def test_a_run_tells_before_the_work_what_its_catalogues_will_not_hold(small):

@@ -22,8 +22,9 @@ from xbayes.classifier.predict import classify
 from xbayes.classifier.recipe import build_recipe
 from xbayes.config.reader import parse_config
 from xbayes.config.schema import given_log_prior
+from xbayes.errors import InputError
 from xbayes.features.build import build_features
-from xbayes.types import InputError, Labels
+from xbayes.types import Labels
 
 RECORDED = Path(__file__).parent / "code_form.json"
 CLASSES = ("AGN", "Star", "XRB")
@@ -159,7 +160,8 @@ def test_contributions_sum_to_the_score(fitted, density):
     score = terms.log_prior + terms.offset + terms.contribution.sum(1)
     total = np.exp(score - np.logaddexp.reduce(score, axis=1, keepdims=True))
     np.testing.assert_allclose(total, products.posterior, rtol=1e-12, atol=1e-15)
-    np.testing.assert_allclose(np.exp(terms.log_prior), PRIOR, rtol=1e-12)
+    expected = np.tile(PRIOR, (len(score), 1))
+    np.testing.assert_allclose(np.exp(terms.log_prior), expected, rtol=1e-12)
     offset = terms.offset - terms.offset.mean(-1, keepdims=True)  # b = 0 in every class
     np.testing.assert_allclose(offset, 0.0, atol=1e-12)
 

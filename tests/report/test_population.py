@@ -39,6 +39,8 @@ def results(n_labelled: int = 200, with_places: bool = True):
         set_flag=np.arange(N) % 5 == 0,
         posterior_interval=np.stack([posterior - 0.01, posterior + 0.01], axis=-1),
         outlier_interval=np.zeros((N, 2)),
+        unusual_feature=np.zeros((N, 0, 3), int),
+        unusual_number=np.zeros((N, 0, 3)),
     )
     rows = np.arange(n_labelled)
     label = np.where(np.arange(N) < n_labelled, truth, -1)
@@ -57,6 +59,7 @@ def results(n_labelled: int = 200, with_places: bool = True):
             catalog=SimpleNamespace(id="name", ra="ra" if with_places else None, dec="dec"),
             f1_class=None,
             seed=1,
+            features={},
         ),
         table=table,
         labels=SimpleNamespace(class_index=label, group=np.arange(N)),

@@ -126,6 +126,8 @@ def test_the_most_certain_sources_and_the_strongest_outliers_are_selected():
         set_flag=np.zeros(4, bool),
         posterior_interval=np.empty((4, 2, 0)),
         outlier_interval=np.empty((4, 0)),
+        unusual_feature=np.zeros((4, 0, 3), int),
+        unusual_number=np.zeros((4, 0, 3)),
     )
     assert most_certain(products, 1, 10).tolist() == [1, 2]
     assert most_certain(products, 0, 1).tolist() == [0]

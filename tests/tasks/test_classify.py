@@ -15,8 +15,8 @@ from xbayes.catalog.read import open_chunks, read_catalog, table_chunks
 from xbayes.catalog.write import catalog_writer, write_catalog
 from xbayes.classifier.fitted_model import load_fitted_model
 from xbayes.classifier.store import load_model, save_model
+from xbayes.errors import InputError
 from xbayes.simulate.catalog import simulate_catalog
-from xbayes.types import InputError
 
 SIZE = 128  # rows of a chunk
 CLASSES = ("AGN", "Star", "XRB", "CV")
@@ -194,11 +194,11 @@ def test_a_stored_model_is_complete_and_another_format_is_refused(demo, tmp_path
     np.testing.assert_array_equal(read.conformal.score, classifier.conformal.score)
     assert np.isfinite(np.asarray(read.conformal.score)).any(axis=1).all()
     record = tmp_path / "again" / "model" / "model.json"
-    old = record.read_text().replace('"format": 4', '"format": 1')
+    old = record.read_text().replace('"format": 5', '"format": 1')
     record.write_text(old)
     checksum = hashlib.sha256(old.encode()).hexdigest()
     (record.parent / "SHA256").write_text(checksum + "\n")
-    with pytest.raises(InputError, match=r"format 1 .* reads format 4: run again"):
+    with pytest.raises(InputError, match=r"format 1 .* reads format 5: run again"):
         load_model(tmp_path / "again")
 
 

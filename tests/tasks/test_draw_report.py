@@ -11,9 +11,8 @@ import warnings
 import pytest
 
 import xbayes
-from xbayes.errors import XbayesWarning
+from xbayes.errors import InputError, XbayesWarning
 from xbayes.tasks import run as run_module
-from xbayes.types import InputError
 
 
 @pytest.fixture(params=["small", "bayes"])

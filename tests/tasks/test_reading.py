@@ -12,8 +12,8 @@ from tests.small_sky import small_sky
 from xbayes.catalog.read import read_catalog
 from xbayes.catalog.write import write_catalog
 from xbayes.config.reader import parse_config
+from xbayes.errors import InputError
 from xbayes.tasks.training import load_training
-from xbayes.types import InputError
 
 GAIA = 5853498713190525697
 ENDINGS = [".fits", ".vot", ".ecsv", ".csv", ".parquet"]

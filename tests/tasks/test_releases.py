@@ -11,9 +11,8 @@ from tests.small_sky import small_sky
 from xbayes.catalog.read import read_catalog
 from xbayes.catalog.write import write_catalog
 from xbayes.config.reader import load_config, parse_config
-from xbayes.errors import XbayesWarning
+from xbayes.errors import InputError, XbayesWarning
 from xbayes.tasks.training import load_training
-from xbayes.types import InputError
 
 FILES = """
 catalog:

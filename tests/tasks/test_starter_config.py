@@ -12,6 +12,7 @@ import xbayes as package
 from xbayes.catalog.inputs import as_table
 from xbayes.catalog.write import write_catalog
 from xbayes.config.reader import config_of, parse_config
+from xbayes.errors import InputError
 from xbayes.features.build import build_features, needed_columns
 from xbayes.features.expression import parse
 from xbayes.simulate.catalog import simulate
@@ -19,7 +20,6 @@ from xbayes.tasks.starter_config import init
 from xbayes.tasks.starter_features import reference
 from xbayes.tasks.starter_roles import column_facts, guess_roles
 from xbayes.tasks.training import load_training
-from xbayes.types import InputError
 
 TWO = {"A": ["a"], "B": ["b"]}
 N = 60

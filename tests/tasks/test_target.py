@@ -11,9 +11,9 @@ from xbayes.catalog.read import read_catalog
 from xbayes.catalog.write import write_catalog
 from xbayes.classifier.store import load_model
 from xbayes.config.reader import load_config, parse_config
+from xbayes.errors import InputError
 from xbayes.models.smooth_density import TAILS
 from xbayes.tasks.training import load_training
-from xbayes.types import InputError
 
 
 @pytest.fixture(scope="module")

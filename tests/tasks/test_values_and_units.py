@@ -16,13 +16,13 @@ from xbayes.catalog.read import table_chunks
 from xbayes.catalog.units import factor_between
 from xbayes.classifier.fitted_model import load_fitted_model
 from xbayes.config.reader import config_of
+from xbayes.errors import InputError
 from xbayes.features.build import build_features
 from xbayes.simulate.catalog import simulate_catalog
 from xbayes.tasks.classify import classify_chunks
 from xbayes.tasks.explain import explain_source
 from xbayes.tasks.survey import in_units_of_run
 from xbayes.tasks.training import load_training
-from xbayes.types import InputError
 
 CLASSES = ("AGN", "Star", "XRB", "CV")
 FLUXES = ("flux_soft", "flux_medium", "flux_hard")
@@ -165,6 +165,13 @@ def test_a_catalogue_without_the_units_of_the_run_is_told_once(model, sky):
     assert not any("no unit" in text for text in classified(model, plain, units=stated)[1])
 
 
+def test_a_column_that_the_catalogue_lacks_needs_no_unit(model, sky):
+    without = sky.copy()
+    without.remove_column("w2_mag")
+    messages = classified(model, without, optional="w2_mag")[1]
+    assert messages and not any("no unit" in message for message in messages)
+
+
 def test_a_run_without_units_tells_of_those_of_a_catalogue(model, sky):
     bare = model._replace(trained_on=model.trained_on._replace(units={}))
     posterior, messages = classified(bare, sky)
@@ -201,6 +208,20 @@ def test_the_advised_unit_mends_it(model, sky):
         other[name] = MaskedColumn(np.ma.array(sky[name]) * 1e15)
     units = dict.fromkeys(FLUXES, "1e-15 erg / (s cm2)")
     posterior, messages = classified(model, other, units=units)
+    np.testing.assert_allclose(posterior, classified(model, sky)[0], atol=1e-10)
+    assert not any("likeliest" in message for message in messages)
+
+
+@pytest.mark.parametrize("unit", ["1e-15 erg/s/cm2", "1e-18 W/m2"])
+def test_the_advised_unit_replaces_a_wrong_one_of_the_file(model, sky, unit):
+    other = sky.copy()
+    for name in FLUXES:
+        other[name] = MaskedColumn(np.ma.array(sky[name]), unit=parse_unit(unit))
+    (message,) = [m for m in classified(model, other)[1] if "likeliest cause" in m]
+    assert "about 1e-15 times" in message
+    advised = dict(re.findall(r"--units '(\w+)=([^']+)'", message))
+    assert advised == dict.fromkeys(FLUXES, "erg / (s cm2)")
+    posterior, messages = classified(model, other, units=advised)
     np.testing.assert_allclose(posterior, classified(model, sky)[0], atol=1e-10)
     assert not any("likeliest" in message for message in messages)
 

@@ -18,7 +18,7 @@ from xbayes.catalog.columns import UNWRITABLE, FileColumn, from_table, signed, s
 from xbayes.catalog.formats import format_of
 from xbayes.catalog.ragged import all_missing, conformed, element_type, model_of, with_arrays
 from xbayes.catalog.standard_units import with_standard_unit
-from xbayes.types import InputError
+from xbayes.errors import InputError
 
 _COMPLEX = ("FITS", "VOTable")
 _AXES = {"CSV": 1, "Parquet": 2}  # most axes of the values, rows included

@@ -15,7 +15,7 @@ from astropy.table import Column, MaskedColumn, Table
 from jaxtyping import Bool
 
 from xbayes.catalog.cells import decoded, usual_cells
-from xbayes.types import InputError
+from xbayes.errors import InputError
 
 # Control characters, and further characters that XML cannot hold.
 UNWRITABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
@@ -28,6 +28,8 @@ _PLURALS = {
     **{"arcsecs": u.arcsec, "arcseconds": u.arcsec, "arcmins": u.arcmin, "arcminutes": u.arcmin},
     **{"sec": u.s, "secs": u.s, "seconds": u.s, "days": u.d, "hours": u.h, "years": u.yr},
 }
+# Units whose capitals mean nothing else: MPC is no milliparsec.
+_SAFE = {u.deg, u.rad, u.arcmin, u.arcsec, u.mas, u.mag, u.erg, u.s, u.cm, u.ct, u.ph, u.h, u.yr}
 # Types that FITS and VOTable lack, and the type that is written in their place.
 _WIDER = {"int8": np.int16, "uint16": np.int32, "uint32": np.int64, "uint64": np.int64}
 # Readers of Parquet other than those of Arrow may ignore that a type has no sign.
@@ -173,7 +175,17 @@ def parse_unit(text: str) -> u.UnitBase | u.function.FunctionUnitBase | None:
             return in_fits
         with u.add_enabled_aliases(_PLURALS):
             spelled_out = parse(text, parse_strict="silent")
+            if isinstance(spelled_out, u.UnrecognizedUnit) and text != text.lower():
+                spelled_out = _in_small_letters(text)
     return unit if isinstance(spelled_out, u.UnrecognizedUnit) else spelled_out
+
+
+def _in_small_letters(text: str) -> Any:
+    """The unit that a file writes in capitals, such as DEG, if it can mean no other one."""
+    parse: Any = u.Unit
+    unit = parse(text.lower(), parse_strict="silent")
+    known = isinstance(unit, u.UnitBase) and not isinstance(unit, u.UnrecognizedUnit)
+    return unit if known and set(unit.bases) <= _SAFE else u.UnrecognizedUnit(text)
 
 
 def _masked_column(column: FileColumn) -> MaskedColumn:

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from xbayes.errors import XbayesWarning
-from xbayes.types import InputError
+from xbayes.errors import InputError, XbayesWarning
 
 BLANK, NO_VALUE = b" \t\r\n", b', \t"\r\n'  # what a row without any value may hold
 _ODD_LINE = re.compile(rb"\n(?:#|[ \t,\"]*\r?\n)")

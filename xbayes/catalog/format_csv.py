@@ -22,7 +22,7 @@ from xbayes.catalog.csv_lines import (
 from xbayes.catalog.csv_types import typed
 from xbayes.catalog.format_parquet import arrow_columns
 from xbayes.catalog.formats import file_bytes
-from xbayes.types import InputError
+from xbayes.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa

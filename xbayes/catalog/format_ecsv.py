@@ -16,7 +16,7 @@ from astropy.table import Table
 from xbayes.catalog.columns import FileColumn, any_column, empty_table
 from xbayes.catalog.format_arrow import to_arrow
 from xbayes.catalog.formats import file_bytes
-from xbayes.types import InputError
+from xbayes.errors import InputError
 
 
 def read_ecsv(path: Path) -> tuple[list[FileColumn], dict[str, Any]]:

@@ -23,7 +23,7 @@ from xbayes.catalog.columns import FileColumn
 from xbayes.catalog.formats import file_bytes, is_zipped
 from xbayes.catalog.ragged import element_type
 from xbayes.catalog.several_tables import TableName, choose_table
-from xbayes.types import InputError
+from xbayes.errors import InputError
 
 _FORMATS = {"bool": "L", "uint8": "B", "int16": "I", "int32": "J", "int64": "K"}
 _FORMATS |= {"float32": "E", "float64": "D", "complex64": "C", "complex128": "M"}

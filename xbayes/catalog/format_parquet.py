@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _META = b"xbayes"
 _ASTROPY = b"table_meta_yaml"
 _DIGITS = 18  # of a decimal that certainly fits in int64
+_FLOAT_DIGITS = 15  # of a decimal that a float certainly keeps
 
 
 class _Column(NamedTuple):
@@ -37,6 +38,7 @@ class _Extent(NamedTuple):
 
     low: int = 0
     high: int = 0
+    whole: bool = True  # no decimal has a fraction
     longest: int = 0  # list
 
 
@@ -188,8 +190,9 @@ def _is_open(kind: "pa.DataType") -> bool:
     """Whether the values decide the type of the column, not the schema alone."""
     import pyarrow as pa
 
-    wide = pa.types.is_decimal(kind) and kind.scale <= 0 and kind.precision > _DIGITS
-    return wide or pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    if pa.types.is_decimal(kind):
+        return kind.precision > (_DIGITS if kind.scale <= 0 else _FLOAT_DIGITS)
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind)
 
 
 def _extents(
@@ -206,6 +209,9 @@ def _extents(
             if pa.types.is_decimal(array.type):
                 ends = [int(end or 0) for end in pc.min_max(array).as_py().values()]
                 known = known._replace(low=min(known.low, *ends), high=max(known.high, *ends))
+                if array.type.scale > 0 and known.whole:
+                    whole = pc.all(pc.equal(pc.round(array), array)).as_py()
+                    known = known._replace(whole=whole is not False)
             else:
                 longest = pc.max(pc.list_value_length(array)).as_py() or 0
                 known = known._replace(longest=max(known.longest, longest))
@@ -289,9 +295,18 @@ def _is_binary(kind: "pa.DataType") -> bool:
 
 
 def _of_decimals(column: "pa.ChunkedArray", extent: _Extent) -> np.ndarray:
-    """Whole numbers with every digit, as text beyond 64 bits; other decimals as floats."""
+    """Whole numbers with every digit, as text beyond 64 bits; other decimals as floats.
+
+    A type with decimal places holds whole numbers too: they stay whole where a float would change
+    a digit.
+    """
     import pyarrow as pa
 
+    large = extent.whole and max(-extent.low, extent.high) > 2**53
+    if column.type.scale > 0 and large:
+        # Ids of a database, which stores every number with decimals.
+        wide = pa.decimal128(38, 0) if column.type.precision <= 38 else pa.decimal256(76, 0)
+        column = column.cast(wide)
     if column.type.scale > 0:
         target: pa.DataType = pa.float64()
     elif column.type.precision <= _DIGITS or -(2**63) <= extent.low <= extent.high < 2**63:

@@ -23,7 +23,7 @@ from xbayes.catalog.columns import FileColumn
 from xbayes.catalog.formats import file_bytes
 from xbayes.catalog.ragged import element_type
 from xbayes.catalog.several_tables import TableName, choose_table
-from xbayes.types import InputError
+from xbayes.errors import InputError
 
 _DATATYPES = {
     "uint8": "unsignedByte",

@@ -5,7 +5,7 @@ import zlib
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from xbayes.types import InputError
+from xbayes.errors import InputError
 
 
 class Format(NamedTuple):

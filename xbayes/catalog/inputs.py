@@ -19,8 +19,7 @@ from xbayes.catalog.format_arrow import to_arrow
 from xbayes.catalog.format_parquet import columns_of_arrow
 from xbayes.catalog.names import usable_names
 from xbayes.catalog.read import Chunks, open_chunks, read_catalog, table_chunks
-from xbayes.errors import XbayesWarning
-from xbayes.types import InputError
+from xbayes.errors import InputError, XbayesWarning
 
 if TYPE_CHECKING:
     import pandas as pd

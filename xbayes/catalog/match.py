@@ -15,7 +15,7 @@ from xbayes.catalog.read import Chunks, table_chunks
 from xbayes.catalog.units import state_unit
 from xbayes.config.catalog import SEXAGESIMAL
 from xbayes.config.checks import did_you_mean
-from xbayes.types import InputError
+from xbayes.errors import InputError
 
 NUMBERED = "row"  # the id "row" numbers the rows, if no column has this name
 Marker = str | int | float

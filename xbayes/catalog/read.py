@@ -22,7 +22,7 @@ from xbayes.catalog.formats import ENDINGS, check_looks, format_of
 from xbayes.catalog.names import usable_names
 from xbayes.catalog.text_numbers import are_numbers, numbers_of
 from xbayes.config.checks import did_you_mean
-from xbayes.types import InputError
+from xbayes.errors import InputError
 
 
 def read_catalog(

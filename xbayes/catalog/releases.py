@@ -27,7 +27,7 @@ from xbayes.catalog.whole_check import WholeCheck
 from xbayes.config.checks import did_you_mean, quoted
 from xbayes.config.files import ROLES, FileConfig
 from xbayes.config.schema import CatalogConfig
-from xbayes.types import InputError
+from xbayes.errors import InputError
 
 if TYPE_CHECKING:
     from xbayes.catalog.inputs import CatalogLike, Releases

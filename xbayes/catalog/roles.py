@@ -17,7 +17,7 @@ from xbayes.catalog.whole_check import WholeCheck
 from xbayes.config.catalog import SEXAGESIMAL
 from xbayes.config.checks import did_you_mean, quoted
 from xbayes.config.schema import CatalogConfig
-from xbayes.types import InputError
+from xbayes.errors import InputError
 
 Purpose = Literal["train", "classify"]
 _SIMILAR = 0.6  # share of letters that two names must have in common to be proposed

@@ -11,7 +11,7 @@ from xbayes.catalog.columns import masked_column, subset
 from xbayes.catalog.splits import components
 from xbayes.catalog.taxonomy import label_texts
 from xbayes.config.schema import CatalogConfig
-from xbayes.types import InputError
+from xbayes.errors import InputError
 
 ARCSEC = np.pi / 180 / 3600
 

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from xbayes.errors import XbayesWarning
-from xbayes.types import InputError
+from xbayes.errors import InputError, XbayesWarning
 
 
 class TableName(NamedTuple):

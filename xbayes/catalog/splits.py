@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from jaxtyping import Int
 
-from xbayes.types import UNLABELLED, InputError, Labels
+from xbayes.errors import InputError
+from xbayes.types import UNLABELLED, Labels
 
 
 def stratified_folds(

@@ -8,7 +8,7 @@ from astropy.table import MaskedColumn, Table
 
 from xbayes.catalog.columns import masked_column
 from xbayes.catalog.taxonomy import label_texts
-from xbayes.types import InputError
+from xbayes.errors import InputError
 
 _FILL = {"f": np.nan, "U": ""}
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from xbayes.catalog.ranges import ValueRange
 from xbayes.catalog.stand_ins import REFUSED_SHARE, Suspect
-from xbayes.types import InputError
+from xbayes.errors import InputError
 
 
 def stand_in_messages(

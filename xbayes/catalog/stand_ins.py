@@ -18,7 +18,7 @@ from jaxtyping import Float
 
 from xbayes.catalog.columns import masked_column
 from xbayes.catalog.ranges import MIN_VALUES, ValueRange, joined, range_of
-from xbayes.types import InputError
+from xbayes.errors import InputError
 
 MIN_ROWS = 3  # a measured value rarely is the extreme of its column this often
 REFUSED_SHARE = 0.05  # of the values of a column

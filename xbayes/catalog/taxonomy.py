@@ -2,17 +2,18 @@
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from astropy.table import Column, Table
 from jaxtyping import Bool, Int
 
-from xbayes.config.catalog import EVERY_OTHER
 from xbayes.config.checks import did_you_mean
-from xbayes.config.schema import CatalogConfig, TaxonomyConfig
-from xbayes.types import UNLABELLED, InputError
+from xbayes.config.schema import CatalogConfig
+from xbayes.config.taxonomy import EVERY_OTHER, SubclassConfig, TaxonomyConfig
+from xbayes.errors import InputError
+from xbayes.types import UNLABELLED
 
 _LEFT_OUT = -2
 _WHOLE = re.compile(r"[+-]?\d+\.0")
@@ -21,42 +22,97 @@ SMALLEST = 10  # rows of a subclass, so that inner folds still hold some
 ENOUGH = 20  # rows of a subclass that nobody named
 
 
+class Condition(NamedTuple):
+    """The condition of a class in every row."""
+
+    holds: Bool[np.ndarray, "N"]
+    known: Bool[np.ndarray, "N"]
+
+
+Conditions = Mapping[str, Condition]  # of the classes that have one
+_NOT_EVALUATED: Conditions = {}
+
+
 def class_indices(
-    labels: Column, taxonomy: TaxonomyConfig
+    labels: Column, taxonomy: TaxonomyConfig, conditions: Conditions = _NOT_EVALUATED
 ) -> tuple[Int[np.ndarray, "N"], Bool[np.ndarray, "N"]]:
     """The class index of each row (UNLABELLED if unknown), and whether the row is in the sample.
 
+    A class takes a row if it lists its label and its condition holds. A condition that is not in
+    `conditions` is unknown. A row that no class takes, although one lists its label, is unlabelled.
     Rows with a label of `left_out` are not in the sample. A missing or empty label is unlabelled.
-    With "*" for one of the two lists, it holds for every label listed nowhere else. Raises
-    InputError, which lists all raw labels that are not in the taxonomy, and if no row has a class.
+    With "*" for one of the two lists, it holds for every label listed nowhere else.
+
+    Raises
+    ------
+    InputError
+        For raw labels that are not in the taxonomy (all are listed), for a row that satisfies two
+        classes, and if no row has a class.
     """
-    index_of = _index_of(taxonomy, taxonomy.classes)
-    raw, inverse, counts = np.unique(label_texts(labels), return_inverse=True, return_counts=True)
-    every_other = _every_other(taxonomy)
-    if every_other is not None:
-        index_of = dict.fromkeys(raw.tolist(), every_other) | index_of
-    unknown = {
-        label: count
-        for label, count in zip(raw.tolist(), counts.tolist(), strict=True)
-        if label not in index_of
-    }
-    if unknown:
-        known = [label for label in index_of if label]
-        listed = ", ".join(_unknown(label, unknown[label], known) for label in [*unknown][:20])
-        listed += f" and {len(unknown) - 20} more" if len(unknown) > 20 else ""
-        raise InputError(
-            f"column {labels.name!r} has labels that are not in the taxonomy: {listed}; add each "
-            'to a class, to taxonomy.left_out or to taxonomy.unlabelled (taxonomy.unlabelled: "*", '
-            "not in a list, takes every label listed nowhere else)"
-        )
-    class_index = np.array([index_of[label] for label in raw.tolist()], dtype=np.int64)[inverse]
+    texts = label_texts(labels)
+    raw, counts = np.unique(texts, return_counts=True)
+    known = _by_label(taxonomy)
+    if _every_other(taxonomy) is None:
+        _refuse_unknown(labels, dict(zip(raw.tolist(), counts.tolist(), strict=True)), known)
+    class_index = _class_of_rows(texts, taxonomy, conditions)
     if not np.any(class_index >= 0):
+        also = " and satisfies its condition" if taxonomy.conditions else ""
         raise InputError(
             f"column {labels.name!r} has no labelled row: of {len(labels)} rows none has a label "
-            f"of the classes {', '.join(taxonomy.classes)}"
+            f"of the classes {', '.join(taxonomy.classes)}{also}"
         )
     in_sample = class_index != _LEFT_OUT
     return np.where(in_sample, class_index, UNLABELLED), in_sample
+
+
+def _refuse_unknown(labels: Column, counts: Mapping[str, int], known: Mapping[str, int]) -> None:
+    unknown = {label: count for label, count in counts.items() if label not in known}
+    if unknown:
+        listed = [label for label in known if label]
+        shown = ", ".join(_unknown(label, unknown[label], listed) for label in [*unknown][:20])
+        shown += f" and {len(unknown) - 20} more" if len(unknown) > 20 else ""
+        raise InputError(
+            f"column {labels.name!r} has labels that are not in the taxonomy: {shown}; add each "
+            'to a class, to taxonomy.left_out or to taxonomy.unlabelled (taxonomy.unlabelled: "*", '
+            "not in a list, takes every label listed nowhere else)"
+        )
+
+
+def _by_label(taxonomy: TaxonomyConfig) -> dict[str, int]:
+    """Of every raw label that is listed: UNLABELLED or _LEFT_OUT, or 0 if a class lists it."""
+    by_label = {"": UNLABELLED} | dict.fromkeys(_listed(taxonomy.unlabelled), UNLABELLED)
+    by_label |= dict.fromkeys(_listed(taxonomy.left_out), _LEFT_OUT)
+    return by_label | {label: 0 for labels in taxonomy.labels_of.values() for label in labels}
+
+
+def _class_of_rows(
+    texts: np.ndarray, taxonomy: TaxonomyConfig, conditions: Conditions
+) -> Int[np.ndarray, "N"]:
+    """The class of each row, else UNLABELLED or _LEFT_OUT; unknown labels are UNLABELLED.
+
+    Raises InputError for a row that satisfies two classes.
+    """
+    by_label, every_other = _by_label(taxonomy), _every_other(taxonomy)
+    otherwise = UNLABELLED if every_other is None else every_other
+    raw, inverse = np.unique(texts, return_inverse=True)
+    index = np.array([min(by_label.get(label, otherwise), UNLABELLED) for label in raw.tolist()])
+    index = index.astype(np.int64)[inverse]
+    classes = list(taxonomy.classes)
+    for c, (name, labels) in enumerate(taxonomy.labels_of.items()):
+        takes = np.isin(raw, labels)[inverse]
+        if name in taxonomy.conditions:
+            takes = takes & conditions[name].holds if name in conditions else np.zeros_like(takes)
+        twice = np.flatnonzero(takes & (index >= 0))
+        if len(twice):
+            row = int(twice[0])
+            raise InputError(
+                f"{len(twice)} rows satisfy two classes, {classes[index[row]]} and {name}, the "
+                f"first in row {row + 1} (label {texts[row]!r}); make their conditions exclude "
+                f"each other: taxonomy.classes.{classes[index[row]]}.where, "
+                f"taxonomy.classes.{name}.where"
+            )
+        index[takes] = c
+    return index
 
 
 class Subclass(NamedTuple):
@@ -67,7 +123,9 @@ class Subclass(NamedTuple):
     labels: tuple[str, ...]
 
 
-def with_subclasses(taxonomy: TaxonomyConfig, labels: Column) -> TaxonomyConfig:
+def with_subclasses(
+    taxonomy: TaxonomyConfig, labels: Column, conditions: Conditions = _NOT_EVALUATED
+) -> TaxonomyConfig:
     """The taxonomy with the subclasses that `subclasses: auto` stands for.
 
     In a class of several labels, each label with at least ENOUGH rows is a subclass. The others
@@ -75,11 +133,12 @@ def with_subclasses(taxonomy: TaxonomyConfig, labels: Column) -> TaxonomyConfig:
     """
     if taxonomy.subclasses != "auto":
         return taxonomy
-    texts, counts = np.unique(label_texts(labels), return_counts=True)
-    members = dict(zip(texts.tolist(), counts.tolist(), strict=True))
-    subclasses: dict[str, tuple[str, ...]] = {}
-    for listed in taxonomy.classes.values():
-        size = {label: members.get(label, 0) for label in listed}
+    texts = label_texts(labels)
+    class_index = _class_of_rows(texts, taxonomy, conditions)
+    subclasses: dict[str, tuple[str, ...] | SubclassConfig] = {}
+    for c, (name, listed) in enumerate(taxonomy.labels_of.items()):
+        of_class = texts[class_index == c]
+        size = {label: int((of_class == label).sum()) for label in listed}
         large = [label for label in listed if size[label] >= ENOUGH]
         rest = [label for label in listed if label not in large]
         joined: dict[str, tuple[str, ...]] = {label: (label,) for label in large}
@@ -88,21 +147,32 @@ def with_subclasses(taxonomy: TaxonomyConfig, labels: Column) -> TaxonomyConfig:
             joined[largest] = (largest, *rest)
             rest = []
         if len(joined) + bool(rest) > 1 and joined:
-            subclasses |= joined
-    return taxonomy.model_copy(update={"subclasses": _named(taxonomy, subclasses)})
+            subclasses |= _named(taxonomy, name, joined, subclasses)
+    return taxonomy.model_copy(update={"subclasses": subclasses})
 
 
 def _named(
-    taxonomy: TaxonomyConfig, subclasses: dict[str, tuple[str, ...]]
-) -> dict[str, tuple[str, ...]]:
-    """The subclasses under names that are allowed and differ from those of the classes."""
-    named: dict[str, tuple[str, ...]] = {}
-    for label, part in subclasses.items():
+    taxonomy: TaxonomyConfig,
+    class_name: str,
+    joined: Mapping[str, tuple[str, ...]],
+    taken: Collection[str],
+) -> dict[str, tuple[str, ...] | SubclassConfig]:
+    """The subclasses of a class, under names that are allowed and not taken."""
+    others = {
+        label
+        for name, labels in taxonomy.labels_of.items()
+        for label in labels
+        if name != class_name
+    }
+    named: dict[str, tuple[str, ...] | SubclassConfig] = {}
+    for label, part in joined.items():
         name = re.sub("[^A-Za-z0-9_+-]", "_", label)
         name = name if name[:1].isalpha() else f"type_{name}"
-        while name in named or (name in taxonomy.classes and taxonomy.classes[name] != part):
+        shared = not others.isdisjoint(part)
+        name = f"{class_name}_{name}" if shared else name
+        while name in {*taken, *named} or taxonomy.labels_of.get(name, part) != part:
             name += "_only"
-        named[name] = part
+        named[name] = SubclassConfig(labels=part, of=class_name) if shared else part
     return named
 
 
@@ -111,11 +181,12 @@ def subclasses_of(taxonomy: TaxonomyConfig) -> tuple[Subclass, ...]:
 
     Raw labels of a class that no subclass lists form one more subclass, named like the class.
     """
-    if not taxonomy.subclasses or isinstance(taxonomy.subclasses, str):
+    of_subclass = taxonomy.subclass_labels
+    if not of_subclass:
         return ()
     subclasses = []
-    for index, (class_name, labels) in enumerate(taxonomy.classes.items()):
-        parts = {name: part for name, part in taxonomy.subclasses.items() if part[0] in labels}
+    for index, (class_name, labels) in enumerate(taxonomy.labels_of.items()):
+        parts = {name: part for name, (of, part) in of_subclass.items() if of == class_name}
         listed = {label for part in parts.values() for label in part}
         rest = tuple(label for label in labels if label not in listed)
         if rest:
@@ -126,7 +197,9 @@ def subclasses_of(taxonomy: TaxonomyConfig) -> tuple[Subclass, ...]:
     return tuple(subclasses)
 
 
-def subclass_indices(labels: Column, taxonomy: TaxonomyConfig) -> Int[np.ndarray, "N"] | None:
+def subclass_indices(
+    labels: Column, taxonomy: TaxonomyConfig, conditions: Conditions = _NOT_EVALUATED
+) -> Int[np.ndarray, "N"] | None:
     """The subclass index of each row (UNLABELLED if unknown); None if there are no subclasses.
 
     Raises InputError for a subclass with too few rows.
@@ -134,10 +207,11 @@ def subclass_indices(labels: Column, taxonomy: TaxonomyConfig) -> Int[np.ndarray
     subclasses = subclasses_of(taxonomy)
     if not subclasses:
         return None
-    index_of = _index_of(taxonomy, {s.name: s.labels for s in subclasses})
-    texts, inverse = np.unique(label_texts(labels), return_inverse=True)
-    # Labels that "*" stands for are in no subclass.
-    index = np.array([index_of.get(t, UNLABELLED) for t in texts.tolist()], np.int64)[inverse]
+    texts = label_texts(labels)
+    class_index = _class_of_rows(texts, taxonomy, conditions)
+    index = np.full(len(texts), UNLABELLED)
+    for number, subclass in enumerate(subclasses):
+        index[(class_index == subclass.class_index) & np.isin(texts, subclass.labels)] = number
     members = np.bincount(index[index >= 0], minlength=len(subclasses))
     small = [f"{s.name} has {n}" for s, n in zip(subclasses, members, strict=True) if n < SMALLEST]
     if small:
@@ -145,25 +219,48 @@ def subclass_indices(labels: Column, taxonomy: TaxonomyConfig) -> Int[np.ndarray
             f"taxonomy.subclasses: a subclass needs at least {SMALLEST} labelled rows: "
             f"{', '.join(small)}; join it with another of its class"
         )
-    return np.where(index >= 0, index, UNLABELLED)
+    return index
 
 
-def _index_of(taxonomy: TaxonomyConfig, members: Mapping[str, Sequence[str]]) -> dict[str, int]:
-    """For every raw label the index of its class or subclass, else UNLABELLED or _LEFT_OUT."""
-    index_of = {"": UNLABELLED} | dict.fromkeys(_listed(taxonomy.unlabelled), UNLABELLED)
-    index_of |= dict.fromkeys(_listed(taxonomy.left_out), _LEFT_OUT)
-    for index, raw_labels in enumerate(members.values()):
-        index_of |= dict.fromkeys(raw_labels, index)
-    return index_of
+def without_label(
+    labels: Column, taxonomy: TaxonomyConfig, conditions: Conditions = _NOT_EVALUATED
+) -> Bool[np.ndarray, "N"]:
+    """Rows of unknown class: no class takes the label, or it is missing or one of the unlabelled.
 
-
-def without_label(labels: Column, taxonomy: TaxonomyConfig) -> Bool[np.ndarray, "N"]:
-    """Rows of unknown class: the label is missing, empty or one of the unlabelled."""
+    A label that is not in the taxonomy is not unknown.
+    """
     texts = label_texts(labels)
-    if taxonomy.unlabelled != EVERY_OTHER:
-        return np.isin(texts, ["", *taxonomy.unlabelled])
-    listed = [label for raw_labels in taxonomy.classes.values() for label in raw_labels]
-    return ~np.isin(texts, [*listed, *_listed(taxonomy.left_out)])
+    unlabelled = _class_of_rows(texts, taxonomy, conditions) == UNLABELLED
+    if taxonomy.unlabelled == EVERY_OTHER:
+        return unlabelled
+    return unlabelled & np.isin(texts, [*_by_label(taxonomy)])
+
+
+def condition_warnings(
+    labels: Column, taxonomy: TaxonomyConfig, conditions: Conditions
+) -> list[str]:
+    """Warnings with the number of rows whose label a class lists, but which no class takes."""
+    texts = label_texts(labels)
+    free = _class_of_rows(texts, taxonomy, conditions) == UNLABELLED
+    warnings, undecided = [], np.zeros(len(texts), bool)
+    for name, where in taxonomy.conditions.items():
+        unknown = free & np.isin(texts, taxonomy.labels_of[name]) & ~conditions[name].known
+        undecided |= unknown
+        if unknown.any():
+            warnings.append(
+                f"taxonomy.classes.{name}.where ({where}) is unknown in {int(unknown.sum())} rows "
+                f"with a label of {name}, because a column that it reads is not available or empty "
+                f"there; they are not used as {name}"
+            )
+    listed = [label for name in taxonomy.conditions for label in taxonomy.labels_of[name]]
+    outside = free & ~undecided & np.isin(texts, listed)
+    if outside.any():
+        shown = ", ".join(np.unique(texts[outside]).tolist()[:5])
+        warnings.append(
+            f"{int(outside.sum())} rows have a label of a class ({shown}), but satisfy the "
+            "condition of no class that lists it; they are unlabelled"
+        )
+    return warnings
 
 
 def _every_other(taxonomy: TaxonomyConfig) -> int | None:
@@ -185,7 +282,7 @@ def label_warnings(labels: Column, taxonomy: TaxonomyConfig) -> list[str]:
     if _every_other(taxonomy) is None:
         return []
     present = [text for text in np.unique(label_texts(labels)).tolist() if text]
-    keys = {f"classes.{name}": listed for name, listed in taxonomy.classes.items()}
+    keys = {f"classes.{name}": listed for name, listed in taxonomy.labels_of.items()}
     keys |= {"left_out": _listed(taxonomy.left_out), "unlabelled": _listed(taxonomy.unlabelled)}
     return [
         f"taxonomy.{key} lists {label!r}, but no row of column {labels.name!r} has this label"

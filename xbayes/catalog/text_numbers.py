@@ -12,7 +12,7 @@ from jaxtyping import Bool
 
 from xbayes.catalog.cells import EXACT, integers
 from xbayes.catalog.columns import masked_column
-from xbayes.types import InputError
+from xbayes.errors import InputError
 
 _NUMBER = re.compile(
     r"\s*[+-]?(\d+\.?\d*([eEdD][+-]?\d+)?|\.\d+([eEdD][+-]?\d+)?|inf|nan)\s*", re.I

@@ -16,7 +16,7 @@ from astropy.utils.exceptions import AstropyWarning
 
 from xbayes.catalog.columns import masked_column, parse_unit
 from xbayes.config.catalog import SEXAGESIMAL
-from xbayes.types import InputError
+from xbayes.errors import InputError
 
 Unit = u.UnitBase | u.function.FunctionUnitBase | None  # None: a pure number, or not known
 _TEXT_FORM = "sexagesimal"  # key in the metadata of a column of text
@@ -221,8 +221,10 @@ def _without_sexagesimal(table: Table) -> Table:
     converted = table.copy(copy_data=False)
     for name in table.colnames:
         column = masked_column(table, name)
-        form = (column.meta or {}).get(_TEXT_FORM)
-        if form is not None and np.ma.getdata(column).dtype.kind == "U":
+        # VizieR names the form as the unit, in quotes.
+        of_file = str(column.unit or "").strip("\"'")
+        form = (column.meta or {}).get(_TEXT_FORM, of_file)
+        if form in SEXAGESIMAL and np.ma.getdata(column).dtype.kind == "U":
             converted[name] = _in_unit(column, _parse_angles(column, form), _DEGREES)
     return converted
 

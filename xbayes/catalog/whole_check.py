@@ -17,7 +17,7 @@ from xbayes.catalog.stand_in_messages import shown_number
 from xbayes.catalog.stand_ins import KNOWN, MIN_ROWS
 from xbayes.catalog.units import in_degrees
 from xbayes.config.schema import CatalogConfig
-from xbayes.types import InputError
+from xbayes.errors import InputError
 
 _MOST_MARKERS = 4
 

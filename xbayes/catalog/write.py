@@ -24,8 +24,7 @@ from xbayes.catalog.format_votable import write_votable
 from xbayes.catalog.formats import format_of, is_zipped
 from xbayes.catalog.ragged import as_objects
 from xbayes.catalog.write_parquet import parquet_writer
-from xbayes.errors import XbayesWarning
-from xbayes.types import InputError
+from xbayes.errors import InputError, XbayesWarning
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 DISK_ERRORS = (*_FULL, errno.EROFS)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from xbayes.config.schema import Config, focus_class
+from xbayes.config.schema import Config
 from xbayes.features.build import names_of, scale_bounds
 from xbayes.infer.check_clusters import checked_density
 from xbayes.infer.fit_clusters import ClusterOptions, cluster_density
@@ -89,12 +89,8 @@ def _density(config: Config, name: str, members: tuple[int, ...]) -> Density:
 
 
 def _cluster_options(config: Config) -> ClusterOptions:
-    model, focus = config.model, -1
-    f1_class = focus_class(config)
-    if model.objective == "f1" and model.optimiser == "gradient" and f1_class is not None:
-        focus = list(config.taxonomy.classes).index(f1_class)
-    given = {f: getattr(model.clusters, f) for f in ClusterOptions._fields if f != "focus"}
-    return ClusterOptions(**given, focus=focus)
+    options = config.model.clusters
+    return ClusterOptions(**{name: getattr(options, name) for name in ClusterOptions._fields})
 
 
 def _published_clusters(config: Config, chosen: tuple[str, ...]) -> Density:

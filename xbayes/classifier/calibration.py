@@ -32,6 +32,7 @@ NONE, AUTO = "none", "auto"
 # In sources: a standard normal prior on log scales and offsets, so that none of them diverges.
 WEAK_SHRINKAGE = 0.5
 MOST_LOG_SCALE = 5.0
+MOST_SAMPLES = 25  # posterior samples that a calibrator is fitted on: it has a few numbers only
 
 
 class Calibrator(NamedTuple):
@@ -132,7 +133,7 @@ def fit_calibration(
     ----------
     log_joint
         Scores under `log_prior`. A leading axis holds posterior samples; then the mean over samples
-        of the calibrated probabilities is fitted.
+        of the calibrated probabilities is fitted, on at most MOST_SAMPLES of them.
     measured
         Rows with at least one measured feature.
     fold
@@ -146,7 +147,7 @@ def fit_calibration(
         return Calibration(
             calibrator=identity(n_classes), log_joint=unchanged, report=CalibrationReport()
         )
-    z = evidence(log_joint, log_prior)
+    z = evidence(_evenly_thinned(log_joint), log_prior)
     folds = range(int(fold.max()) + 1)
     training = np.stack([rows, *(rows & (fold != j) for j in folds)])  # [1 + J, N]
     row_weight, seen = jnp.asarray(training, z.dtype), jnp.asarray(measured)
@@ -161,6 +162,11 @@ def fit_calibration(
     best = report.tried.index(report.chosen)
     whole = identity(n_classes) if best == 0 else jax.tree.map(lambda a: a[0], fits[best - 1])
     return Calibration(calibrator=whole, log_joint=scores[best], report=report)
+
+
+def _evenly_thinned(log_joint: Float[Array, "S N C"]) -> Float[Array, "M N C"]:
+    chosen = np.linspace(0, len(log_joint) - 1, min(len(log_joint), MOST_SAMPLES))
+    return log_joint[chosen.round().astype(int)]
 
 
 @jax.jit

@@ -40,7 +40,7 @@ class Explanation(NamedTuple):
 
     contribution: Float[np.ndarray, "N F C"]
     offset: Float[np.ndarray, "N C"]  # contains subclass_term; zero if no feature was measured
-    log_prior: Float[np.ndarray, "C"]
+    log_prior: Float[np.ndarray, "N C"]
     subclass_term: Float[np.ndarray, "N C"]  # zero for a class without subclasses
     responsibility: Float[np.ndarray, "N T"]  # of each subclass within its class
     share_below: Float[np.ndarray, "N F C"]  # of each class below the value; NaN if not measured
@@ -52,7 +52,7 @@ def explain(
     recipe: Recipe,
     classifier: Classifier,
     features: Features,
-    log_prior: Float[np.ndarray, "C"] | None = None,
+    log_prior: Float[np.ndarray, "*R C"] | None = None,
 ) -> Explanation:
     """The terms of the scores of a few rows; `log_prior` replaces the training prior."""
     exact = partial(jax.tree.map, lambda array: np.asarray(array, np.float64))
@@ -116,7 +116,7 @@ def _of_classes(
     return {
         "contribution": class_means(terms.contribution, responsibility, class_of),
         "offset": class_means(offset, responsibility, class_of) + between,
-        "log_prior": class_scores(prior, class_of),
+        "log_prior": jnp.broadcast_to(class_scores(prior, class_of), between.shape),
         "subclass_term": between,
         "responsibility": responsibility,
         "share_below": class_sums(terms.share_below * share, class_of),

@@ -46,11 +46,24 @@ class FittedModel(NamedTuple):
             return trained_log_prior(self.recipe, self.classifier)
         return np.asarray(self.log_prior, np.float64)
 
+    @property
+    def prior_of_rule(self) -> Float[np.ndarray, "*R C"] | None:
+        """The prior under which the decision rule is learned; of each held-out source by itself
+        if the prior depends on the source.
+        """
+        sample = self.classifier.held_out
+        if sample is None or sample.log_prior is None or not self.config.model.expressions_of_prior:
+            return self.log_prior
+        return np.asarray(sample.log_prior, np.float64)
+
     def under(self, prior: Mapping[str, float] | None) -> "FittedModel":
-        """The same model under other class proportions; None changes nothing."""
+        """The same model under other class proportions, for every source; None changes nothing."""
         if prior is None:
             return self
-        return self._replace(log_prior=np.log(class_proportions(dict(prior), self.classes)))
+        log_prior = np.log(class_proportions(dict(prior), self.classes))
+        options = self.config.model.model_copy(update={"prior": dict(prior)})
+        config = self.config.model_copy(update={"model": options})
+        return self._replace(log_prior=log_prior, config=config)
 
     def with_optional(
         self, columns: Iterable[str], **values: Mapping[str, Sequence[str | int | float]]

@@ -30,7 +30,7 @@ class OutlierReference(NamedTuple):
 def outlier_measure(
     log_lik: Float[Array, "N F C"],
     alpha: Float[Array, "F C"],
-    log_prior: Float[Array, "C"],
+    log_prior: Float[Array, "*R C"],
     *,
     as_published: bool = False,
 ) -> Float[Array, "N C"]:

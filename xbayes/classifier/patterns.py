@@ -24,7 +24,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from xbayes.classifier.decision import DecisionRule
-from xbayes.classifier.learned import Classifier, rule_under
+from xbayes.classifier.learned import Classifier, prior_of_rows, rule_under
 from xbayes.classifier.predict import Products, classify
 from xbayes.classifier.recipe import Recipe
 from xbayes.classifier.states import StatesSeen, available_as_trained
@@ -121,7 +121,7 @@ def classify_by_pattern(
     features: Features,
     patterns: Patterns,
     *,
-    log_prior: Float[np.ndarray, "C"] | None = None,
+    log_prior: Float[np.ndarray, "*R C"] | None = None,
     size: int | None = None,
     rule: DecisionRule | None = None,
 ) -> Products:
@@ -132,7 +132,8 @@ def classify_by_pattern(
     rule = rule_under(recipe, classifier, log_prior) if rule is None else rule
     parts, made = parts_of(classifier, features, patterns), []
     for part in parts:
-        made.append(classify(recipe, part.classifier, part.features, log_prior, size, rule=rule))
+        prior = prior_of_rows(log_prior, part.rows)
+        made.append(classify(recipe, part.classifier, part.features, prior, size, rule=rule))
     if len(parts) == 1:
         return made[0]
     order = np.argsort(np.concatenate([part.rows for part in parts]))

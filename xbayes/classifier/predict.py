@@ -25,11 +25,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from xbayes.classifier import probabilities as post
 from xbayes.classifier.calibration import calibrated
-from xbayes.classifier.conformal import (
-    prediction_sets,
-    row_uniform,
-    with_prediction,
-)
+from xbayes.classifier.conformal import prediction_sets, row_uniform, with_prediction
 from xbayes.classifier.decision import DecisionRule, decide
 from xbayes.classifier.intervals import (
     JointDraws,
@@ -37,7 +33,13 @@ from xbayes.classifier.intervals import (
     mean_over_samples,
     row_intervals,
 )
-from xbayes.classifier.learned import Classifier, rule_under, subclass_log_prior
+from xbayes.classifier.learned import (
+    Classifier,
+    prior_of_classes,
+    prior_of_rows,
+    rule_under,
+    subclass_log_prior,
+)
 from xbayes.classifier.novelty import combine, novelty_p, novelty_score
 from xbayes.classifier.novelty import shrinkage as novelty_shrinkage
 from xbayes.classifier.outlier import (
@@ -48,17 +50,10 @@ from xbayes.classifier.outlier import (
 )
 from xbayes.classifier.recipe import Recipe, Scoring
 from xbayes.classifier.states import as_trained, available_as_trained
-from xbayes.classifier.subclasses import (
-    class_scores,
-    class_sums,
-    most_probable_subclass,
-)
-from xbayes.models.additive_terms import (
-    AdditiveTerms,
-    contributions,
-    mixed,
-    mixed_log_joint,
-)
+from xbayes.classifier.subclasses import class_scores, class_sums, most_probable_subclass
+from xbayes.classifier.unusual_values import needs_reason, no_unusual_values, unusual_values
+from xbayes.models.additive_terms import AdditiveTerms, contributions, mixed, mixed_log_joint
+from xbayes.models.term_tables import padded
 from xbayes.types import Features
 
 CHUNK = 8_192  # rows computed at once: compiled once, and the arrays fit the processor's cache
@@ -84,13 +79,17 @@ class Products(NamedTuple):
     # Ends of 90 % intervals on the last axis, which is empty without posterior samples.
     posterior_interval: Float[np.ndarray, "N C E"]
     outlier_interval: Float[np.ndarray, "N E"]
+    # The strangest values (`unusual_values`); the axis R is empty without joint densities.
+    unusual_feature: Int[np.ndarray, "N R 3"] = np.zeros((0, 0, 3), np.int16)
+    unusual_number: Float[np.ndarray, "N R 3"] = np.zeros((0, 0, 3))
+    prior: Float[np.ndarray, "N P"] = np.zeros((0, 0))  # P is 0 if all sources have one prior
 
 
 def classify(
     recipe: Recipe,
     classifier: Classifier,
     features: Features,
-    log_prior: Float[np.ndarray, "C"] | None = None,
+    log_prior: Float[np.ndarray, "*R C"] | None = None,
     size: int | None = None,
     *,
     rule: DecisionRule | None = None,
@@ -100,7 +99,7 @@ def classify(
     Parameters
     ----------
     log_prior
-        Replaces the training prior in the score; None keeps it.
+        Replaces the training prior in the score; None keeps it. With an axis N: that of each row.
     size
         Rows computed at once; the last chunk is padded, so that JAX compiles once.
     rule
@@ -108,14 +107,15 @@ def classify(
     """
     prior = subclass_log_prior(recipe, classifier, log_prior)
     rule = rule_under(recipe, classifier, log_prior) if rule is None else rule
-    classifier = classifier._replace(rule=rule)
+    classifier = classifier._replace(rule=rule, terms=classifier.terms and padded(classifier.terms))
     n_rows = features.value.shape[0]
     size = size or padded_size(n_rows)
     features = jax.tree.map(np.asarray, features)
 
     def classify_chunk(first: int) -> Products:
         rows = features.rows(slice(first, first + size))
-        return _classify_rows(recipe, classifier, rows, prior, size)
+        own = prior_of_rows(prior, slice(first, first + size), size)
+        return _classify_rows(recipe, classifier, rows, own, size)
 
     start = classify_chunk(0)
     whole = jax.tree.map(lambda a: np.empty((n_rows, *a.shape[1:]), a.dtype), start)
@@ -157,6 +157,11 @@ def _classify_rows(
     training_posterior = post.exact(scored.training_posterior)[:n_rows]
     not_excluded = prediction_sets(classifier.conformal, training_posterior, row_uniform(rows))
     prediction_set, set_flag = with_prediction(not_excluded, prediction)
+    outlier_p = _outlier_p(classifier, scored, score, subclass)
+    unusual = no_unusual_values(n_rows)
+    if classifier.novelty is not None:
+        explained = needs_reason(np.asarray(scored.shrinkage)[:n_rows], outlier_p)
+        unusual = unusual_values(classifier.novelty, rows, subclass, explained)
     return Products(
         posterior=posterior,
         prediction=prediction,
@@ -164,7 +169,7 @@ def _classify_rows(
         entropy=post.entropy(posterior),
         alternative=np.asarray(scored.alternative)[:n_rows],
         outlier=outlier,
-        outlier_p=_outlier_p(classifier, scored, score, subclass),
+        outlier_p=outlier_p,
         n_missing=(~np.asarray(rows.measured)).sum(1),
         n_not_available=(~available_as_trained(classifier.states, rows)).sum(1),
         track=post.exact(scored.track)[:n_rows],
@@ -173,6 +178,9 @@ def _classify_rows(
         set_flag=set_flag,
         posterior_interval=posterior_interval,
         outlier_interval=outlier_interval,
+        unusual_feature=unusual.feature,
+        unusual_number=unusual.number,
+        prior=prior_of_classes(recipe, log_prior, n_rows),
     )
 
 
@@ -197,6 +205,7 @@ class _Scored(NamedTuple):
     outlier: Float[Array, "N"]  # of that subclass
     outlier_score: Float[Array, "N T"]
     novelty_score: Float[Array, "N T"] | None  # by the joint densities
+    shrinkage: Float[Array, "N"]
     track: Float[Array, "N G C"]
     posterior_samples: Float[Array, "S N C"] | None  # in single precision
     outlier_samples: Float[Array, "S N T"] | None
@@ -204,7 +213,7 @@ class _Scored(NamedTuple):
 
 @partial(jax.jit, static_argnums=0)
 def _score(
-    scoring: Scoring, classifier: Classifier, features: Features, log_prior: Float[Array, "T"]
+    scoring: Scoring, classifier: Classifier, features: Features, log_prior: Float[Array, "*R T"]
 ) -> _Scored:
     trained = classifier.weights.log_prior
     features = as_trained(classifier.states, features)
@@ -241,6 +250,7 @@ def _score(
         outlier=jnp.take_along_axis(measure, subclass[:, None], 1)[:, 0],
         outlier_score=scores.outlier_score,
         novelty_score=scores.novelty_score,
+        shrinkage=scores.shrinkage,
         track=jax.nn.softmax(of_classes(final(alone, category_measured))),
         posterior_samples=None if samples is None else samples.posterior.astype(jnp.float32),
         outlier_samples=None if samples is None else samples.outlier.astype(jnp.float32),
@@ -313,7 +323,7 @@ def posterior_samples(
     scoring: Scoring,
     classifier: Classifier,
     features: Features,
-    log_prior: Float[Array, "T"],
+    log_prior: Float[Array, "*R T"],
     shrinkage: Float[Array, "N"],
 ) -> PosteriorSamples:
     """Calibrated posteriors under `log_prior`, one for each posterior sample of the classifier.
@@ -377,7 +387,7 @@ def _sum_by_category(scoring: Scoring, per_feature: Float[Array, "N F C"]) -> Fl
 
 def _final_scores(
     classifier: Classifier,
-    log_prior: Float[Array, "T"],
+    log_prior: Float[Array, "*R T"],
     shrinkage: Float[Array, "N"],
     score: Float[Array, "N *G T"],
     measured: Bool[Array, "N *G"],
@@ -385,4 +395,6 @@ def _final_scores(
     """The scores behind the reported posterior: calibrated, shrunk, under `log_prior`."""
     trained = classifier.weights.log_prior
     log_odds = calibrated(classifier.calibrator, score, trained, measured) - trained
+    if log_prior.ndim == 2 and log_odds.ndim == 3:
+        log_prior = log_prior[:, None]
     return log_prior + shrinkage.reshape(-1, *[1] * (log_odds.ndim - 1)) * log_odds

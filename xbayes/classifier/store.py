@@ -29,13 +29,14 @@ from xbayes.classifier.recipe import Recipe, build_recipe
 from xbayes.classifier.states import StatesSeen
 from xbayes.config.reader import dump_config, parse_config
 from xbayes.config.schema import Config
+from xbayes.errors import InputError
 from xbayes.models.additive_terms import SplineTerms
 from xbayes.models.base import Params
 from xbayes.models.naive_bayes import NaiveBayesParams
 from xbayes.models.term_tables import TermTables
-from xbayes.types import InputError
 
-FORMAT = 4  # 4: held-out posteriors, rule with a threshold, states seen; 3: class weights
+# 5: a value that is not available adds zero to terms; 4: held-out posteriors, states seen
+FORMAT = 5
 
 
 def save_model(
@@ -55,6 +56,7 @@ def save_model(
         f"{prefix}.{name}": _stored(prefix, value)
         for prefix, record in _records(config, classifier).items()
         for name, value in record._asdict().items()
+        if value is not None
     }
     if smallest:
         _save_smallest(folder / "arrays.npz", arrays)
@@ -188,7 +190,9 @@ def _rebuild(config: Config, arrays: dict[str, np.ndarray]) -> Classifier:
         return any(name.startswith((f"{prefix}.", f"{prefix}_")) for name in arrays)
 
     def record(prefix, kind):
-        return kind(**{name: restored(arrays[f"{prefix}.{name}"]) for name in kind._fields})
+        optional = [f for f in kind._field_defaults if f"{prefix}.{f}" not in arrays]
+        fields = [field for field in kind._fields if field not in optional]
+        return kind(**{field: restored(arrays[f"{prefix}.{field}"]) for field in fields})
 
     def density(prefix: str) -> Params:
         prefixes = _density_prefixes(config, prefix)

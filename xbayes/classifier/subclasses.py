@@ -59,22 +59,22 @@ def class_means(
 
 
 def subclass_term(
-    responsibility: Float[Values, "N T"], log_share: Float[Values, "T"], class_of: ClassOf
+    responsibility: Float[Values, "N T"], log_share: Float[Values, "*R T"], class_of: ClassOf
 ) -> Float[Array, "N C"]:
     """The last term of a class score: -sum over t of r_t log(r_t / P(t | c))."""
     return -class_means(jnp.log(responsibility) - log_share, responsibility, class_of)
 
 
-def log_shares(log_prior: Float[Values, "T"], class_of: ClassOf) -> Float[Array, "T"]:
+def log_shares(log_prior: Float[Values, "*R T"], class_of: ClassOf) -> Float[Array, "*R T"]:
     """log P(t | c), from a prior over the subclasses."""
-    return jnp.asarray(log_prior) - class_scores(log_prior, class_of)[np.asarray(class_of)]
+    return jnp.asarray(log_prior) - class_scores(log_prior, class_of)[..., np.asarray(class_of)]
 
 
 def prior_of_subclasses(
-    log_prior: Float[Values, "C"], trained: Float[Values, "T"], class_of: ClassOf
-) -> Float[Array, "T"]:
+    log_prior: Float[Values, "*R C"], trained: Float[Values, "T"], class_of: ClassOf
+) -> Float[Array, "*R T"]:
     """A class prior extended to the subclasses, whose shares P(t | c) are those of `trained`."""
-    of_class = jnp.asarray(log_prior, trained.dtype)[np.asarray(class_of)]
+    of_class = jnp.asarray(log_prior, trained.dtype)[..., np.asarray(class_of)]
     return of_class + log_shares(trained, class_of)
 
 

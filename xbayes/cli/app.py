@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from xbayes import __version__
+from xbayes.cli.archives import archives
 from xbayes.cli.catalogues import catalogues
 from xbayes.cli.compiled_code import keep_compiled_code
 from xbayes.cli.completion import handle_completion
@@ -65,6 +66,7 @@ def options(
 
 app.add_typer(experiments)
 app.add_typer(catalogues)
+app.add_typer(archives)
 
 
 def _stop(number: int, _frame: object) -> None:

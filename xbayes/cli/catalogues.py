@@ -47,7 +47,8 @@ def classify(
         str | None,
         typer.Option(
             help="Class proportions expected in this catalogue: AGN=0.66,Star=0.25,...; "
-            "or estimate: estimated from its sources."
+            "or estimate: estimated from its sources. They replace a prior that depends on the "
+            "source."
         ),
     ] = None,
     decision: Annotated[
@@ -212,6 +213,13 @@ def simulate(
         typer.Option(help="Class counts of a published sample: 4xmm, 2sxps or csc."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the random numbers.")] = 1,
+    *,
+    hosts: Annotated[
+        bool,
+        typer.Option(
+            "--hosts", help="Add nearby galaxies, the sources inside them, and extended sources."
+        ),
+    ] = False,
     detections: Annotated[
         Path | None,
         typer.Option(help="Second table to write: the detections of the sources."),
@@ -226,7 +234,13 @@ def simulate(
     from xbayes.cli import commands
 
     commands.simulate(
-        out, n=n, preset=preset, seed=seed, detections=detections, overwrite=overwrite
+        out,
+        n=n,
+        preset=preset,
+        seed=seed,
+        hosts=hosts,
+        detections=detections,
+        overwrite=overwrite,
     )
 
 

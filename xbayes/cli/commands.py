@@ -14,7 +14,7 @@ from xbayes.catalog.write import check_output, write_catalog
 from xbayes.cli import show
 from xbayes.cli.outputs import checked_outputs, say, write_outputs, write_table
 from xbayes.cli.progress import Reporter
-from xbayes.types import InputError
+from xbayes.errors import InputError
 
 if TYPE_CHECKING:
     from xbayes.catalog.match import ColumnKeywords
@@ -170,20 +170,42 @@ def select_k(config: Path, *, outs: list[Path], overwrite: bool, **options) -> N
 
 
 def simulate(
-    out: Path, *, n: int | None, preset: str | None, seed: int, detections: Path | None,
-    overwrite: bool,
+    out: Path, *, n: int | None, preset: str | None, seed: int, hosts: bool = False,
+    detections: Path | None, overwrite: bool,
 ) -> None:  # fmt: skip
     """Write a simulated catalogue and, if asked for, its detections."""
     for path in filter(None, (out, detections)):
         check_output(path, overwrite)
     if detections == out:
         raise InputError(f"--out and --detections both name {out}; give two files")
-    catalog = xbayes.simulate(n, seed=seed, preset=preset)
+    catalog = xbayes.simulate(n, seed=seed, preset=preset, hosts=hosts)
     write_catalog(catalog, out, overwrite)
     if detections is not None:
         from xbayes.simulate.catalog import simulate_detections
 
         write_catalog(simulate_detections(catalog, seed), detections, overwrite)
+
+
+def enhance(
+    catalog: Path, config: str, out: Path, *, settings: list[str], again: list[str],
+    reporter: Reporter, **options,
+) -> None:  # fmt: skip
+    """Enhance a catalogue, write it, and print what was done."""
+    from xbayes.tasks.enhance import enhance as run_enhance
+    from xbayes.tasks.enhance import further_path
+
+    with reporter:
+        made = run_enhance(
+            catalog, config, out=out, settings=settings, again=again, progress=reporter, **options
+        )
+    for note in made.notes:
+        say(note)
+    done = f"; done before: {', '.join(made.skipped)}" if made.skipped else ""
+    say(f"steps: {', '.join(made.ran) or 'none'}{done}")
+    for name, part in made.tables.items():
+        if len(part):
+            say(f"{name}: {len(part)} rows: {further_path(out.expanduser(), name)}")
+    say(f"{len(made.table)} rows, {len(made.table.colnames)} columns: {out}")
 
 
 def counts(
@@ -229,6 +251,16 @@ def send(run: Path | None, *, catalog: Path | None, to: list[str]) -> None:
     """Send a catalogue by SAMP and print who loaded it."""
     for name in xbayes.send(run, catalog=catalog, to=to):
         say(f"loaded by {name}")
+
+
+def fetch(source: str, *, out: Path, reporter: Reporter, **options) -> None:
+    """Fetch a catalogue and write it."""
+    with reporter:
+        table = xbayes.fetch(source, out=out, progress=reporter, **options)
+    meta = table.meta or {}
+    say(f"{len(table)} rows of {meta['CATALOG']}, queried {meta['QUERIED']}: {out}")
+    if "REFERENC" in meta:
+        say(f"please cite {meta['REFERENC']}")
 
 
 def _say_proportions(fitted: "FittedRun", estimate: "CheckedEstimate") -> None:

@@ -194,7 +194,7 @@ def select_k(
 ) -> None:
     """Select the number of mixture components: BIC, its gradient, silhouette, K = 2, 3, ...
 
-    Example: `xbayes select-k configs/chandra_detections.yaml --out bic.png --out bic.csv`
+    Example: `xbayes select-k configs/chandra_detections_plain.yaml --out bic.png --out bic.csv`
     """
     from xbayes.cli import commands
 

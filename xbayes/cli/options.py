@@ -122,9 +122,9 @@ def column_keywords(
     """The options on columns as keywords of `FittedRun.classify`. Raises InputError."""
     return {
         "id": id_,
-        "map": _distinct("--map", "NEW=OLD", map_),
+        "map": distinct_pairs("--map", "NEW=OLD", map_),
         "optional": optional or [],
-        "units": _distinct("--units", "COLUMN=UNIT", units),
+        "units": distinct_pairs("--units", "COLUMN=UNIT", units),
         "missing_values": _several("--missing-values", missing_values),
         "measured_values": _numbers("--measured-values", measured_values),
         "table": table,
@@ -156,7 +156,8 @@ def _pairs(option: str, form: str, given: list[str] | None) -> list[tuple[str, s
     return pairs
 
 
-def _distinct(option: str, form: str, given: list[str] | None) -> dict[str, str]:
+def distinct_pairs(option: str, form: str, given: list[str] | None) -> dict[str, str]:
+    """The pairs NAME=TEXT of an option by name. Raises InputError for another form or a repeat."""
     pairs = dict(_pairs(option, form, given))
     if len(pairs) < len(given or ()):
         raise InputError(f"{option} names a column twice: {' '.join(given or ())}; keep one")

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from xbayes.catalog.formats import FORMATS
 from xbayes.catalog.write import check_output, check_place, write_catalog
-from xbayes.types import InputError
+from xbayes.errors import InputError
 
 if TYPE_CHECKING:
     from astropy.table import Table

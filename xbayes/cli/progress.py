@@ -20,7 +20,7 @@ class Reporter:
                 BarColumn(),
                 TextColumn("{task.percentage:3.0f}%"),
                 TimeElapsedColumn(),
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),  # it may quote a service
                 console=Console(stderr=True),
                 transient=True,
             )

@@ -76,6 +76,8 @@ def print_source(table: "Table") -> None:
     if all(f"p_{c}_lo" in table.colnames for c in classes):
         ends = (f"{row[f'p_{c}_lo']:.3f}-{row[f'p_{c}_hi']:.3f}" for c in classes)
         shown.add_row("90 % interval", *ends)
+    if all(f"prior_{c}" in table.colnames for c in classes):
+        shown.add_row("prior of this source", *(f"{row[f'prior_{c}']:.4f}" for c in classes))
     for category in meta["CATEGS"].split(","):
         shown.add_row(f"{category} alone", *(f"{row[f'p_{category}_{c}']:.4f}" for c in classes))
     console = Console(highlight=False, markup=False)

@@ -79,7 +79,8 @@ def cross_validate_peer(
         started = time.monotonic()
         fitted = fit_peer(peer, sample, labels.group, split, focus, calibration)
         fit_ended = time.monotonic()
-        p = apply_peer(peer, fitted, x[split.test], log_prior)
+        prior = log_prior if labels.log_prior is None else labels.log_prior[split.test]
+        p = apply_peer(peer, fitted, x[split.test], prior)
         outer[split.repeat, split.test] = split.fold
         posterior[split.repeat, split.test] = p
         prediction[split.repeat, split.test] = decide(p, by_class_weight(fitted.class_weight))
@@ -144,7 +145,7 @@ def apply_peer(
     peer: Peer,
     fitted: FittedPeer,
     x: Float[np.ndarray, "N F"],
-    log_prior: Float[np.ndarray, "C"] | None,
+    log_prior: Float[np.ndarray, "*R C"] | None,
 ) -> Float[np.ndarray, "N C"]:
     """Calibrated posteriors of a fitted peer; `log_prior` as in `cross_validate_peer`."""
     stages = () if fitted.stage is None else (fitted.stage,)

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from xbayes.types import InputError
+from xbayes.errors import InputError
 
 # Features are found by the names in `Rule`, or by these; scales as in the configs of xbayes.
 OTHER_NAMES = {

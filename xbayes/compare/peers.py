@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 
 from xbayes.compare.hard_rules import RuleTree, fit_rules, predict_rules
 from xbayes.config.checks import did_you_mean
-from xbayes.types import InputError
+from xbayes.errors import InputError
 
 Settings = dict[str, Any]  # keyword arguments of the library
 Stages = tuple[int, ...]  # numbers of trees; empty for a model without stages

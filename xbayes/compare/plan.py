@@ -15,9 +15,10 @@ from xbayes.catalog.inputs import origin_of
 from xbayes.compare.variants import Request, Variant, list_variants, with_fingerprint
 from xbayes.config.checks import quoted
 from xbayes.config.schema import Config, catalog_source, focus_class
+from xbayes.errors import InputError
 from xbayes.evaluate.cross_validate import labelled_rows, nested_splits
 from xbayes.tasks.training import Training, load_training
-from xbayes.types import InputError, Labels
+from xbayes.types import Labels
 
 
 class Folds(NamedTuple):

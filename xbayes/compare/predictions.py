@@ -9,8 +9,8 @@ from xbayes.catalog.read import read_catalog
 from xbayes.compare.plan import Plan
 from xbayes.compare.variants import Variant
 from xbayes.config.checks import quoted
+from xbayes.errors import InputError
 from xbayes.evaluate.cross_validate import CrossValidation
-from xbayes.types import InputError
 
 
 class VariantPredictions(NamedTuple):

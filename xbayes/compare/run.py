@@ -27,10 +27,10 @@ from xbayes.compare.store import FOLDER, store_variant, stored_variant
 from xbayes.compare.variants import Request, Variant, command_of
 from xbayes.compare.write import write_comparison
 from xbayes.config.schema import given_log_prior
+from xbayes.errors import InputError
 from xbayes.output.files import check_new_folder
 from xbayes.tasks.precision import in_precision, use_precision
 from xbayes.tasks.training import Progress, counted, cross_validate_training
-from xbayes.types import InputError
 
 FEW_PROGRAMS = 8  # variants after which the compiled programs of JAX are dropped
 FITS = 0.97  # share of the progress bar for the fits

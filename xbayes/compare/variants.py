@@ -12,7 +12,7 @@ from xbayes.compare.peers import PEERS, chosen_peers
 from xbayes.config.model import ModelConfig
 from xbayes.config.reader import dump_config, load_config, swept
 from xbayes.config.schema import Config, focus_class
-from xbayes.types import InputError
+from xbayes.errors import InputError
 
 CALIBRATIONS = get_args(ModelConfig.model_fields["calibration"].annotation)
 DISTRIBUTION = {"sklearn": "scikit-learn", "interpret": "interpret-core"}

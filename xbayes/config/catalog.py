@@ -1,5 +1,6 @@
 """The sections of a config that describe the table: roles of columns, and features."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -11,6 +12,7 @@ from xbayes.config.checks import (
     Problem,
     Record,
     Whole,
+    did_you_mean,
     is_number,
     refuse,
 )
@@ -134,16 +136,13 @@ class CatalogConfig(Record):
     @model_validator(mode="before")
     @classmethod
     def _as_known(cls, values: object) -> object:
-        return releases_as_blocks(with_known(values))
-
-    @field_validator("name", mode="after")
-    @classmethod
-    def _is_known(cls, name: str | None) -> str | None:
-        known = [*role_names()]
-        if name is not None and name not in known:
-            text = f"no catalogue {name!r} is known{did_you_mean(name, known, 'known are')}"
-            refuse([Problem((), f"{text}; or give id, ra and dec, and no name")])
-        return name
+        given = with_known(values)
+        name = given.get("name") if isinstance(given, Mapping) else None
+        if isinstance(name, str) and name not in role_names():
+            near = did_you_mean(name, role_names(), "known are")
+            text = f"no catalogue {name!r} is known{near}; or give id, ra and dec, and no name"
+            refuse([Problem(("name",), text)])
+        return releases_as_blocks(given)
 
     @model_validator(mode="after")
     def _check_files(self) -> "CatalogConfig":

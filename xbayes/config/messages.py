@@ -34,6 +34,7 @@ class Source(NamedTuple):
     file: str
     tree: CommentedMap  # as read, with line numbers
     overrides: tuple[KeyPath, ...]  # keys given by --set
+    root: type[BaseModel] = Config  # the record of the whole file
 
 
 def message_of(details: ErrorDetails, source: Source) -> tuple[tuple[int, int], str]:
@@ -46,7 +47,7 @@ def message_of(details: ErrorDetails, source: Source) -> tuple[tuple[int, int], 
         for key in source.overrides
     )
     where = SET if by_set else f"{source.file}:{line}:{column}:"
-    return (line, column), f"{where} {_dotted(path)}: {_problem(details, path)}"
+    return (line, column), f"{where} {_dotted(path)}: {_problem(details, path, source.root)}"
 
 
 def message_of_point(
@@ -54,7 +55,7 @@ def message_of_point(
 ) -> tuple[tuple[int, int], str]:
     """As `message_of`, at the value of the sweep that causes the problem, if a single one does."""
     path = _path_of(details)
-    problem = _problem(details, path)
+    problem = _problem(details, path, source.root)
     place: KeyPath = ("sweep",)
     unknown_key = details["type"] == "extra_forbidden"
     for key, i in point.index.items():
@@ -93,19 +94,19 @@ def _dotted(path: KeyPath) -> str:
     return text.removeprefix(".")
 
 
-def _problem(details: ErrorDetails, path: KeyPath) -> str:
+def _problem(details: ErrorDetails, path: KeyPath, root: type[BaseModel]) -> str:
     """The message: what is wrong, what was found, what to do."""
     kind, found = details["type"], shorten(details["input"])
     if kind == "config":
         return details["msg"]
     if kind == "extra_forbidden":
-        known = _model(path[:-1]).model_fields
+        known = _model(path[:-1], root).model_fields
         return f"unknown key{did_you_mean(str(path[-1]), known, 'keys here are')}"
     if kind == "missing":
-        wanted = _model(path[:-1]).model_fields[str(path[-1])].description
+        wanted = _model(path[:-1], root).model_fields[str(path[-1])].description
         return f"missing key; add it: {wanted}"
     if kind == "literal_error":
-        known = get_args(_model(path[:-1]).model_fields[str(path[-1])].annotation)
+        known = get_args(_model(path[:-1], root).model_fields[str(path[-1])].annotation)
         near = did_you_mean(str(details["input"]), known)
         hint = near if "did you mean" in near else ""
         return f"must be {details.get('ctx', {})['expected']}; found {found}{hint}"
@@ -116,9 +117,9 @@ def _problem(details: ErrorDetails, path: KeyPath) -> str:
     return f"must be {details['msg'].removeprefix('Input should be ')}; found {found}"
 
 
-def _model(path: KeyPath) -> type[BaseModel]:
-    """The record that the keys on the path lead to."""
-    kind: Any = Config
+def _model(path: KeyPath, root: type[BaseModel]) -> type[BaseModel]:
+    """The record that the keys on the path lead to, from the record of the whole file."""
+    kind: Any = root
     for key in path:
         if _is_record(kind):
             kind = kind.model_fields[str(key)].annotation

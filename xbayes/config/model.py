@@ -73,8 +73,7 @@ class ClusterConfig(Record):
     learn: Literal["none", "assignment", "mixture"] = Field(
         default="mixture",
         description="What is then fitted to the labels by gradient steps on the log loss. "
-        "assignment: P(cluster | class). mixture: also the means and covariances of the classes. "
-        "With objective: f1, steps on F1 follow.",
+        "assignment: P(cluster | class). mixture: also the means and covariances of the classes.",
     )
     steps: Whole = Field(
         default=15,
@@ -123,6 +122,22 @@ class ClusterConfig(Record):
             problems.append(Problem(("draws",), text))
         refuse(problems)
         return self
+
+
+def _name_or_proportions(value: object, wanted: str, others: tuple[type, ...]) -> object:
+    """The value, if it is a name of a prior or a mapping to numbers or `others`."""
+    if isinstance(value, Mapping):
+        refuse(
+            [
+                Problem((name,), f"a proportion must be {wanted}; found {share!r}")
+                for name, share in value.items()
+                if not is_number(share) and not isinstance(share, others)
+            ]
+        )
+    elif value not in ("training", "uniform"):
+        text = f"must be training, uniform or a proportion per class; found {value!r}"
+        refuse([Problem((), text)])
+    return value
 
 
 class ModelConfig(Record):
@@ -188,17 +203,25 @@ class ModelConfig(Record):
     )
     objective: Literal["log_loss", "f1"] = Field(
         default="log_loss",
-        description="Objective of the weights: log loss, or the F1 score of the class f1_class.",
+        description="Objective of the weights. f1: log loss plus lambda * (1 - F1 of f1_class), "
+        "with lambda chosen on inner folds; it is 0 unless the F1 gains there. With optimiser: "
+        "evolution: the F1 alone, as published.",
     )
     optimiser: Literal["gradient", "evolution"] = Field(
         default="gradient",
         description="Optimiser of the weights. evolution is the published differential evolution "
         "and needs objective: f1.",
     )
-    prior: Literal["training", "uniform"] | Proportions = Field(
+    prior: Literal["training", "uniform"] | dict[str, Number | str] = Field(
         default="training",
         description="Prior class proportions: those of the training rows, equal ones (uniform), or "
-        "one proportion per class.",
+        "one proportion per class. If one of them is an expression over columns, such as an "
+        "expected number of sources of the class at this position and flux, the values of each "
+        "source are divided by their sum.",
+    )
+    constant_prior: Literal["training", "uniform"] | Proportions = Field(
+        default="training",
+        description="Prior of a source for which an expression of model.prior has no value.",
     )
     penalty: AutoOrPositive = Field(
         default="auto",
@@ -230,6 +253,13 @@ class ModelConfig(Record):
         "held-out log loss.",
     )
 
+    @property
+    def expressions_of_prior(self) -> dict[str, float | str]:
+        """The prior of each class, if one is an expression; empty if all sources have one prior."""
+        if isinstance(self.prior, str) or not any(isinstance(p, str) for p in self.prior.values()):
+            return {}
+        return dict(self.prior)
+
     @model_validator(mode="before")
     @classmethod
     def _defaults_of_given_weights(cls, values: object) -> object:
@@ -240,18 +270,12 @@ class ModelConfig(Record):
     @field_validator("prior", mode="before")
     @classmethod
     def _prior_is_a_name_or_proportions(cls, value: object) -> object:
-        if isinstance(value, Mapping):
-            refuse(
-                [
-                    Problem((name,), f"a proportion must be a number; found {share!r}")
-                    for name, share in value.items()
-                    if not is_number(share)
-                ]
-            )
-        elif value not in ("training", "uniform"):
-            text = f"must be training, uniform or a proportion per class; found {value!r}"
-            refuse([Problem((), text)])
-        return value
+        return _name_or_proportions(value, "a number or an expression", (str,))
+
+    @field_validator("constant_prior", mode="before")
+    @classmethod
+    def _constant_prior_is_a_name_or_proportions(cls, value: object) -> object:
+        return _name_or_proportions(value, "a number", ())
 
     @model_validator(mode="after")
     def _check(self) -> "ModelConfig":

@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -18,11 +18,12 @@ from ruamel.yaml.representer import RoundTripRepresenter
 from ruamel.yaml.scalarbool import ScalarBoolean
 
 from xbayes.config.checks import RENAMED_KEYS, below, other_name
+from xbayes.config.known_catalogs import with_known
 from xbayes.config.messages import SET, KeyPath, Source, message_of, message_of_point, shorten
 from xbayes.config.removal import remove_null, without_removed
 from xbayes.config.schema import Config
 from xbayes.config.sweep import grid, with_values
-from xbayes.types import InputError
+from xbayes.errors import InputError
 
 MAX_DEPTH = 20
 MOST_SHOWN = 10  # problems of a sweep
@@ -52,7 +53,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = (), *, stored: bool
     InputError
         If the file cannot be read or is not a valid config.
     """
-    return parse_config(_read(Path(path)), str(path), overrides, stored=stored)
+    return parse_config(read_text(Path(path)), str(path), overrides, stored=stored)
 
 
 def parse_config(
@@ -68,18 +69,20 @@ def parse_config(
     Messages call the text by the name `file`. `chain` holds the files that extend this one, so that
     a circle is found.
     """
-    tree = _parse(text, file)
+    tree = parse_tree(text, file)
     if tree is None:
         raise InputError(f"{file}: is empty; a config needs name, catalog, taxonomy and features")
     if not isinstance(tree, CommentedMap):
-        found = shorten(_plain(tree, file))
+        found = shorten(plain_values(tree, file))
         raise InputError(f"{file}:1:1: a config is a mapping of key: value; found {found}")
     with warnings.catch_warnings(action="ignore") if stored else nullcontext():
-        plain = _plain(tree, file)  # warns of old names
+        plain = plain_values(tree, file)  # warns of old names
+    if "catalog" in plain:
+        plain["catalog"] = with_known(plain["catalog"])
     if not stored:
         _start_in_folder(plain, file)
     values = _merged_with_base(plain, file, chain or (Path(file).resolve(),))
-    source = Source(file, tree, tuple(_override(values, text) for text in overrides))
+    source = Source(file, tree, tuple(override(values, text) for text in overrides))
     try:
         config = Config.model_validate(values)
     except ValidationError as error:
@@ -92,10 +95,10 @@ def parse_config(
 
 def parse_mapping(text: str, file: str = "config") -> dict[str, Any]:
     """The plain mapping in a YAML text, which need not be a whole config. Raises InputError."""
-    tree = _parse(text, file)
+    tree = parse_tree(text, file)
     if not isinstance(tree, CommentedMap):
         raise InputError(f"{file}:1:1: a config is a mapping of key: value")
-    return _plain(tree, file)
+    return plain_values(tree, file)
 
 
 def config_of(
@@ -150,7 +153,7 @@ def _merged_with_base(values: dict[Any, Any], file: str, chain: tuple[Path, ...]
     path = Path(file).parent / str(base)
     if path.resolve() in chain:
         raise InputError(f"{file}: extends {base}, which extends it; break the circle")
-    below = parse_config(_read(path), str(path), (), (*chain, path.resolve()))
+    below = parse_config(read_text(path), str(path), (), (*chain, path.resolve()))
     merged = _merge(below.model_dump(mode="json"), values)
     _make_way_for_given_weights(merged, values)
     _make_way_for_other_files(merged, values)
@@ -244,7 +247,8 @@ class _Representer(RoundTripRepresenter):
 _Representer.add_representer(type(None), _Representer.represent_none)
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """The text of a config file. Raises InputError."""
     if path.is_dir():
         raise InputError(f"{path}: is a folder; give a config file, such as {path / 'demo.yaml'}")
     try:
@@ -263,7 +267,8 @@ def _neighbours(path: Path) -> str:
     return f" (did you mean {str(path.parent / near[0])!r}?)" if near else "; check the path"
 
 
-def _parse(text: str, file: str) -> Any:
+def parse_tree(text: str, file: str) -> Any:
+    """The YAML of a config file, with line numbers. Raises InputError."""
     try:
         return YAML().load(text)
     except _BROKEN as error:
@@ -283,15 +288,15 @@ def _reason(error: Exception) -> str:
     return (str(error) or type(error).__name__).splitlines()[0]
 
 
-def _plain(node: Any, file: str, dotted: str = "", depth: int = 0) -> Any:
+def plain_values(node: Any, file: str, dotted: str = "", depth: int = 0) -> Any:
     """The node, at a dotted key, as plain Python values; old names of keys become the new ones."""
     if depth > MAX_DEPTH:
         raise InputError(f"{file}: is nested deeper than {MAX_DEPTH}; a config is flatter")
     if isinstance(node, CommentedMap):
         named = {_new_name(node, key, file, dotted): value for key, value in node.items()}
-        return {k: _plain(v, file, below(dotted, k), depth + 1) for k, v in named.items()}
+        return {k: plain_values(v, file, below(dotted, k), depth + 1) for k, v in named.items()}
     if isinstance(node, CommentedSeq):
-        return [_plain(value, file, dotted, depth + 1) for value in node]
+        return [plain_values(value, file, dotted, depth + 1) for value in node]
     if isinstance(node, bool | ScalarBoolean):
         return bool(node)
     for kind in (int, float, str):
@@ -317,8 +322,8 @@ def _new_name(node: CommentedMap, key: Any, file: str, dotted: str) -> Any:
     return name
 
 
-def _override(values: dict[Any, Any], text: str) -> KeyPath:
-    """Put key=value of --set into the values; gives the path of the key."""
+def override(values: dict[Any, Any], text: str, root: type[BaseModel] = Config) -> KeyPath:
+    """Put key=value of --set into the values of a record; gives the path of the key."""
     key, sign, value = text.partition("=")
     path = tuple(part.strip() for part in key.split("."))
     if not sign or not all(path):
@@ -339,9 +344,9 @@ def _override(values: dict[Any, Any], text: str) -> KeyPath:
         given = CommentedMap({path[-1]: plain})
     except _BROKEN as error:
         raise InputError(f"--set {key}: {value!r} is not YAML: {_reason(error)}") from None
-    renamed = _plain(given, SET, ".".join(path[:-1]))
+    renamed = plain_values(given, SET, ".".join(path[:-1]))
     known, path = [*section], (*path[:-1], *renamed)
     section.update(renamed)
     if section[path[-1]] is None:
-        remove_null(values, path, known)
+        remove_null(values, path, known, root)
     return path

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from xbayes.config.checks import did_you_mean
 from xbayes.config.schema import Config
-from xbayes.types import InputError
+from xbayes.errors import InputError
 
 
 def without_removed(
@@ -31,7 +31,12 @@ def without_removed(
                 del section[entry]
 
 
-def remove_null(values: dict[str, Any], path: Sequence[str], known: Sequence[str]) -> None:
+def remove_null(
+    values: dict[str, Any],
+    path: Sequence[str],
+    known: Sequence[str],
+    root: type[BaseModel] = Config,
+) -> None:
     """Remove the entry or section at the path, which --set made null; keep any other null.
 
     Parameters
@@ -42,6 +47,8 @@ def remove_null(values: dict[str, Any], path: Sequence[str], known: Sequence[str
         The keys that lead to the null.
     known
         The entries beside it before it was set.
+    root
+        The record of the whole config.
 
     Raises
     ------
@@ -49,7 +56,7 @@ def remove_null(values: dict[str, Any], path: Sequence[str], known: Sequence[str
         For an entry that is not there, and a section that every config needs.
     """
     *above, name = path
-    kind = _kind_at(above)
+    kind = _kind_at(above, root)
     section: Any = values
     for key in above:
         section = section[key]
@@ -74,9 +81,9 @@ def remove_null(values: dict[str, Any], path: Sequence[str], known: Sequence[str
     del section[name]  # every default holds again
 
 
-def _kind_at(path: Sequence[str]) -> Any:
+def _kind_at(path: Sequence[str], root: type[BaseModel]) -> Any:
     """The type of the value at a path; None where the schema has no such key."""
-    kind: Any = Config
+    kind: Any = root
     for key in path:
         inner = _record(kind)
         if inner is not None:

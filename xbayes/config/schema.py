@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 from pydantic import BeforeValidator, Field, model_validator
 
-from xbayes.config.catalog import CatalogConfig, CategoryConfig, FeatureConfig, TaxonomyConfig
+from xbayes.config.catalog import CatalogConfig, CategoryConfig, FeatureConfig
 from xbayes.config.checks import (
     NAME,
     RUN_NAME,
@@ -28,9 +28,11 @@ from xbayes.config.checks import (
     refuse,
 )
 from xbayes.config.model import ModelConfig
+from xbayes.config.prior import alpha_problems, prior_problems
 from xbayes.config.sweep import sweep_problems
+from xbayes.config.taxonomy import TaxonomyConfig
 from xbayes.config.validation import PosteriorConfig, TargetConfig, ValidationConfig
-from xbayes.types import InputError
+from xbayes.errors import InputError
 
 DecisionKind = Literal["argmax", "f1", "expected_f1"]
 
@@ -137,16 +139,15 @@ class Config(Record):
 
     def _class_problems(self) -> list[Problem]:
         classes = list(self.taxonomy.classes)
-        given = {
-            ("model", "prior"): self.model.prior,
-            ("validation", "proportions"): self.validation.proportions,
-        }
         problems = [
-            Problem((*path, *problem.path), problem.message)
-            for path, proportions in given.items()
-            if isinstance(proportions, Mapping)
-            for problem in proportion_problems(proportions, classes)
+            Problem(("model", *problem.path), problem.message)
+            for problem in prior_problems(self.model, classes)
         ]
+        if self.validation.proportions is not None:
+            problems += [
+                Problem(("validation", "proportions", *problem.path), problem.message)
+                for problem in proportion_problems(self.validation.proportions, classes)
+            ]
         return problems + [
             Problem(
                 ("features", name, "cosine_for", index),
@@ -168,7 +169,7 @@ class Config(Record):
             if name not in known
         ]
         if self.model.alpha is not None:
-            problems += _alpha_problems(self.model.alpha, known)
+            problems += alpha_problems(self.model.alpha, known)
         ignored = [name for name, f in self.features.items() if f.missing != "evidence"]
         if self.model.density == "published_code" and ignored:
             text = "must be evidence for every feature if model.density is published_code, whose "
@@ -254,24 +255,12 @@ class Config(Record):
                     problems.append(
                         Problem(("taxonomy", "classes", name), f"{text}; rename one of them")
                     )
+        for group in self.taxonomy.groups:
+            other = class_of.setdefault(f"p_{group}".lower(), group)
+            if other != group and group not in self.taxonomy.classes:
+                text = f"group {group!r} and {other!r} both give a column p_{group}; rename one"
+                problems.append(Problem(("taxonomy", "groups", group), text))
         return problems
-
-
-def _alpha_problems(alpha: Mapping[str, float], categories: Sequence[str]) -> list[Problem]:
-    """Problems of given weights that must name every category, and no other."""
-    problems = [
-        Problem(
-            ("model", "alpha", name),
-            f"no feature has this category{did_you_mean(name, categories, 'categories are')}",
-        )
-        for name in alpha
-        if name not in categories
-    ]
-    lacking = [name for name in categories if name not in alpha]
-    if lacking:
-        text = f"needs a weight for every category; none for {quoted(lacking)}"
-        problems.append(Problem(("model", "alpha"), text))
-    return problems
 
 
 def catalog_path(config: Config) -> Path:
@@ -376,14 +365,23 @@ def focus_class(config: Config) -> str | None:
 
 def gives_proportions(config: Config) -> bool:
     """Whether the config gives class proportions other than those of the training sample."""
-    return bool(config.validation.proportions) or given_log_prior(config) is not None
+    return bool(
+        config.validation.proportions
+        or config.model.expressions_of_prior
+        or given_log_prior(config) is not None
+    )
 
 
 def given_log_prior(config: Config) -> Float[np.ndarray, "C"] | None:
-    """The log prior of the config; None for the training proportions, used in the fit anyway."""
-    if config.model.prior == "uniform":
+    """The log prior of the config; None for the training proportions, used in the fit anyway.
+
+    If the prior depends on the source, the constant prior of those where it has no value.
+    """
+    prior = config.model.constant_prior if config.model.expressions_of_prior else config.model.prior
+    if prior == "uniform":
         n_classes = len(config.taxonomy.classes)
         return np.full(n_classes, -np.log(n_classes))
-    if not isinstance(config.model.prior, Mapping):
+    if not isinstance(prior, Mapping):
         return None
-    return np.log(class_proportions(config.model.prior, list(config.taxonomy.classes)))
+    shares = {name: float(share) for name, share in prior.items()}
+    return np.log(class_proportions(shares, list(config.taxonomy.classes)))

@@ -39,6 +39,12 @@ class PosteriorConfig(Record):
         description="Posterior of the weights. nuts: Hamiltonian Monte Carlo. svi: variational "
         "inference with a normal. laplace: a normal with the curvature at the mode, in seconds.",
     )
+    folds: Literal["laplace", "same"] = Field(
+        default="laplace",
+        description="Posterior of the weights in the fits of the cross-validation, which only "
+        "classify the held-out sources. laplace: the normal at the mode, whose intervals are as "
+        "well calibrated and which needs a fifth of the time of nuts. same: as method.",
+    )
     chains: Whole = Field(
         default=4, ge=1, le=64, description="Number of chains. They run in parallel."
     )

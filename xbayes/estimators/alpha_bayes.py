@@ -18,10 +18,11 @@ from xbayes.classifier.fit import FitReport, fit_classifier
 from xbayes.classifier.learned import Classifier, rule_under
 from xbayes.classifier.predict import classify
 from xbayes.classifier.recipe import Recipe
+from xbayes.errors import InputError
 from xbayes.estimators import alpha_checks as checks
 from xbayes.estimators import alpha_plan as plans
 from xbayes.estimators.arrays import complete, plain
-from xbayes.types import Features, InputError, Labels
+from xbayes.types import Features, Labels
 
 LARGEST = 1e300
 VALIDATION: dict[str, Any] = {"dtype": np.float64, "ensure_all_finite": "allow-nan"}
@@ -60,7 +61,8 @@ class AlphaBayesClassifier(ClassifierMixin, BaseEstimator):
     offsets : bool
         Learn b (not if `alpha` is given); it is added if any feature was measured.
     objective : {"log_loss", "f1"}
-        What the weights optimise: the log loss, or the F1 of `focus_class`.
+        What the weights minimise: the log loss, or also lambda (1 - F1 of `focus_class`), with
+        lambda chosen on inner folds; it is 0 unless the F1 gains there.
     decision : {"argmax", "f1", "expected_f1"}
         The most probable class; or a rule for the F1 of `focus_class`: class weights learned from
         labels, or the threshold of largest expected F1.

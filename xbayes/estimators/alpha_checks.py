@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from xbayes.errors import InputError
 from xbayes.infer.select_penalty import PENALTIES
 from xbayes.models.naive_bayes import KINDS
-from xbayes.types import InputError
 
 CHOICES = {
     "weights": KINDS,

@@ -10,12 +10,13 @@ from xbayes.catalog.splits import stratified_folds
 from xbayes.classifier.decision import Decision, Kind
 from xbayes.classifier.predict import CHUNK, Classifier
 from xbayes.classifier.recipe import Recipe
+from xbayes.errors import InputError
 from xbayes.models.base import Density
 from xbayes.models.naive_bayes import naive_bayes
 from xbayes.models.smooth_density import smooth_density
 from xbayes.published.code_density import published_code_density
 from xbayes.published.density import published_density
-from xbayes.types import UNLABELLED, Features, InputError, Labels, Names
+from xbayes.types import UNLABELLED, Features, Labels, Names
 
 LEAST_ROWS = 256  # rows are padded to this power of two or a larger one, so that few are compiled
 FIXING_PENALTY = 1e6  # leaves every alpha at 1 to about 1e-6

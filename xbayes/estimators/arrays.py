@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from xbayes.types import InputError
+from xbayes.errors import InputError
 
 DEEPEST = 4  # of nested lists
 

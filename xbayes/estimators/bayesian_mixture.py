@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from sklearn import mixture as peers
 
+from xbayes.errors import InputError
 from xbayes.estimators import mixture_shapes as shapes
 from xbayes.estimators.mixture_base import MixtureEstimator
 from xbayes.estimators.mixture_starts import start_from
@@ -14,7 +15,6 @@ from xbayes.models.bayesian_mixture import MixturePrior, VariationalParams, star
 from xbayes.models.bayesian_mixture_types import bayesian_mixture_of_type
 from xbayes.models.normal_wishart import NormalWishart
 from xbayes.models.sticks import Sticks
-from xbayes.types import InputError
 
 
 class BayesianGaussianMixture(MixtureEstimator):

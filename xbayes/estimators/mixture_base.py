@@ -11,13 +11,13 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from xbayes.errors import InputError
 from xbayes.estimators import mixture_shapes as shapes
 from xbayes.estimators.arrays import complete, plain
 from xbayes.estimators.mixture_starts import OWN_START, responsibilities
 from xbayes.infer.em import EMInfo, fit_em, pad_rows
 from xbayes.models.base import Model, Params
 from xbayes.models.measured import Measured, Rows, check_rows, check_values
-from xbayes.types import InputError
 
 MISSING = ("refuse", "marginalise")
 LEAST_ROWS = 256  # rows are padded to this or one of a few larger sizes: few compilations

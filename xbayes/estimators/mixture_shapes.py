@@ -3,9 +3,9 @@
 import numpy as np
 from scipy.linalg import solve_triangular
 
+from xbayes.errors import InputError
 from xbayes.estimators.arrays import complete
 from xbayes.models.gaussian_mixture import MixtureParams
-from xbayes.types import InputError
 
 
 def shape_of(covariance_type: str, n_components: int, n_features: int) -> tuple[int, ...]:

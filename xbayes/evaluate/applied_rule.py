@@ -16,10 +16,14 @@ from xbayes.classifier.decision import (
     fit_rule,
     threshold_for,
 )
-from xbayes.classifier.held_out import reweighted
-from xbayes.classifier.learned import Classifier, rule_under, trained_log_prior
+from xbayes.classifier.learned import (
+    Classifier,
+    held_out_under,
+    rule_under,
+    trained_log_prior,
+)
 from xbayes.classifier.recipe import Recipe
-from xbayes.types import InputError
+from xbayes.errors import InputError
 
 CATALOGUE = "catalogue"  # the threshold is learned on the catalogue that is classified
 HELD_OUT, AT_HAND = "the out-of-fold posteriors of the run", "the posteriors of this catalogue"
@@ -70,7 +74,7 @@ def parse_decision(asked: Asked) -> Decision | None:
 def rule_of_run(
     recipe: Recipe,
     classifier: Classifier,
-    log_prior: Float[np.ndarray, "C"] | None,
+    log_prior: Float[np.ndarray, "*R C"] | None,
     asked: Decision | None = None,
 ) -> AppliedRule:
     """The rule of a run under a prior, or another one learned on its held-out posteriors.
@@ -85,8 +89,11 @@ def rule_of_run(
         rule = classifier.rule if is_own else fit_rule(recipe.decision, recipe.focus, sample, 0)
         return AppliedRule(rule=rule, text=_by_weight(recipe, rule))
     trained = trained_log_prior(recipe, classifier)
-    log_prior = trained if log_prior is None else log_prior
-    posterior, weight = reweighted(np.asarray(sample.posterior), trained, log_prior)
+    under = held_out_under(recipe, classifier, trained if log_prior is None else log_prior)
+    if under is None:  # a ready-made model does not keep the priors of its training sources
+        under = held_out_under(recipe, classifier, trained)
+    assert under is not None, "under one prior for all sources"
+    posterior, weight = under
     threshold = threshold_for(recipe.decision, posterior[:, recipe.focus], weight)
     if is_own:
         threshold = float(rule_under(recipe, classifier, log_prior).threshold)

@@ -20,7 +20,8 @@ from xbayes.classifier.fit import FitReport, fit_classifier
 from xbayes.classifier.learned import rule_under, trained_log_prior
 from xbayes.classifier.predict import Products, classify
 from xbayes.classifier.recipe import Recipe
-from xbayes.types import Features, InputError, Labels
+from xbayes.errors import InputError
+from xbayes.types import Features, Labels
 
 # Below FEW members, a recall of RECALL has a 90 % interval wider than +-0.12 (binomial), and the
 # mean of a feature a standard error above 0.18 of its spread.
@@ -72,10 +73,12 @@ def cross_validate(
     kind
         Of the folds, as in `nested_splits`.
     log_prior
-        Replaces the training proportions in the posteriors; None keeps them.
+        Replaces the training proportions in the posteriors; None keeps them. The prior of each row
+        in `labels` goes before.
     row_weight
         Weight of each row in the fits; all rows are scored with equal weight.
     """
+    recipe = recipe.for_folds
     rows, features, labels = labelled_rows(features, labels)
     row_weight = None if row_weight is None else row_weight[rows]
     shape = (n_repeats, len(rows))
@@ -95,12 +98,13 @@ def cross_validate(
             recipe, features, labels, split.inner, fold_key, row_weight
         )
         fitted = time.monotonic()
-        parts.append(classify(recipe, classifier, features.rows(split.test), log_prior))
+        prior = log_prior if labels.log_prior is None else labels.log_prior[split.test]
+        parts.append(classify(recipe, classifier, features.rows(split.test), prior))
         fit_seconds += fitted - started
         classify_seconds += time.monotonic() - fitted
         fits.append(report)
         outer[split.repeat, split.test] = split.fold
-        rules.append(jax.tree.map(np.asarray, rule_under(recipe, classifier, log_prior)))
+        rules.append(jax.tree.map(np.asarray, rule_under(recipe, classifier, prior)))
         used = trained_log_prior(recipe, classifier) if log_prior is None else log_prior
         priors.append(np.asarray(used, np.float64))
     tested = outer[0] >= 0  # a release that cannot be held out is not tested

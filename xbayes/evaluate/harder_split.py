@@ -12,6 +12,7 @@ from jaxtyping import Bool
 
 from xbayes.catalog.splits import joined_groups
 from xbayes.config.schema import Config
+from xbayes.errors import InputError
 from xbayes.evaluate.cross_validate import (
     CrossValidation,
     held_out_releases,
@@ -23,7 +24,7 @@ from xbayes.evaluate.metrics import pool_repeats
 from xbayes.evaluate.paired import paired_differences
 from xbayes.evaluate.scores import Entry, Predictions, score
 from xbayes.features.build import names_of
-from xbayes.types import InputError, Labels
+from xbayes.types import Labels
 
 
 class HarderSplit(NamedTuple):

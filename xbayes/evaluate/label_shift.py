@@ -110,7 +110,7 @@ def checked_proportions(
     posterior: Float[np.ndarray, "N C"],
     outlier_p: Float[np.ndarray, "N"],
     *,
-    applied_log_prior: Float[np.ndarray, "C"],
+    applied_log_prior: Float[np.ndarray, "*R C"],
     seed: int,
 ) -> CheckedEstimate:
     """The proportions to apply to a catalogue, from the posteriors of its sources.
@@ -120,10 +120,11 @@ def checked_proportions(
     sample
         The labelled sources, under the training prior `log_prior`.
     posterior, outlier_p
-        Of the catalogue, under `applied_log_prior`, the prior of the run.
+        Of the catalogue, under `applied_log_prior`, the prior of the run, or of each source.
     """
     ordinary, _ = reweighted(posterior, applied_log_prior, log_prior)
     own = np.exp(np.asarray(applied_log_prior, np.float64))
+    own = own if own.ndim == 1 else own.mean(0)
     test = label_shift_test(sample, ordinary, outlier_p, own, seed)
     estimate = estimate_proportions(posterior, applied_log_prior, jax.random.key(seed))
     weight = test.explained * len(posterior) / (len(posterior) + PSEUDO_SOURCES)

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, PRNGKeyArray
 from xbayes.classifier.fit import fit_classifier
 from xbayes.classifier.predict import classify
 from xbayes.classifier.recipe import Recipe
+from xbayes.errors import InputError
 from xbayes.evaluate.cross_validate import Split, inner_folds, labelled_rows, nested_splits
 from xbayes.evaluate.scores import (
     Entry,
@@ -25,7 +26,7 @@ from xbayes.evaluate.scores import (
     pooled_predictions,
     ratio,
 )
-from xbayes.types import Features, InputError, Labels
+from xbayes.types import Features, Labels
 
 POINTS = 5  # on a curve without given sizes
 
@@ -72,6 +73,7 @@ def learning_curve(
     InputError
         For a fraction that leaves a class fewer groups than inner folds.
     """
+    recipe = recipe.for_folds
     rows, features, labels = labelled_rows(features, labels)
     n_classes, subsamples = len(recipe.names.classes), _subsamples(recipe, labels, design)
     shape = (len(design.fractions), design.n_repeats, len(rows))
@@ -87,7 +89,8 @@ def learning_curve(
                 labels.class_index, labels.group, training, recipe.n_folds, split.seed
             )
             classifier, _ = fit_classifier(recipe, features, labels, fold, fold_key)
-            products = classify(recipe, classifier, features.rows(split.test), log_prior)
+            prior = log_prior if labels.log_prior is None else labels.log_prior[split.test]
+            products = classify(recipe, classifier, features.rows(split.test), prior)
             posterior[i, split.repeat, split.test] = products.posterior
             prediction[i, split.repeat, split.test] = products.prediction
     members = np.mean(

@@ -1,5 +1,7 @@
 """The blocks of `metrics.json`: in-sample, cross-validated and prior-weighted scores."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
@@ -50,9 +52,10 @@ def measure(
     sets = np.concatenate([p.prediction_set for p in held_out.products])
     flagged = np.concatenate([p.set_flag for p in held_out.products])
     metrics: dict = {}
-    aggregated = aggregate(config, pooled)
-    if aggregated is not None:
-        metrics["aggregated"] = score(*aggregated, **options)
+    coarser = {"groups": config.taxonomy.coarse_classes, "aggregated": config.taxonomy.aggregated}
+    for block, joins in coarser.items():
+        if joins:
+            metrics[block] = score(aggregate(classes, joins, pooled), tuple(joins), **options)
     metrics |= {
         "classes": list(classes),
         "in_sample": score(in_sample, classes, **options),
@@ -68,13 +71,14 @@ def measure(
         chosen = np.tile(well[rows], len(held_out.products))
         scores = score_well_characterised(pooled, chosen, classes, **options)
         metrics["well_characterised"] = scores
-    expected = _expected_proportions(config, pooled.truth)
+    expected = _expected_proportions(config, pooled.truth, held_out)
     return metrics | {
         "prior_weighted": score(_under_proportions(config, pooled, held_out), classes, **options),
         "proportions": dict(zip(classes, expected.tolist(), strict=True)),
         "penalty": [fit.penalty for fit in held_out.fits if fit.penalties],
         "calibration": [_calibration(fit.calibration) for fit in held_out.fits],
         "outlier": false_alarms(held_out.products[0].outlier_p),
+        **_f1_weights(held_out),
         **_fitted_terms(config, held_out),
     }
 
@@ -88,21 +92,18 @@ def pool_repeats(held_out: CrossValidation, labels: Labels) -> Predictions:
     )
 
 
-def aggregate(config: Config, fine: Predictions) -> tuple[Predictions, tuple[str, ...]] | None:
-    """Predictions of the aggregated classes, and their names; None if the config has none.
+def aggregate(
+    classes: Sequence[str], joins: Mapping[str, Sequence[str]], fine: Predictions
+) -> Predictions:
+    """Predictions of coarser classes, of which each class is in exactly one.
 
-    The probability of an aggregated class is the sum over its classes; the prediction is the most
-    probable aggregated class.
+    The probability of a coarser class is the sum over its classes; the prediction is the most
+    probable coarser class.
     """
-    joins = config.taxonomy.aggregated
-    if joins is None:
-        return None
-    classes = list(config.taxonomy.classes)
     member = np.array([[name in joined for joined in joins.values()] for name in classes], float)
     posterior = fine.posterior @ member
     truth = member.argmax(1)[fine.truth]
-    coarse = fine._replace(truth=truth, posterior=posterior, prediction=posterior.argmax(1))
-    return coarse, tuple(joins)
+    return fine._replace(truth=truth, posterior=posterior, prediction=posterior.argmax(1))
 
 
 def false_alarms(outlier_p: Float[np.ndarray, "N"]) -> dict[str, dict]:
@@ -158,16 +159,24 @@ def _calibration(report: CalibrationReport) -> dict:
     return {"chosen": report.chosen, "held_out_log_loss": finite}
 
 
+def _f1_weights(held_out: CrossValidation) -> dict[str, list[float]]:
+    """The weight of the F1 term that each outer fold chose; empty without such a term."""
+    chosen = [fit.f1_weight for fit in held_out.fits if fit.held_out_f1]
+    return {"f1_weight": chosen} if chosen else {}
+
+
 def _under_proportions(
     config: Config, pooled: Predictions, held_out: CrossValidation
 ) -> Predictions:
     """Predictions with the expected proportions as their prior, weighted to these proportions."""
-    target = _expected_proportions(config, pooled.truth)
+    target = _expected_proportions(config, pooled.truth, held_out)
+    weight = pooled.weight * proportion_weights(pooled.truth, target)
+    if held_out.products[0].prior.shape[1]:
+        return pooled._replace(weight=weight)  # each source has its own prior on the sky already
     prior = _prior_of_predictions(config, pooled.truth)
     pooled = _under_one_prior(config, pooled, held_out, prior)
     posterior = with_prior(pooled.posterior, prior, target)
     prediction = _decided_under(config, held_out, pooled.posterior, np.log(prior), np.log(target))
-    weight = pooled.weight * proportion_weights(pooled.truth, target)
     return pooled._replace(posterior=posterior, prediction=prediction, weight=weight)
 
 
@@ -215,10 +224,17 @@ def _of_same_repeat(held_out: CrossValidation, fit: int) -> Bool[np.ndarray, "M"
     return np.repeat(np.arange(n_repeats), n_rows) == fit // (len(held_out.rules) // n_repeats)
 
 
-def _expected_proportions(config: Config, truth: np.ndarray) -> Float[np.ndarray, "C"]:
-    """`validation.proportions`, or else the prior that the posteriors already have."""
+def _expected_proportions(
+    config: Config, truth: np.ndarray, held_out: CrossValidation
+) -> Float[np.ndarray, "C"]:
+    """`validation.proportions`, or else the prior that the posteriors already have.
+
+    If that depends on the source, the mean over the sources.
+    """
     if config.validation.proportions:
         return class_proportions(config.validation.proportions, list(config.taxonomy.classes))
+    if held_out.products[0].prior.shape[1]:
+        return held_out.products[0].prior.mean(0)
     return _prior_of_predictions(config, truth)
 
 

@@ -35,7 +35,7 @@ class Estimate(NamedTuple):
 
 def estimate_proportions(
     posterior: Float[np.ndarray, "N C"],
-    log_prior: Float[np.ndarray, "C"],
+    log_prior: Float[np.ndarray, "*R C"],
     key: PRNGKeyArray,
 ) -> Estimate:
     """Class proportions of a catalogue from its posteriors, whose prior is `log_prior`.

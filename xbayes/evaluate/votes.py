@@ -11,8 +11,8 @@ from jaxtyping import Bool, Float, Int
 from scipy.optimize import minimize_scalar
 
 from xbayes.classifier.probabilities import class_posterior
+from xbayes.errors import InputError
 from xbayes.evaluate.scores import log_losses
-from xbayes.types import InputError
 
 DEFAULT_RHO = 1.0  # if rho cannot be learned: n detections carry the evidence of one
 _FLOOR = 1e-300  # keeps the log of probabilities finite
@@ -44,15 +44,19 @@ def vote(
     posterior: Float[np.ndarray, "D C"],
     prediction: Int[np.ndarray, "D"],
     source: Int[np.ndarray, "D"],
-    log_prior: Float[np.ndarray, "C"],
+    log_prior: Float[np.ndarray, "*R C"],
     rho: float,
 ) -> Votes:
-    """All votes of the sources; `source` is the index of the source of each detection."""
+    """All votes of the sources; `source` is the index of the source of each detection.
+
+    `log_prior` is that of the posteriors: one for all detections, or one for each.
+    """
     number = np.bincount(source)
     mean, sd = soft_vote(posterior, source)
     soft = mean.argmax(-1)
     hard, share = hard_vote(prediction, source, mean)
-    combined = combine(mean_log_odds(posterior, log_prior, source), number, log_prior, rho)
+    of_source = prior_of_sources(log_prior, source)
+    combined = combine(mean_log_odds(posterior, log_prior, source), number, of_source, rho)
     return Votes(
         number=number,
         mean=mean,
@@ -90,11 +94,18 @@ def hard_vote(
 
 def mean_log_odds(
     posterior: Float[np.ndarray, "D C"],
-    log_prior: Float[np.ndarray, "C"],
+    log_prior: Float[np.ndarray, "*R C"],
     source: Int[np.ndarray, "D"],
 ) -> Float[np.ndarray, "N C"]:
     """Mean of log p(c | x_i) - log prior(c) over the detections x_i of each source."""
     return _segment_mean(np.log(np.maximum(posterior, _FLOOR)) - log_prior, source)
+
+
+def prior_of_sources(
+    log_prior: Float[np.ndarray, "*R C"], source: Int[np.ndarray, "D"]
+) -> Float[np.ndarray, "*S C"]:
+    """The log prior of each source: the mean over its detections, if each has one of its own."""
+    return log_prior if log_prior.ndim == 1 else _segment_mean(log_prior, source)
 
 
 def effective_number(number: Int[np.ndarray, "N"], rho: float) -> Float[np.ndarray, "N"]:
@@ -109,7 +120,7 @@ def effective_number(number: Int[np.ndarray, "N"], rho: float) -> Float[np.ndarr
 def combine(
     evidence: Float[np.ndarray, "N C"],
     number: Int[np.ndarray, "N"],
-    log_prior: Float[np.ndarray, "C"],
+    log_prior: Float[np.ndarray, "*R C"],
     rho: float,
 ) -> Float[np.ndarray, "N C"]:
     """Posterior of each source: prior times the mean evidence to the power n_eff.
@@ -125,7 +136,7 @@ def combine(
 def learn_rho(
     evidence: Float[np.ndarray, "N C"],
     number: Int[np.ndarray, "N"],
-    log_prior: Float[np.ndarray, "C"],
+    log_prior: Float[np.ndarray, "*R C"],
     truth: Int[np.ndarray, "N"],
 ) -> RhoFit:
     """The rho in [0, 1] with the least log loss on sources of known class (truth >= 0).
@@ -145,8 +156,10 @@ def learn_rho(
             "give it, as in --rho 0.5"
         )
 
+    prior = log_prior if log_prior.ndim == 1 else log_prior[usable]
+
     def loss(rho: float) -> float:
-        posterior = combine(evidence[usable], number[usable], log_prior, rho)
+        posterior = combine(evidence[usable], number[usable], prior, rho)
         return float(log_losses(truth[usable], posterior).mean())
 
     losses = [loss(rho) for rho in _GRID]
@@ -159,6 +172,17 @@ def learn_rho(
         key=lambda pair: pair[0],
     )
     return RhoFit(rho=rho, log_loss=least, n_sources=int(usable.sum()))
+
+
+def rho_of_detections(
+    posterior: Float[np.ndarray, "D C"],
+    log_prior: Float[np.ndarray, "*R C"],
+    source: Int[np.ndarray, "D"],
+    truth: Int[np.ndarray, "N"],
+) -> RhoFit:
+    """As `learn_rho`, from the posteriors of detections; arguments as of `vote`."""
+    evidence = mean_log_odds(posterior, log_prior, source)
+    return learn_rho(evidence, np.bincount(source), prior_of_sources(log_prior, source), truth)
 
 
 def _segment_mean(

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool
 
+from xbayes.errors import InputError
 from xbayes.features.expression import (
     Call,
     Column,
@@ -30,7 +31,6 @@ from xbayes.features.expression import (
 )
 from xbayes.features.functions import NAMED
 from xbayes.features.values import Value
-from xbayes.types import InputError
 
 # A few empty cells are non-detections; only a block this large shows that a column is unavailable.
 MIN_BLOCK = 20

@@ -13,13 +13,14 @@ from jaxtyping import Bool, Float
 
 from xbayes.catalog.taxonomy import subclasses_of
 from xbayes.config.schema import Config, FeatureConfig
+from xbayes.errors import InputError
 from xbayes.features.availability import LackedBy, unavailable_columns, unavailable_rows
 from xbayes.features.blocks import lacking_blocks, read_block
 from xbayes.features.expression import Evaluated, Expression, errors_name, parse
 from xbayes.features.expression_units import to_declared_unit
 from xbayes.features.prior import expressions_of_prior
 from xbayes.features.values import Value, read_column
-from xbayes.types import Features, InputError, Names
+from xbayes.types import Features, Names
 
 T = TypeVar("T")
 

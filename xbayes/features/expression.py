@@ -21,11 +21,11 @@ from jaxtyping import Bool, Float
 from xbayes.catalog.text_numbers import say_markers
 from xbayes.catalog.units import Unit
 from xbayes.config.checks import did_you_mean
+from xbayes.errors import InputError
 from xbayes.features import functions
 from xbayes.features.expression_units import with_common_units
 from xbayes.features.functions import NAMED, Function, Wanted
 from xbayes.features.values import Value, constant, nothing, read_column
-from xbayes.types import InputError
 
 MAX_LENGTH = 2000
 MAX_DEPTH = 50
@@ -122,6 +122,10 @@ class Expression:
             is_condition=result.kind in ("condition", "unknown"),
             unit=result.unit,
         )
+
+    def with_root(self, root: Node) -> "Expression":
+        """The same expression with another syntax tree."""
+        return Expression(columns=frozenset(columns_in(root)), root=root)
 
     def sky_columns(self) -> tuple[frozenset[str], frozenset[str]]:
         """The columns that are used as a right ascension, and those used as a declination."""

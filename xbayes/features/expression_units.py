@@ -14,8 +14,8 @@ from jaxtyping import Float
 
 from xbayes.catalog.columns import parse_unit
 from xbayes.catalog.units import Unit, angle_to, factor_between, is_certain
+from xbayes.errors import InputError
 from xbayes.features.values import Value
-from xbayes.types import InputError
 
 # How a function treats the units of its arguments, and what unit its result has.
 Rule = Literal[

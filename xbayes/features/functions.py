@@ -11,10 +11,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
+from xbayes.errors import InputError
 from xbayes.features.expression_units import Rule
 from xbayes.features.hardness import hardness_posterior
 from xbayes.features.values import Kind, Value, nothing
-from xbayes.types import InputError
 
 # The rotation of astropy, whose own transformation needs a quarter of a second for a first source.
 ICRS_TO_GALACTIC = np.array(
@@ -252,6 +252,7 @@ NAMED: dict[str, Function] = {
     "galactic_l": _function(_galactic(0), 2, units="sky"),
     "galactic_b": _function(_galactic(1), 2, units="sky"),
     "observed": _function(_is_present, 1, "any"),
+    "detected": _function(_is_present, 1, "any"),
     "isfinite": _function(_is_present, 1, "any"),
     "is_missing": _function(lambda x: negate(_is_present(x)), 1, "any"),
 }

@@ -10,12 +10,11 @@ from xbayes.catalog.stand_in_messages import stand_in_messages
 from xbayes.catalog.stand_ins import StandInCheck
 from xbayes.catalog.units import state_units, units_of
 from xbayes.config.schema import Config
-from xbayes.features.build import (
-    columns_lacking,
-    error_columns,
-    needed_columns,
-    sky_columns,
-)
+from xbayes.features.availability import LackedBy
+from xbayes.features.blocks import lacking_blocks
+from xbayes.features.build import columns_lacking, error_columns, needed_columns, sky_columns
+from xbayes.features.conditions import condition_columns
+from xbayes.features.values import read_column
 from xbayes.types import Features
 
 SAMPLED = 50_000  # rows from which the ranges are taken
@@ -37,8 +36,14 @@ def trained_on(
         units=units_of(table, list(needed_columns(config))),
         columns=column_ranges(table, config),
         features=ranges,
-        lacked_by=columns_lacking(table, config) if config.catalog.block else {},
+        lacked_by=_lacked_by(table, config) if config.catalog.block else {},
     )
+
+
+def _lacked_by(table: Table, config: Config) -> LackedBy:
+    """Of each column that features and classes need, the blocks that lack it entirely."""
+    values = {name: read_column(table, name) for name in condition_columns(config)}
+    return {**lacking_blocks(table, config, values), **columns_lacking(table, config)}
 
 
 def stand_in_check(config: Config) -> StandInCheck:

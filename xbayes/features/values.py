@@ -13,7 +13,7 @@ from jaxtyping import Bool, Shaped
 
 from xbayes.catalog.units import Unit, is_certain
 from xbayes.config.checks import did_you_mean
-from xbayes.types import InputError
+from xbayes.errors import InputError
 
 # An entirely empty column could hold any type; "unknown" is accepted wherever a type is required.
 Kind = Literal["number", "condition", "text", "unknown"]

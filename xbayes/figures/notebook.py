@@ -6,8 +6,8 @@ from typing import NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from xbayes.errors import InputError
 from xbayes.figures.style import png_bytes
-from xbayes.types import InputError
 
 
 class Picture(NamedTuple):

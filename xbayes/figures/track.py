@@ -6,6 +6,7 @@ log-odds of the predicted class against the runner-up, and below it those of its
 sums, the prior and the offset add up to the total at the top.
 """
 
+import textwrap
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -39,6 +40,7 @@ from xbayes.figures.track_record import (
     on_two_lines,
     percent_text,
     runner_up,
+    unlike_text,
 )
 
 ROW, GAP = 0.232, 0.11  # inches per line, and above and below the lines of a band
@@ -48,6 +50,7 @@ LEGEND_COLUMNS = 5
 NAMES_AT, BARS = 0.22, (1.5, 4.45)  # inches from the left: category names, stacked bars
 FEATURES, ODDS = (4.78, 7.45), (7.62, WIDTH - 0.2)  # names and values, evidence bars
 CHARACTERS = 43  # of name and value that fit side by side
+CAPTION = 140  # characters of a line below the title
 
 
 class _Line(NamedTuple):
@@ -82,7 +85,8 @@ def draw_track(track: Track) -> Figure:
     bands = _bands(track, against)
     height = bands[-1].bottom
     legend_lines = -(-len(track.classes) // LEGEND_COLUMNS)
-    figure = Figure((WIDTH, ABOVE + 0.19 * (legend_lines - 1) + height + BELOW))
+    more = 0.19 * (legend_lines - 1 + len(_unlike_lines(track)))
+    figure = Figure((WIDTH, ABOVE + more + height + BELOW))
     page = _axes(figure, (0.0, WIDTH), height)
     page.set_xlim(0, WIDTH)
     page.axis("off")
@@ -286,7 +290,7 @@ def _factor_axis(axes: Axes) -> None:
 
 
 def _heading(figure: Figure, page: Axes, track: Track, against: int) -> None:
-    """Draw name and class, one line of facts, the legend, and the title of the evidence."""
+    """Draw name and class, the facts, the legend, and the title of the evidence."""
     colours = class_colours(track.classes)
     predicted = track.classes[track.prediction]
     probability = percent_text(track.posterior[track.prediction], 1)
@@ -296,11 +300,16 @@ def _heading(figure: Figure, page: Axes, track: Track, against: int) -> None:
     letters = {"fontsize": 16, "fontweight": "bold", "color": readable_on(colours[predicted])}
     box = {"boxstyle": "round,pad=0.32", "facecolor": colours[predicted], "linewidth": 0}
     page.text(WIDTH - 0.25, top + 0.42, text, ha="right", bbox=box, **letters)
-    page.text(NAMES_AT, top + 0.7, facts_text(track, against), fontsize=9.5, color=MUTED)
+    for k, line in enumerate([facts_text(track, against), *_unlike_lines(track)]):
+        page.text(NAMES_AT, top + 0.7 + 0.19 * k, line, fontsize=9.5, color=MUTED)
     names = [shortened(track.classes[c], 14) for c in (track.prediction, against)]
     text = f"Evidence for {names[0]} against {names[1]}"
     page.text(FEATURES[0], -0.17, text, fontsize=10.5, fontweight="bold")
     _legend(page, track.classes)
+
+
+def _unlike_lines(track: Track) -> list[str]:
+    return textwrap.wrap(unlike_text(track), CAPTION)
 
 
 def _legend(page: Axes, classes: Sequence[str]) -> None:

@@ -38,6 +38,8 @@ class Track(NamedTuple):
     subclass_of: Sequence[int] = ()  # the class of each subclass
     pairs: Sequence[str] = ()  # terms of two features, the largest for this source first
     pair_contribution: Float[np.ndarray, "P C"] | None = None  # half is in each contribution
+    groups: Sequence[tuple[str, float]] = ()  # groups of classes, and their probabilities
+    novelty_why: str = ""  # why it is unlike the training sources of its class; '' if it is not
 
 
 class LnOdds(NamedTuple):
@@ -96,6 +98,11 @@ def subclasses_text(track: Track, c: int, digits: int = 0) -> str:
     )
 
 
+def groups_text(track: Track, digits: int = 0) -> str:
+    """The groups of classes and their probabilities; empty if there are none."""
+    return ", ".join(f"{group} {percent_text(share, digits)}" for group, share in track.groups)
+
+
 def facts_text(track: Track, against: int) -> str:
     """One line with subclasses, runner-up, alternative and outlier p-value."""
     predicted, other = (shortened(track.classes[c], 15) for c in (track.prediction, against))
@@ -105,12 +112,21 @@ def facts_text(track: Track, against: int) -> str:
     score = 100 * track.outlier_p
     share = f"{score:.0f}" if score >= 9.5 else f"{score:.1g}"
     facts = [
+        groups_text(track),
         subclasses_text(track, track.prediction),
         f"runner-up {other} {percent_text(track.posterior[against], 1)}",
         alternative,
         f"{share} % of known {predicted} have at least this outlier score",
     ]
     return "  ·  ".join(fact for fact in facts if fact)
+
+
+def unlike_text(track: Track) -> str:
+    """The reason for which a source is unlike the training sources; empty if there is none."""
+    if not track.novelty_why:
+        return ""
+    predicted = shortened(track.classes[track.prediction], 15)
+    return f"unlike known {predicted}: {track.novelty_why}"
 
 
 def state_of(value_text: str) -> str:

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool
 
+from xbayes.errors import InputError
 from xbayes.models.base import Density
-from xbayes.types import Features, InputError
+from xbayes.types import Features
 
 
 @lru_cache(maxsize=64)  # equal arguments give the same object, so that jit compiles once

@@ -18,6 +18,8 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from xbayes.models.base import Density, Params, Prepared
 from xbayes.types import Features
 
+SLOTS = 128  # the padded sizes of folds are multiples, so that outer folds share compilations
+
 
 class DensityDraw(NamedTuple):
     """One sample of the densities of all training rows, and its out-of-fold log-likelihoods."""
@@ -53,10 +55,26 @@ def draw_densities(
         )
     smoothing = _smoothing(density, n_folds, prepared, features, class_index, fold)
     member = jnp.asarray(np.unique(np.asarray(group), return_inverse=True)[1])
+    slots = jnp.asarray(_rows_by_fold(np.asarray(fold), n_folds))
     for draw_key in jax.random.split(key, n_draws):
         yield _drawn(
-            density, n_folds, draw_key, prepared, smoothing, features, class_index, fold, member
+            density,
+            draw_key,
+            prepared=prepared,
+            smoothing=smoothing,
+            features=features,
+            class_index=class_index,
+            fold=fold,
+            member=member,
+            slots=slots,
         )
+
+
+def _rows_by_fold(fold: Int[np.ndarray, "N"], n_folds: int) -> Int[np.ndarray, "J M"]:
+    """The rows of each fold, filled up with N, which is no row."""
+    rows = [np.flatnonzero(fold == j) for j in range(n_folds)]
+    size = -(-max(map(len, rows)) // SLOTS) * SLOTS
+    return np.stack([np.pad(r, (0, size - len(r)), constant_values=len(fold)) for r in rows])
 
 
 @partial(jax.jit, static_argnums=(0, 1))
@@ -67,12 +85,12 @@ def _smoothing(density: Density, n_folds: int, prepared, features, class_index, 
     return jax.lax.map(partial(density.prepare_sampling, prepared), _leaving_out(statistics))
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@partial(jax.jit, static_argnums=0)
 def _drawn(
-    density: Density, n_folds: int, key, prepared, smoothing, features, class_index, fold, member
+    density: Density, key, *, prepared, smoothing, features, class_index, fold, member, slots
 ) -> DensityDraw:
     assert density.sample is not None
-    sample = density.sample
+    sample, n_folds = density.sample, len(slots)
     weight_key, sample_key = jax.random.split(key)
     weight = jax.random.exponential(weight_key, fold.shape, features.value.dtype)[member]
     statistics = density.statistics(prepared, features, class_index, fold, n_folds, weight)
@@ -82,13 +100,16 @@ def _drawn(
         (smoothing, _leaving_out(statistics)),
     )
 
-    def add_fold(j, log_lik):
-        without = jax.tree.map(lambda leaf: leaf[1 + j], params)
-        return jnp.where((fold == j)[:, None, None], density.log_lik(without, features), log_lik)
+    def of_fold(part):
+        without, rows = part
+        own = jax.tree.map(lambda leaf: jnp.take(leaf, rows, axis=0, mode="clip"), features)
+        return density.log_lik(without, own)
 
-    whole = jax.tree.map(lambda leaf: leaf[0], params)
-    zero = jnp.zeros_like(density.log_lik(whole, features))
-    return DensityDraw(params=whole, log_lik=jax.lax.fori_loop(0, n_folds, add_fold, zero))
+    # Each row is evaluated once, by the densities without its fold.
+    own_fold = jax.lax.map(of_fold, (jax.tree.map(lambda leaf: leaf[1:], params), slots))
+    log_lik = jnp.zeros((len(fold), *own_fold.shape[2:]), own_fold.dtype)
+    log_lik = log_lik.at[slots.ravel()].set(own_fold.reshape(-1, *own_fold.shape[2:]), mode="drop")
+    return DensityDraw(params=jax.tree.map(lambda leaf: leaf[0], params), log_lik=log_lik)
 
 
 def _leaving_out(statistics):

@@ -15,9 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
+from xbayes.errors import InputError
 from xbayes.models.base import Model, Params, Statistics, dead
 from xbayes.models.measured import Rows
-from xbayes.types import InputError
 
 # XLA runs the small steps of a loop on one core and the requests of one thread in order, so each
 # core gets a thread. Each thread needs its own memory.

@@ -2,7 +2,7 @@
 
     rows -> clusters by EM or variational Bayes, without labels
          -> split by class, with the cluster as prior
-         -> a few gradient steps on the log loss, and optionally on the smooth F1 of one class
+         -> a few gradient steps on the log loss
 
 The gradient improves the separation of classes that are not Gaussian. It stays near the split: a
 small number of steps is part of the regularisation, selected on held-out data
@@ -24,7 +24,6 @@ from xbayes.infer.draw_clusters import (
     draw,
     split,
 )
-from xbayes.infer.f1 import SHARPNESS, smooth_f1
 from xbayes.infer.gradient import log_loss_of_scores, minimise
 from xbayes.infer.mixture_draws import posterior_mean, responsibilities
 from xbayes.infer.unlabelled_clusters import (
@@ -68,7 +67,6 @@ class ClusterOptions(NamedTuple):
     steps: int = 15  # of the gradient
     penalty: float = 10.0  # on the distance from the split
     starts: int = 4  # of EM
-    focus: int = -1  # the class whose F1 the gradient then raises; -1: none
     # Or the prior of a Bayesian mixture (dirichlet, stick_breaking), or nuts: dirichlet, sampled.
     mixture: str = "em"
     concentration: Concentration = "auto"  # of that prior
@@ -296,7 +294,7 @@ def _refined(
             return moved
         return moved._replace(mean=free.split.mean, whiten=jnp.tril(free.split.whiten))
 
-    def scores_and_pull(free: _Free):
+    def loss(free: _Free):
         now = params_of(free)
         log_density = class_log_density(now, prepared.rows, prepared.patterns)
         score = log_prior + free.offset + jnp.exp(free.log_temperature) * log_density
@@ -304,25 +302,9 @@ def _refined(
         turned = now.whiten @ unwhiten - jnp.eye(now.mean.shape[-1])
         shared = now.log_share - params.log_share
         pull = (moved**2).sum() + (turned**2).sum() + SHARE_PULL * (shared**2).sum()
-        return score, options.penalty / total * pull
+        return log_loss_of_scores(score, truth, row_weight) + options.penalty / total * pull
 
-    def log_loss(free: _Free):
-        score, pull = scores_and_pull(free)
-        return log_loss_of_scores(score, truth, row_weight) + pull
-
-    def f1_loss(sharpness, free: _Free):
-        score, pull = scores_and_pull(free)
-        is_focus = (truth == options.focus) & (row_weight > 0)
-        return 1.0 - smooth_f1(score, is_focus, row_weight, options.focus, sharpness) + pull
-
-    def stage(free: _Free, sharpness):
-        return minimise(partial(f1_loss, sharpness), free, options.steps)[0], None
-
-    free = minimise(log_loss, start, options.steps)[0]
-    if options.focus >= 0:
-        # A scan, so that all stages are compiled as one program.
-        free, _ = jax.lax.scan(stage, free, jnp.asarray(SHARPNESS, size.dtype))
-    return params_of(free)
+    return params_of(minimise(loss, start, options.steps)[0])
 
 
 def membership_statistics(n_classes: int) -> StatisticsFn:

@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from xbayes.errors import InputError
 from xbayes.infer.em import fit_em, random_starts
 from xbayes.models.base import Model, Params
 from xbayes.models.gaussian_mixture import free_parameters, gaussian_mixture
 from xbayes.models.measured import Rows, as_measured
-from xbayes.types import InputError
 
 ELBOW = 0.25  # of the largest gain in BIC
 

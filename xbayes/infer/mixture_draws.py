@@ -12,9 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from xbayes.errors import InputError
 from xbayes.models.gaussian_mixture import MixtureParams, log_joint
 from xbayes.models.measured import Rows
-from xbayes.types import InputError
 
 MAX_ROUNDS = 100
 MIN_RESPONSIBILITY = 1e-300  # below this the logarithm is that of this value

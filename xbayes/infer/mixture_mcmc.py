@@ -21,13 +21,12 @@ from numpyro.diagnostics import split_gelman_rubin
 from numpyro.infer.hmc import hmc
 from numpyro.infer.util import constrain_fn, potential_energy
 
-from xbayes.errors import XbayesWarning
+from xbayes.errors import InputError, XbayesWarning
 from xbayes.models.bayesian_mixture import VariationalParams
 from xbayes.models.gaussian_mixture import MixtureParams, log_joint
 from xbayes.models.measured import Measured, Rows, as_measured, check_rows
 from xbayes.models.normal_wishart import from_standard, log_density
 from xbayes.models.sticks import log_weight_of
-from xbayes.types import InputError
 
 MAX_SIZE = 1_000_000  # see `_check_size`; about 20 ms for each of thousands of steps
 TARGET_ACCEPT = 0.9

@@ -9,11 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from xbayes.errors import InputError
 from xbayes.infer.gradient import NEAR_TOL, fit_design, log_loss_of_scores
-from xbayes.models.base import ScoreModel
-from xbayes.types import InputError
+from xbayes.models.base import Params, ScoreModel
 
 PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+NO_F1 = np.zeros(0)
 
 
 class Selection(NamedTuple):
@@ -23,6 +24,9 @@ class Selection(NamedTuple):
     held_out_loss: Float[np.ndarray, "L"]  # mean log loss of each penalty
     # Held-out scores at the selected penalty: neither densities nor weights saw the row's fold.
     log_joint: Float[Array, "N K"]
+    weights: tuple[Params, ...] = ()  # at the selected penalty, without each fold
+    f1_weight: float = 0.0  # lambda of `objective: f1`
+    held_out_f1: Float[np.ndarray, "L"] = NO_F1  # of each candidate lambda
 
 
 def select_penalty(
@@ -55,7 +59,7 @@ def select_penalty(
     """
     start = jax.jit(model.init)(key, nested[0])._replace(log_prior=log_prior)
     labelled = np.asarray((class_index >= 0) & (fold >= 0))
-    inner, loss, scores = np.asarray(fold), np.zeros(len(penalties)), []
+    inner, loss, scores, paths = np.asarray(fold), np.zeros(len(penalties)), [], []
     for j, x in enumerate(nested):
         design = _design(model, x)
         training = jnp.asarray(labelled & (inner != j), x.dtype)
@@ -77,6 +81,7 @@ def select_penalty(
         fold_loss, fold_score = _scores(model, path, design, class_index, held_out)
         loss = loss + np.asarray(fold_loss)
         scores.append(fold_score)
+        paths.append(path)
     loss = loss / max(labelled.sum(), 1)
     if np.isnan(loss).all():
         raise InputError(
@@ -86,7 +91,10 @@ def select_penalty(
     best = int(np.nanargmin(loss))
     # Each row has a score from its own fold, and zero from the other folds.
     return Selection(
-        penalty=penalties[best], held_out_loss=loss, log_joint=sum(scores[1:], scores[0])[best]
+        penalty=penalties[best],
+        held_out_loss=loss,
+        log_joint=sum(scores[1:], scores[0])[best],
+        weights=tuple(path[best] for path in paths),
     )
 
 

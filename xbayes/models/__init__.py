@@ -1,6 +1,7 @@
 """Densities and weighting layers, functions of arrays; also the function `xbayes.models`."""
 
 import sys
+from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -11,9 +12,7 @@ if TYPE_CHECKING:
 class _Models(ModuleType):
     def __call__(self) -> "Table":
         """`xbayes.tasks.ready_made.models`."""
-        from xbayes.tasks.ready_made import models
-
-        return models()
+        return import_module("xbayes.tasks.ready_made").models()
 
 
 sys.modules[__name__].__class__ = _Models

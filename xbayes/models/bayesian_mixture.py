@@ -30,6 +30,7 @@ import numpy as np
 from jax.scipy.special import digamma
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from xbayes.errors import InputError
 from xbayes.models import gaussian_mixture as gaussian
 from xbayes.models import normal_wishart, sticks
 from xbayes.models.base import Model, Statistics
@@ -38,7 +39,6 @@ from xbayes.models.measured import Rows, as_measured
 from xbayes.models.mixture_start import Start, k_means
 from xbayes.models.normal_wishart import NormalWishart
 from xbayes.models.sticks import Sticks
-from xbayes.types import InputError
 
 WEIGHTS = ("dirichlet", "stick_breaking")
 ROWS_AT_ONCE = 256

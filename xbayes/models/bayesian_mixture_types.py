@@ -23,6 +23,7 @@ import numpy as np
 from jax.scipy.special import betaln, gammaln
 from jaxtyping import Array, Float
 
+from xbayes.errors import InputError
 from xbayes.models import bayesian_mixture as bayesian
 from xbayes.models import gaussian_mixture as gaussian
 from xbayes.models import sticks
@@ -32,7 +33,6 @@ from xbayes.models.gaussian_mixture import COUNT_FLOOR, COVARIANCE_TYPES
 from xbayes.models.normal_wishart import NormalWishart
 from xbayes.models.small_matrices import cholesky, log_det_lower, solve_lower
 from xbayes.models.sticks import Sticks
-from xbayes.types import InputError
 
 
 @lru_cache(maxsize=64)  # equal arguments give the same object, so that jit compiles once

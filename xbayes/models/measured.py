@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from xbayes.types import InputError
+from xbayes.errors import InputError
 
 
 class Measured(NamedTuple):

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from xbayes.catalog.write import cannot_write, check_writable
-from xbayes.types import InputError
+from xbayes.errors import InputError
 
 
 def check_new_folder(out: Path) -> None:

@@ -18,17 +18,19 @@ from xbayes.classifier.calibration import CalibrationReport
 from xbayes.classifier.decision import DecisionRule
 from xbayes.classifier.fit import FitReport
 from xbayes.classifier.fitted_model import FittedModel
+from xbayes.classifier.learned import prior_to_apply
 from xbayes.classifier.patterns import Patterns, classify_by_pattern
 from xbayes.classifier.posterior_draws import PosteriorReport
 from xbayes.classifier.predict import Products
-from xbayes.config.schema import Config, given_log_prior
+from xbayes.config.schema import Config
+from xbayes.errors import InputError
 from xbayes.evaluate.cross_validate import CrossValidation
 from xbayes.features.build import FeatureCounts, FeatureReport
 from xbayes.infer.gradient import GradientInfo
 from xbayes.infer.select_splines import SplineReport
 from xbayes.infer.select_terms import TermReport
 from xbayes.output.results import Results
-from xbayes.types import Features, InputError, Labels
+from xbayes.types import Features, Labels
 
 FOLDER = "report"
 
@@ -84,6 +86,15 @@ def has_training_rows(run: Path) -> bool:
     return (run / FOLDER).is_dir()
 
 
+def refuse_ready_made(run: Path, wanted: str) -> None:
+    """Raise InputError for a ready-made model, which comes without its training sources."""
+    if (run / "card.md").is_file():
+        raise InputError(
+            f"{run.name} is a ready-made model: it has no training sources, and so no {wanted}; "
+            f"its held-out scores: xbayes models {run.name}"
+        )
+
+
 def load_training_rows(run: Path) -> tuple[Features, Labels]:
     """The features and labels that a run was fitted to. Raises InputError if it lacks the files."""
     data = _load(run)
@@ -121,7 +132,11 @@ def load_results(model: FittedModel, patterns: Patterns) -> tuple[Results, dict]
         held_out=data.held_out,
         patterns=patterns,
         products=classify_by_pattern(
-            recipe, classifier, data.features, patterns, log_prior=given_log_prior(config)
+            recipe,
+            classifier,
+            data.features,
+            patterns,
+            log_prior=prior_to_apply(config, data.labels),
         ),
         metrics=json.loads((run / "metrics.json").read_text()),
         seconds=provenance["seconds"],
@@ -131,11 +146,7 @@ def load_results(model: FittedModel, patterns: Patterns) -> tuple[Results, dict]
 
 def _load(run: Path) -> ReportData:
     folder = run / FOLDER
-    if (run / "card.md").is_file():
-        raise InputError(
-            f"{run.name} is a ready-made model, which has no training sources and so no report; "
-            f"its held-out scores: xbayes models {run.name}"
-        )
+    refuse_ready_made(run, "report")
     if not (folder / "data.json").is_file() or not (folder / "data.npz").is_file():
         raise InputError(
             f"{run} has no {FOLDER}/data.json and data.npz, so its report cannot be drawn again, "

@@ -25,6 +25,7 @@ class Metrics(TypedDict):
     in_sample: dict  # scores of the classifier that was fitted on these rows
     cross_validated: dict  # out-of-fold scores
     prior_weighted: dict  # out-of-fold scores under `proportions`
+    groups: NotRequired[dict]  # out-of-fold scores of the groups and of the classes in no group
     aggregated: NotRequired[dict]  # out-of-fold scores of the aggregated classes
     well_characterised: NotRequired[dict]  # out-of-fold scores of the well-characterised sources
     proportions: dict[str, float]  # of the classes on the sky

@@ -28,6 +28,7 @@ from xbayes.config.schema import given_log_prior
 from xbayes.errors import InputError
 from xbayes.features.trained_on import trained_on
 from xbayes.output.files import check_new_folder
+from xbayes.output.novelty_text import novelty_texts
 from xbayes.output.posterior_file import write_posterior
 from xbayes.output.report_data import save_report_data
 from xbayes.output.results import Results
@@ -146,6 +147,7 @@ def _classified(results: Results, products: Products, rows: slice | np.ndarray) 
         results.recipe.names,
         resolution(results.classifier),
         results.labels.class_index[rows],
+        novelty_why=novelty_texts(results.config.features, products),
     )
     add_pooling_meta(table, roles, _log_prior(results))
     return table

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from astropy.table import Column, Table
 
+from xbayes.errors import InputError
 from xbayes.evaluate.votes import Votes
 from xbayes.output.table import UCD_CLASS, UCD_PROBABILITY, class_names
-from xbayes.types import InputError
 
 UNIQUE, AMBIGUOUS = "uniquely classified", "ambiguous"
 

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import count
 
 import numpy as np
 from astropy.table import Column, MaskedColumn, Table
@@ -13,7 +14,9 @@ from xbayes.catalog.columns import plain_columns
 from xbayes.classifier.conformal import LEVEL
 from xbayes.classifier.predict import Products
 from xbayes.config.schema import CatalogConfig
-from xbayes.types import InputError, Names
+from xbayes.errors import InputError
+from xbayes.output.novelty_text import NOVELTY_WHY
+from xbayes.types import Names
 
 Made = tuple[str, np.ndarray, str, str]  # name, values, description and UCD of a column
 
@@ -29,10 +32,17 @@ def output_table(
     names: Names,
     resolution: Float[np.ndarray, "C"],
     true_class: Int[np.ndarray, "N"] | None = None,
+    *,
+    novelty_why: Sequence[str] | None = None,
 ) -> Table:
     """The pass-through columns (the id among them), followed by the products.
 
-    `resolution` is 1 / (n + 1), the smallest possible `outlier_p` of each class.
+    Parameters
+    ----------
+    resolution
+        1 / (n + 1), the smallest possible `outlier_p` of each class.
+    novelty_why
+        The texts of `novelty_texts`; None where there are no joint densities.
 
     Raises
     ------
@@ -44,8 +54,10 @@ def output_table(
     table.meta = {}
     for name, values, description, ucd in (
         *_of_classes(products, names, true_class),
-        *_of_probabilities(products, names.classes),
+        *_of_probabilities(products, names),
+        *_of_prior(products, names.classes),
         *_of_outliers(products, names.modelled, resolution),
+        *_of_novelty(novelty_why),
         ("n_missing", products.n_missing, "number of features without a value", "meta.number"),
         (
             "n_not_available",
@@ -81,6 +93,20 @@ def pooling_meta(
     return {"PRIOR": (prior / prior.sum()).tolist(), "NOPOOL": sorted(map(str, barred))}
 
 
+def log_prior_of_rows(table: Table, classes: Sequence[str]) -> Float[np.ndarray, "N C"] | None:
+    """The log prior of each row of a classified table; None if all rows have one prior.
+
+    Raises InputError for a prior that is not positive.
+    """
+    names = [f"prior_{c}" for c in classes]
+    if not {*names} <= {*table.colnames}:
+        return None
+    prior = np.column_stack([np.asarray(table[name], np.float64) for name in names])
+    if not (np.isfinite(prior) & (prior > 0)).all():
+        raise InputError(f"columns {', '.join(names)} must hold proportions; classify it again")
+    return np.log(prior)
+
+
 def add_pooling_meta(table: Table, roles: CatalogConfig, log_prior: Float[np.ndarray, "C"]) -> None:
     """Add `pooling_meta` to the metadata of a classified table."""
     table.meta = {**(table.meta or {}), **pooling_meta(roles, log_prior)}
@@ -98,6 +124,18 @@ def refuse_clashes(columns: Sequence[str], names: Names) -> None:
         )
 
 
+def other_names(columns: Sequence[str], names: Names) -> dict[str, str]:
+    """New names of the columns that have the name of an output column; FITS ignores case."""
+    made, result = {name.lower() for name in output_names(names)}, {}
+    used = made | {name.lower() for name in columns}
+    for name in columns:
+        if name.lower() in made:
+            numbered = (f"{name}_{attempt}" for attempt in count(2))
+            result[name] = next(new for new in numbered if new.lower() not in used)
+            used.add(result[name].lower())
+    return result
+
+
 def output_names(names: Names) -> set[str]:
     """The names of all columns that an output table may have."""
     made = {"true_class", "prediction", "margin", "entropy", "alternative", "outlier"}
@@ -109,8 +147,11 @@ def output_names(names: Names) -> set[str]:
         GROUP,
         "prediction_set",
         "set_flag",
+        NOVELTY_WHY,
     }
     made |= {f"p_{c}{end}" for c in names.classes for end in ("", "_lo", "_hi")}
+    made |= {f"prior_{c}" for c in names.classes}
+    made |= {f"p_{group}" for group, _ in names.groups}
     made |= {"outlier_lo", "outlier_hi"} | ({"subclass"} if names.subclasses else set())
     return made | {f"p_{g}_{c}" for g in names.categories for c in names.classes}
 
@@ -130,17 +171,28 @@ def _of_classes(products: Products, names: Names, true_class: np.ndarray | None)
         yield "subclass", class_names(products.subclass, names.subclasses), text, UCD_CLASS
 
 
-def _of_probabilities(products: Products, classes: Sequence[str]) -> Iterator[Made]:
+def _of_probabilities(products: Products, names: Names) -> Iterator[Made]:
+    classes = names.classes
     for c, label in enumerate(classes):
         text = f"posterior probability of {label}"
         yield f"p_{label}", products.posterior[:, c], text, UCD_PROBABILITY
         ucd = "stat.confidenceLevel;stat.probability"
         yield from _ends(f"p_{label}", products.posterior_interval[:, c], f"p_{label}", ucd)
+    for group, members in names.groups:
+        text = f"probability of {group}: the sum over {', '.join(classes[c] for c in members)}"
+        yield f"p_{group}", products.posterior[:, members].sum(1), text, UCD_PROBABILITY
     text = "2 max p - 1: 1 is certain, negative if no class has half of the probability"
     yield "margin", products.margin, text, "stat.value"
     yield "entropy", products.entropy, "Shannon entropy of the posterior, nats", "stat.value"
     text = "most probable other class that wins if one category is left out"
     yield "alternative", class_names(products.alternative, classes), text, UCD_CLASS
+
+
+def _of_prior(products: Products, classes: Sequence[str]) -> Iterator[Made]:
+    """The prior of each source; nothing if all sources have one prior."""
+    for label, share in zip(classes, products.prior.T, strict=False):
+        text = f"prior probability of {label} for this source"
+        yield f"prior_{label}", share, text, "stat.probability"
 
 
 def _of_outliers(
@@ -153,6 +205,13 @@ def _of_outliers(
     steps = ", ".join(f"{c} {r:.2g}" for c, r in zip(modelled, resolution, strict=True))
     text = f"share of held-out members of the class with at least its score; resolution {steps}"
     yield "outlier_p", products.outlier_p, text, "stat.probability"
+
+
+def _of_novelty(novelty_why: Sequence[str] | None) -> Iterator[Made]:
+    if novelty_why is not None:
+        values = np.array(novelty_why, str)
+        text = "why the source is unlike the training sources of its class; empty if it is not"
+        yield NOVELTY_WHY, np.ma.array(values, mask=values == ""), text, "meta.note"
 
 
 def _ends(name: str, interval: np.ndarray, of: str, ucd: str) -> Iterator[Made]:

@@ -13,6 +13,7 @@ from xbayes.figures.track_record import (
     ln_odds,
     percent_text,
     runner_up,
+    unlike_text,
 )
 
 # The markers of the figures as characters.
@@ -64,6 +65,7 @@ class BriefTrack(NamedTuple):
 
     title: str
     facts: str
+    unlike: str  # why it is unlike the training sources; empty if it is not
     predicted: str
     runner_up: str
     zero: float  # where no evidence is, as a share of the cell
@@ -90,6 +92,7 @@ def brief_track(track: Track, rank: int) -> BriefTrack:
     return BriefTrack(
         title=f"{rank}. {track.name}: {predicted} {share}, outlier_p {track.outlier_p:.2g}",
         facts=facts_text(track, against),
+        unlike=unlike_text(track),
         predicted=predicted,
         runner_up=track.classes[against],
         zero=-low / span,

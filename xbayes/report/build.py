@@ -11,6 +11,7 @@ import numpy as np
 
 from xbayes.catalog.write import write_catalog
 from xbayes.config.schema import Config, catalog_path, gives_proportions
+from xbayes.errors import InputError
 from xbayes.output.results import Results
 from xbayes.report.cluster_sections import cluster_sections
 from xbayes.report.context import KNOWN_SECTIONS, FeatureRow, Penalty, ReportContext, Section
@@ -19,7 +20,6 @@ from xbayes.report.interactive import Points
 from xbayes.report.population import candidate_table, population_sections
 from xbayes.report.result_sections import labels_of, result_sections
 from xbayes.report.source_sections import point_sections, track_sections
-from xbayes.types import InputError
 
 # Formats of figures besides PNG, and the entry of the metadata that holds the date.
 FORMATS = {"pdf": "CreationDate", "svg": "Date"}
@@ -133,7 +133,13 @@ def _penalties(results: Results) -> list[Penalty]:
         return []  # nothing was learned that a penalty could shrink
     named = [(f"outer fold {k + 1}", fit) for k, fit in enumerate(results.held_out.fits)]
     return [
-        Penalty(fit=name, chosen=fit.penalty, tried=fit.penalties, loss=fit.held_out_loss)
+        Penalty(
+            fit=name,
+            chosen=fit.penalty,
+            tried=fit.penalties,
+            loss=fit.held_out_loss,
+            f1_weight=fit.f1_weight if fit.held_out_f1 else None,
+        )
         for name, fit in [*named, ("all labelled sources", results.fit)]
     ]
 

@@ -12,6 +12,7 @@ from xbayes.classifier.recipe import Recipe
 from xbayes.config.schema import Config, focus_class
 from xbayes.figures.labels import value_text
 from xbayes.figures.track_record import NOT_AVAILABLE, NOT_DETECTED, Track
+from xbayes.output.novelty_text import novelty_texts
 from xbayes.output.results import Results
 from xbayes.types import Features
 
@@ -45,7 +46,7 @@ def tracks_of(
     features: Features,
     products: Products,
     *,
-    log_prior: Float[np.ndarray, "C"] | None,
+    log_prior: Float[np.ndarray, "*R C"] | None,
 ) -> list[Track]:
     """The probability tracks of a few sources.
 
@@ -60,6 +61,7 @@ def tracks_of(
     explained = explain(recipe, classifier, features, log_prior)
     value = _values(config, features)
     unit = [feature.unit for feature in config.features.values()]
+    why = novelty_texts(config.features, products) or [""] * len(ids)
     return [
         Track(
             name=str(name),
@@ -70,7 +72,7 @@ def tracks_of(
             value_texts=_value_texts(features, n, value[n], config),
             contribution=explained.contribution[n],
             offset=explained.offset[n] - explained.subclass_term[n],
-            log_prior=explained.log_prior,
+            log_prior=explained.log_prior[n],
             category_posterior=products.track[n],
             posterior=products.posterior[n],
             prediction=int(products.prediction[n]),
@@ -86,6 +88,11 @@ def tracks_of(
             subclasses=names.subclasses,
             responsibility=explained.responsibility[n],
             subclass_of=names.subclass_of,
+            novelty_why=why[n],
+            groups=[
+                (group, float(products.posterior[n, list(members)].sum()))
+                for group, members in names.groups
+            ],
             **_largest_pairs(explained.pairs[n], classifier, names.features),
         )
         for n, name in enumerate(ids)
@@ -130,7 +137,7 @@ def _value_texts(
     for f, feature in enumerate(config.features.values()):
         if features.measured[row, f]:
             texts.append(value_text(float(value[f]), feature.unit))
-        elif features.available[row, f] and feature.missing == "evidence":
+        elif features.available[row, f]:
             texts.append(NOT_DETECTED)
         else:
             texts.append(NOT_AVAILABLE)

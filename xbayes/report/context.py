@@ -64,6 +64,7 @@ class Penalty(NamedTuple):
     chosen: float
     tried: Sequence[float] = ()
     loss: Sequence[float] = ()  # out-of-fold log loss on the inner folds; NaN if not computed
+    f1_weight: float | None = None  # lambda of `objective: f1`
 
 
 class FeatureRow(NamedTuple):
@@ -201,7 +202,8 @@ KNOWN_SECTIONS = {
         "Strongest outliers",
         "The {n} sources with the smallest outlier p-values, among {which}. They are the least "
         "similar to the class they were given: they may belong to no class of the training sample, "
-        "or have wrong measurements.",
+        "or have wrong measurements. With model.novelty: joint, the value that fits least with the "
+        "others is named.",
     ),
 }
 

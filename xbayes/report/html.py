@@ -126,11 +126,13 @@ def _contents(context: ReportContext) -> list[tuple[str, str]]:
 def _penalties(context: ReportContext) -> dict:
     tried = list(next((p.tried for p in context.penalties if len(p.tried) > 1), ()))
     return {
+        "f1_term": any(p.f1_weight is not None for p in context.penalties),
         "tried": [f"{value:.3g}" for value in tried],
         "rows": [
             {
                 "fit": penalty.fit,
                 "chosen": f"{penalty.chosen:.3g}",
+                "f1_weight": "" if penalty.f1_weight is None else f"{penalty.f1_weight:.3g}",
                 "loss": [
                     (f"{loss:.4f}" if isfinite(loss) else "–", value == penalty.chosen)
                     for value, loss in zip(penalty.tried, penalty.loss, strict=True)

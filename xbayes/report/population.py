@@ -10,10 +10,10 @@ from jaxtyping import Float, Int
 
 from xbayes.catalog.columns import masked_column
 from xbayes.classifier.decision import DecisionRule, decide
-from xbayes.classifier.learned import rule_under
+from xbayes.classifier.learned import prior_to_apply, rule_under
 from xbayes.classifier.predict import Products
-from xbayes.config.schema import given_log_prior
 from xbayes.evaluate.counts import confusion_counts
+from xbayes.output.novelty_text import NOVELTY_WHY, novelty_texts
 from xbayes.output.results import Results
 from xbayes.output.table import set_names
 from xbayes.report.build_tracks import focus_of, most_certain, strongest_outliers
@@ -106,6 +106,9 @@ def _columns(results: Results, rows: Int[np.ndarray, "M"]) -> dict[str, np.ndarr
         "outlier_p": products.outlier_p,
         "n_missing": products.n_missing,
     }
+    why = novelty_texts(results.config.features, products)
+    if why is not None:
+        columns[NOVELTY_WHY] = np.array(why, str)
     place = equatorial(results, rows)
     if place is None:
         return columns
@@ -116,8 +119,8 @@ def _columns(results: Results, rows: Int[np.ndarray, "M"]) -> dict[str, np.ndarr
 
 
 def of_rows(products: Products, rows: Int[np.ndarray, "M"]) -> Products:
-    """The products of a few sources."""
-    return jax.tree.map(lambda column: column[rows], products)
+    """The products of a few sources; one that was not made stays empty."""
+    return jax.tree.map(lambda column: column[rows] if len(column) else column, products)
 
 
 def links(ra: float, dec: float) -> dict[str, str]:
@@ -139,6 +142,8 @@ def _list_table(results: Results, candidates: CandidateList, opened: bool) -> Ht
     columns = _columns(results, rows)
     for name in IN_FILE_ONLY:
         del columns[name]
+    if NOVELTY_WHY in columns and not any(columns[NOVELTY_WHY]):
+        del columns[NOVELTY_WHY]
     linked = [name for name in SERVICES if name in columns]
     head = [name for name in columns if name not in linked]
     return HtmlTable(
@@ -164,7 +169,8 @@ def _text(value: object) -> str:
 
 def _rule_of(results: Results) -> DecisionRule:
     """The decision rule of the final classifier, under the prior of the run."""
-    return rule_under(results.recipe, results.classifier, given_log_prior(results.config))
+    prior = prior_to_apply(results.config, results.labels)
+    return rule_under(results.recipe, results.classifier, prior)
 
 
 def _count_table(results: Results, rows: Int[np.ndarray, "M"]) -> HtmlTable:

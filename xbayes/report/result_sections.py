@@ -1,5 +1,8 @@
 """The sections on the classifier and on its held-out predictions."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float
 
@@ -20,6 +23,7 @@ from xbayes.figures.weights import draw_weights
 from xbayes.models.naive_bayes import NaiveBayesParams
 from xbayes.output.results import Results
 from xbayes.report.context import ReportFigure, Section, known_section, rendered
+from xbayes.report.summary import in_words
 
 PANEL_DPI = 120  # of figures with several panels: half the size at DPI, and still sharp
 MANY_PANELS, MANY_DPI = 16, 100  # coarser, so that the page stays small
@@ -45,19 +49,24 @@ def result_sections(results: Results) -> list[Section]:
 def _held_out_figures(results: Results) -> dict[str, dict[str, ReportFigure]]:
     """Confusion, precision and recall, reliability and outliers, by section."""
     classes, pooled = results.recipe.names.classes, pool_repeats(results.held_out, results.labels)
-    first, aggregated = results.held_out.products[0], results.config.taxonomy.aggregated
+    first, taxonomy = results.held_out.products[0], results.config.taxonomy
     confusion = {
         "confusion": rendered(
             "Held-out confusion matrix: numbers of sources and percentages.",
             draw_confusion(np.array(results.metrics["cross_validated"]["confusion"]), classes),
         )
     }
-    if aggregated is not None and "aggregated" in results.metrics:
-        coarse = np.array(results.metrics["aggregated"]["confusion"])
-        confusion["confusion_aggregated"] = rendered(
-            "Held-out confusion matrix of the aggregated classes.",
-            draw_confusion(coarse, tuple(aggregated)),
-        )
+    coarser = {
+        "groups": ("groups of classes", taxonomy.coarse_classes),
+        "aggregated": ("aggregated classes", taxonomy.aggregated),
+    }
+    for block, (name, joins) in coarser.items():
+        if joins and block in results.metrics:
+            scores = results.metrics[block]
+            confusion[f"confusion_{block}"] = rendered(
+                f"Held-out confusion matrix of the {name}. {_coarse_scores(scores)}",
+                draw_confusion(np.array(scores["confusion"]), tuple(joins)),
+            )
     precision = rendered(
         "Precision against recall of the held-out sources, per class. Dashed: the share of the "
         "class, which is the precision of a random sample.",
@@ -77,6 +86,12 @@ def _held_out_figures(results: Results) -> dict[str, dict[str, ReportFigure]]:
         "reliability": {"reliability": reliability},
         "outliers": {"outliers": outliers},
     }
+
+
+def _coarse_scores(scores: Mapping[str, Any]) -> str:
+    """F1 of each coarser class and their log loss, in words."""
+    f1 = ", ".join(f"{name} {in_words(value)}" for name, value in scores["f1"].items())
+    return f"F1: {f1}; log loss {in_words(scores['log_loss'])} nats per source."
 
 
 def _weight_figures(results: Results) -> dict[str, ReportFigure]:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
+from xbayes.classifier.learned import prior_of_rows, prior_to_apply
 from xbayes.classifier.patterns import parts_of
-from xbayes.config.schema import given_log_prior
 from xbayes.features.functions import galactic
 from xbayes.figures.scatter import draw_scatter
 from xbayes.figures.sky import draw_sky
@@ -97,7 +97,7 @@ def _tracks(results: Results, rows: Int[np.ndarray, "M"]) -> list[Track]:
             _names(results, own),
             part.features,
             of_rows(results.products, own),
-            log_prior=given_log_prior(results.config),
+            log_prior=prior_of_rows(prior_to_apply(results.config, results.labels), own),
         )
         tracks |= dict(zip(part.rows.tolist(), made, strict=True))
     return [tracks[place] for place in range(len(rows))]

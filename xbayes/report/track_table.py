@@ -12,11 +12,13 @@ from rich.text import Text
 from xbayes.figures.track_record import (
     LnOdds,
     Track,
+    groups_text,
     is_absent,
     ln_odds,
     percent_text,
     state_of,
     subclasses_text,
+    unlike_text,
 )
 
 NUMBER: dict[str, Any] = {"justify": "right", "no_wrap": True}
@@ -51,6 +53,8 @@ def track_table(track: Track) -> Table:
         text = f"share of the density of {name} below the value"
         table[f"below_{name}"] = Column(below[:, c], description=text)
     table.meta = {"SOURCE": track.name, "REFCLASS": reference, "CLASSES": ",".join(classes)}
+    if track.novelty_why:
+        table.meta["UNLIKE"] = track.novelty_why
     return table
 
 
@@ -83,10 +87,14 @@ def _heading(track: Track) -> Text:
         ("alternative", alternative),
         ("outlier", _outlier_text(track)),
     ]
+    if track.groups:
+        lines.insert(1, ("groups", groups_text(track, 1)))
     texts = {name: subclasses_text(track, c) for c, name in enumerate(track.classes)}
     subclasses = "  ".join(f"{name}: {text}" for name, text in texts.items() if text)
     if subclasses:
         lines.insert(1, ("subclasses", subclasses))
+    if track.novelty_why:
+        lines.append(("", unlike_text(track)))
     text = Text.assemble((f"{track.name}: {predicted}", "bold"))
     for name, line in lines:
         text.append(f"\n{name:12}{line}")

@@ -21,10 +21,11 @@ from xbayes.classifier.patterns import Patterns, joined_groups, without
 from xbayes.classifier.recipe import Recipe
 from xbayes.classifier.store import load_model, save_model
 from xbayes.config.schema import Config
+from xbayes.errors import InputError
 from xbayes.features.build import lacking_names
 from xbayes.output.report_data import has_training_rows, load_training_rows
 from xbayes.tasks.training import Training, fit_rows
-from xbayes.types import Features, InputError, Labels
+from xbayes.types import Features, Labels
 
 OFTEN = 0.05  # a group absent in a larger share of the training sources is not in the pattern
 FOLDER = "patterns"

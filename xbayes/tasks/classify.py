@@ -7,10 +7,11 @@ Parquet file is streamed twice, because the survey must be complete before the f
 classified.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from astropy.table import Table
 
@@ -19,17 +20,22 @@ from xbayes.catalog.columns import subset
 from xbayes.catalog.match import ColumnOptions
 from xbayes.catalog.read import Chunks, table_chunks
 from xbayes.catalog.text_numbers import as_it_stood
+from xbayes.catalog.units import units_of
 from xbayes.catalog.write import catalog_writer
 from xbayes.classifier.decision import DecisionRule
 from xbayes.classifier.fitted_model import FittedModel
 from xbayes.classifier.patterns import Patterns, classify_by_pattern
 from xbayes.classifier.predict import Products, padded_size
 from xbayes.config.schema import Config
+from xbayes.errors import InputError
 from xbayes.evaluate.applied_rule import AppliedRule, Asked
 from xbayes.evaluate.label_shift import CheckedEstimate
 from xbayes.features.build import FeatureReport, build_features, columns_of, merged_report
+from xbayes.features.prior import SourcePrior, source_prior
+from xbayes.features.prior_messages import constant_prior_text
+from xbayes.output.novelty_text import novelty_texts
 from xbayes.output.run_directory import resolution
-from xbayes.output.table import add_pooling_meta, output_names, output_table, refuse_clashes
+from xbayes.output.table import add_pooling_meta, other_names, output_names, output_table
 from xbayes.tasks.absent_features import patterns_of
 from xbayes.tasks.one_source import row_warnings
 from xbayes.tasks.shift import ShiftCheck
@@ -41,9 +47,10 @@ from xbayes.tasks.survey import (
     uniform_chunk,
 )
 from xbayes.tasks.whole_catalogue import Prior, applied_rule, with_prior
-from xbayes.types import Features, InputError
+from xbayes.types import Features
 
 CHUNK_IN_MEMORY = 65_536  # rows of a catalogue
+LISTED = 5  # columns that a warning names
 AS_TRAINED = ColumnOptions()
 
 Warn = Callable[[str], None]
@@ -68,7 +75,7 @@ def classify_chunks(
     model
         The fitted run.
     chunks
-        The catalogue. Every column passes through, under its own name.
+        The catalogue. Every column passes through, under its own name unless a product has it.
     prior
         Class proportions expected in this catalogue; "estimate" estimates them from its sources;
         None keeps those of the run.
@@ -91,7 +98,9 @@ def classify_chunks(
     InputError
         For a fault of the whole catalogue, before the first chunk.
     """
-    refuse_clashes(chunks.colnames, model.recipe.names)
+    clashing = other_names(chunks.colnames, model.recipe.names)
+    if isinstance(prior, Mapping):
+        model = model.under(prior)  # then the columns of the prior of the run are not needed
     matched = match_to_run(model, chunks, columns)
     model = model.with_optional(
         {*(not_available or ()), *columns.optional}, **columns.values_by_key()
@@ -107,22 +116,33 @@ def classify_chunks(
         model = with_prior(model, prior, chunks.n_rows, sample, estimated=estimated, warn=warn)
         applied = applied_rule(model, decision, chunks.n_rows, sample)
         decided(applied)
-    reports, first_row, shift = [], 0, ShiftCheck(model)
+    shown = {name: clashing.get(name, name) for name in matched.own}
+    own = {shown[name]: clashing.get(own, own) for name, own in matched.own.items()}
+    output_as = matched._replace(own=own)
+    reports, priors, first_row, shift = [], [], 0, ShiftCheck(model)
     for chunk in chunks.read(None):
         with matched.explaining_errors():
             table = uniform_chunk(model, chunk)
-            features, report = _features(model, table, first_row)
-            products = _products(model, features, patterns, size, rule=applied.rule)
+            rows = _rows(model, table, first_row)
+            products = _products(model, rows, patterns, size, rule=applied.rule)
             as_it_stood(chunk, table)
-            output = _output(model, table, [*matched.own], products)
+            output = _output(model, table, shown, products)
             output.meta = {**(output.meta or {}), "DECISION": applied.text}
-        yield matched.own_names(output)
-        reports.append(report)
-        shift.add(features, products)
+        yield output_as.own_names(output)
+        reports.append(rows.report)
+        priors.append(rows.prior)
+        shift.add(rows.features, products)
         first_row += len(chunk)
     found = survey.warnings if given is None else survey.stand_ins
+    in_file = units_of(survey.sample, survey.sample.colnames)
+    if clashing:
+        pairs = [f"{name!r} as {new!r}" for name, new in clashing.items()]
+        more = f" and {len(pairs) - LISTED} more" if len(pairs) > LISTED else ""
+        renamed = ", ".join(pairs[:LISTED]) + more
+        warn(f"columns with the name of an output column pass under other names: {renamed}")
     of_features = _warnings(merged_report(reports, model.config), model.config, given)
-    for message in (*found, *of_features, *shift.messages(survey.ranges)):
+    of_prior = _prior_warnings(priors, first_row)
+    for message in (*found, *of_features, *of_prior, *shift.messages(survey.ranges, in_file)):
         warn(matched.explained(message))
 
 
@@ -157,13 +177,12 @@ def classify_table(model: FittedModel, table: Table, **options) -> Table:
 
 def _sample_products(model: FittedModel, survey: Survey, patterns: Patterns, size: int) -> Products:
     """The products of the surveyed sample of the catalogue."""
-    features, _ = _features(model, survey.sample, 0)
-    return _products(model, features, patterns, size)
+    return _products(model, _rows(model, survey.sample, 0), patterns, size)
 
 
 def _products(
     model: FittedModel,
-    features: Features,
+    rows: "_Rows",
     patterns: Patterns,
     size: int,
     rule: DecisionRule | None = None,
@@ -172,26 +191,44 @@ def _products(
     return classify_by_pattern(
         model.recipe,
         model.classifier,
-        features,
+        rows.features,
         patterns,
-        log_prior=model.log_prior,
+        log_prior=model.log_prior if rows.prior is None else rows.prior.log_prior,
         size=size,
         rule=rule,
     )
 
 
-def _features(model: FittedModel, table: Table, first_row: int) -> tuple[Features, FeatureReport]:
-    """The features of a chunk that begins at `first_row` of the catalogue."""
+class _Rows(NamedTuple):
+    """What is known of the rows of a chunk before they are classified."""
+
+    features: Features
+    report: FeatureReport
+    prior: SourcePrior | None
+
+
+def _rows(model: FittedModel, table: Table, first_row: int) -> _Rows:
+    """The features and priors of a chunk that begins at `first_row` of the catalogue."""
     with _rows_counted_from(first_row):
-        lacked_by = model.trained_on.lacked_by
-        return build_features(in_units_of_run(model, table), model.config, lacked_by)
+        table, lacked_by = in_units_of_run(model, table), model.trained_on.lacked_by
+        features, report = build_features(table, model.config, lacked_by)
+        prior = source_prior(table, model.config, model.applied_log_prior, lacked_by)
+        return _Rows(features=features, report=report, prior=prior)
 
 
-def _output(model: FittedModel, table: Table, colnames: Sequence[str], products: Products) -> Table:
-    """The columns of the catalogue, followed by the products."""
-    passed = [n for n in table.colnames if n in colnames or n == model.config.catalog.id]
+def _output(
+    model: FittedModel, table: Table, shown: Mapping[str, str], products: Products
+) -> Table:
+    """The columns of the catalogue, under the names `shown`, followed by the products."""
+    passed = subset(
+        table, [n for n in table.colnames if n in shown or n == model.config.catalog.id]
+    )
+    for name in passed.colnames:
+        if shown.get(name, name) != name:
+            passed.rename_column(name, shown[name])
     smallest = resolution(model.classifier)
-    output = output_table(subset(table, passed), products, model.recipe.names, smallest)
+    why, names = novelty_texts(model.config.features, products), model.recipe.names
+    output = output_table(passed, products, names, smallest, novelty_why=why)
     add_pooling_meta(output, model.config.catalog, model.applied_log_prior)
     return output
 
@@ -219,6 +256,15 @@ def _warnings(report: FeatureReport, config: Config, given: Sequence[str] | None
             "catalogue; a run trained without them weighs the others better: xbayes run CONFIG "
             "--target FILE, with this file"
         )
+
+
+def _prior_warnings(priors: Sequence[SourcePrior | None], n_rows: int) -> Iterator[str]:
+    """A warning of the sources with the constant prior; with the reasons if there is one chunk."""
+    known = [prior for prior in priors if prior is not None]
+    n_constant = sum(prior.n_constant for prior in known)
+    if n_constant:
+        reasons = known[0].reasons if len(known) == 1 else ()
+        yield constant_prior_text(n_constant, n_rows, reasons)
 
 
 @contextmanager

@@ -19,11 +19,12 @@ from xbayes.catalog.taxonomy import without_label
 from xbayes.classifier.decision import decide
 from xbayes.classifier.fitted_model import FittedModel
 from xbayes.classifier.learned import rule_under
+from xbayes.errors import InputError
 from xbayes.evaluate.counts import DOUBT, Counts, confusion_counts, disagreement
 from xbayes.evaluate.posterior_counts import posterior_counts
+from xbayes.features.conditions import conditions_of_classes
 from xbayes.output.table import GROUP
 from xbayes.tasks.classify import AS_TRAINED, classify_chunks
-from xbayes.types import InputError
 
 
 class Population(NamedTuple):
@@ -114,7 +115,11 @@ def _classified_rows(
     for table in classify_chunks(model, chunks, columns=columns, warn=warn):
         counted = np.ones(len(table), bool)
         if not everything and label is not None and label in table.colnames:
-            counted = without_label(masked_column(table, label), model.config.taxonomy)
+            conditions = conditions_of_classes(
+                table, model.config, model.trained_on.lacked_by, columns.map
+            )
+            known = masked_column(table, label)
+            counted = without_label(known, model.config.taxonomy, conditions)
         shares = [np.asarray(table[f"p_{name}"])[counted] for name in classes]
         posteriors.append(np.stack(shares, axis=1))
         prediction = np.asarray(table["prediction"])[counted]
@@ -136,7 +141,7 @@ def _held_out(model: FittedModel) -> _HeldOut:
             "is not known; make the run again with 'xbayes run'"
         )
     table, classes = read_catalog(path), model.classes
-    rule = rule_under(model.recipe, model.classifier, model.log_prior)
+    rule = rule_under(model.recipe, model.classifier, model.prior_of_rule)
     posterior = np.stack([np.asarray(table[f"p_{name}"]) for name in classes], axis=1)
     prediction = decide(posterior, jax.tree.map(np.asarray, rule))
     truth = np.array([classes.index(name) for name in np.asarray(table["true_class"]).astype(str)])

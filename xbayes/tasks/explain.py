@@ -13,14 +13,15 @@ from xbayes.catalog.read import table_chunks
 from xbayes.catalog.roles import check_catalog
 from xbayes.classifier.fitted_model import FittedModel
 from xbayes.classifier.patterns import classify_by_pattern, parts_of
+from xbayes.errors import InputError
 from xbayes.features.build import build_features, needed_columns
 from xbayes.features.conditions import number_columns
+from xbayes.features.prior import source_prior
 from xbayes.figures.track_record import Track
 from xbayes.report.build_tracks import tracks_of
 from xbayes.tasks.absent_features import patterns_of
 from xbayes.tasks.classify import AS_TRAINED
 from xbayes.tasks.survey import check_values, in_units_of_run, match_to_run
-from xbayes.types import InputError
 
 COMPARED = 4000  # names compared letter by letter, those nearest in alphabetical order
 
@@ -67,16 +68,21 @@ def explain_source(
         needed, numbers = list(needed_columns(config)), number_columns(config)
         checked = check_catalog(table, config.catalog, needed, "classify", numbers=numbers)
         lacked_by = model.trained_on.lacked_by
-        features, report = build_features(in_units_of_run(model, checked), config, lacked_by)
+        converted = in_units_of_run(model, checked)
+        features, report = build_features(converted, config, lacked_by)
+        of_source = source_prior(converted, config, model.applied_log_prior, lacked_by)
         suspicions = check_values(model, checked)
     for message in (*suspicions, *report.warnings):
         warn(matched.explained(message))
     row = find_row(masked_column(checked, id_column), name)
     features = features.rows(slice(row, row + 1))
+    log_prior = model.log_prior
+    if of_source is not None:
+        log_prior = of_source.log_prior[row : row + 1]
     patterns = patterns_of(model, warn)
     (part,) = parts_of(model.classifier, features, patterns)
     products = classify_by_pattern(
-        model.recipe, model.classifier, features, patterns, log_prior=model.log_prior
+        model.recipe, model.classifier, features, patterns, log_prior=log_prior
     )
     return tracks_of(
         config,
@@ -85,7 +91,7 @@ def explain_source(
         [str(checked[id_column][row])],
         part.features,
         products,
-        log_prior=model.log_prior,
+        log_prior=log_prior,
     )[0]
 
 

@@ -15,24 +15,30 @@ from astropy.table import Table
 
 from xbayes.catalog.columns import plain_columns
 from xbayes.catalog.inputs import as_chunks, as_table
-from xbayes.catalog.match import ColumnKeywords, ColumnOptions, column_options, only_given
+from xbayes.catalog.match import (
+    ColumnKeywords,
+    ColumnOptions,
+    column_options,
+    only_given,
+    with_aliases,
+)
 from xbayes.catalog.read import read_catalog, row_table
 from xbayes.catalog.write import check_output
 from xbayes.classifier.fitted_model import FittedModel, load_fitted_model
-from xbayes.config.checks import did_you_mean
 from xbayes.config.schema import Config
 from xbayes.errors import XbayesWarning
 from xbayes.evaluate.applied_rule import AppliedRule, Asked
 from xbayes.evaluate.label_shift import CheckedEstimate
 from xbayes.features.build import needed_columns
 from xbayes.features.conditions import number_columns, text_columns
+from xbayes.output.report_data import refuse_ready_made
 from xbayes.output.table import passed_columns
 from xbayes.tasks.classify import CHUNK_IN_MEMORY, classify_table, classify_to_file
 from xbayes.tasks.explanation import Explanation
+from xbayes.tasks.one_source import refuse_unknown
 from xbayes.tasks.precision import in_precision
-from xbayes.tasks.ready_made import folder_of
+from xbayes.tasks.ready_made import card_text, folder_of
 from xbayes.tasks.whole_catalogue import Prior
-from xbayes.types import InputError
 
 if TYPE_CHECKING:
     import arviz
@@ -90,19 +96,13 @@ class FittedRun:
 
         Raises InputError for a ready-made model, which comes without its training sources.
         """
-        path = self.folder / "predictions.parquet"
-        if self.card is not None and not path.is_file():
-            raise InputError(
-                f"{self.folder.name} is a ready-made model, which has no training sources; its "
-                "held-out scores are in `metrics` and `card`"
-            )
-        return plain_columns(read_catalog(path))
+        refuse_ready_made(self.folder, "held-out predictions")
+        return plain_columns(read_catalog(self.folder / "predictions.parquet"))
 
     @property
     def card(self) -> str | None:
         """The model card of a ready-made model: data, classes, features, scores, limits."""
-        path = self.folder / "card.md"
-        return path.read_text() if path.is_file() else None
+        return card_text(self.folder)
 
     @property
     def posterior(self) -> "arviz.InferenceData | None":
@@ -339,11 +339,12 @@ label is not known; make a run that has them: xbayes run CONFIG --set variant=ba
 
     def _reading(self, options: ColumnOptions) -> "Reading":
         """How a file is read: id and numbers under their names in the catalogue, and the table."""
-        name, own = self.config.catalog.id, options.map
+        name, own, aliases = self.config.catalog.id, options.map, self.config.catalog.aliases
         numbers = {own.get(column, column) for column in number_columns(self.config)}
+        numbers |= {other for column in numbers for other in aliases.get(column, ())}
         text = sorted(own.get(column, column) for column in text_columns(self.config))
         return {
-            "text": [options.id or own.get(name, name), *text],
+            "text": [options.id or own.get(name, name), *aliases.get(name, ()), *text],
             "numbers": numbers | set(options.units),
             "table": options.table or self.config.catalog.table_name,
         }
@@ -356,20 +357,16 @@ label is not known; make a run that has them: xbayes run CONFIG --set variant=ba
             return as_table(catalog, **self._reading(options)), None
         numbers = set(self._reading(options)["numbers"] or ())
         table, needed = row_table(catalog, numbers), needed_columns(self.config)
+        options = with_aliases(options, self.config.catalog.aliases, table.colnames)
         of_run = {own: name for name, own in options.map.items()}
         given = {of_run.get(name, name) for name in table.colnames}
         others = [name for name in table.colnames if name not in (options.id, *of_run)]
-        _refuse_unknown(others, [*needed, *passed_columns(self.config.catalog)])
+        refuse_unknown(others, [*needed, *passed_columns(self.config.catalog)])
         return table, frozenset(needed) - given
 
 
 def load(run: str | os.PathLike[str]) -> FittedRun:
-    """The fitted run of a run directory, or a ready-made model; nothing is executed on load.
-
-    Parameters
-    ----------
-    run
-        The path of a run directory, or a name listed by `xbayes.models`.
+    """The run of a run directory, or the model that `xbayes.models` lists; executes nothing.
 
     Raises
     ------
@@ -400,10 +397,3 @@ def classify(run: str | os.PathLike[str] | FittedRun, catalog: "CatalogLike", **
 
 def _warn(message: str) -> None:
     warnings.warn(message, XbayesWarning, stacklevel=3)
-
-
-def _refuse_unknown(given: list[str], known: list[str]) -> None:
-    for name in given:
-        if name not in known:
-            near = did_you_mean(name, known, "the run reads")
-            raise InputError(f"no feature needs a column {name!r}{near}")

@@ -12,13 +12,12 @@ from astropy.table import Table
 from xbayes.classifier.recipe import Recipe, build_recipe
 from xbayes.config.reader import config_of
 from xbayes.config.schema import Config, catalog_source, given_log_prior
-from xbayes.errors import XbayesWarning
+from xbayes.errors import InputError, XbayesWarning
 from xbayes.evaluate.learning_curve import Design, Point, usable_fractions
 from xbayes.evaluate.learning_curve import learning_curve as measure_points
 from xbayes.figures.learning import draw_learning
 from xbayes.tasks.precision import in_precision
 from xbayes.tasks.training import Progress, Training, load_training
-from xbayes.types import InputError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -21,13 +21,14 @@ from xbayes.catalog.text_numbers import refuse_rounded
 from xbayes.classifier.fitted_model import FittedModel
 from xbayes.config.checks import did_you_mean, is_number
 from xbayes.config.schema import Config, class_proportions
-from xbayes.errors import XbayesWarning
-from xbayes.evaluate.votes import DEFAULT_RHO, RhoFit, learn_rho, mean_log_odds, vote
+from xbayes.errors import InputError, XbayesWarning
+from xbayes.evaluate.votes import DEFAULT_RHO, RhoFit, rho_of_detections, vote
+from xbayes.features.conditions import conditions_of_classes
 from xbayes.output.source_table import source_table
-from xbayes.output.table import pooling_meta
+from xbayes.output.table import log_prior_of_rows, pooling_meta
 from xbayes.tasks.fitted_run import FittedRun, load
 from xbayes.tasks.precision import in_precision
-from xbayes.types import UNLABELLED, InputError
+from xbayes.types import UNLABELLED
 
 if TYPE_CHECKING:
     from xbayes.catalog.inputs import CatalogLike
@@ -61,6 +62,7 @@ class _Detections(NamedTuple):
     posterior: Float[np.ndarray, "D C"]
     source: Int[np.ndarray, "D"]
     name: Column  # [N], in the order of first detections
+    log_prior: Float[np.ndarray, "*R C"]  # of the posteriors
 
 
 def sources(
@@ -146,7 +148,7 @@ def pool_detections(
     origin = "as given"
     if rho is None:
         rho, origin = _learned_rho(table, detections, by, model, context)
-    votes = vote(detections.posterior, prediction, detections.source, context.log_prior, rho)
+    votes = vote(detections.posterior, prediction, detections.source, detections.log_prior, rho)
     pooled = source_table(detections.name, votes, context.classes)
     pooled.meta = {
         "CLASSES": ",".join(context.classes),
@@ -261,7 +263,9 @@ def _detections(table: Table, by: str, context: _Context) -> _Detections:
         np.ma.getdata(column)[first], by, description=column.description, meta=column.meta
     )
     posterior = _posterior(table, context.classes)
-    return _Detections(posterior=posterior, source=source, name=name)
+    log_prior = log_prior_of_rows(table, context.classes)
+    log_prior = context.log_prior if log_prior is None else log_prior
+    return _Detections(posterior=posterior, source=source, name=name, log_prior=log_prior)
 
 
 def _numbered(values: np.ndarray) -> tuple[Int[np.ndarray, "D"], Int[np.ndarray, "N"]]:
@@ -375,8 +379,8 @@ def _fit_rho(table: Table, detections: _Detections, context: _Context) -> RhoFit
         )
     if not ((truth != UNLABELLED) & (number > 1)).any():
         return None
-    evidence = mean_log_odds(detections.posterior, context.log_prior, detections.source)
-    return learn_rho(evidence, number, context.log_prior, truth)
+    posterior, log_prior = detections.posterior, detections.log_prior
+    return rho_of_detections(posterior, log_prior, detections.source, truth)
 
 
 def _labels(table: Table, context: _Context) -> Int[np.ndarray, "D"] | None:
@@ -389,4 +393,5 @@ def _labels(table: Table, context: _Context) -> Int[np.ndarray, "D"] | None:
     column = masked_column(table, str(config.catalog.label))
     if np.ma.getmaskarray(column).all():
         return None
-    return class_indices(column, config.taxonomy)[0]
+    conditions = conditions_of_classes(table, config, {})
+    return class_indices(column, config.taxonomy, conditions)[0]

@@ -18,9 +18,9 @@ from xbayes.catalog.taxonomy import label_texts
 from xbayes.config.checks import quoted
 from xbayes.config.files import FileConfig
 from xbayes.config.schema import CatalogConfig, Config, catalog_source
+from xbayes.errors import InputError
 from xbayes.features.build import needed_columns, sky_columns
-from xbayes.features.conditions import number_columns, text_columns
-from xbayes.types import InputError
+from xbayes.features.conditions import condition_columns, number_columns, text_columns
 
 if TYPE_CHECKING:
     from xbayes.catalog.inputs import CatalogLike, Releases
@@ -63,7 +63,7 @@ def read_training(config: Config, catalog: "CatalogLike | Releases", label: str)
 
 def _needed(config: Config, label: str) -> list[str]:
     roles = config.catalog
-    needed = [*needed_columns(config), label, *roles.keep]
+    needed = [*needed_columns(config), *condition_columns(config), label, *roles.keep]
     return needed + [c for c in (roles.source, roles.group, roles.block) if c]
 
 
@@ -103,10 +103,12 @@ def _read_releases(config: Config, sources: "Releases", label: str) -> ReadCatal
         )
     config = config.model_copy(update={"catalog": roles})
     ra, dec = sky_columns(config)
-    features = [*needed_columns(config)]
+    features = [*dict.fromkeys([*needed_columns(config), *condition_columns(config)])]
     if roles.release in features:
+        by_feature = roles.release in needed_columns(config)
+        reader = "a feature" if by_feature else "the condition of a class"
         raise InputError(
-            f"a feature reads the column {roles.release!r}, which is made of the names of the "
+            f"{reader} reads the column {roles.release!r}, which is made of the names of the "
             "releases; name the column of releases otherwise: catalog.release"
         )
     numbers, text = number_columns(config), text_columns(config)

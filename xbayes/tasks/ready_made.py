@@ -62,6 +62,12 @@ def card_of(name: str) -> str:
     return (found[name] / "card.md").read_text()
 
 
+def card_text(folder: Path) -> str | None:
+    """The model card in this folder; None if it is a run directory."""
+    path = folder / "card.md"
+    return path.read_text() if path.is_file() else None
+
+
 def summary_of(folder: Path) -> str:
     """The first paragraph of a model card, below its title."""
     return " ".join((folder / "card.md").read_text().split("\n\n")[1].split())
@@ -97,7 +103,10 @@ def release(model: FittedModel, out: Path, card: str) -> None:
         If the run has posterior samples, which are too large to ship.
     """
     if model.classifier.draws is not None:
-        raise InputError(f"{model.folder} has posterior samples, which are too large to ship")
+        raise InputError(
+            f"{model.folder} has posterior samples, which are too large to ship; make the run with "
+            "variant: point"
+        )
     patterns = patterns_of(model)
     save_model(
         out / "model",

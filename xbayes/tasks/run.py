@@ -15,12 +15,13 @@ import numpy as np
 
 from xbayes.catalog.columns import masked_column
 from xbayes.classifier.fit import FitReport
+from xbayes.classifier.learned import prior_to_apply
 from xbayes.classifier.patterns import Patterns, classify_by_pattern
 from xbayes.classifier.predict import Classifier, Products
 from xbayes.classifier.recipe import Recipe, build_recipe
 from xbayes.config.reader import config_of
-from xbayes.config.schema import Config, catalog_source, given_log_prior
-from xbayes.errors import XbayesWarning
+from xbayes.config.schema import Config, catalog_source
+from xbayes.errors import InputError, XbayesWarning
 from xbayes.evaluate.applied_rule import decision_record, rule_of_run
 from xbayes.evaluate.cross_validate import CrossValidation
 from xbayes.evaluate.harder_split import HarderSplit, harder_block
@@ -40,7 +41,6 @@ from xbayes.tasks.training import (
     fit_training,
     load_training,
 )
-from xbayes.types import InputError
 
 if TYPE_CHECKING:
     import arviz
@@ -144,7 +144,7 @@ def run_experiment(
         classifier, fit = fit_training(training, recipe)
         progress(0.85, "classifying the catalogue")
         patterns = patterns_in_training(training, recipe, classifier)
-        log_prior = given_log_prior(training.config)
+        log_prior = prior_to_apply(training.config, training.labels)
         products = classify_by_pattern(
             recipe, classifier, training.features, patterns, log_prior=log_prior
         )
@@ -213,7 +213,8 @@ def _results(
 ) -> Results:
     """The scores, the diagnosed posterior samples and everything else that is written."""
     scores = measure(training.config, training.labels, products, held_out, training.well)
-    applied = rule_of_run(recipe, classifier, given_log_prior(training.config))
+    log_prior = prior_to_apply(training.config, training.labels)
+    applied = rule_of_run(recipe, classifier, log_prior)
     metrics = Metrics(**scores, decision=decision_record(applied, held_out.rules))
     if harder is not None:
         metrics["harder"] = harder_block(

@@ -12,7 +12,7 @@ from astropy.table import Table
 
 from xbayes.config.reader import config_of
 from xbayes.config.schema import Config, catalog_source
-from xbayes.errors import XbayesWarning
+from xbayes.errors import InputError, XbayesWarning
 from xbayes.figures.criterion import draw_criterion
 from xbayes.infer.check_clusters import check_training_rows
 from xbayes.infer.fit_clusters import standardise
@@ -24,7 +24,6 @@ from xbayes.published.fit_clusters import REGULARISER as PUBLISHED_REGULARISER
 from xbayes.published.fit_clusters import published_rows
 from xbayes.tasks.precision import in_precision
 from xbayes.tasks.training import load_training
-from xbayes.types import InputError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from xbayes.catalog.formats import format_of
 from xbayes.catalog.inputs import as_table
 from xbayes.catalog.write import write_catalog
-from xbayes.errors import XbayesWarning
-from xbayes.types import InputError
+from xbayes.errors import InputError, XbayesWarning
 
 if TYPE_CHECKING:
     from xbayes.catalog.inputs import CatalogLike

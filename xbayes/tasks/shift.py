@@ -65,13 +65,15 @@ class ShiftCheck:
                 outside = (values < known.q05 - slack) | (values > known.q95 + slack)
                 self._outside[f] += int(outside.sum())
 
-    def messages(self, ranges: Mapping[str, ValueRange]) -> list[str]:
+    def messages(self, ranges: Mapping[str, ValueRange], found: Mapping[str, str]) -> list[str]:
         """What is unlike the training sample, if that holds for most sources.
 
         Parameters
         ----------
         ranges
             The ranges of the columns of this catalogue, in the units of the run.
+        found
+            The units that its columns name.
         """
         shares = {
             name: self._outside[f] / self._measured[f]
@@ -85,7 +87,8 @@ class ShiftCheck:
         columns = [
             name for name, features in users.items() if not shares or set(features) & set(shares)
         ]
-        found = causes(self._model.trained_on.columns, ranges, self._model.units, columns)
+        units = self._model.units
+        likely = causes(self._model.trained_on.columns, ranges, units, columns)
         parts = [f"{self._n_outliers} of {self._n} sources are outliers (outlier_p < {OUTLIER_P})"]
         parts = parts if outliers else []
         parts += [
@@ -93,13 +96,13 @@ class ShiftCheck:
             f"feature {name}"
             for name, share in shares.items()
         ]
-        if not found and not outliers:
+        if not likely and not outliers:
             # Samples differ; without a factor that is no reason to doubt the units.
             pairs = zip(parts, shares.values(), strict=True)
             parts = [part for part, share in pairs if share > NEARLY_ALL]
             if not parts:
                 return []
-        return ["; ".join(parts) + ". " + _advice(found, self._model.units)]
+        return ["; ".join(parts) + ". " + _advice(likely, units, _differing(found, units))]
 
 
 def causes(
@@ -146,30 +149,49 @@ def likeliest(ratio: float, unit: str) -> Cause:
     return best
 
 
-def _advice(found: Mapping[str, Cause], units: Mapping[str, str]) -> str:
+def _differing(found: Mapping[str, str], units: Mapping[str, str]) -> dict[str, float]:
+    """How many units of the run one unit of the file is, for columns whose units differ."""
+    factors = {
+        name: factor_between(parse_unit(found.get(name, "")), parse_unit(unit))
+        for name, unit in units.items()
+    }
+    return {name: factor for name, factor in factors.items() if factor and factor != 1}
+
+
+def _advice(
+    likely: Mapping[str, Cause], units: Mapping[str, str], differing: Mapping[str, float]
+) -> str:
     """What the likeliest cause is, and how to mend it; columns with one cause together."""
-    if not found:
+    if not likely:
         return (
             "No constant factor explains it: check the columns (stand-in numbers, kinds of "
             "magnitudes), or these are other kinds of source, which the run cannot judge"
         )
-    by_cause: dict[Cause, list[str]] = {}
-    for name, cause in found.items():
-        by_cause.setdefault(cause, []).append(name)
-    return "; ".join(_say(cause, names, units) for cause, names in by_cause.items())
+    by_cause: dict[tuple[Cause, float], list[str]] = {}
+    for name, cause in likely.items():
+        by_cause.setdefault((cause, differing.get(name, 1.0)), []).append(name)
+    return "; ".join(_say(cause, names, units, own) for (cause, own), names in by_cause.items())
 
 
-def _say(cause: Cause, names: Sequence[str], units: Mapping[str, str]) -> str:
+def _say(cause: Cause, names: Sequence[str], units: Mapping[str, str], own: float) -> str:
+    """`own`: how many units of the run are the unit of the file, which was converted."""
     name, named = names[0], ", ".join(map(repr, names))
     text = f"The likeliest cause: the values of {named} are about {_short(cause.factor)} times "
     text += "those of the training catalogue"
     unit = units.get(name, "")
+    if own != 1:
+        # The unit that the option gives takes the place of that of the file.
+        right = _scaled(own / cause.factor, unit)
+        return (
+            f"{text}, in {unit}, to which the unit of the file was converted; if that unit is "
+            f"wrong, give the right one: {_options(names, right)}"
+        )
     if cause.unit and factor_between(parse_unit(cause.unit), parse_unit(unit)) is None:
         return f"{text}, as {cause.unit} at 1 keV is to {unit}; convert them to {unit}"
     if cause.unit:
         return f"{text}, as {cause.unit} is to {unit}; give the unit: {_options(names, cause.unit)}"
     if unit:
-        scaled = f"{_short(1 / cause.factor)} {unit}"
+        scaled = _scaled(1 / cause.factor, unit)
         return f"{text}, as in units of {scaled}; give the unit: {_options(names, scaled)}"
     return f"{text}; divide them by {_short(cause.factor)}"
 
@@ -177,6 +199,11 @@ def _say(cause: Cause, names: Sequence[str], units: Mapping[str, str]) -> str:
 def _options(names: Sequence[str], unit: str) -> str:
     options = " ".join(units_option(name, unit) for name in names)
     return f"{options} (in Python units={dict.fromkeys(names, unit)})"
+
+
+def _scaled(factor: float, unit: str) -> str:
+    """A multiple of a unit, as a unit."""
+    return unit if math.isclose(factor, 1, rel_tol=0.01) else f"{_short(factor)} {unit}"
 
 
 def _short(number: float) -> str:

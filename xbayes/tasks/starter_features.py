@@ -10,10 +10,10 @@ from astropy.table import Table
 
 from xbayes.config.known_columns import POSITION, find_column, known_quantities
 from xbayes.config.known_features import CANDIDATES, FLUXES, Candidate, fields, filled
+from xbayes.errors import InputError
 from xbayes.features.expression import parse
 from xbayes.features.functions import NAMED
 from xbayes.tasks.starter_roles import ColumnFacts, Roles
-from xbayes.types import InputError
 
 # Columns that say how well something was measured, or when and where, not what the source is like.
 _NOT_A_FEATURE = re.compile(

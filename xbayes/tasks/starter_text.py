@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from xbayes.catalog.stand_in_messages import shown_number
 from xbayes.config.checks import CLASS_NAME
-from xbayes.config.known_columns import KNOWN_UNITS, known_quantities
+from xbayes.config.known_columns import known_quantities, known_units
 from xbayes.tasks.starter_features import Feature
 from xbayes.tasks.starter_roles import ColumnFacts, Roles
 
@@ -123,7 +123,7 @@ def _unit_lines(starter: Starter) -> list[str]:
         return [f"  units: {{{stated}}}"]
     numbers = [fact.name for fact in starter.facts if fact.kind == "number"]
     known = {
-        name: KNOWN_UNITS.get(quantity) for quantity, name in known_quantities(numbers).items()
+        name: known_units().get(quantity) for quantity, name in known_quantities(numbers).items()
     }
     known |= dict.fromkeys(filter(None, (starter.roles.ra, starter.roles.dec)), "deg")
     has_unit = {fact.name for fact in starter.facts if fact.unit}
@@ -156,7 +156,8 @@ def _taxonomy_lines(starter: Starter) -> list[str]:
     lines += [
         f"  # Column {_comment(column)} has these {len(starter.labels)} labels{empty}.",
         "  # Name at least two classes: remove the # of the lines to use, and join labels of one",
-        "  # class, as in  Star: [LM-STAR, YSO].",
+        "  # class, as in  Star: [LM-STAR, YSO]. A condition tells sources of one label apart:",
+        "  # ex_XRB: {labels: [LMXB, HMXB], where: detected(host)}.",
         "  classes:",
     ]
     names: set[str] = set()

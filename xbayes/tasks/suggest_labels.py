@@ -24,17 +24,20 @@ from xbayes.classifier.predict import (
     Classifier,
     padded_size,
     posterior_samples,
+    prior_of_rows,
     subclass_log_prior,
 )
 from xbayes.classifier.recipe import Recipe, Scoring
 from xbayes.classifier.subclasses import class_means, class_scores, responsibilities
+from xbayes.errors import InputError
 from xbayes.evaluate.information import Batch, choose_batch, information
 from xbayes.features.build import build_features, needed_columns
-from xbayes.features.conditions import number_columns
+from xbayes.features.conditions import conditions_of_classes, number_columns
+from xbayes.features.prior import source_prior
 from xbayes.output.table import passed_columns
 from xbayes.tasks.classify import AS_TRAINED
 from xbayes.tasks.survey import check_values, in_units_of_run, match_to_run
-from xbayes.types import Features, InputError
+from xbayes.types import Features
 
 # Candidates of a batch: the most informative sources, at least 2000 and 20 per suggestion.
 LEAST_CANDIDATES, CANDIDATES_PER_SUGGESTION = 2000, 20
@@ -68,7 +71,9 @@ def suggest_labels(
         table = next(matched.chunks.read(None))
         needed, numbers = list(needed_columns(config)), number_columns(config)
         checked = check_catalog(table, config.catalog, needed, "classify", numbers=numbers)
-        features, report = build_features(in_units_of_run(model, checked), config)
+        converted = in_units_of_run(model, checked)
+        features, report = build_features(converted, config)
+        of_source = source_prior(converted, config, model.applied_log_prior)
         suspicions = check_values(model, checked)
     for message in (*suspicions, *report.warnings):
         warn(matched.explained(message))
@@ -78,8 +83,12 @@ def suggest_labels(
             f"-n {n}: only {len(unlabelled)} of the {len(checked)} sources of the catalogue have "
             "no label and are not in the training sample; give a smaller -n (n=)"
         )
-    rows = unlabelled[_candidates(model, features.rows(unlabelled), n)]
-    samples = draw_posteriors(model.recipe, model.classifier, features.rows(rows), model.log_prior)
+    prior = model.log_prior if of_source is None else of_source.log_prior
+    of_unlabelled = prior_of_rows(prior, unlabelled)
+    rows = unlabelled[_candidates(model, features.rows(unlabelled), n, of_unlabelled)]
+    samples = draw_posteriors(
+        model.recipe, model.classifier, features.rows(rows), prior_of_rows(prior, rows)
+    )
     batch = choose_batch(samples, n)
     chosen = rows[batch.chosen]
     passed = [name for name in passed_columns(config.catalog) if name in checked.colnames]
@@ -93,7 +102,7 @@ def draw_posteriors(
     recipe: Recipe,
     classifier: Classifier,
     features: Features,
-    log_prior: Float[np.ndarray, "C"] | None = None,
+    log_prior: Float[np.ndarray, "*R C"] | None = None,
 ) -> Float[np.ndarray, "D N C"]:
     """The class probabilities of each source under each posterior sample.
 
@@ -107,7 +116,8 @@ def draw_posteriors(
     size, parts = padded_size(n_rows), []
     for first in range(0, n_rows, size):
         part = features.rows(slice(first, first + size))
-        samples = _class_probabilities(recipe.scoring, classifier, part.padded(size), prior)
+        own = prior_of_rows(prior, slice(first, first + size), size)
+        samples = _class_probabilities(recipe.scoring, classifier, part.padded(size), own)
         parts.append(np.asarray(samples)[:, : len(part.value)])
     return np.concatenate(parts, axis=1).astype(np.float64)
 
@@ -124,7 +134,9 @@ def _is_unlabelled(model: FittedModel, table: Table) -> Bool[np.ndarray, "N"]:
     """Rows without a label that are not in the training sample."""
     roles, unlabelled = model.config.catalog, np.ones(len(table), bool)
     if roles.label is not None and roles.label in table.colnames:
-        unlabelled = without_label(masked_column(table, roles.label), model.config.taxonomy)
+        conditions = conditions_of_classes(table, model.config, model.trained_on.lacked_by)
+        label = masked_column(table, roles.label)
+        unlabelled = without_label(label, model.config.taxonomy, conditions)
     predictions = model.folder / "predictions.parquet"
     if predictions.is_file():
         ids = np.asarray(read_catalog(predictions, text=[roles.id])[roles.id]).astype(str)
@@ -132,12 +144,15 @@ def _is_unlabelled(model: FittedModel, table: Table) -> Bool[np.ndarray, "N"]:
     return unlabelled
 
 
-def _candidates(model: FittedModel, features: Features, n: int) -> np.ndarray:
+def _candidates(
+    model: FittedModel, features: Features, n: int, log_prior: Float[np.ndarray, "*R C"] | None
+) -> np.ndarray:
     """The rows with the most informative single labels; computed in chunks to bound memory."""
     n_rows, gains = len(features.value), []
     for first in range(0, n_rows, padded_size(n_rows)):
-        part = features.rows(slice(first, first + padded_size(n_rows)))
-        samples = draw_posteriors(model.recipe, model.classifier, part, model.log_prior)
+        chunk = slice(first, first + padded_size(n_rows))
+        part, prior = features.rows(chunk), prior_of_rows(log_prior, chunk)
+        samples = draw_posteriors(model.recipe, model.classifier, part, prior)
         gains.append(information(samples))
     order = np.argsort(-np.concatenate(gains), kind="stable")
     return order[: max(LEAST_CANDIDATES, CANDIDATES_PER_SUGGESTION * n)]

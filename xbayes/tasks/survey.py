@@ -22,10 +22,10 @@ from xbayes.catalog.units import (
 )
 from xbayes.catalog.whole_check import WholeCheck
 from xbayes.classifier.fitted_model import FittedModel
+from xbayes.errors import InputError
 from xbayes.features.build import needed_columns, sky_columns
 from xbayes.features.conditions import number_columns
 from xbayes.features.trained_on import column_ranges, sampled, stand_in_check, state_degrees
-from xbayes.types import InputError
 
 SAMPLE_SIZE = 50_000  # rows from which the class proportions are estimated
 
@@ -130,7 +130,9 @@ def stand_in_warnings(model: FittedModel, check: StandInCheck, sample: Table) ->
 def run_unit_warnings(model: FittedModel, table: Table) -> list[str]:
     """Warnings where only one of a catalogue and the run has units."""
     names = [name for name in needed_columns(model.config) if name in table.colnames]
-    numbers = [name for name in names if masked_column(table, name).dtype.kind in "iuf"]
+    columns = {name: masked_column(table, name) for name in names}
+    # A column without a value, such as one that the catalogue lacks, needs no unit.
+    numbers = [n for n, c in columns.items() if c.dtype.kind in "iuf" and not c.mask.all()]
     trained, found = _run_units(model), units_of(table, numbers)
     ra, dec = sky_columns(model.config)
     sky = [name for name in numbers if name in ra | dec and name not in found]

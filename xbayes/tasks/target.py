@@ -21,10 +21,11 @@ from xbayes.catalog.read import read_catalog
 from xbayes.catalog.roles import check_catalog
 from xbayes.catalog.units import convert_units, units_of
 from xbayes.config.schema import Config, found_target
+from xbayes.errors import InputError
 from xbayes.features.build import build_features, needed_columns
 from xbayes.features.conditions import number_columns, text_columns
 from xbayes.features.trained_on import state_degrees, training_stand_ins
-from xbayes.types import Features, InputError
+from xbayes.types import Features
 
 FOLDS = 5
 LARGEST_RATIO = 10.0  # bound on the ratio of the densities, and on its inverse

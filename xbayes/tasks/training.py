@@ -20,6 +20,7 @@ from xbayes.catalog.sky_cells import sky_cells
 from xbayes.catalog.splits import joined_groups
 from xbayes.catalog.taxonomy import (
     class_indices,
+    condition_warnings,
     group_indices,
     label_warnings,
     subclass_indices,
@@ -29,6 +30,7 @@ from xbayes.classifier.fit import FitReport, fit_classifier
 from xbayes.classifier.predict import Classifier
 from xbayes.classifier.recipe import Recipe
 from xbayes.config.schema import Config, given_log_prior
+from xbayes.errors import InputError
 from xbayes.evaluate.cross_validate import (
     CrossValidation,
     cross_validate,
@@ -43,13 +45,15 @@ from xbayes.features.build import (
     names_of,
     useful_features,
 )
-from xbayes.features.conditions import well_characterised
+from xbayes.features.conditions import conditions_of_classes, well_characterised
 from xbayes.features.described import described
+from xbayes.features.prior import source_prior
+from xbayes.features.prior_messages import prior_messages
 from xbayes.features.trained_on import state_degrees, training_stand_ins
 from xbayes.output.table import output_names, passed_columns, refuse_clashes
 from xbayes.tasks.read_training import read_training, release_indices
 from xbayes.tasks.target import fit_to_target
-from xbayes.types import Features, InputError, Labels
+from xbayes.types import Features, Labels
 
 if TYPE_CHECKING:
     from xbayes.catalog.inputs import CatalogLike, Releases
@@ -87,17 +91,26 @@ def load_training(config: Config, catalog: "CatalogLike | Releases") -> Training
     config, table, roles = read.config, read.table, read.config.catalog
     state_degrees(table, config)
     config = described(config, table)
-    taxonomy = with_subclasses(config.taxonomy, masked_column(table, label))
+    conditions = conditions_of_classes(table, config)
+    taxonomy = with_subclasses(config.taxonomy, masked_column(table, label), conditions)
     config = config.model_copy(update={"taxonomy": taxonomy})
     refuse_clashes(passed_columns(roles), names_of(config))
     about_columns = _column_messages(table, config)
-    class_index, included = class_indices(masked_column(table, label), config.taxonomy)
-    about_labels = label_warnings(masked_column(table, label), config.taxonomy)
+    class_index, included = class_indices(masked_column(table, label), taxonomy, conditions)
+    about_labels = [
+        *label_warnings(masked_column(table, label), taxonomy),
+        *condition_warnings(masked_column(table, label), taxonomy, conditions),
+    ]
+    subclass = subclass_indices(masked_column(table, label), taxonomy, conditions)
     table, class_index = subset(table, rows=included), class_index[included]
     releases, labels = _labels_of(table, config, class_index, link=read.link, included=included)
+    labels = labels._replace(subclass=None if subclass is None else subclass[included])
     joined_names = marked_name_warnings(table, source=roles.source, group=roles.group)
     stand_ins = (*training_stand_ins(table, config), *joined_names)
     features, report = build_features(table, config)
+    prior = source_prior(table, config, _constant_log_prior(config, class_index))
+    labels = labels if prior is None else labels._replace(log_prior=prior.log_prior)
+    about_prior = prior_messages(table, config, prior)
     given = config.model.alpha
     target = fit_to_target(config, table, features, class_index >= 0)
     if target is not None:
@@ -121,6 +134,7 @@ def load_training(config: Config, catalog: "CatalogLike | Releases") -> Training
             *report.warnings,
             *about_target,
             *dropped,
+            *about_prior,
             *about_labels,
             *stand_ins,
             *about_columns,
@@ -149,10 +163,20 @@ def _labels_of(
     return releases, Labels(
         class_index=class_index,
         group=group if link is None else joined_groups(group, link[included]),
-        subclass=subclass_indices(masked_column(table, _label_column(config)), config.taxonomy),
         cell=sky_cells(table, roles, config.validation.cell),
         release=release,
     )
+
+
+def _constant_log_prior(
+    config: Config, class_index: Int[np.ndarray, "N"]
+) -> Float[np.ndarray, "C"]:
+    """The prior of sources for which the expressions of `model.prior` have no value."""
+    given = given_log_prior(config)
+    if given is not None:
+        return given
+    members = np.bincount(class_index[class_index >= 0], minlength=len(config.taxonomy.classes))
+    return np.log(np.maximum(members, 1e-3) / members.sum())
 
 
 def _label_column(config: Config) -> str:

@@ -6,9 +6,12 @@ the result of a row depends on the row and the run alone.
 
 from collections.abc import Callable, Mapping
 
+import numpy as np
+
 from xbayes.classifier.fitted_model import FittedModel
 from xbayes.classifier.learned import trained_log_prior
 from xbayes.classifier.predict import Products
+from xbayes.errors import InputError
 from xbayes.evaluate.applied_rule import (
     CATALOGUE,
     AppliedRule,
@@ -18,7 +21,6 @@ from xbayes.evaluate.applied_rule import (
     rule_of_run,
 )
 from xbayes.evaluate.label_shift import DECLINED, CheckedEstimate, checked_proportions
-from xbayes.types import InputError
 
 ESTIMATE = "estimate"  # the prior that is estimated from the catalogue itself
 
@@ -49,7 +51,9 @@ def with_prior(
         trained_log_prior(model.recipe, model.classifier),
         products.posterior,
         products.outlier_p,
-        applied_log_prior=model.applied_log_prior,
+        applied_log_prior=np.log(products.prior)
+        if products.prior.shape[1]
+        else model.applied_log_prior,
         seed=model.config.seed,
     )
     estimated(estimate)
@@ -66,7 +70,7 @@ def applied_rule(
     """The decision rule for this catalogue; None: that of the run, under the prior of the model."""
     asked = None if decision is None else parse_decision(decision)
     if decision is None or asked is not None:
-        return rule_of_run(model.recipe, model.classifier, model.log_prior, asked)
+        return rule_of_run(model.recipe, model.classifier, model.prior_of_rule, asked)
     if n_rows == 1:
         raise InputError(f"decision {CATALOGUE!r} needs a catalogue; one source has no threshold")
     return rule_of_catalogue(model.recipe, sample(model).posterior)
