@@ -20,6 +20,15 @@ from xbayes.config.known_counterparts import KNOWN_COUNTERPARTS
 MOST_CATALOGUES = 12
 
 
+class FurtherColumn(Record):
+    """A column of numbers that is copied from the counterpart."""
+
+    names: Names = Field(description="Its names in the catalogue; the first that is there is read.")
+    unit: str = Field(default="", description="Its unit. The values are taken as they stand.")
+    ucd: str = Field(default="", description="Its UCD.")
+    description: str = Field(description="What it is.")
+
+
 class CounterpartCatalogue(OtherTable):
     """A catalogue in which counterparts are sought."""
 
@@ -80,6 +89,10 @@ class CounterpartCatalogue(OtherTable):
         default_factory=dict,
         description="Columns of fluxes by a short name, in nanomaggies: the magnitude is "
         "22.5 - 2.5 log10(flux).",
+    )
+    further: dict[str, FurtherColumn] = Field(
+        default_factory=dict,
+        description="Further columns of numbers that are copied, by a short name.",
     )
     priors: tuple[str, ...] = Field(
         default=(),

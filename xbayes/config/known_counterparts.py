@@ -24,6 +24,32 @@ KNOWN_COUNTERPARTS: dict[str, dict] = {
             "bp": ("BPmag", "phot_bp_mean_mag"),
             "rp": ("RPmag", "phot_rp_mean_mag"),
         },
+        "further": {
+            "parallax_snr": {
+                "names": ("RPlx", "parallax_over_error"),
+                "description": "Its parallax over the error",
+                "ucd": "stat.snr;pos.parallax",
+            },
+            "excess_noise_snr": {
+                "names": ("sepsi", "astrometric_excess_noise_sig"),
+                "description": "Significance of its astrometric excess noise",
+                "ucd": "stat.value",
+            },
+            "ruwe": {
+                "names": ("RUWE", "ruwe"),
+                "description": "Its renormalised unit weight error",
+                "ucd": "stat.error",
+            },
+            **{
+                f"e_{band}_mag": {
+                    "names": (f"e_{band.upper()}mag", f"phot_{band}_mean_mag_error"),
+                    "unit": "mag",
+                    "description": f"Error of its magnitude {band}",
+                    "ucd": "stat.error;phot.mag;em.opt",
+                }
+                for band in ("g", "bp", "rp")
+            },
+        },
         "priors": ("g", "bp-rp"),
         "flux_band": "g",
         "log_flux": -4.994,

@@ -49,6 +49,7 @@ class Candidates(NamedTuple):
     magnitude: Mapping[str, Float[np.ndarray, "P"]]
     pm_ra: Float[np.ndarray, "P"]  # mas/yr
     pm_dec: Float[np.ndarray, "P"]
+    further: Mapping[str, Float[np.ndarray, "P"]]
 
 
 def candidates(
@@ -136,6 +137,10 @@ def _at_epoch(
         magnitude=magnitude,
         pm_ra=pm_ra[kept],
         pm_dec=pm_dec[kept],
+        further={
+            name: _numbers(table, column.names, len(row), key, "")[kept]
+            for name, column in catalogue.further.items()
+        },
     )
 
 

@@ -94,6 +94,10 @@ def _of_catalogue(catalogue: CounterpartCatalogue) -> list[AddedColumn]:
             AddedColumn(f"{name}_{band}_mag", f"Its magnitude {band}", "mag", f"phot.mag;{part}")
             for band in (*catalogue.magnitudes, *catalogue.fluxes)
         ],
+        *[
+            AddedColumn(f"{name}_{short}", column.description, column.unit, column.ucd)
+            for short, column in catalogue.further.items()
+        ],
     ]
 
 
@@ -148,6 +152,8 @@ def values_of(
         values[f"{name}_separation"] = _at(entries.separation, member, np.nan)
         for band, magnitude in entries.magnitude.items():
             values[f"{name}_{band}_mag"] = _at(magnitude, member, np.nan)
+        for short, numbers in entries.further.items():
+            values[f"{name}_{short}"] = _at(numbers, member, np.nan)
         if flux is not None and catalogue.flux_band is not None:
             band_flux = (
                 float(catalogue.log_flux or 0) - 0.4 * values[f"{name}_{catalogue.flux_band}_mag"]
