@@ -11,6 +11,8 @@ from docutils.utils.math.latex2mathml import tex2mathml
 import xbayes
 from xbayes.compare.run import compare
 from xbayes.simulate.catalog import simulate
+from xbayes.tasks.enhance import enhance
+from xbayes.tasks.ready_made import models
 
 HERE = Path(__file__).parent
 
@@ -86,7 +88,8 @@ def setup(app):
     app.connect("autodoc-process-docstring", _literal_backticks, priority=400)
     app.connect("autodoc-process-docstring", _no_references, priority=600)
     app.connect("autodoc-skip-member", _skip_metadata_methods)
-    # Both names are packages that can be called; autodoc documents functions only.
+    # These names are packages that can be called; autodoc documents functions only.
     xbayes.compare, xbayes.simulate = compare, simulate
+    xbayes.enhance, xbayes.models = enhance, models
     app.add_html_math_renderer("mathml", (_inline_math, None), (_block_math, None))
     generated.write_all(HERE / "_generated", HERE.parent / "notebooks")

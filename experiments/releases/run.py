@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table, vstack
 from halves import half
+from interpret.glassbox import ExplainableBoostingClassifier
 from lightgbm import LGBMClassifier
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 
@@ -108,6 +109,9 @@ MODELS = {
     "LightGBM": lambda: LGBMClassifier(
         n_estimators=150, learning_rate=0.05, num_leaves=15, min_child_samples=10,
         colsample_bytree=0.5, subsample=0.8, subsample_freq=1, random_state=0, verbose=-1, n_jobs=1,
+    ),
+    "explainable boosting": lambda: ExplainableBoostingClassifier(
+        outer_bags=8, interactions=0, random_state=0, n_jobs=1
     ),
 }  # fmt: skip
 
