@@ -95,6 +95,7 @@ def mean_scores(features, classifier):
     return np.asarray(calibrated(classifier.calibrator, score, trained, measured))
 
 
+@pytest.mark.slow
 def test_a_run_with_the_other_average_still_has_contributions(bayes, explained_in_sum):
     """The shared run, whose samples are averaged as probabilities."""
     config, recipe, classifier, _ = load_model(bayes.folder)

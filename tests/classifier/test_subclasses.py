@@ -154,6 +154,7 @@ def test_another_prior_keeps_the_shares_within_a_class():
     np.testing.assert_array_equal(same, np.log([0.8, 0.2]))
 
 
+@pytest.mark.slow
 def test_subclasses_separate_classes_that_no_single_feature_separates():
     features, labels = simulate(2)
     loss = {}

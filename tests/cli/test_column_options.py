@@ -53,6 +53,7 @@ def posteriors(table):
     return np.stack([np.asarray(table[f"p_{c}"]) for c in CLASSES])
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::xbayes.XbayesWarning")
 def test_the_same_sources_under_other_names_get_the_same_posteriors(
     fit, plain, other, tmp_path, done, monkeypatch
@@ -71,6 +72,7 @@ def test_the_same_sources_under_other_names_get_the_same_posteriors(
     assert np.abs(wrong - posteriors(expected)).max() > 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::xbayes.XbayesWarning")
 def test_explain_and_counts_take_the_same_options(fit, plain, other, xbayes, tmp_path):
     given = {"map": {n: o for n, o in NAMES.items() if n != "name"}, "id": "srcid"}
