@@ -5,8 +5,10 @@
 Runs are kept in runs/ready and made if they are not there.
 """
 
+import os
 import shutil
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from xbayes.tasks.ready_made import release
 ROOT = Path(__file__).parents[2]
 READY, RUNS = ROOT / "xbayes" / "ready", ROOT / "runs" / "ready"
 LIMIT = 8e6  # bytes, all models together
+LARGEST = 0.05  # difference of a posterior from that of the run
 
 # Of each model: the summary, what else is known of it, and what it must not be used for.
 TEXTS = {
@@ -80,10 +83,26 @@ def main(names: list[str]) -> None:
         shutil.rmtree(READY / name, ignore_errors=True)
         with in_precision(fit.config.precision):
             release(fit.model, READY / name, card_text(name, fit))
-        print(f"{name}: {size_of(READY / name) / 1e6:.2f} MB", flush=True)
+        largest = largest_difference(fit, xbayes.load(READY / name))
+        print(f"{name}: {size_of(READY / name) / 1e6:.2f} MB, posteriors within {largest:.3f}")
+        assert largest < LARGEST, "the released model does not classify as its run"
     total = size_of(READY)
     print(f"all: {total / 1e6:.2f} MB")
     assert total < LIMIT, "too large to ship; leave out patterns"
+
+
+def largest_difference(run: xbayes.FittedRun, model: xbayes.FittedRun) -> float:
+    """The largest difference of any posterior of the sources that the run classified."""
+    files = run.config.catalog.files or (run.config.catalog,)
+    found = 0.0
+    for file in files:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", xbayes.XbayesWarning)
+            made = [fit.classify(os.path.expandvars(file.file)) for fit in (run, model)]
+        for name in run.classes:
+            a, b = (np.asarray(table[f"p_{name}"]) for table in made)
+            found = float(np.maximum(found, np.abs(a - b).max()))  # keeps NaN
+    return found
 
 
 def size_of(folder: Path) -> int:

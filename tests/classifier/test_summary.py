@@ -7,7 +7,15 @@ from xbayes.catalog.ranges import NOTHING_KNOWN, range_of
 from xbayes.classifier.conformal import fit_conformal, prediction_sets
 from xbayes.classifier.held_out import HeldOutSample
 from xbayes.classifier.patterns import smallest_known
-from xbayes.classifier.summary import CELL, MEMBERS, _in_cells, _members, without_extremes
+from xbayes.classifier.summary import (
+    CELL,
+    MEMBERS,
+    _in_cells,
+    _members,
+    _rounded,
+    without_extremes,
+)
+from xbayes.models.term_tables import TermTables
 
 
 def beta_posteriors(n, rng):
@@ -72,6 +80,26 @@ def test_cells_keep_the_counts_and_the_mean_and_hide_the_rows():
             for p in (posterior, made.posterior)
         ]
         np.testing.assert_allclose(*rates, rtol=0.05)
+
+
+def test_the_ranges_of_terms_end_at_decimal_steps_outside():
+    rng = np.random.default_rng(3)
+    value = rng.normal(size=(2, 40)) * [[1.0], [300.0]]
+    terms = TermTables(
+        share=np.array(0.5),
+        base=np.zeros(2),
+        edge=np.sort(value, axis=1),
+        main=rng.normal(size=(2, 42, 2)),
+        pair=np.zeros((0, 2), int),
+        pair_table=np.zeros((0, 42, 42, 2)),
+        reach=np.stack([value.min(1), value.max(1)], 1),
+    )
+    made = _rounded(terms)
+    outwards = (made.reach - terms.reach) * [-1, 1]
+    assert (outwards > 0).all() and (outwards < np.ptp(value, axis=1)[:, None] / 1000).all()
+    steps = made.reach * [[1000.0], [1.0]]
+    np.testing.assert_allclose(steps, np.round(steps), atol=1e-6)
+    np.testing.assert_allclose(made.main, terms.main, atol=0.003)
 
 
 def test_ranges_end_at_round_numbers_outside():

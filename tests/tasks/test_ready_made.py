@@ -1,5 +1,6 @@
 """Ready-made models: what is released, and how it is used. Fast tier, on the shared demo run."""
 
+import re
 import warnings
 from pathlib import Path
 
@@ -116,6 +117,9 @@ def test_all_shipped_models_are_small_and_made_by_their_configs():
     root = Path(xbayes.__file__).parent
     size = sum(path.stat().st_size for path in (root / "ready").rglob("*") if path.is_file())
     assert size < 8e6
+    for path in (root / "ready").rglob("*"):
+        if path.suffix in (".json", ".md"):
+            assert not re.search(r"2CXO J\d", path.read_text())  # no name of a source
     for name in SHIPPED:
         config = load_config(CONFIGS / "ready" / f"{name.replace('-', '_')}.yaml")
         # Another model must be trained (`make models`) if these differ.
@@ -138,6 +142,30 @@ def test_a_shipped_model_classifies_without_any_data(name, monkeypatch):
     assert made[f"p_{star}"][0] < 0.25  # a hard spectrum, and not the colours of a star
     for part in ("Data and classes", "Held-out scores", "must not be used for", "Columns"):
         assert part in fit.card
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "file", "label", "largest"),
+    [
+        ("chandra-sources", "chandra_sources.csv", "Class", 0.06),
+        ("chandra-detections", "chandra_detections.csv", "otype", 0.33),
+        ("xmm", "chandra_sources.csv", "Class", 0.09),
+    ],
+)
+def test_a_shipped_model_knows_its_training_sources(name, file, label, largest, data_folder):
+    """The log loss in sample; every posterior is finite."""
+    fit = xbayes.load(name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", xbayes.XbayesWarning)
+        made = fit.classify(data_folder / file)
+    posterior = np.stack([np.asarray(made[f"p_{c}"]) for c in fit.classes], 1)
+    np.testing.assert_allclose(posterior.sum(1), 1, atol=1e-6)
+    classes = fit.config.taxonomy.classes.values()
+    losses = [
+        -np.log(posterior[np.isin(made[label], labels), k]) for k, labels in enumerate(classes)
+    ]
+    assert np.concatenate(losses).mean() < largest
 
 
 def test_the_bands_of_xmm_are_converted_as_a_power_law_says():

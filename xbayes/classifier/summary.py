@@ -9,10 +9,10 @@ parts hold a number for each held-out row. Here they are replaced by summaries:
 - the outlier p-values of the held-out rows, uniform within a class by definition, by that
   distribution itself.
 
-The levels include 0.9, where prediction sets exclude a class, so that their coverage is kept.
+The ends of the ranges of boosted terms are rounded outwards; their bins end between two training
+values, and are kept.
 """
 
-import jax
 import numpy as np
 from jaxtyping import Array, Float, Int
 from scipy.interpolate import PchipInterpolator
@@ -27,10 +27,11 @@ MEMBERS = 199  # of each class, so that the smallest p-value is 0.005
 CELL = 10  # rows whose held-out posteriors are averaged
 DIGITS = 2  # of the range of a column
 TERM_STEP = 0.005  # log-odds
+STEPS = 1000  # at least, of the range of a feature
 
 
 def summarised(classifier: Classifier) -> Classifier:
-    """The classifier with summaries in place of the numbers of single rows, in single precision."""
+    """The classifier with summaries in place of the numbers of single rows."""
     outlier, conformal, novelty = classifier.outlier, classifier.conformal, classifier.novelty
     score, size = _members(outlier.outlier_score, outlier.size)
     outlier = outlier._replace(outlier_score=score, size=size)
@@ -42,15 +43,13 @@ def summarised(classifier: Classifier) -> Classifier:
         smaller, _ = _members(novelty.smaller_p, novelty.size)
         novelty = novelty._replace(score=score, smaller_p=smaller, size=size)
     sample = classifier.held_out
-    small = classifier._replace(
+    return classifier._replace(
         outlier=outlier,
         conformal=conformal,
         novelty=novelty,
         held_out=None if sample is None else _in_cells(sample),
         terms=None if classifier.terms is None else _rounded(classifier.terms),
     )
-    # The rule stays as it is: its type says the precision in which the model computes.
-    return jax.tree.map(_single, small)._replace(rule=classifier.rule)
 
 
 def without_extremes(trained_on: TrainedOn) -> TrainedOn:
@@ -122,12 +121,20 @@ def _in_cells(sample: HeldOutSample) -> HeldOutSample:
 
 
 def _rounded(terms: TermTables) -> TermTables:
-    """The terms in steps, which compress well."""
+    """The terms in steps, which compress well; the ends of their ranges rounded outwards."""
     main, pair = (
         np.round(np.asarray(table, np.float64) / TERM_STEP) * TERM_STEP
         for table in (terms.main, terms.pair_table)
     )
-    return terms._replace(main=main, pair_table=pair)
+    reach = np.asarray(terms.reach, np.float64)
+    width = np.where(reach[:, 1:] > reach[:, :1], reach[:, 1:] - reach[:, :1], 1.0)
+    scale = 10.0 ** np.ceil(-np.log10(width / STEPS))
+    low, high = np.floor(reach[:, :1] * scale), np.ceil(reach[:, 1:] * scale)
+    return terms._replace(
+        reach=np.concatenate([low, high], 1) / scale,
+        main=main.astype(np.float32),
+        pair_table=pair.astype(np.float32),
+    )
 
 
 def _rounded_range(known: ValueRange) -> ValueRange:
@@ -138,8 +145,3 @@ def _rounded_range(known: ValueRange) -> ValueRange:
         return float(f"{round_to_whole(value / step) * step:.{DIGITS}g}")
 
     return known._replace(low=outwards(known.low, np.floor), high=outwards(known.high, np.ceil))
-
-
-def _single(array):
-    array = np.asarray(array)
-    return array.astype(np.float32) if array.dtype == np.float64 else array

@@ -7,6 +7,7 @@ xbayes/ready/NAME/provenance.json   versions, checksum of the catalogue, date
 xbayes/ready/NAME/card.md           what it is for, its scores, what it must not be used for
 """
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -120,8 +121,10 @@ def release(model: FittedModel, out: Path, card: str) -> None:
         folder = out / "model" / PATTERNS / name_of(np.any(patterns.groups[pattern], axis=0))
         if not folder.exists():  # two patterns may lack the same features
             save_model(folder / "model", model.config, summarised(classifier), smallest=True)
-    for name in ("metrics.json", "provenance.json"):
-        shutil.copy(model.folder / name, out)
+    shutil.copy(model.folder / "metrics.json", out)
+    provenance = json.loads((model.folder / "provenance.json").read_text())
+    del provenance["warnings"]  # they name single sources
+    (out / "provenance.json").write_text(json.dumps(provenance, indent=1) + "\n")
     (out / "card.md").write_text(card)
 
 
