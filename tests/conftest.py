@@ -22,7 +22,8 @@ from xbayes.report import source_sections
 from xbayes.report.track_table import track_table
 from xbayes.types import Features
 
-pytest_plugins = ["tests.invented"]  # invented sources, scores and a whole report
+# Invented sources, scores and a whole report; the local archives.
+pytest_plugins = ["tests.invented", "tests.enhance.archives"]
 
 jax.config.update("jax_enable_x64", True)
 

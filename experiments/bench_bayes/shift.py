@@ -1,6 +1,6 @@
 """Does averaging over posterior samples help where features are absent or rare?
 
-    python experiments/bench_bayes/shift.py [random] [release] [few]
+    python -m experiments.bench_bayes.shift [random] [release] [few]
 
 Log loss of the point estimate and of probabilities averaged over posterior samples of densities,
 weights and rates, on the same rows: random folds (complete, and with whole groups of features not
@@ -16,6 +16,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from experiments.releases.halves import half
 from xbayes.catalog.columns import masked_column, subset
 from xbayes.catalog.read import read_catalog
 from xbayes.catalog.taxonomy import class_indices
@@ -34,8 +35,6 @@ from xbayes.tasks.training import Training, load_training
 from xbayes.types import Features, Labels
 
 ROOT, DATA = Path(__file__).parents[2], Path(os.environ.get("XBAYES_DATA", "."))
-sys.path.append(str(ROOT / "experiments" / "releases"))
-from halves import half  # noqa: E402
 
 SEED, SAMPLES, FEW, BOOTSTRAP, ABSENT = 61, 50, 10, 4000, 0.5
 BLOCKS = ["validation.inner_split=blocks", "validation.cell=5"]

@@ -7,39 +7,22 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.small_recipe import N_CLASSES, N_CLUSTERS, cluster_recipe
 from xbayes.classifier.assignment import apply_assignment, weight_learning_recipe
 from xbayes.classifier.fit import fit_classifier
 from xbayes.classifier.predict import classify
-from xbayes.classifier.recipe import Recipe
 from xbayes.config.reader import load_config
 from xbayes.errors import InputError
-from xbayes.infer.fit_clusters import ClusterOptions, cluster_density
-from xbayes.models.assignment_matrix import AssignmentParams, assignment_model
-from xbayes.models.naive_bayes import naive_bayes
-from xbayes.types import Labels, Names
+from xbayes.models.assignment_matrix import AssignmentParams
+from xbayes.types import Labels
 
 CONFIG = Path(__file__).parents[2] / "configs/demo.yaml"
-K, C = 2, 4
+K, C = N_CLUSTERS, N_CLASSES
 
 
 @pytest.fixture(scope="module")
 def recipe():
-    options = ClusterOptions(components=K, learn="none", starts=1)
-    return Recipe(
-        density=cluster_density(np.array([False, False, True]), C, options),
-        model=naive_bayes((0, 0, 1), C, "property"),
-        names=Names(
-            features=("x", "y", "z"),
-            categories=("a", "b"),
-            category=(0, 0, 1),
-            classes=("A", "B", "D", "E"),
-        ),
-        penalties=(1.0, 30.0),
-        n_starts=1,
-        n_folds=2,
-        focus=2,
-        assignment=assignment_model(K, C),
-    )
+    return cluster_recipe()
 
 
 def test_classifier_gives_the_scores_of_the_assignment(recipe, four_classes):

@@ -8,17 +8,16 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
+from tests.small_recipe import cluster_recipe
 from xbayes.classifier import f1_weight
 from xbayes.classifier.f1_weight import held_out_f1, learn_for_f1, smallest_good
 from xbayes.classifier.fit import fit_classifier
 from xbayes.classifier.recipe import Recipe
 from xbayes.classifier.training_part import TrainingPart
 from xbayes.infer.f1 import F1_WEIGHTS
-from xbayes.infer.fit_clusters import ClusterOptions, cluster_density
 from xbayes.infer.gradient import fine_tol, fit_design
 from xbayes.infer.out_of_fold import OutOfFold
 from xbayes.infer.select_penalty import select_penalty
-from xbayes.models.assignment_matrix import assignment_model
 from xbayes.models.naive_bayes import naive_bayes
 from xbayes.types import Labels, Names
 
@@ -181,22 +180,7 @@ def test_with_lambda_0_the_classifier_is_that_of_the_log_loss(
 ):
     monkeypatch.setattr(f1_weight, "F1_WEIGHTS", (0.0,))
     features, truth = four_classes
-    options = ClusterOptions(components=2, learn="none", starts=1)
-    recipe = Recipe(
-        density=cluster_density(np.array([False, False, True]), 4, options),
-        model=naive_bayes((0, 0, 1), 4, "property" if assignment else "matrix"),
-        names=Names(
-            features=("x", "y", "z"),
-            categories=("a", "b"),
-            category=(0, 0, 1),
-            classes=("A", "B", "D", "E"),
-        ),
-        penalties=(1.0, 30.0),
-        n_starts=1,
-        n_folds=2,
-        focus=2,
-        assignment=assignment_model(2, 4) if assignment else None,
-    )
+    recipe = cluster_recipe("property" if assignment else "matrix", assignment=assignment)
     labels, fold = Labels(truth, np.arange(600)), np.arange(600) % 2
     fits = [
         fit_classifier(recipe._replace(objective=o), features, labels, fold, jax.random.key(0))

@@ -1,5 +1,4 @@
 """`xbayes enhance`, against the local server and as a command."""
-# ruff: noqa: F811 -- fixtures that are imported
 
 import json
 from contextlib import contextmanager
@@ -9,7 +8,6 @@ import pytest
 from astropy.table import Table
 
 import xbayes
-from tests.enhance.conftest import archive, services  # noqa: F401
 from tests.enhance.server.small_tables import stars
 from xbayes.catalog.read import read_catalog
 from xbayes.catalog.write import catalog_writer, write_catalog

@@ -7,7 +7,6 @@ import pytest
 from mocpy import MOC
 
 import xbayes
-from tests.enhance.conftest import archive  # noqa: F401
 from tests.enhance.server.xray_tables import N_SOURCES, xray_tables
 from xbayes.catalog.read import read_catalog
 from xbayes.config.known_catalogs import catalog_names, fetchable, known_catalog
@@ -24,7 +23,7 @@ MINIMAL = {
 
 
 @pytest.fixture
-def here(archive, tmp_path, monkeypatch):  # noqa: F811
+def here(archive, tmp_path, monkeypatch):
     """The usual services are the local ones, and answers are kept in the folder of the test."""
     for name, address in archive.endpoints.items():
         monkeypatch.setitem(ENDPOINTS, name, address)

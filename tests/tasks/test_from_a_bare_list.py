@@ -1,12 +1,10 @@
 """The three commands of the README against the local archives. Slow tier: they take seconds."""
-# ruff: noqa: F811 -- fixtures that are imported
 
 import numpy as np
 import pytest
 from astropy.table import MaskedColumn, Table
 
 import xbayes
-from tests.enhance.conftest import archive  # noqa: F401
 from xbayes.catalog.read import read_catalog
 from xbayes.enhance.services import ENDPOINTS
 

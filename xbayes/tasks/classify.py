@@ -26,7 +26,6 @@ from xbayes.classifier.decision import DecisionRule
 from xbayes.classifier.fitted_model import FittedModel
 from xbayes.classifier.patterns import Patterns, classify_by_pattern
 from xbayes.classifier.predict import Products, padded_size
-from xbayes.config.schema import Config
 from xbayes.errors import InputError
 from xbayes.evaluate.applied_rule import AppliedRule, Asked
 from xbayes.evaluate.label_shift import CheckedEstimate
@@ -34,6 +33,7 @@ from xbayes.features.build import FeatureReport, build_features, columns_of, mer
 from xbayes.features.prior import SourcePrior, source_prior
 from xbayes.features.prior_messages import constant_prior_text
 from xbayes.output.novelty_text import novelty_texts
+from xbayes.output.report_data import has_training_rows
 from xbayes.output.run_directory import resolution
 from xbayes.output.table import add_pooling_meta, other_names, output_names, output_table
 from xbayes.tasks.absent_features import patterns_of
@@ -140,7 +140,7 @@ def classify_chunks(
         more = f" and {len(pairs) - LISTED} more" if len(pairs) > LISTED else ""
         renamed = ", ".join(pairs[:LISTED]) + more
         warn(f"columns with the name of an output column pass under other names: {renamed}")
-    of_features = _warnings(merged_report(reports, model.config), model.config, given)
+    of_features = _warnings(merged_report(reports, model.config), model, given)
     of_prior = _prior_warnings(priors, first_row)
     for message in (*found, *of_features, *of_prior, *shift.messages(survey.ranges, in_file)):
         warn(matched.explained(message))
@@ -233,8 +233,11 @@ def _output(
     return output
 
 
-def _warnings(report: FeatureReport, config: Config, given: Sequence[str] | None) -> Iterator[str]:
+def _warnings(
+    report: FeatureReport, model: FittedModel, given: Sequence[str] | None
+) -> Iterator[str]:
     """Warnings about a catalogue, or about a single source with the `given` columns."""
+    config = model.config
     if given is not None:
         yield from row_warnings(config, given, report)
         return
@@ -251,10 +254,13 @@ def _warnings(report: FeatureReport, config: Config, given: Sequence[str] | None
             )
     absent = [c.name for c in nowhere if not (c.name in evidence and c.not_detected)]
     if absent:
+        advice = (
+            "; a run trained without them weighs the others better: xbayes run CONFIG --target "
+            "FILE, with this file"
+        )
         yield (
             f"{len(absent)} of {len(report.counts)} features are not available anywhere in this "
-            "catalogue; a run trained without them weighs the others better: xbayes run CONFIG "
-            "--target FILE, with this file"
+            f"catalogue{advice if has_training_rows(model.folder) else ''}"
         )
 
 
