@@ -1,7 +1,8 @@
 """Faint after bright: errors.py [CONFIG] [SETTING ...].
 
 Log loss on inner splits by flux (A, B), on the faint part (F), and on random folds (R) of seed 51.
-Choices are made by A, B and R; F is reported.
+Choices are made by A, B and R; F is reported. The inner folds are random, unless a setting says
+otherwise.
 """
 
 import sys
@@ -38,6 +39,7 @@ def parts(training, name):
 
 def main(config="default", *settings):
     """Print the log loss of each split."""
+    settings = ("validation.inner_split=random", *settings)
     training = load(VARIANTS[config]._replace(settings=settings), 51)
     recipe, truth = build_recipe(training.config), training.labels.class_index
     for name in ("A", "B", "F", "R"):

@@ -1,7 +1,7 @@
-"""Robustness to shifts: run.py [--seed N] [VARIANT ...].
+"""Robustness to shifts: run.py [--seed N] [--shift NAME] [VARIANT ...].
 
 Runs the variants that are not in runs/shift yet, keeps their predictions there, and prints the
-tables.
+tables. Without names, all variants on all shifts.
 """
 
 import sys
@@ -17,6 +17,7 @@ from table import print_tables
 from xbayes.classifier.decision import by_class_weight, decide
 from xbayes.classifier.fit import fit_classifier
 from xbayes.classifier.learned import trained_log_prior
+from xbayes.classifier.patterns import classify_by_pattern
 from xbayes.classifier.predict import classify
 from xbayes.classifier.recipe import build_recipe
 from xbayes.compare.cross_validate_peer import apply_peer, fit_peer
@@ -25,6 +26,7 @@ from xbayes.config.reader import load_config
 from xbayes.config.schema import catalog_path, focus_class
 from xbayes.evaluate.cross_validate import Split, labelled_rows
 from xbayes.evaluate.proportions import estimate_proportions
+from xbayes.tasks.absent_features import patterns_in_training
 from xbayes.tasks.precision import use_precision
 from xbayes.tasks.target import importance_weights
 from xbayes.tasks.training import Training, load_training
@@ -45,13 +47,17 @@ class Variant(NamedTuple):
     peer: str | None = None
     importance: float = 0.0  # power of the importance weights; 0: none
     available_only: bool = False  # fit without features that are not available in the test part
+    by_pattern: bool = False  # weights fitted for the features a row has, as in xbayes classify
     shifts: tuple[str, ...] = tuple(SHIFTS)
 
 
 DEFAULT, PUBLISHED = "chandra_sources_plain.yaml", "chandra_sources_published.yaml"
 UNSHRUNK, LAPLACE = "model.shrink_outliers=false", "posterior.method=laplace"
+RANDOM = "validation.inner_split=random"  # as third-party classifiers have in xbayes compare
 VARIANTS = {
-    "best": Variant(BEST),
+    "best": Variant(BEST, by_pattern=True),
+    "best, one fit": Variant(BEST),
+    "best, random inner folds": Variant(BEST, (RANDOM,), shifts=("none", "faint")),
     "best, no subclasses": Variant(BEST, ("taxonomy.subclasses={}",)),
     "best, unshrunk": Variant(BEST, (UNSHRUNK,)),
     "best, relearned": Variant(BEST, available_only=True, shifts=REFITTED),
@@ -69,8 +75,11 @@ VARIANTS = {
     "default, importance 1": Variant(DEFAULT, importance=1.0, available_only=True, shifts=WEIGHED),
     "published": Variant(PUBLISHED, shifts=FOLD_SHIFTS),
     "posterior (laplace)": Variant("chandra_sources_bayes.yaml", (LAPLACE, "posterior.samples=40")),
-    "lightgbm": Variant(BEST, peer="lightgbm", shifts=(*FOLD_SHIFTS, "faint")),
-    "hist_gradient_boosting": Variant(BEST, peer="hist_gradient_boosting", shifts=FOLD_SHIFTS),
+    "lightgbm": Variant(BEST, (RANDOM,), peer="lightgbm"),
+    "lightgbm, inner blocks": Variant(BEST, peer="lightgbm", shifts=("none", "faint")),
+    "hist_gradient_boosting": Variant(
+        BEST, (RANDOM,), peer="hist_gradient_boosting", shifts=(*FOLD_SHIFTS, "faint")
+    ),
 }
 
 
@@ -112,7 +121,14 @@ def fit(variant: Variant, training: Training, part: Part, shifted: Features, tim
     classifier, _ = fit_classifier(recipe, features, training.labels, inner, key, weight)
     prior = trained_log_prior(recipe, classifier)
 
+    seen = training._replace(
+        features=features.rows(inner >= 0), labels=training.labels.rows(inner >= 0)
+    )
+    patterns = patterns_in_training(seen, recipe, classifier)
+
     def apply(rows: Features) -> np.ndarray:
+        if variant.by_pattern:
+            return classify_by_pattern(recipe, classifier, rows, patterns, size=512).posterior
         return classify(recipe, classifier, rows, None, 512).posterior
 
     return Fitted(
@@ -192,19 +208,29 @@ def load(variant: Variant, seed: int) -> Training:
     return training._replace(table=training.table[rows], features=features, labels=labels)
 
 
-def main(words: list[str]) -> None:
-    """Run the variants that are missing, then print the tables of all results."""
-    seed = int(words.pop(words.index("--seed") + 1)) if "--seed" in words else 91
-    names = [word for word in words if word != "--seed"] or list(VARIANTS)
+def run_variants(names: list[str], seed: int, only: str | None) -> None:
+    """Run these variants, on one shift or on all of theirs, where a result is missing."""
     OUT.mkdir(parents=True, exist_ok=True)
     for name in names:
         variant, fits, training = VARIANTS[name], {}, None
-        for key in variant.shifts:
+        for key in (key for key in variant.shifts if only in (None, key)):
             path = OUT / f"{seed}-{name.replace(' ', '_')}-{key}.npz"
             if not path.exists():
                 training = training or load(variant, seed)
                 np.savez(path, **predict(variant, training, SHIFTS[key], fits))
                 print(f"{name}: {SHIFTS[key].title}", file=sys.stderr, flush=True)
+
+
+def main(words: list[str]) -> None:
+    """Run the variants that are missing, then print the tables of all results."""
+    given = {
+        option: words.pop(words.index(option) + 1)
+        for option in ("--seed", "--shift")
+        if option in words
+    }
+    seed, only = int(given.get("--seed", 91)), given.get("--shift")
+    names = [word for word in words if word not in given] or list(VARIANTS)
+    run_variants(names, seed, only)
     files = {
         (name, key): path
         for name in VARIANTS

@@ -7,7 +7,7 @@ import numpy as np
 
 from xbayes.catalog.columns import masked_column
 from xbayes.evaluate.cross_validate import inner_folds, nested_splits
-from xbayes.features.build import build_features, count_table_blocks
+from xbayes.features.build import build_features
 from xbayes.tasks.training import Training
 from xbayes.types import Features
 
@@ -22,6 +22,7 @@ NEAR_INFRARED, WISE = ("Jmag", "Hmag", "Kmag"), ("W1mag", "W2mag", "W3mag")
 # The columns that the earlier release of this table lacks (data/README.md).
 EARLIER = ("powlaw_gamma_mean", "p_any", "epsi", "sepsi", "ruwe")
 VARIABILITY = ("var_intra_prob", "var_inter_prob")
+ZERO_IS_NONE = ("p_any",)  # 0 says that there is no counterpart; an empty cell says nothing
 
 Part = tuple[np.ndarray, np.ndarray, int]  # inner fold of each training row (else -1), test, seed
 
@@ -37,10 +38,17 @@ class Shift(NamedTuple):
 
 
 def folds(training: Training) -> Iterator[Part]:
-    """Random folds."""
+    """Random folds, with inner folds as in the config."""
     n_inner, seed = training.config.validation.inner_folds, training.config.seed
-    for split in nested_splits(training.labels, 5, 1, n_inner, seed):
+    kind = inner_kind(training)
+    for split in nested_splits(training.labels, 5, 1, n_inner, seed, inner_kind=kind):
         yield split.inner, split.test, split.seed
+
+
+def inner_kind(training: Training) -> str:
+    """How the config divides a training part into inner folds."""
+    kind = training.config.validation.inner_split
+    return "random" if kind == "same" else kind
 
 
 def faint(training: Training) -> Iterator[Part]:
@@ -60,10 +68,10 @@ def sky(training: Training) -> Iterator[Part]:
 
 
 def _part(training: Training, test: np.ndarray, number: int) -> Part:
-    truth, group = training.labels.class_index, training.labels.group
+    truth, group, cell = training.labels.class_index, training.labels.group, training.labels.cell
     seed = training.config.seed + number
-    n_inner = training.config.validation.inner_folds
-    return inner_folds(truth, group, ~test, n_inner, seed), test, seed
+    n_inner, kind = training.config.validation.inner_folds, inner_kind(training)
+    return inner_folds(truth, group, ~test, n_inner, seed, kind, cell=cell), test, seed
 
 
 SHIFTS = {
@@ -107,11 +115,13 @@ def test_features(training: Training, shift: Shift) -> Features:
     if not shift.columns:
         return training.features
     table = training.table.copy()
-    for name in set(shift.columns) & set(table.colnames):
-        table[name] = np.ma.masked_array(np.zeros(len(table)), True)
-    # Counts of the unchanged table make the removed columns available, so not detected.
-    blocks = count_table_blocks(training.table, training.config) if shift.not_detected else None
-    return build_features(table, training.config, blocks)[0]
+    removed = sorted(set(shift.columns) & set(table.colnames))
+    for name in removed:
+        empty = not (shift.not_detected and name in ZERO_IS_NONE)
+        table[name] = np.ma.masked_array(np.zeros(len(table)), empty)
+    # Empty cells count as not detected (`missing: evidence`) unless the catalogue lacks the column.
+    lacked_by = {} if shift.not_detected else {name: (None,) for name in removed}
+    return build_features(table, training.config, lacked_by)[0]
 
 
 def copies(training: Training, shift: Shift) -> np.ndarray:

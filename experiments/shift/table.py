@@ -60,7 +60,10 @@ def print_summary(files: dict[tuple[str, str], Path], titles: dict[str, str]) ->
 
 
 def print_shift(title: str, rows: dict[str, Predictions]) -> None:
-    """Print one table; differences are to the first row, 90 % intervals in brackets."""
+    """Print one table; differences are to the first row, 90 % intervals in brackets.
+
+    P is the probability that the row is better than the first one.
+    """
     draws = shared_draws(list(rows.values()), XRB, 4, DRAWS, SEED)
     first = next(iter(rows.values()))
     n_xrb = int((first.truth == XRB).sum())
@@ -76,4 +79,5 @@ def print_shift(title: str, rows: dict[str, Predictions]) -> None:
 
 
 def _change(change: dict) -> str:
-    return f"{change['value']:+.4f} ({change['lo']:+.4f} to {change['hi']:+.4f})"
+    interval = f"{change['lo']:+.4f} to {change['hi']:+.4f}"
+    return f"{change['value']:+.4f} ({interval}), P {change['p_better']:.3f}"
