@@ -8,7 +8,7 @@ PYTEST := OMP_NUM_THREADS=1 XLA_FLAGS=--xla_cpu_multi_thread_eigen=false \
   JAX_COMPILATION_CACHE_DIR=$(CURDIR)/.cache/jax JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0.2 \
   $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: setup demo test test-all slowest lint bench models docs picture notebooks clean
+.PHONY: setup demo app aladin test test-all slowest lint bench models docs picture notebooks clean
 
 setup: .venv/ready
 
@@ -18,7 +18,8 @@ setup: .venv/ready
 	$(PIP) -e '.[test]'
 	@touch $@
 
-# What only some targets need, by the name of its extra: lint, peers, docs.
+# What only some targets need, by the name of its extra: app, browser, lint, lsdb, peers,
+# docs.
 .venv/ready-%: .venv/ready
 	$(PIP) -e '.[test,$*]'
 	@touch $@
@@ -26,18 +27,30 @@ setup: .venv/ready
 demo: setup
 	$(BIN)/xbayes demo --overwrite
 
+# Opens the explorer on the demo at http://127.0.0.1:8000 until Ctrl-C.
+app: .venv/ready-app
+	@test -e runs/demo/report.html || $(BIN)/xbayes demo --overwrite
+	$(BIN)/xbayes serve runs/demo
+
+# Aladin Lite (GPL-3, so it is not part of xbayes) for the pages of sources; needs npm.
+aladin:
+	@command -v npm >/dev/null || { echo "needs npm (Debian: apt-get install npm)"; exit 2; }
+	mkdir -p $(HOME)/.cache/xbayes/aladin
+	cd $(HOME)/.cache/xbayes/aladin && npm pack --silent aladin-lite@3.8.2 && tar xzf aladin-lite-3.8.2.tgz \
+	  && cp package/dist/aladin.js aladin.js && rm -r package aladin-lite-3.8.2.tgz
+
 test: setup
 	$(PYTEST) -m "not slow"
 
-test-all: test .venv/ready-peers .venv/ready-docs
+test-all: test .venv/ready-peers .venv/ready-docs .venv/ready-browser .venv/ready-lsdb
 	$(PYTEST) -m slow
 
 # The table of the slowest tests in tests/README.md.
-slowest: setup .venv/ready-peers .venv/ready-docs
+slowest: setup .venv/ready-peers .venv/ready-docs .venv/ready-browser .venv/ready-lsdb
 	$(PYTEST) --junit-xml=.cache/tests.xml
 	$(BIN)/python tests/slowest.py .cache/tests.xml
 
-lint: .venv/ready-lint .venv/ready-peers
+lint: .venv/ready-lint .venv/ready-peers .venv/ready-lsdb
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright

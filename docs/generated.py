@@ -273,7 +273,15 @@ def commands_page() -> str:
     group: Any = typer.main.get_command(app)
     parts = ["# The command line", "", f"{group.help}", ""]
     for name in group.list_commands(None):
-        parts += _command(name, group.commands[name])
+        command = group.commands[name]
+        inner = getattr(command, "commands", {})
+        if inner:
+            links = (f"- [xbayes {name} {part}](#xbayes-{name}-{part})" for part in inner)
+            parts += [f"## xbayes {name}", "", command.help or "", "", *links, ""]
+        else:
+            parts += _command(name, command)
+        for part, each in inner.items():
+            parts += _command(f"{name} {part}", each)
     return "\n".join(parts)
 
 
@@ -389,6 +397,7 @@ def _classified() -> Table:
         prediction_set=np.full((1, 2), True),
         set_flag=np.zeros(1, bool),
         posterior_interval=np.zeros((1, 2, 2)),
+        group_interval=np.zeros((1, 1, 2)),
         outlier_interval=np.zeros((1, 2)),
         unusual_feature=np.zeros((1, 0, 3), int),
         unusual_number=np.zeros((1, 0, 3)),
@@ -409,12 +418,14 @@ def _classified() -> Table:
 
 def _pooled() -> Table:
     """A table of one source, pooled from one detection."""
-    from xbayes.evaluate.votes import vote
+    from xbayes.evaluate.votes import group_votes, vote
     from xbayes.output.source_table import source_table
 
     index = np.zeros(1, int)
-    votes = vote(np.full((1, 2), 0.5), index, index, np.log([0.5, 0.5]), rho=1.0)
-    return source_table(Column(["x"], "name", description="the source"), votes, ("A", "B"))
+    posterior = np.full((1, 2), 0.5)
+    votes = vote(posterior, index, index, np.log([0.5, 0.5]), rho=1.0)
+    groups = group_votes(votes, posterior, index, {"AB": (0, 1)})
+    return source_table(Column(["x"], "name", description="the source"), votes, ("A", "B"), groups)
 
 
 def notebook_page(path: Path) -> str:

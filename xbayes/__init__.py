@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from xbayes.config.schema import Config
+    from xbayes.crowd.aggregate import aggregate_votes
     from xbayes.errors import InputError, XbayesWarning
     from xbayes.tasks.fetch import fetch
     from xbayes.tasks.fitted_run import Explanation, FittedRun, classify, load
@@ -30,6 +31,7 @@ _PUBLIC = {
     "FittedRun": "xbayes.tasks.fitted_run",
     "InputError": "xbayes.errors",
     "XbayesWarning": "xbayes.errors",
+    "aggregate_votes": "xbayes.crowd.aggregate",
     "classify": "xbayes.tasks.fitted_run",
     "fetch": "xbayes.tasks.fetch",
     "init": "xbayes.tasks.starter_config",

@@ -20,7 +20,7 @@ class Features(NamedTuple):
     """The features of N sources, dimensionless, as the models read them.
 
     Each value is measured, not detected (a survey covers the source and found nothing), or not
-    available (nobody looked, or nobody says). The third adds exactly zero to every class, and so
+    available (no survey is known to cover it). The third adds exactly zero to every class, and so
     does the second unless the config says `missing: evidence` for the feature.
     """
 
@@ -54,6 +54,9 @@ class Labels(NamedTuple):
     cell: Int[np.ndarray, "N"] | None = None  # of the sky; None without positions
     release: Int[np.ndarray, "N"] | None = None  # None if the catalogue does not name releases
     log_prior: Float[np.ndarray, "N C"] | None = None  # None if all sources have one prior
+    # Share of a source that the row stands for, if votes made the label; 0 for a known class.
+    # None if every class is known.
+    soft_share: Float[np.ndarray, "N"] | None = None
 
     @property
     def modelled(self) -> Int[np.ndarray, "N"]:

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from astropy.table import Table
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
@@ -18,7 +19,7 @@ from tests.small_sky import small_sky
 from xbayes.catalog.read import read_catalog
 from xbayes.catalog.write import write_catalog
 from xbayes.classifier.fit import fit_classifier
-from xbayes.classifier.intervals import containing, interval
+from xbayes.classifier.intervals import containing, group_intervals, interval
 from xbayes.classifier.predict import classify
 from xbayes.classifier.probabilities import with_prior
 from xbayes.classifier.recipe import PosteriorOptions, Recipe
@@ -29,6 +30,7 @@ from xbayes.evaluate.cross_validate import inner_folds
 from xbayes.features.build import build_features
 from xbayes.models.naive_bayes import naive_bayes
 from xbayes.models.smooth_density import smooth_density
+from xbayes.output.table import output_table
 from xbayes.types import Features, Labels, Names
 
 CONFIG = Path(__file__).parents[2] / "configs" / "demo.yaml"
@@ -123,6 +125,30 @@ def test_intervals_contain_the_mean_of_the_samples(recipe, classifier):
     within = (low <= products.posterior) & (products.posterior <= high)
     assert within.mean() > 0.98
     assert products.outlier_interval.shape == (500, 2)
+
+
+def test_the_interval_of_a_group_is_that_of_the_sum_of_its_classes(recipe, classifier):
+    rng = np.random.default_rng(0)
+    samples = rng.dirichlet([1, 2, 3], (40, 6)).astype(np.float32)  # the sixth row fills a chunk
+    reported = samples[:, :5].mean(0).astype(np.float64)
+    found = group_intervals(jnp.asarray(samples), reported, (("AB", (0, 1)), ("C", (2,))))
+    assert found.shape == (5, 2, 2)
+    ends = np.quantile(samples[:, :5, :2].sum(-1), [0.05, 0.95], axis=0)
+    np.testing.assert_allclose(found[:, 0], containing(ends.T, 1 - reported[:, 2]), atol=1e-6)
+    # The classes of a group are not independent: the interval is not a sum of intervals.
+    np.testing.assert_allclose(found[:, 0], 1 - found[:, 1, ::-1], atol=1e-5)
+    grouped = recipe._replace(names=recipe.names._replace(groups=(("all", (0, 1)), ("B", (1,)))))
+    products = classify(grouped, classifier, sources(500, 1)[0])
+    np.testing.assert_allclose(products.group_interval[:, 0], 1, atol=1e-6)
+    np.testing.assert_array_equal(products.group_interval[:, 1], products.posterior_interval[:, 1])
+    blank = np.zeros(500)
+    made = output_table(Table({"id": blank}), products, grouped.names, np.ones(2))
+    for end, word in enumerate(("lo", "hi")):
+        column = made[f"p_all_{word}"]
+        np.testing.assert_array_equal(column, products.group_interval[:, 0, end])
+        assert column.description.endswith("of p_all")
+        assert column.meta["ucd"] == made[f"p_A_{word}"].meta["ucd"]
+    assert made.meta["GROUPS"] == {"all": ["A", "B"], "B": ["B"]}
 
 
 def test_far_from_all_sources_every_sample_is_near_the_prior(recipe, classifier):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from xbayes.classifier.predict import CHUNK, SMALLEST_CHUNK, padded_size
+from xbayes.classifier.blocks import CHUNK, SMALLEST_CHUNK, padded_size
 from xbayes.classifier.recipe import build_recipe
 from xbayes.config.reader import load_config
 

@@ -10,6 +10,7 @@ from astropy.table import Table
 
 import xbayes
 from xbayes.catalog.columns import parse_unit
+from xbayes.config.enhance_reader import enhance_config_of
 from xbayes.config.known_catalogs import catalog_names, known_catalog, known_catalogs
 from xbayes.config.known_columns import known_quantities, known_units, quantities
 from xbayes.config.known_features import CANDIDATES, fields
@@ -133,8 +134,29 @@ def test_init_and_a_config_take_a_fetched_table(tmp_path):
     assert "60" in str(planned)
 
 
-def test_position_errors_are_columns_with_a_confidence():
-    for name in ("csc21", "4xmm", "2sxps", "erass1"):
-        given = known_catalog(name).position_error
-        # The smallest is that of one standard deviation per axis: 1 - exp(-1/2).
-        assert 0.39 < given.confidence < 1 and given.unit == "arcsec"
+def test_enhance_takes_the_position_errors_of_known_catalogues():
+    for name, kind in (("csc21", "95"), ("4xmm", "rms"), ("2sxps", "90"), ("erass1", "sigma")):
+        error = known_catalog(name).position_error
+        made = enhance_config_of(
+            {"name": "a", "catalog": {"name": name}, "counterparts": {"epoch": 2012}}
+        )
+        assert (made.catalog.error, made.catalog.error_kind) == (error.major, kind)
+        assert made.counterparts.error_minor == error.minor
+        assert made.counterparts.error_angle == error.angle
+    own = {"name": "csc21", "error": "mine"}
+    made = enhance_config_of({"name": "a", "catalog": own, "counterparts": {"error_minor": "b"}})
+    assert (made.catalog.error, made.catalog.error_kind) == (("mine",), "sigma")
+    assert made.counterparts.error_angle is None
+    with pytest.raises(InputError, match="no catalogue 'tranin2022' with position errors is known"):
+        enhance_config_of({"name": "a", "catalog": {"name": "tranin2022"}, "positions": {}})
+
+
+@pytest.mark.parametrize("name", ["xmm", "chandra"])
+def test_shipped_configs_of_enhance_list_no_position_errors_of_their_own(name):
+    made = enhance_config_of(name)
+    sections = [made.catalog, *made.variability.catalogues.values()]
+    for section in sections:
+        error = known_catalog(section.name).position_error
+        assert (section.error, section.error_kind) == (error.major, error.kind)
+    again = enhance_config_of(made, ["catalog.error=null"])  # stored, read again and changed
+    assert again.catalog.error is None and again.variability == made.variability

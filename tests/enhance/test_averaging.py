@@ -57,6 +57,14 @@ def test_the_average_is_the_weighted_mean_of_the_candidates(demo, candidates):
     assert list(averaged["prediction"]) == list(classes[wanted.argmax(1)])
 
 
+def test_groups_of_classes_are_averaged_too():
+    classified = Table({"p_A": [0.2, 0.6], "p_B": [0.3, 0.3], "p_C": [0.5, 0.1]})
+    classified.meta = {"CLASSES": "A,B,C", "GROUPS": {"AC": ["A", "C"]}}
+    hypotheses = Table({SOURCE: [0, 0], WEIGHT: [0.75, 0.25]})
+    averaged = average_over_counterparts(classified, hypotheses)
+    np.testing.assert_allclose(averaged["p_AC"], 0.7)
+
+
 def test_the_tables_survive_files(demo, candidates, tmp_path):
     catalog, hypotheses = candidates
     fit = xbayes.load(demo.folder)

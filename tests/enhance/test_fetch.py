@@ -8,7 +8,8 @@ from mocpy import MOC
 
 from tests.enhance.server.xray_tables import N_NOWHERE, N_SOURCES, xray_tables
 from xbayes.config.known_catalogs import known_catalog
-from xbayes.enhance.fetch import _Pace, adql_query, fetch_rows, known_query
+from xbayes.enhance.fetch import adql_query, fetch_rows, known_query
+from xbayes.enhance.pace import Pace
 from xbayes.enhance.regions import Cone, Region
 from xbayes.errors import InputError, XbayesWarning
 
@@ -217,8 +218,8 @@ class TestAdql:
 
 def test_the_pace_counts_what_comes_from_the_network(monkeypatch):
     clock = iter([0.0, 10.0, 20.0, 21.0])
-    monkeypatch.setattr("xbayes.enhance.fetch.time.monotonic", lambda: next(clock))
-    pace = _Pace(4000)
+    monkeypatch.setattr("xbayes.enhance.pace.time.monotonic", lambda: next(clock))
+    pace = Pace(4000)
     assert pace.text() == "0 rows"
     pace.add(1000, 900, from_network=False)
     assert pace.text() == "900 rows" and pace.share == 0.25

@@ -11,8 +11,9 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils.estimator_checks import check_estimator
 
+from xbayes.classifier.blocks import CHUNK
 from xbayes.classifier.fit import fit_classifier
-from xbayes.classifier.predict import CHUNK, classify
+from xbayes.classifier.predict import classify
 from xbayes.classifier.recipe import Recipe
 from xbayes.estimators import AlphaBayesClassifier
 from xbayes.estimators.alpha_plan import inner_folds

@@ -147,6 +147,26 @@ def test_a_step_is_made_again_on_demand(config, capsys):
     assert set(read_catalog(config.parent / "b.fits")["depth_gaia"]) == {21.0}
 
 
+def test_archives_of_a_step_are_asked_again_on_demand(config, capsys, archive):
+    done(arguments(config, "rich.fits"), capsys)
+    before = read_catalog(config.parent / "rich.fits")
+    archive.services["simbad"]["basic"]["otype"][0] = "QSO"
+    command = ["enhance", str(config.parent / "rich.fits"), *arguments(config, "b.fits")[2:]]
+    archive.requests.clear()
+    text = done([*command, "--refresh", "identifications"], capsys)
+    assert "steps: identifications; done before: positions, coverage" in text
+    assert archive.asked("positions") and not archive.asked("galaxies")
+    after = read_catalog(config.parent / "b.fits")
+    assert (before["simbad_type"][0], after["simbad_type"][0]) == ("*", "QSO")
+    assert after["simbad_date"][0] >= before["simbad_date"][0]
+    # The cache has the new answer.
+    done(arguments(config, "offline.fits", "--offline", "--again", "identifications"), capsys)
+    assert read_catalog(config.parent / "offline.fits")["simbad_type"][0] == "QSO"
+    assert "--offline does not" in fails([*command, "--offline", "--refresh", "hosts"], capsys)
+    wrong = fails([*command, "--overwrite", "--refresh", "bright"], capsys)
+    assert "--refresh bright: the config has no such step" in wrong
+
+
 def test_ctrl_c_says_that_nothing_is_lost(config, capsys, monkeypatch):
     def stop(*_, **__):
         raise KeyboardInterrupt

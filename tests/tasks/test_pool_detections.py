@@ -282,6 +282,25 @@ def test_the_table_of_sources():
     assert (result.rho, result.origin, result.doubts) == (0.5, "as given", ())
 
 
+def test_groups_of_classes_are_pooled_like_classes():
+    posterior, source = random_detections(40, 12)
+    table = classified(posterior, source)
+    table.meta["GROUPS"] = {"stellar": ["Star", "XRB"]}
+    made = pool_detections(table, "name", rho=0.3).table
+    for name in ("p", "combined"):
+        both = made[f"{name}_Star"] + made[f"{name}_XRB"]
+        np.testing.assert_allclose(made[f"{name}_stellar"], both, rtol=1e-12)
+    # The deviation is that of the sum, not a sum of deviations.
+    of_first = posterior[np.asarray(table["name"]) == made["name"][0]][:, 1:].sum(1)
+    assert made["sd_stellar"][0] == pytest.approx(of_first.std())
+    for name in ("p", "sd", "combined"):
+        one, other = made[f"{name}_stellar"], made[f"{name}_Star"]
+        assert one.description and one.meta["ucd"] == other.meta["ucd"]
+    table.meta["GROUPS"] = {"stellar": ["Star", "CV"]}
+    with pytest.raises(InputError, match=r"GROUPS is .*; classify it again"):
+        pool_detections(table, "name", rho=0.3)
+
+
 def test_names_as_text_and_as_numbers_are_the_same_sources():
     posterior, source = random_detections(300, 40)
     text = np.array([f"SRC {number:03d}" for number in source])

@@ -45,7 +45,7 @@ def parquet_writer(
 
     def append(columns: Sequence[FileColumn], meta: dict[str, Any]) -> None:
         nonlocal writer
-        table = to_arrow([_with_empty_text(column) for column in columns])
+        table = to_arrow([with_empty_text(column) for column in columns])
         for column in columns:
             name, dtype = column.name, column.values.dtype
             text = element_type(column) or dtype
@@ -78,7 +78,7 @@ def parquet_writer(
             writer.close()
 
 
-def _with_empty_text(column: FileColumn) -> FileColumn:
+def with_empty_text(column: FileColumn) -> FileColumn:
     """The column with empty text, not nulls, for missing text, and with empty lists of text."""
     element = element_type(column)
     if element is not None and element.kind == "U":

@@ -96,6 +96,8 @@ def fit_classifier(
     row_weight
         Weight of each row in densities, weights and additive terms, about 1. The class proportions
         and the losses on which penalty, calibration, rule and sets are chosen are not weighted.
+        Rows with a soft label (`labels.soft_share`) count by their share in densities, weights,
+        terms and class proportions, and not at all in these losses.
     """
     training = training_part(recipe, features, labels, fold, row_weight)
     keys = jax.random.split(key, 3)
@@ -103,7 +105,8 @@ def fit_classifier(
     learned = _learn(recipe, learner, training, keys)
     log_lik, alpha = np.asarray(learned.log_lik), np.asarray(recipe.model.alpha(learned.weights))
     measured, available = np.any(log_lik != 0, axis=(1, 2)), np.asarray(features.available)
-    outlier = fit_reference(log_lik, available, np.asarray(training.truth), alpha)
+    known = training.of_known
+    outlier = fit_reference(log_lik, available, np.asarray(known.truth), alpha)
     draws, report = None, learned.report
     if recipe.posterior is None:
         log_joint = _nested_scores(recipe, learner, keys[0], training, learned)
@@ -116,13 +119,13 @@ def fit_classifier(
     splines, terms, log_joint, report = _learn_additive_terms(
         recipe, key, training, log_joint, measured, report
     )
-    calibration = _calibrate(recipe, training, log_joint, measured)
+    calibration = _calibrate(recipe, known, log_joint, measured)
     score = np.asarray(calibration.log_joint)
     unusual = outlier_score(outlier, jnp.asarray(log_lik), jnp.asarray(available))
-    joint = fit_joint_novelty(recipe, training, outlier, unusual, _seed(jax.random.fold_in(key, 5)))
+    joint = fit_joint_novelty(recipe, known, outlier, unusual, _seed(jax.random.fold_in(key, 5)))
     if recipe.shrinks_outliers:
         score = shrunk(score, np.asarray(training.log_prior), outlier, unusual, joint)
-    sample = _held_out_sample(recipe, training, labels, score, outlier, unusual)
+    sample = _held_out_sample(recipe, known, labels, score, outlier, unusual)
     rule = fit_rule(recipe.decision, recipe.focus, sample, _seed(keys[2]))
     classifier = Classifier(
         density=learned.density,
@@ -231,6 +234,7 @@ def _choose_weights(
         log_prior=training.log_prior,
         penalties=learner.penalties,
         row_weight=training.row_weight,
+        judged=training.known,
     )
     weights, missing_weight, info = _learn_weights(
         learner, keys[1], training, log_lik.single, selection.penalty
@@ -337,6 +341,7 @@ def _learn_additive_terms(
             group=training.group,
             log_joint=np.asarray(log_joint, np.float64),
             measured=measured,
+            judged=training.known,
         )
 
     def as_dtype(arrays):

@@ -1,6 +1,6 @@
 """Posterior samples of the whole classifier; means over them and 90 % intervals."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
 import jax
@@ -91,3 +91,24 @@ def row_intervals(
     measures = np.asarray(outlier_samples)[:, :n_rows]
     of_subclass = np.take_along_axis(measures, subclass[None, :, None], 2)[..., 0]
     return containing(interval(samples), posterior), containing(interval(of_subclass), outlier)
+
+
+def group_intervals(
+    posterior_samples: Float[Array, "S M C"] | None,
+    posterior: Float[np.ndarray, "N C"],
+    groups: Sequence[tuple[str, tuple[int, ...]]],
+) -> Float[np.ndarray, "N Q E"]:
+    """Intervals of the probabilities of groups of classes: each is a sum over its members.
+
+    `groups` are names with the indices of the classes, as in `Names`; `posterior` is the reported
+    one. Samples of rows after the first N are ignored. Without samples the last axis is empty.
+    """
+    n_rows = len(posterior)
+    if posterior_samples is None or not groups:
+        return np.empty((n_rows, len(groups), 0))
+    samples = np.asarray(posterior_samples)[:, :n_rows]
+    of_groups = [
+        containing(interval(samples[..., list(m)].sum(-1)), posterior[:, list(m)].sum(1))
+        for _, m in groups
+    ]
+    return np.stack(of_groups, axis=1)

@@ -124,6 +124,7 @@ def classify_by_pattern(
     log_prior: Float[np.ndarray, "*R C"] | None = None,
     size: int | None = None,
     rule: DecisionRule | None = None,
+    short: int | None = None,
 ) -> Products:
     """The results for each row, by the classifier of its pattern of absent groups.
 
@@ -133,7 +134,8 @@ def classify_by_pattern(
     parts, made = parts_of(classifier, features, patterns), []
     for part in parts:
         prior = prior_of_rows(log_prior, part.rows)
-        made.append(classify(recipe, part.classifier, part.features, prior, size, rule=rule))
+        own, rows = part.classifier, part.features
+        made.append(classify(recipe, own, rows, prior, size, rule=rule, short=short))
     if len(parts) == 1:
         return made[0]
     order = np.argsort(np.concatenate([part.rows for part in parts]))

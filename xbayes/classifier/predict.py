@@ -13,8 +13,6 @@ the log-odds of outliers (shrinkage in [0, 1]) and puts another prior' in place 
 see subclasses (T); the score of a class is the log-sum-exp over its subclasses.
 """
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple
 
@@ -24,12 +22,14 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from xbayes.classifier import probabilities as post
+from xbayes.classifier.blocks import in_blocks, over_devices, padded_size
 from xbayes.classifier.calibration import calibrated
 from xbayes.classifier.conformal import prediction_sets, row_uniform, with_prediction
 from xbayes.classifier.decision import DecisionRule, decide
 from xbayes.classifier.intervals import (
     JointDraws,
     PosteriorSamples,
+    group_intervals,
     mean_over_samples,
     row_intervals,
 )
@@ -56,9 +56,6 @@ from xbayes.models.additive_terms import AdditiveTerms, contributions, mixed, mi
 from xbayes.models.term_tables import padded
 from xbayes.types import Features
 
-CHUNK = 8_192  # rows computed at once: compiled once, and the arrays fit the processor's cache
-SMALLEST_CHUNK = 1_024  # fewer rows are padded: that costs milliseconds, compiling costs a second
-
 
 class Products(NamedTuple):
     """The results for each source."""
@@ -83,6 +80,7 @@ class Products(NamedTuple):
     unusual_feature: Int[np.ndarray, "N R 3"] = np.zeros((0, 0, 3), np.int16)
     unusual_number: Float[np.ndarray, "N R 3"] = np.zeros((0, 0, 3))
     prior: Float[np.ndarray, "N P"] = np.zeros((0, 0))  # P is 0 if all sources have one prior
+    group_interval: Float[np.ndarray, "N Q E"] = np.zeros((0, 0, 0))  # of groups of classes (Q)
 
 
 def classify(
@@ -93,6 +91,7 @@ def classify(
     size: int | None = None,
     *,
     rule: DecisionRule | None = None,
+    short: int | None = None,
 ) -> Products:
     """The results for each row.
 
@@ -104,39 +103,21 @@ def classify(
         Rows computed at once; the last chunk is padded, so that JAX compiles once.
     rule
         The decision rule; None: that of the classifier, under this prior.
+    short
+        Rows computed at once of a short remainder (`in_blocks`).
     """
     prior = subclass_log_prior(recipe, classifier, log_prior)
     rule = rule_under(recipe, classifier, log_prior) if rule is None else rule
     classifier = classifier._replace(rule=rule, terms=classifier.terms and padded(classifier.terms))
     n_rows = features.value.shape[0]
-    size = size or padded_size(n_rows)
     features = jax.tree.map(np.asarray, features)
 
-    def classify_chunk(first: int) -> Products:
+    def classify_block(first: int, size: int) -> Products:
         rows = features.rows(slice(first, first + size))
         own = prior_of_rows(prior, slice(first, first + size), size)
         return _classify_rows(recipe, classifier, rows, own, size)
 
-    start = classify_chunk(0)
-    whole = jax.tree.map(lambda a: np.empty((n_rows, *a.shape[1:]), a.dtype), start)
-
-    x64 = bool(jax.config.read("jax_enable_x64"))  # threads do not inherit it
-
-    def fill(first: int) -> None:
-        with jax.enable_x64(x64):
-            chunk = classify_chunk(first) if first else start
-        for column, values in zip(whole, chunk, strict=True):
-            column[first : first + size] = values
-
-    # JAX and NumPy release the interpreter lock while they compute.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(fill, range(0, n_rows, size)))
-    return whole
-
-
-def padded_size(n_rows: int) -> int:
-    """The number of rows computed at once: a power of two from SMALLEST_CHUNK to CHUNK."""
-    return min(CHUNK, max(SMALLEST_CHUNK, 1 << max(0, n_rows - 1).bit_length()))
+    return in_blocks(classify_block, n_rows, size or padded_size(n_rows), short)
 
 
 def _classify_rows(
@@ -145,7 +126,7 @@ def _classify_rows(
     n_rows = rows.value.shape[0]
     padded = rows if n_rows == size else rows.padded(size)
     learned = classifier._replace(held_out=None)  # its size would make JAX compile again
-    scored = _score(recipe.scoring, learned, padded, log_prior)
+    scored = _score(recipe.scoring, learned, over_devices(padded), log_prior)
     posterior = post.exact(scored.posterior)[:n_rows]
     subclass = np.asarray(scored.subclass)[:n_rows]
     outlier = np.asarray(scored.outlier)[:n_rows].astype(np.float64)
@@ -181,6 +162,7 @@ def _classify_rows(
         unusual_feature=unusual.feature,
         unusual_number=unusual.number,
         prior=prior_of_classes(recipe, log_prior, n_rows),
+        group_interval=group_intervals(scored.posterior_samples, posterior, recipe.names.groups),
     )
 
 
@@ -220,12 +202,10 @@ def _score(
     log_lik = scoring.density.log_lik(classifier.density, features)
     scores = uncalibrated_scores(scoring, classifier, features, log_lik, by_category=True)
     log_joint, category_score, measured = scores.log_joint, scores.contribution, scores.measured
-    # By difference, because additive terms have offsets too. They belong to every category that
-    # gives evidence.
+    # By difference: additive terms have offsets too, which belong to every category with evidence.
     offset = (log_joint - trained - category_score.sum(1))[:, None]
     category_measured = (category_score != 0).any(-1)  # [N, G]
     alone = trained + category_score + offset * category_measured[..., None]
-
     final = partial(_final_scores, classifier, log_prior, scores.shrinkage)
     of_classes = partial(class_scores, class_of=scoring.class_of)
     score = final(log_joint, measured)

@@ -23,6 +23,21 @@ class TrainingPart(NamedTuple):
     group: Int[np.ndarray, "N"]
     log_prior: Float[Array, "T"]  # log class proportions
     row_weight: Float[Array, "N"] | None  # None: every row counts the same
+    # Rows of known class, on which penalty, calibration, rule, sets and outliers are learned; None:
+    # all, as no label is soft.
+    known: Bool[np.ndarray, "N"] | None = None
+
+    @property
+    def of_known(self) -> "TrainingPart":
+        """The same without the rows whose label is soft."""
+        if self.known is None:
+            return self
+        known = jnp.asarray(self.known)
+        return self._replace(
+            rows=self.rows & self.known,
+            truth=jnp.where(known, self.truth, -1),
+            fold=jnp.where(known, self.fold, -1),
+        )
 
 
 def training_part(
@@ -36,7 +51,13 @@ def training_part(
     rows = (np.asarray(fold) >= 0) & (labels.class_index >= 0)
     arrays = jax.tree.map(jnp.asarray, features)
     dtype = arrays.value.dtype
-    size = np.bincount(labels.modelled[rows], minlength=len(recipe.names.modelled))
+    known, share = None, np.ones(len(rows))
+    if labels.soft_share is not None:
+        # A source with a soft label has a row for each class, and counts once in total.
+        known = labels.soft_share == 0
+        share = np.where(known, 1.0, labels.soft_share)
+        row_weight = share if row_weight is None else share * row_weight
+    size = np.bincount(labels.modelled[rows], share[rows], minlength=len(recipe.names.modelled))
     return TrainingPart(
         rows=rows,
         prepared=jax.tree.map(jnp.asarray, recipe.density.prepare(features, rows)),
@@ -46,6 +67,7 @@ def training_part(
         group=np.asarray(labels.group),
         log_prior=jnp.log(jnp.asarray(np.maximum(size, 1e-3) / size.sum(), dtype)),
         row_weight=None if row_weight is None else jnp.asarray(row_weight, dtype),
+        known=known,
     )
 
 

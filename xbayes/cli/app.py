@@ -15,7 +15,11 @@ from xbayes.cli.archives import archives
 from xbayes.cli.catalogues import catalogues
 from xbayes.cli.compiled_code import keep_compiled_code
 from xbayes.cli.completion import handle_completion
+from xbayes.cli.crowd import crowd
 from xbayes.cli.experiments import experiments
+from xbayes.cli.options import CATALOGUES
+from xbayes.cli.site import site
+from xbayes.cli.volunteers import volunteers
 from xbayes.errors import InputError, XbayesWarning
 
 PLACE_ERRORS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
@@ -67,6 +71,9 @@ def options(
 app.add_typer(experiments)
 app.add_typer(catalogues)
 app.add_typer(archives)
+app.add_typer(site)
+app.add_typer(crowd, name="crowd", rich_help_panel=CATALOGUES)
+app.add_typer(volunteers, name="volunteers", rich_help_panel=CATALOGUES)
 
 
 def _stop(number: int, _frame: object) -> None:

@@ -100,6 +100,14 @@ def enhance(
         list[str] | None,
         typer.Option(help="Make the columns of this step anew; may be repeated.", metavar="STEP"),
     ] = None,
+    refresh: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Ask the archives of this step again, such as SIMBAD for identifications, and "
+            "make its columns anew; may be repeated.",
+            metavar="STEP",
+        ),
+    ] = None,
     cache: Cache = None,
     offline: Offline = False,
     allow_partial: AllowPartial = False,
@@ -118,7 +126,7 @@ def enhance(
 
     commands.enhance(
         catalog, config, out, units=distinct_pairs("--units", "COLUMN=UNIT", units),
-        settings=set_ or [], again=again or [], cache=cache,
+        settings=set_ or [], again=again or [], refresh=refresh or [], cache=cache,
         offline=offline, allow_partial=allow_partial, table=table, overwrite=overwrite,
         reporter=Reporter(),
     )  # fmt: skip

@@ -66,15 +66,33 @@ def classify(
     missing_values: MissingValue = None,
     measured_values: MeasuredValue = None,
     table: TableName = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            help="Address of a Dask scheduler, whose workers classify a HATS catalogue.",
+            metavar="URL",
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="Processes of this machine that classify a HATS catalogue; 2 by default.",
+            metavar="N",
+        ),
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Apply a fitted run to a catalogue, or to one source.
+
+    A catalogue larger than memory is a HATS catalogue: CATALOG is then its folder or its address,
+    and FILE the folder of another. The same command goes on where it was stopped.
 
     Other columns pass through. With `--row`, omitted values are not available; `COLUMN=` (empty)
     means not detected. A warning names each given value that changes nothing.
 
     Examples: `xbayes classify runs/demo new.fits --out classified.fits`,
     `xbayes classify runs/demo other.csv --out classified.csv --id srcid --map g_mag=Gmag`,
+    `xbayes classify runs/demo sky.hats --out classified.hats --workers 8`,
     `xbayes classify runs/demo --row ra=266.4 dec=-29.0 flux_soft=1e-15 flux_medium=5e-15
     flux_hard=2e-13`
     """
@@ -97,7 +115,7 @@ def classify(
     else:
         commands.classify_file(
             run, catalog or [], out=out, prior=prior, decision=decision, overwrite=overwrite,
-            **columns,
+            scheduler=scheduler, workers=workers, **columns,
         )  # fmt: skip
 
 
@@ -149,6 +167,8 @@ def sources(
     overwrite: Overwrite = False,
 ) -> None:
     """Pool detections into sources: soft and hard votes, and the combined posterior.
+
+    CLASSIFIED may be a HATS catalogue; the detections of a source may then be in any partitions.
 
     The combined posterior counts n detections as n / (1 + (n - 1) rho) independent ones. `auto`
     learns rho from the out-of-fold predictions of RUN if its config sets `catalog.source`, or else

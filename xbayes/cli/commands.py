@@ -1,5 +1,6 @@
 """The commands, once their arguments are parsed: each calls the public API and prints."""
 
+import os
 from collections.abc import Mapping
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -11,7 +12,7 @@ from rich.console import Console
 import xbayes
 from xbayes.catalog.read import parse_row
 from xbayes.catalog.write import check_output, write_catalog
-from xbayes.cli import show
+from xbayes.cli import hats, show
 from xbayes.cli.outputs import checked_outputs, say, write_outputs, write_table
 from xbayes.cli.progress import Reporter
 from xbayes.errors import InputError
@@ -111,26 +112,32 @@ def classify_row(
 
 def classify_file(
     run: Path, catalog: list[str], *, out: Path | None, prior: str | None, decision: str | None,
-    overwrite: bool, **columns: Unpack["ColumnKeywords"],
+    overwrite: bool, scheduler: str | None = None, workers: int | None = None,
+    **columns: Unpack["ColumnKeywords"],
 ) -> None:  # fmt: skip
-    """Classify a catalogue and write a file."""
+    """Classify a catalogue and write a file, or a HATS catalogue."""
     if len(catalog) != 1:
         raise InputError(
             "give one catalogue to classify, or one source with --row COLUMN=VALUE ..."
         )
     if out is None:
         raise InputError("give the file for the classified catalogue: --out FILE")
+    hats.check_dask_options(catalog[0], scheduler, workers)
+    proportions = prior if prior == ESTIMATE else _parse_prior(prior)
+    fitted, rule = xbayes.load(run), _parse_decision(decision)
+    told = {
+        "estimated": lambda estimate: _say_proportions(fitted, estimate),
+        "decided": lambda applied: None if decision is None else _say_rule(applied),
+    }
+    if hats.is_hats(catalog[0]):
+        hats.classify(
+            fitted, catalog[0], out, scheduler=scheduler, workers=workers, prior=proportions,
+            decision=rule, overwrite=overwrite, **told, **columns,
+        )  # fmt: skip
+        return
     check_output(out, overwrite)
-    fitted = xbayes.load(run)
     n_rows = fitted.classify_file(
-        catalog[0],
-        out,
-        prior=prior if prior == ESTIMATE else _parse_prior(prior),
-        overwrite=overwrite,
-        estimated=lambda estimate: _say_proportions(fitted, estimate),
-        decision=_parse_decision(decision),
-        decided=lambda applied: None if decision is None else _say_rule(applied),
-        **columns,
+        catalog[0], out, prior=proportions, overwrite=overwrite, decision=rule, **told, **columns
     )
     say(f"{n_rows} sources classified: {out}")
 
@@ -140,8 +147,15 @@ def sources(
     overwrite: bool,
 ) -> None:  # fmt: skip
     """Pool the classified detections of each source and write the table of sources."""
+    proportions, number = _parse_prior(prior), _parse_rho(rho)
+    if hats.is_hats(catalog):
+        hats.sources(
+            catalog, by, out=out, run=run, rho=None if number == "auto" else number,
+            prior=proportions, overwrite=overwrite,
+        )  # fmt: skip
+        return
     check_output(out, overwrite)
-    table = xbayes.sources(catalog, by, run=run, rho=_parse_rho(rho), prior=_parse_prior(prior))
+    table = xbayes.sources(catalog, by, run=run, rho=number, prior=proportions)
     write_catalog(table, out, overwrite)
     meta, n_detections = table.meta or {}, int(np.asarray(table["n_detections"]).sum())
     say(f"{n_detections} detections of {len(table)} sources: {out}")
@@ -261,6 +275,32 @@ def fetch(source: str, *, out: Path, reporter: Reporter, **options) -> None:
     say(f"{len(table)} rows of {meta['CATALOG']}, queried {meta['QUERIED']}: {out}")
     if "REFERENC" in meta:
         say(f"please cite {meta['REFERENC']}")
+
+
+def serve(
+    runs: list[Path], *, catalog: Path | None, host: str, port: int, products: str,
+    light_curves: Path | None, resolve: bool, database: str = "",
+) -> None:  # fmt: skip
+    """Serve the explorer until it is stopped."""
+    try:
+        from xbayes.app.serve import serve_site
+        from xbayes.app.site import SiteOptions, aladin_folder, open_site
+    except ImportError as error:
+        raise InputError(
+            f"the explorer needs further packages ({error}); install them: pip install "
+            "'xbayes[app]'"
+        ) from None
+    options = SiteOptions(
+        host=host,
+        port=port,
+        secret_key=os.environ.get("XBAYES_SECRET_KEY", ""),
+        products=products,
+        light_curves=light_curves,
+        resolve=resolve,
+        aladin=aladin_folder(),
+        database=database,
+    )
+    serve_site(open_site(runs, catalog, options), say)
 
 
 def _say_proportions(fitted: "FittedRun", estimate: "CheckedEstimate") -> None:

@@ -80,6 +80,11 @@ class CatalogConfig(Record):
         default=None, description="Column of the declination (ICRS): degrees, or as its unit says."
     )
     label: Column | None = Field(default=None, description="Column of the raw class labels.")
+    crowd: str | None = Field(
+        default=None,
+        description="Path of a table of labels that xbayes crowd aggregate wrote, relative to the "
+        "folder of the config. taxonomy.labels: [reference, crowd] uses it.",
+    )
     source: Column | None = Field(
         default=None,
         description="Column that names the source, if the rows are detections. The rows of one "

@@ -166,6 +166,12 @@ class CounterpartsConfig(Record):
         validate_default=True,
         description="Catalogues in order of preference: names of known ones, or records.",
     )
+    engine: Literal["memory", "lsdb"] = Field(
+        default="memory",
+        description="What matches with the catalogues that have a file. memory: the whole table is "
+        "read. lsdb: the file is a HATS catalogue, a folder or an address, which LSDB matches "
+        "partition by partition; its margin must be as wide as the search radius.",
+    )
     radius_arcsec: Number = Field(
         default=10.0,
         gt=0,

@@ -3,6 +3,7 @@
 A step without a section is not run. enhance_reader.py reads the file.
 """
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -11,6 +12,7 @@ from xbayes.config.checks import NAME, RUN_NAME, Number, Problem, Record, Whole,
 from xbayes.config.counterparts import CounterpartsConfig
 from xbayes.config.enhance_flux import ColumnDensityConfig, HostsConfig, VariabilityConfig
 from xbayes.config.enhance_tables import ErrorKind, Names
+from xbayes.config.known_catalogs import known_catalog, with_position_error
 
 Role = Literal["ignore", "check", "label"]
 MOST_REFERENCES = 62  # bits of a positive 64-bit integer, but one
@@ -19,6 +21,11 @@ MOST_REFERENCES = 62  # bits of a positive 64-bit integer, but one
 class EnhanceCatalogConfig(Record):
     """The columns of the catalogue that the steps read."""
 
+    name: str | None = Field(
+        default=None,
+        description="A catalogue that xbayes knows: csc21, 4xmm, 2sxps or erass1. It gives error "
+        "and error_kind, and counterparts.error_minor and error_angle, unless error is given.",
+    )
     id: Names | None = Field(
         default=None, description="Column that names each row. null: rows are numbered from 1."
     )
@@ -67,6 +74,11 @@ class EnhanceCatalogConfig(Record):
     units: dict[str, str] = Field(
         default_factory=dict, description="Units of columns for which the file names none."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_error(cls, values: object) -> object:
+        return with_position_error(values)
 
     @model_validator(mode="after")
     def _equinox_needs_a_frame(self) -> "EnhanceCatalogConfig":
@@ -267,6 +279,11 @@ class EnhanceConfig(Record):
         default=None, description="Galactic column density and reddening on the line of sight."
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _known_ellipse(cls, values: object) -> object:
+        return _with_ellipse(values)
+
     @model_validator(mode="after")
     def _check(self) -> "EnhanceConfig":
         if not RUN_NAME.fullmatch(self.name):
@@ -282,3 +299,18 @@ def step_names() -> tuple[str, ...]:
     return tuple(
         name for name in EnhanceConfig.model_fields if name not in ("name", "catalog", "services")
     )
+
+
+def _with_ellipse(values: object) -> object:
+    """The config with the error ellipse of the known catalogue under `counterparts`."""
+    if not isinstance(values, Mapping):
+        return values
+    catalog, wanted = values.get("catalog"), values.get("counterparts")
+    if not isinstance(catalog, Mapping) or not isinstance(wanted, Mapping):
+        return values
+    known = known_catalog(str(catalog.get("name")))
+    if known is None or known.position_error is None or "error" in catalog:
+        return values
+    ellipse = known.position_error
+    given = {"error_minor": ellipse.minor, "error_angle": ellipse.angle}
+    return {**values, "counterparts": {**given, **wanted}}

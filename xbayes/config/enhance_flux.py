@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from xbayes.config.checks import NAME, Number, Problem, Record, refuse
 from xbayes.config.enhance_tables import ErrorKind, FluxColumns, Names, OtherTable, band_problems
+from xbayes.config.known_catalogs import with_position_error
 
 
 class SpectrumConfig(Record):
@@ -22,6 +23,11 @@ class SpectrumConfig(Record):
 class DetectionsConfig(OtherTable, FluxColumns):
     """A catalogue of detections of another mission."""
 
+    name: str | None = Field(
+        default=None,
+        description="A catalogue that xbayes knows: csc21, 4xmm, 2sxps or erass1. It gives error "
+        "and error_kind, unless error is given.",
+    )
     error: Names | None = Field(
         default=None, description="Column of the position error: in arcsec, or as its unit says."
     )
@@ -43,6 +49,11 @@ class DetectionsConfig(OtherTable, FluxColumns):
         le=180,
         description="Largest separation in arcsec of linked detections.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_error(cls, values: object) -> object:
+        return with_position_error(values)
 
 
 class NonDetectionsConfig(Record):

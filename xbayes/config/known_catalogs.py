@@ -1,7 +1,7 @@
 """The catalogues that xbayes knows (configs/catalogs): how to fetch them, roles, columns, units.
 
-A config names one as `catalog: csc21`, `xbayes fetch` fetches it, and `xbayes init` recognises its
-columns.
+A config names one as `catalog: csc21`, `xbayes fetch` fetches it, `xbayes init` recognises its
+columns, and `xbayes enhance` takes its position errors.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,8 @@ from typing import Any
 from pydantic import Field
 from ruamel.yaml import YAML
 
-from xbayes.config.checks import Column, Number, Record
+from xbayes.config.checks import Column, Problem, Record, did_you_mean, refuse
+from xbayes.config.enhance_tables import ErrorKind, Names
 
 _FOLDER = "catalog_configs"  # in the package, a link to configs/catalogs
 
@@ -45,15 +46,17 @@ class FetchConfig(Record):
 
 
 class PositionError(Record):
-    """The columns of the position error: a radius, or the axes and the angle of an ellipse."""
+    """The columns of the position error: a radius, or the axes and the angle of an ellipse.
 
-    major: Column = Field(description="Radius, or semi-major axis.")
-    minor: Column | None = Field(default=None, description="Semi-minor axis.")
-    angle: Column | None = Field(
-        default=None, description="Position angle of the major axis, north through east, in deg."
+    Each has the names of files and services. A column without a unit is in arcsec, or degrees.
+    """
+
+    major: Names = Field(description="Radius, or semi-major axis.")
+    minor: Names | None = Field(default=None, description="Semi-minor axis.")
+    angle: Names | None = Field(
+        default=None, description="Position angle of the major axis, north through east."
     )
-    unit: str = Field(default="arcsec", description="Unit, where the file names none.")
-    confidence: Number = Field(description="Probability that the position is inside.")
+    kind: ErrorKind = Field(description="What the error is; see catalog.error_kind of enhance.")
 
 
 class KnownColumn(Record):
@@ -136,6 +139,25 @@ def with_known(values: object) -> object:
         section["units"] |= units
         given = {**given, "units": section["units"]}
     return {**section, **given}
+
+
+def with_position_error(values: object) -> object:
+    """A section of a config of `xbayes enhance` with the position error of the catalogue it names.
+
+    An error that the section gives itself stays. Raises ValueError, as validators do, if no such
+    catalogue is known.
+    """
+    if not isinstance(values, Mapping) or not isinstance(values.get("name"), str):
+        return values
+    errors = {name: known.position_error for name, known in known_catalogs().items()}
+    error = errors.get(values["name"])
+    if error is None:
+        near = did_you_mean(values["name"], [n for n, e in errors.items() if e], "known are")
+        text = f"no catalogue {values['name']!r} with position errors is known{near}"
+        refuse([Problem(("name",), text)])
+        return values
+    found = {} if "error" in values else {"error": error.major, "error_kind": error.kind}
+    return {**found, **values}
 
 
 def _read(file: Traversable) -> KnownCatalog:

@@ -168,8 +168,8 @@ def _start_in_folder(values: dict[Any, Any], file: str) -> None:
     warning. ${VAR} is left as it is, and expanded when the file is read.
     """
     folder = Path(file).parent
-    for section, given in _files_in(values):
-        text = given.get("file")
+    for key, given, name in _files_in(values):
+        text = given.get(name)
         if not isinstance(text, str) or not text or text.startswith(("~", "${")):
             continue
         here, there = Path(text), folder / text
@@ -178,22 +178,23 @@ def _start_in_folder(values: dict[Any, Any], file: str) -> None:
         found = here if here.exists() and not there.exists() else there
         if found is here:
             warnings.warn(
-                f"{file}: {section}.file: {text!r} is relative to the working directory; write it "
+                f"{file}: {key}.{name}: {text!r} is relative to the working directory; write it "
                 f"relative to the folder of the config, {folder}, for the next release looks only "
                 "there",
                 FutureWarning,
                 stacklevel=3,
             )
-        given["file"] = os.path.abspath(found)
+        given[name] = os.path.abspath(found)
 
 
-def _files_in(values: dict[Any, Any]) -> list[tuple[str, dict[Any, Any]]]:
-    """The sections with a key `file`, and their dotted names."""
-    sections = [(name, values.get(name)) for name in ("catalog", "target")]
+def _files_in(values: dict[Any, Any]) -> list[tuple[str, dict[Any, Any], str]]:
+    """The sections that name a file: their dotted names, their values and the key of the file."""
+    sections = [(name, values.get(name), "file") for name in ("catalog", "target")]
+    sections.append(("catalog", values.get("catalog"), "crowd"))
     files = values["catalog"].get("files") if isinstance(values.get("catalog"), dict) else None
     for number, file in enumerate(files if isinstance(files, list) else []):
-        sections.append((f"catalog.files.{number}", file))
-    return [(name, given) for name, given in sections if isinstance(given, dict)]
+        sections.append((f"catalog.files.{number}", file, "file"))
+    return [(name, given, key) for name, given, key in sections if isinstance(given, dict)]
 
 
 def _same_place(here: Path, there: Path) -> bool:

@@ -27,6 +27,7 @@ from xbayes.config.checks import (
     quoted,
     refuse,
 )
+from xbayes.config.crowd import crowd_problems
 from xbayes.config.model import ModelConfig
 from xbayes.config.prior import alpha_problems, prior_problems
 from xbayes.config.sweep import sweep_problems
@@ -133,6 +134,10 @@ class Config(Record):
         problems += self._focus_problems()
         problems += self._posterior_problems()
         problems += self._target_problems()
+        problems += crowd_problems(
+            self.catalog, self.taxonomy, self.model,
+            variant=self.variant, importance=self.target.importance,
+        )  # fmt: skip
         problems += sweep_problems(self.sweep)
         refuse(problems)
         return self
@@ -291,6 +296,12 @@ def found_catalog(config: Config) -> Path:
 def found_target(config: Config) -> Path:
     """As `target_path`. Raises InputError also if no file is there."""
     return _found("target.file", target_path(config), "--target")
+
+
+def found_crowd(config: Config) -> Path:
+    """The path of the labels that votes made. Raises InputError if no file is there."""
+    key, option = "catalog.crowd", "--set catalog.crowd="
+    return _found(key, _expanded(key, config.catalog.crowd or "", option), option)
 
 
 def _found(key: str, path: Path, option: str) -> Path:

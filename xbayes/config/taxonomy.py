@@ -77,6 +77,13 @@ class TaxonomyConfig(Record):
         'unknown. "*" (not in a list) stands for every label that is listed nowhere else.',
     )
 
+    labels: tuple[Literal["reference", "crowd"], ...] = Field(
+        default=("reference",),
+        description="Where labels come from. reference: the column catalog.label. crowd: the class "
+        "probabilities in catalog.crowd too, for sources without a reference label. All scores are "
+        "those of sources with a reference label.",
+    )
+
     @property
     def labels_of(self) -> dict[str, Labels]:
         """The raw labels of each class."""

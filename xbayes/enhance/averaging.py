@@ -79,6 +79,9 @@ def average_over_counterparts(classified: Table, hypotheses: Table) -> Table:
     posterior = np.stack(
         [np.bincount(number, weight * _column(classified, f"p_{c}")) / total for c in classes], 1
     )
+    shares = {c: posterior[:, k] for k, c in enumerate(classes)}
+    groups = (classified.meta or {}).get("GROUPS") or {}
+    shares |= {g: np.sum([shares[c] for c in members], 0) for g, members in groups.items()}
     averaged = [
         column_of(AddedColumn(SOURCE, "Row of the source, from 0", "", "meta.id"), rows),
         column_of(
@@ -89,9 +92,9 @@ def average_over_counterparts(classified: Table, hypotheses: Table) -> Table:
             column_of(
                 AddedColumn(f"p_{c}", f"Probability of {c}, averaged over candidate counterparts",
                             "", "stat.probability"),
-                posterior[:, k],
+                share,
             )
-            for k, c in enumerate(classes)
+            for c, share in shares.items()
         ],
         column_of(
             AddedColumn("n_hypotheses", "Number of candidates, with none", "", "meta.number"),

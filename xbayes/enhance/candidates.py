@@ -60,6 +60,7 @@ def candidates(
     motion: float,
     table: Table | None,
     services: Services | None,
+    hats: bool = False,
 ) -> Candidates:
     """The entries within the radius of each position, at the epoch of the position.
 
@@ -77,6 +78,8 @@ def candidates(
         The catalogue, if it is a local file.
     services
         Archives; needed without a table.
+    hats
+        Whether the file of the catalogue is a HATS catalogue, which LSDB matches by partitions.
 
     Raises
     ------
@@ -85,7 +88,13 @@ def candidates(
     """
     key = f"counterparts.catalogues.{catalogue.name}"
     reach = np.full(len(sky.year), radius + (motion if catalogue.pm_ra is not None else 0.0))
-    if table is not None:
+    if hats:
+        # LSDB is imported where it is used: few users have it.
+        from xbayes.enhance.hats_objects import hats_objects
+
+        path, read = str(catalogue.file), columns_read(catalogue)
+        found = hats_objects(sky.place, reach, path, read, f"{key}.file")
+    elif table is not None:
         found = local_objects(sky.place, reach, table, catalogue.ra, catalogue.dec, key)
     elif services is not None:
         name = str(catalogue.catalogue)
@@ -100,6 +109,16 @@ def candidates(
     if not len(found.row):
         found = Others(row=np.zeros(0, np.int64), separation=np.zeros(0), table=Table())
     return _at_epoch(sky, catalogue, found, radius, key)
+
+
+def columns_read(catalogue: CounterpartCatalogue) -> list[str]:
+    """Every column that is read where the catalogue has it."""
+    groups = (
+        catalogue.ra, catalogue.dec, catalogue.id, catalogue.error, catalogue.error_minor,
+        catalogue.error_angle, catalogue.pm_ra, catalogue.pm_dec, *catalogue.magnitudes.values(),
+        *catalogue.fluxes.values(), *(column.names for column in catalogue.further.values()),
+    )  # fmt: skip
+    return [name for names in groups for name in names or ()]
 
 
 def _at_epoch(

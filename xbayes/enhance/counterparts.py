@@ -21,6 +21,7 @@ from xbayes.config.enhance_tables import sigma_over_error
 from xbayes.enhance.associations import Associations
 from xbayes.enhance.candidates import Candidates, XraySky, candidates
 from xbayes.enhance.counterpart_columns import Distances, added_columns, values_of
+from xbayes.enhance.hats_objects import properties_file
 from xbayes.enhance.matching import Learned, MatchOptions, apply, learn
 from xbayes.enhance.nearby import source_covariances
 from xbayes.enhance.others import read_file
@@ -55,11 +56,11 @@ class FindCounterparts:
 
     def files(self) -> Sequence[Path]:
         """See `Step`."""
-        return [
-            local_file(c.file, f"counterparts.catalogues.{c.name}.file")
-            for c in self.settings.catalogues
-            if c.file is not None
-        ]
+        given = [(c.name, c.file) for c in self.settings.catalogues if c.file is not None]
+        if self.settings.engine == "lsdb":
+            described = [properties_file(file) for _, file in given]
+            return [path for path in described if path is not None]
+        return [local_file(file, f"counterparts.catalogues.{name}.file") for name, file in given]
 
     def columns(self) -> Sequence[AddedColumn]:
         """See `Step`."""
@@ -150,6 +151,7 @@ class _Search(NamedTuple):
                 motion=float(settings.motion_arcsec),
                 table=self.tables.get(catalogue.name),
                 services=self.services,
+                hats=settings.engine == "lsdb" and catalogue.file is not None,
             )
             for catalogue in settings.catalogues
         ]
@@ -356,7 +358,7 @@ def _local_tables(settings: CounterpartsConfig) -> dict[str, Table]:
     return {
         c.name: read_file(c.file, f"counterparts.catalogues.{c.name}")
         for c in settings.catalogues
-        if c.file is not None
+        if c.file is not None and settings.engine != "lsdb"
     }
 
 

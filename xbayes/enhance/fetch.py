@@ -1,7 +1,6 @@
 """Fetch a table from a TAP service in parts by sky region, each of which is kept and counted."""
 
 import re
-import time
 import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,6 +10,7 @@ from astropy.table import Table, vstack
 
 from xbayes.catalog.columns import masked_column, subset
 from xbayes.config.known_catalogs import FetchConfig
+from xbayes.enhance.pace import Pace
 from xbayes.enhance.regions import DEEPEST, Cell, Region
 from xbayes.enhance.retries import RefusedError
 from xbayes.enhance.services import Services
@@ -104,7 +104,7 @@ def fetch_rows(services: Services, query: Query, region: Region) -> Table:
     done: list[Table] = []
     try:
         total, parts = _plan(services, query, region)
-        pace = _Pace(sum(part.n_rows or 0 for part in parts))
+        pace = Pace(sum(part.n_rows or 0 for part in parts))
         for number, part in enumerate(parts, start=1):
             _show(services, pace, f"part {number} of {len(parts)}")
             fetched = services.n_fetched
@@ -228,41 +228,5 @@ def _left(services: Services, n_done: int, n_parts: int) -> str:
     )
 
 
-def _show(services: Services, pace: "_Pace", step: str) -> None:
+def _show(services: Services, pace: Pace, step: str) -> None:
     services.show(COUNTING + (1 - COUNTING) * pace.share, f"{step}, {pace.text()}")
-
-
-class _Pace:
-    """How quickly rows arrive, from the network and not from the cache."""
-
-    def __init__(self, total: int) -> None:
-        self.total = total  # rows to ask for; the circles around cells overlap
-        self.asked = self.kept = self.arrived = 0
-        self.seconds, self.last = 0.0, time.monotonic()
-
-    @property
-    def share(self) -> float:
-        return min(self.asked / self.total, 1.0) if self.total else 0.0
-
-    def add(self, n_asked: int, n_kept: int, *, from_network: bool) -> None:
-        now = time.monotonic()
-        if from_network:
-            self.arrived += n_asked
-            self.seconds += now - self.last
-        self.asked, self.kept, self.last = self.asked + n_asked, self.kept + n_kept, now
-
-    def text(self) -> str:
-        """Rows so far, their rate and the time left, as far as they are known."""
-        text = f"{self.kept:,} rows"
-        if not self.arrived or not self.seconds:
-            return text
-        rate = self.arrived / self.seconds
-        text += f", {rate:,.0f} rows/s"
-        left = max(self.total - self.asked, 0) / rate
-        return f"{text}, {_duration(left)} left" if self.total else text
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -43,6 +43,7 @@ class MatchOptions(NamedTuple):
     # None: all entries do, weighted with their probability.
     secure: float | None = None
     joint_field: bool = True  # whether an object of the field may be in several catalogues
+    learn_score: bool = True  # False: listings and magnitudes count as independent
     iterations: int = 10
     learn_from: int = 20_000  # sources
 
@@ -148,7 +149,9 @@ def learn(
             )
             if again
             else learned.ratios,
-            score=score_of(found) if options.joint_field and len(nearby) > 1 else None,
+            score=score_of(found)
+            if options.learn_score and options.joint_field and len(nearby) > 1
+            else None,
         )
         if options.secure is None and np.abs(found.p_any - before).max() < _CONVERGED:
             break

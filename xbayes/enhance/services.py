@@ -1,5 +1,6 @@
 """One object through which every request to an archive goes: cached, repeated, checked."""
 
+import copy
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ from astropy.table import Table, vstack
 from xbayes.catalog.columns import subset
 from xbayes.enhance import clients
 from xbayes.enhance.cache import Cache, Request, Unusable, offline_error
+from xbayes.enhance.pace import Pace
 from xbayes.enhance.retries import RefusedError, TemporaryError, attempted
 from xbayes.errors import InputError, XbayesWarning
 
@@ -78,7 +80,7 @@ class Services:
         offline: bool = False,
         endpoints: Mapping[str, str] | None = None,
         progress: Progress | None = None,
-        timeout: float = 60.0,
+        timeout: float | int = 60.0,
         retries: int = 5,
         allow_partial: bool = False,
         refresh: bool = False,
@@ -259,15 +261,24 @@ class Services:
             )
         return int(np.asarray(table[table.colnames[0]])[0])
 
+    def refreshing(self) -> "Services":
+        """The same archives and cache, asked again for what is kept."""
+        again = copy.copy(self)
+        again.refresh = True
+        return again
+
     def _in_parts(
         self, table: Table, size: int, step: str, ask: Callable[[Table], Table]
     ) -> list[Table]:
         """The answers to parts of a table, each of which is kept."""
         parts = list(_parts(table, size))
-        answers = []
+        answers, pace = [], Pace(sum(len(part) for part in parts))
         for number, part in enumerate(parts):
-            self.show(number / len(parts), f"{step}: part {number + 1} of {len(parts)}")
+            done = f", {pace.text()}" if number else ""
+            self.show(number / len(parts), f"{step}: part {number + 1} of {len(parts)}{done}")
+            fetched = self.n_fetched
             answers.append(ask(part))
+            pace.add(len(part), len(part), from_network=self.n_fetched > fetched)
         return answers
 
     def show(self, share: float, step: str) -> None:

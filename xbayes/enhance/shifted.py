@@ -18,6 +18,9 @@ from xbayes.enhance.pairs import Positions, find_pairs, moved, unit_vectors
 from xbayes.errors import InputError, XbayesWarning
 
 _TRIES = 30
+# Digits of shifted positions in degrees. Sines differ between processors in the last bit, and an
+# archive's answer is kept under the hash of its question.
+_DIGITS = 7
 NEVER = float(np.nextafter(1.0, 2.0))  # a cut that no p_any passes
 
 
@@ -56,7 +59,8 @@ def shifted_positions(
         near_one = np.unique(find_pairs(tried, place, clear).first)
         free = np.ones(len(left), bool)
         free[near_one] = False
-        found.ra[left[free]], found.dec[left[free]] = tried.ra[free], tried.dec[free]
+        found.ra[left[free]] = np.round(tried.ra[free], _DIGITS)
+        found.dec[left[free]] = np.round(tried.dec[free], _DIGITS)
         left = left[~free]
     return found
 

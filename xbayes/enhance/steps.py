@@ -124,6 +124,7 @@ def run_steps(
     original: Table | None = None,
     kept: KeptSteps | None = None,
     again: Collection[str] = (),
+    refresh: Collection[str] = (),
     progress: Progress | None = None,
 ) -> Enhanced:
     """The table with the columns of all steps.
@@ -142,6 +143,9 @@ def run_steps(
         Where finished steps are kept, so that an interrupted run goes on from there.
     again
         Names of steps that are made anew, although their columns are in the table.
+    refresh
+        Names of steps that are made anew from new answers of the archives, which replace those in
+        the cache.
     progress
         Called with the completed share and the step that begins.
 
@@ -150,7 +154,9 @@ def run_steps(
     InputError
         Before any step runs, for columns that exist already; then as the steps do.
     """
-    _check_names(steps, again)
+    _check_names(steps, "--again", again)
+    _check_names(steps, "--refresh", refresh)
+    again = {*again, *refresh}
     hashes = {step.name: step_hash(step, table) for step in steps}
     done = {r.step: r for r in records_in((table.meta or {}).get(META))}
     todo = [s for s in steps if s.name in again or not _is_done(s, hashes[s.name], done, table)]
@@ -164,7 +170,8 @@ def run_steps(
     for number, step in enumerate(todo):
         if progress is not None:
             progress(number / len(todo), step.name)
-        made, record = _finished(step, hashes[step.name], table, services, kept, again)
+        asked = services.refreshing() if services and step.name in refresh else services
+        made, record = _finished(step, hashes[step.name], table, asked, kept, again)
         for name, column in made.columns.items():
             enriched[name] = column
         done[step.name] = record
@@ -234,12 +241,12 @@ def _is_done(step: Step, found: str, done: Mapping[str, StepRecord], table: Tabl
     return all(name in table.colnames for name in record.columns)
 
 
-def _check_names(steps: Sequence[Step], again: Collection[str]) -> None:
+def _check_names(steps: Sequence[Step], option: str, given: Collection[str]) -> None:
     names = [step.name for step in steps]
-    wrong = [name for name in again if name not in names]
+    wrong = [name for name in given if name not in names]
     if wrong:
         raise InputError(
-            f"--again {wrong[0]}: the config has no such step; its steps are {', '.join(names)}"
+            f"{option} {wrong[0]}: the config has no such step; its steps are {', '.join(names)}"
         )
 
 

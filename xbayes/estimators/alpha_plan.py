@@ -7,8 +7,9 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from xbayes.catalog.splits import stratified_folds
+from xbayes.classifier.blocks import CHUNK
 from xbayes.classifier.decision import Decision, Kind
-from xbayes.classifier.predict import CHUNK, Classifier
+from xbayes.classifier.predict import Classifier
 from xbayes.classifier.recipe import Recipe
 from xbayes.errors import InputError
 from xbayes.models.base import Density

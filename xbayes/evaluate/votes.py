@@ -4,6 +4,7 @@ Soft and hard votes are those of Perez-Diaz et al. 2024 (arXiv 2401.12203). The 
 does not grow with the number of detections. That of `combine` does, depending on their correlation.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -30,6 +31,14 @@ class Votes(NamedTuple):
     hard_share: Float[np.ndarray, "N"]  # share of the detections with that class
     unique: Bool[np.ndarray, "N"]  # soft and hard vote agree; otherwise the source is ambiguous
     combined: Float[np.ndarray, "N C"]
+
+
+class GroupVotes(NamedTuple):
+    """The votes of the detections of N sources for one group of classes."""
+
+    mean: Float[np.ndarray, "N"]
+    sd: Float[np.ndarray, "N"]
+    combined: Float[np.ndarray, "N"]
 
 
 class RhoFit(NamedTuple):
@@ -67,6 +76,25 @@ def vote(
         unique=soft == hard,
         combined=combined,
     )
+
+
+def group_votes(
+    votes: Votes,
+    posterior: Float[np.ndarray, "D C"],
+    source: Int[np.ndarray, "D"],
+    groups: Mapping[str, Sequence[int]],
+) -> dict[str, GroupVotes]:
+    """The votes for groups of classes: the probability of a group is the sum over its classes.
+
+    `votes` are those for the classes; `posterior` and `source` are as given to `vote`. `groups`
+    has the indices of the classes of each group.
+    """
+    found = {}
+    for group, members in groups.items():
+        mean, sd = soft_vote(posterior[:, list(members)].sum(1, keepdims=True), source)
+        combined = votes.combined[:, list(members)].sum(1)
+        found[group] = GroupVotes(mean=mean[:, 0], sd=sd[:, 0], combined=combined)
+    return found
 
 
 def soft_vote(

@@ -22,3 +22,14 @@ def mollweide(
             break
     t = np.clip(t, -np.pi / 2, np.pi / 2)
     return -l_deg / 90 * np.cos(t), np.sin(t)
+
+
+def from_mollweide(
+    x: Float[np.ndarray, "N"], y: Float[np.ndarray, "N"]
+) -> tuple[Float[np.ndarray, "N"], Float[np.ndarray, "N"]]:
+    """Longitude and latitude in degrees of points on the map; NaN outside the ellipse."""
+    t = np.arcsin(np.where(np.abs(y) <= 1, y, np.nan))
+    b_deg = np.degrees(np.arcsin(np.clip((2 * t + np.sin(2 * t)) / np.pi, -1, 1)))
+    width = np.maximum(np.cos(t), 1e-12)
+    l_deg = -90 * x / width
+    return np.where(np.abs(l_deg) <= 180, l_deg, np.nan), b_deg

@@ -258,9 +258,34 @@ def fit_chunks(
     InputError
         No rows, or a likelihood that is not finite.
     """
+    return fit_sums(
+        model, start, lambda params: accumulate(model, params, make_chunks()), tol, max_steps
+    )
+
+
+def fit_sums(
+    model: Model,
+    start: Params,
+    statistics_of: Callable[[Params], Statistics],
+    tol: float = 1e-4,
+    max_steps: int = 200,
+) -> tuple[Params, EMInfo]:
+    """Params fitted by EM to rows that are elsewhere, and how the fit ended.
+
+    Parameters
+    ----------
+    statistics_of
+        Called once per iteration; gives the statistics of all rows under the params, summed over
+        whatever holds them: chunks, partitions, machines.
+
+    Raises
+    ------
+    InputError
+        A likelihood that is not finite.
+    """
     params, info = start, _initial_info(jnp.asarray(-np.inf), jnp.zeros(max_steps))
     for _ in range(max_steps):
-        statistics = accumulate(model, params, make_chunks())
+        statistics = statistics_of(params)
         updated = _maximise(model, params, statistics)
         info = _updated_info(model, params, info, statistics, updated, tol)
         params = updated

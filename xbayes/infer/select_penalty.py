@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from xbayes.errors import InputError
 from xbayes.infer.gradient import NEAR_TOL, fit_design, log_loss_of_scores
@@ -39,6 +39,7 @@ def select_penalty(
     log_prior: Float[Array, "C"],
     penalties: Sequence[float],
     row_weight: Float[Array, "N"] | None = None,
+    judged: Bool[np.ndarray, "N"] | None = None,
 ) -> Selection:
     """Penalty with the least log loss on rows whose fold was left out of the fit.
 
@@ -51,6 +52,8 @@ def select_penalty(
         Candidate penalties in increasing order.
     row_weight
         Weights of the rows in the fits. All held-out rows count alike in the log loss.
+    judged
+        Rows that count in the log loss; None: all.
 
     Raises
     ------
@@ -59,6 +62,7 @@ def select_penalty(
     """
     start = jax.jit(model.init)(key, nested[0])._replace(log_prior=log_prior)
     labelled = np.asarray((class_index >= 0) & (fold >= 0))
+    counted = labelled if judged is None else labelled & judged
     inner, loss, scores, paths = np.asarray(fold), np.zeros(len(penalties)), [], []
     for j, x in enumerate(nested):
         design = _design(model, x)
@@ -77,12 +81,12 @@ def select_penalty(
                 tol=NEAR_TOL,
             )
             path.insert(0, near)
-        held_out = jnp.asarray(labelled & (inner == j))
-        fold_loss, fold_score = _scores(model, path, design, class_index, held_out)
+        held_out, weight = (jnp.asarray(rows & (inner == j)) for rows in (labelled, counted))
+        fold_loss, fold_score = _scores(model, path, design, class_index, held_out, weight)
         loss = loss + np.asarray(fold_loss)
         scores.append(fold_score)
         paths.append(path)
-    loss = loss / max(labelled.sum(), 1)
+    loss = loss / max(counted.sum(), 1)
     if np.isnan(loss).all():
         raise InputError(
             "the likelihoods of held-out sources are not finite; a feature may have values of very "
@@ -104,9 +108,9 @@ def _design(model: ScoreModel, x):
 
 
 @partial(jax.jit, static_argnums=0)
-def _scores(model: ScoreModel, path, design, class_index, held_out):
-    """Summed log loss of the held-out rows and their scores, by penalty; other rows are zero."""
-    weight = held_out.astype(design.dtype)
+def _scores(model: ScoreModel, path, design, class_index, held_out, counted):
+    """Summed log loss of the counted rows, and held-out scores, by penalty; other rows are zero."""
+    weight = counted.astype(design.dtype)
     score = jnp.stack([p.log_prior + model.scores(p, design) for p in path])  # [L, N, C]
     mean_loss = jax.vmap(log_loss_of_scores, (0, None, None))(score, class_index, weight)
     return mean_loss * weight.sum(), jnp.where(held_out[:, None], score, 0.0)

@@ -46,6 +46,7 @@ class HeldOut(NamedTuple):
     group: Int[np.ndarray, "N"]
     log_joint: Float[np.ndarray, "N C"]  # held-out scores of the base model, without the terms
     measured: Bool[np.ndarray, "N"]  # rows with any evidence; the others keep their scores
+    judged: Bool[np.ndarray, "N"] | None = None  # rows that count in the losses; None: all
 
 
 class ShareSelection(NamedTuple):
@@ -156,6 +157,7 @@ def select_share(
 ) -> ShareSelection:
     """Stage and share s with the least log loss of (1 - s) base model + s staged scores."""
     rows = held_out.fold >= 0
+    rows = rows if held_out.judged is None else rows & held_out.judged
     base_model, truth = held_out.log_joint[rows], held_out.truth[rows]
     losses = {
         (r, share): _log_losses((1 - share) * base_model + share * scores[rows], truth)

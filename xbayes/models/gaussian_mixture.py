@@ -27,6 +27,7 @@ COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
 LOG_2PI = float(np.log(2 * np.pi))
 # A block of rows should fit in the cache of a core. Exact rows: bytes per feature.
 EXACT_BYTES, MEASURED_ROWS = 16_384, 256
+GPU_BYTES, GPU_ROWS = 1 << 22, 1 << 16  # on a GPU, whose every launch takes microseconds
 COUNT_FLOOR = 10  # machine epsilons added to the count of a component, as in scikit-learn
 LANES, LANE_BLOCKS = 2, 8  # many blocks are summed in lanes, which XLA can run on two cores
 
@@ -210,8 +211,10 @@ def _statistics(params, x: Measured, row_weight, given_resp) -> Statistics:
 
 
 def _block_size(x: Measured) -> int:
-    exact = x.observed is None and x.noise is None
-    return EXACT_BYTES // x.value.dtype.itemsize if exact else MEASURED_ROWS
+    exact, on_cpu = x.observed is None and x.noise is None, jax.default_backend() == "cpu"
+    if exact:
+        return (EXACT_BYTES if on_cpu else GPU_BYTES) // x.value.dtype.itemsize
+    return MEASURED_ROWS if on_cpu else GPU_ROWS
 
 
 def nan_where_singular(covariance: Float[Array, "K F F"]) -> Float[Array, "K F F"]:

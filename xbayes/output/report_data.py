@@ -193,3 +193,12 @@ def _unpacked(packed: Any, arrays: Mapping[str, np.ndarray]) -> Any:
         return {k: _unpacked(v, arrays) for k, v in content.items()}
     array = arrays[content]
     return array if array.ndim else array.item()
+
+
+def catalogue_path(run: Path) -> Path | None:
+    """The file of the catalogue that the run was made from, if it was one file."""
+    path = run / FOLDER / "data.json"
+    if not path.is_file():
+        return None
+    text = json.loads(path.read_text())["fields"]["path"]
+    return Path(text) if text else None

@@ -36,6 +36,7 @@ class Metrics(TypedDict):
     splines: NotRequired[list[dict]]  # gain of the smooth curves in each outer fold
     terms: NotRequired[list[dict]]  # gain of the boosted terms in each outer fold
     harder: NotRequired[dict]  # scores on harder folds: `evaluate.harder_split.harder_block`
+    crowd: NotRequired[dict]  # agreement of the votes with the classifier, out of fold
     posterior: NotRequired[dict]  # diagnostics of the chains
 
 

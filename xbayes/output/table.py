@@ -3,7 +3,7 @@
 `predictions.parquet`, `catalog.fits` and the output of `xbayes classify` have the same columns.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 
 import numpy as np
@@ -52,26 +52,38 @@ def output_table(
     refuse_clashes(passed.colnames, names)
     table = passed.copy()
     table.meta = {}
-    for name, values, description, ucd in (
-        *_of_classes(products, names, true_class),
-        *_of_probabilities(products, names),
-        *_of_prior(products, names.classes),
-        *_of_outliers(products, names.modelled, resolution),
-        *_of_novelty(novelty_why),
-        ("n_missing", products.n_missing, "number of features without a value", "meta.number"),
-        (
-            "n_not_available",
-            products.n_not_available,
-            "number of those that nobody looked for, or of which nobody says so",
-            "meta.number",
-        ),
-        *_of_categories(products, names),
-    ):
+    made = output_columns(products, names, resolution, true_class, novelty_why=novelty_why)
+    for name, values, description, ucd in made:
         kind = MaskedColumn if np.ma.isMaskedArray(values) else Column
         table[name] = kind(values, description=description, meta={"ucd": ucd})
     table.meta["CLASSES"] = ",".join(names.classes)
     table.meta["CATEGS"] = ",".join(names.categories)
+    if names.groups:
+        table.meta["GROUPS"] = {
+            group: [names.classes[c] for c in members] for group, members in names.groups
+        }
     return plain_columns(table)
+
+
+def output_columns(
+    products: Products,
+    names: Names,
+    resolution: Float[np.ndarray, "C"],
+    true_class: Int[np.ndarray, "N"] | None = None,
+    *,
+    novelty_why: Sequence[str] | None = None,
+) -> Iterator[Made]:
+    """The products as columns; parameters as of `output_table`."""
+    yield from _of_classes(products, names, true_class)
+    yield from _of_probabilities(products, names)
+    yield from _of_prior(products, names.classes)
+    yield from _of_outliers(products, names.modelled, resolution)
+    yield from _of_novelty(novelty_why)
+    text = "number of features without a value"
+    yield "n_missing", products.n_missing, text, "meta.number"
+    text = "number of those that are not available: no survey is known to cover the source"
+    yield "n_not_available", products.n_not_available, text, "meta.number"
+    yield from _of_categories(products, names)
 
 
 def passed_columns(roles: CatalogConfig) -> list[str]:
@@ -105,6 +117,23 @@ def log_prior_of_rows(table: Table, classes: Sequence[str]) -> Float[np.ndarray,
     if not (np.isfinite(prior) & (prior > 0)).all():
         raise InputError(f"columns {', '.join(names)} must hold proportions; classify it again")
     return np.log(prior)
+
+
+def groups_of_meta(given: object, classes: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """The groups of classes in the metadata of a table: the indices of their classes, by name.
+
+    Raises InputError for groups of other classes.
+    """
+    if given is None:
+        return {}
+    groups: dict[str, tuple[int, ...]] = {}
+    for group, members in given.items() if isinstance(given, Mapping) else [("", None)]:
+        if not isinstance(members, list | tuple) or not {*members} <= {*classes}:
+            raise InputError(
+                f"the metadata of the catalogue is damaged: GROUPS is {given!r}; classify it again"
+            )
+        groups[str(group)] = tuple(classes.index(name) for name in members)
+    return groups
 
 
 def add_pooling_meta(table: Table, roles: CatalogConfig, log_prior: Float[np.ndarray, "C"]) -> None:
@@ -151,7 +180,7 @@ def output_names(names: Names) -> set[str]:
     }
     made |= {f"p_{c}{end}" for c in names.classes for end in ("", "_lo", "_hi")}
     made |= {f"prior_{c}" for c in names.classes}
-    made |= {f"p_{group}" for group, _ in names.groups}
+    made |= {f"p_{group}{end}" for group, _ in names.groups for end in ("", "_lo", "_hi")}
     made |= {"outlier_lo", "outlier_hi"} | ({"subclass"} if names.subclasses else set())
     return made | {f"p_{g}_{c}" for g in names.categories for c in names.classes}
 
@@ -172,15 +201,16 @@ def _of_classes(products: Products, names: Names, true_class: np.ndarray | None)
 
 
 def _of_probabilities(products: Products, names: Names) -> Iterator[Made]:
-    classes = names.classes
+    classes, ucd = names.classes, "stat.confidenceLevel;stat.probability"
     for c, label in enumerate(classes):
         text = f"posterior probability of {label}"
         yield f"p_{label}", products.posterior[:, c], text, UCD_PROBABILITY
-        ucd = "stat.confidenceLevel;stat.probability"
         yield from _ends(f"p_{label}", products.posterior_interval[:, c], f"p_{label}", ucd)
-    for group, members in names.groups:
+    for q, (group, members) in enumerate(names.groups):
         text = f"probability of {group}: the sum over {', '.join(classes[c] for c in members)}"
         yield f"p_{group}", products.posterior[:, members].sum(1), text, UCD_PROBABILITY
+        if products.group_interval.shape[-1]:
+            yield from _ends(f"p_{group}", products.group_interval[:, q], f"p_{group}", ucd)
     text = "2 max p - 1: 1 is certain, negative if no class has half of the probability"
     yield "margin", products.margin, text, "stat.value"
     yield "entropy", products.entropy, "Shannon entropy of the posterior, nats", "stat.value"

@@ -81,6 +81,7 @@ def sentences(context: ReportContext) -> list[str]:
         f"training sources it is {number(in_sample['log_loss']['value'])}, which is optimistic "
         f"and does not hold for new sources.",
         *_of_well_characterised(metrics),
+        *_of_crowd(metrics.get("crowd")),
         *_of_probabilities(held_out),
         *_of_calibrator(metrics.get("calibration", [])),
         *_of_sets(held_out.get("prediction_set")),
@@ -228,6 +229,21 @@ def _of_well_characterised(metrics: Mapping) -> list[str]:
     return [
         f"On the {block['n_sources']:,} well-characterised sources the held-out macro F1 is "
         f"{in_words(block['macro_f1'])} and the log loss {in_words(block['log_loss'])}."
+    ]
+
+
+def _of_crowd(block: Mapping | None) -> list[str]:
+    """How often votes and classifier name the same class."""
+    if block is None or not block["compared"]:
+        return []
+    by_class = [
+        f"{100 * own['agree']:.0f} % of the {own['n']:,} voted {name}"
+        for name, own in block["by_class"].items()
+    ]
+    return [
+        f"Votes gave labels to {block['sources']:,} sources, of which {block['trained_on']:,} have "
+        "no reference label and trained the classifier. Out of fold it agrees with the votes on "
+        f"{100 * block['agree']:.0f} % of {block['compared']:,} sources: {listed(by_class)}."
     ]
 
 

@@ -7,10 +7,12 @@ directory can be written. A ready-made model has its fits there, and no training
 
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool
@@ -29,20 +31,36 @@ from xbayes.types import Features, Labels
 
 OFTEN = 0.05  # a group absent in a larger share of the training sources is not in the pattern
 FOLDER = "patterns"
+MOST_KEPT = 64  # classifiers in memory
+_LOCK = threading.RLock()  # one fit at a time, whoever asks
 
 Warn = Callable[[str], None]
+Kept = dict[bytes, Classifier]  # by the absent features
 
 
-def patterns_of(model: FittedModel, warn: Warn = lambda message: None) -> Patterns:
-    """The classifier of each pattern, from a finished run."""
-    patterns = _patterns(
-        model.config,
-        model.recipe,
-        model.classifier,
-        partial(load_training_rows, model.folder),
-        model.folder / "model" / FOLDER,
-        warn,
+def patterns_of(
+    model: FittedModel,
+    warn: Warn = lambda message: None,
+    *,
+    left_out: Bool[np.ndarray, "F"] | None = None,
+    kept: Kept | None = None,
+) -> Patterns:
+    """The classifier of each pattern, from a finished run.
+
+    Parameters
+    ----------
+    left_out
+        Features that are left out of purpose: one more group.
+    kept
+        The classifiers already in memory; those that are made are added.
+    """
+    groups = _groups(model.config, model.recipe, model.classifier, left_out)
+    fits = _Fits(
+        training=partial(load_training_rows, model.folder),
+        folder=model.folder / "model" / FOLDER,
+        kept={} if kept is None else kept,
     )
+    patterns = _patterns(model.config, model.recipe, model.classifier, groups, fits, warn)
     if has_training_rows(model.folder):
         return patterns
     return patterns._replace(known=_known(model.folder / "model" / FOLDER, patterns.groups))
@@ -56,52 +74,65 @@ def group_names(model: FittedModel) -> list[tuple[str, ...]]:
 
 def patterns_in_training(training: Training, recipe: Recipe, classifier: Classifier) -> Patterns:
     """The classifier of each pattern, in the experiment that fits the run."""
-    return _patterns(
-        training.config,
-        recipe,
-        classifier,
-        lambda: (training.features, training.labels),
-        None,
-        lambda message: None,
-    )
+    groups = _groups(training.config, recipe, classifier)
+    fits = _Fits(training=lambda: (training.features, training.labels), folder=None, kept={})
+    return _patterns(training.config, recipe, classifier, groups, fits, lambda message: None)
 
 
-def _groups(config: Config, recipe: Recipe) -> Bool[np.ndarray, "P F"]:
-    """The groups of features that may be absent.
+class _Fits(NamedTuple):
+    """The rows to fit, and where the fits are kept."""
+
+    training: Callable[[], tuple[Features, Labels]]
+    folder: Path | None
+    kept: Kept
+
+
+def _groups(
+    config: Config,
+    recipe: Recipe,
+    classifier: Classifier,
+    left_out: Bool[np.ndarray, "F"] | None = None,
+) -> Bool[np.ndarray, "P F"]:
+    """The groups of features that may be absent, but seldom were in training.
 
     None where the weights are not learned, and none of joint densities, which integrate over the
     values that a row lacks.
     """
     joint = any(category.likelihood == "mixture" for category in config.categories.values())
     smooth = config.model.density == "smooth" and not joint
-    if not smooth or recipe.given_alpha is not None or config.target.importance:
+    weighted = config.target.importance or "crowd" in config.taxonomy.labels
+    if not smooth or recipe.given_alpha is not None or weighted:
         return np.zeros((0, len(recipe.names.features)), bool)
-    return joined_groups(lacking_names(config), recipe.names.category)
+    names = lacking_names(config)
+    if left_out is not None:
+        names = [(*n, "left out:") if o else n for n, o in zip(names, left_out, strict=True)]
+    groups = joined_groups(names, recipe.names.category)
+    # A group is absent at most where each of its features is.
+    share = np.asarray(classifier.states.absent)
+    return groups[np.array([share[group].min() < OFTEN for group in groups], bool)]
 
 
 def _patterns(
     config: Config,
     recipe: Recipe,
     classifier: Classifier,
-    training: Callable[[], tuple[Features, Labels]],
-    folder: Path | None,
+    groups: Bool[np.ndarray, "P F"],
+    fits: _Fits,
     warn: Warn,
 ) -> Patterns:
-    made: dict[bytes, Classifier] = {}
-    groups = _groups(config, recipe)
-    # A group is absent at most where each of its features is.
-    share = np.asarray(classifier.states.absent)
-    groups = groups[np.array([share[group].min() < OFTEN for group in groups], bool)]
-
     def adapted(pattern: Bool[np.ndarray, "P"]) -> Classifier:
         if not pattern.any():
             return classifier
-        key = pattern.tobytes()
-        if key not in made:
-            absent = np.any(groups[pattern], axis=0)
-            make = partial(_fit, config, recipe, training, absent, warn)
-            made[key] = make() if folder is None else _kept(folder, config, absent, make)
-        return made[key]
+        absent = np.any(groups[pattern], axis=0)
+        key = absent.tobytes()
+        with _LOCK:
+            if key not in fits.kept:
+                make = partial(_fit, config, recipe, fits.training, absent, warn)
+                made = make() if fits.folder is None else _kept(fits.folder, config, absent, make)
+                if len(fits.kept) >= MOST_KEPT:
+                    fits.kept.pop(next(iter(fits.kept)))
+                fits.kept[key] = made
+            return fits.kept[key]
 
     return Patterns(groups=groups, adapted=adapted)
 

@@ -22,10 +22,11 @@ from xbayes.catalog.read import Chunks, table_chunks
 from xbayes.catalog.text_numbers import as_it_stood
 from xbayes.catalog.units import units_of
 from xbayes.catalog.write import catalog_writer
+from xbayes.classifier.blocks import padded_size
 from xbayes.classifier.decision import DecisionRule
 from xbayes.classifier.fitted_model import FittedModel
 from xbayes.classifier.patterns import Patterns, classify_by_pattern
-from xbayes.classifier.predict import Products, padded_size
+from xbayes.classifier.predict import Products
 from xbayes.errors import InputError
 from xbayes.evaluate.applied_rule import AppliedRule, Asked
 from xbayes.evaluate.label_shift import CheckedEstimate
@@ -123,8 +124,8 @@ def classify_chunks(
     for chunk in chunks.read(None):
         with matched.explaining_errors():
             table = uniform_chunk(model, chunk)
-            rows = _rows(model, table, first_row)
-            products = _products(model, rows, patterns, size, rule=applied.rule)
+            rows = rows_of(model, table, first_row)
+            products = products_of(model, rows, patterns, size, rule=applied.rule)
             as_it_stood(chunk, table)
             output = _output(model, table, shown, products)
             output.meta = {**(output.meta or {}), "DECISION": applied.text}
@@ -177,17 +178,18 @@ def classify_table(model: FittedModel, table: Table, **options) -> Table:
 
 def _sample_products(model: FittedModel, survey: Survey, patterns: Patterns, size: int) -> Products:
     """The products of the surveyed sample of the catalogue."""
-    return _products(model, _rows(model, survey.sample, 0), patterns, size)
+    return products_of(model, rows_of(model, survey.sample, 0), patterns, size)
 
 
-def _products(
+def products_of(
     model: FittedModel,
-    rows: "_Rows",
+    rows: "Rows",
     patterns: Patterns,
     size: int,
     rule: DecisionRule | None = None,
+    short: int | None = None,
 ) -> Products:
-    """The results of the rows; `size` rows are computed at once."""
+    """The results of the rows; `size` rows are computed at once, `short` rows of a remainder."""
     return classify_by_pattern(
         model.recipe,
         model.classifier,
@@ -196,10 +198,11 @@ def _products(
         log_prior=model.log_prior if rows.prior is None else rows.prior.log_prior,
         size=size,
         rule=rule,
+        short=short,
     )
 
 
-class _Rows(NamedTuple):
+class Rows(NamedTuple):
     """What is known of the rows of a chunk before they are classified."""
 
     features: Features
@@ -207,13 +210,13 @@ class _Rows(NamedTuple):
     prior: SourcePrior | None
 
 
-def _rows(model: FittedModel, table: Table, first_row: int) -> _Rows:
+def rows_of(model: FittedModel, table: Table, first_row: int) -> Rows:
     """The features and priors of a chunk that begins at `first_row` of the catalogue."""
     with _rows_counted_from(first_row):
         table, lacked_by = in_units_of_run(model, table), model.trained_on.lacked_by
         features, report = build_features(table, model.config, lacked_by)
         prior = source_prior(table, model.config, model.applied_log_prior, lacked_by)
-        return _Rows(features=features, report=report, prior=prior)
+        return Rows(features=features, report=report, prior=prior)
 
 
 def _output(

@@ -21,6 +21,7 @@ from xbayes.enhance.provenance import KeptSteps
 from xbayes.enhance.services import Progress, Services
 from xbayes.enhance.steps import Enhanced, Step, run_steps
 from xbayes.enhance.variability import TABLE as LIGHT_CURVES
+from xbayes.errors import InputError
 
 if TYPE_CHECKING:
     from xbayes.catalog.inputs import CatalogLike
@@ -34,6 +35,7 @@ def enhance(
     overwrite: bool = False,
     settings: Sequence[str] = (),
     again: Collection[str] = (),
+    refresh: Collection[str] = (),
     table: str | None = None,
     units: Mapping[str, str] | None = None,
     cache: str | os.PathLike[str] | None = None,
@@ -62,6 +64,9 @@ def enhance(
         Texts key=value that change the config, as of --set.
     again
         Names of steps whose columns are made anew.
+    refresh
+        Names of steps whose archives are asked again. The new answers replace those in the cache,
+        and the columns are made anew.
     table
         Name or number of the table, if a file holds several.
     units
@@ -103,6 +108,8 @@ def enhance(
     >>> made.table.colnames[-4:]
     ['gal_l', 'gal_b', 'position_flag', 'covered_gaia']
     """
+    if offline and refresh:
+        raise InputError("--refresh asks archives and --offline does not; leave one of them out")
     asked = enhance_config_of(config, settings)
     catalog_units = {**asked.catalog.units, **(units or {})}
     roles = asked.catalog.model_copy(update={"units": catalog_units})
@@ -124,7 +131,7 @@ def enhance(
     try:
         enhanced = run_steps(
             _as_read(given, asked, steps), steps, services, original=given, again=again,
-            kept=KeptSteps(folder / "steps"), progress=begin,
+            refresh=refresh, kept=KeptSteps(folder / "steps"), progress=begin,
         )  # fmt: skip
     except KeyboardInterrupt:
         raise KeyboardInterrupt(

@@ -15,39 +15,30 @@ from astropy.table import Table
 
 from xbayes.catalog.columns import plain_columns
 from xbayes.catalog.inputs import as_chunks, as_table
-from xbayes.catalog.match import (
-    ColumnKeywords,
-    ColumnOptions,
-    column_options,
-    only_given,
-    with_aliases,
-)
-from xbayes.catalog.read import read_catalog, row_table
+from xbayes.catalog.match import ColumnKeywords, column_options, only_given
+from xbayes.catalog.read import read_catalog
 from xbayes.catalog.write import check_output
 from xbayes.classifier.fitted_model import FittedModel, load_fitted_model
 from xbayes.config.schema import Config
 from xbayes.errors import XbayesWarning
 from xbayes.evaluate.applied_rule import AppliedRule, Asked
 from xbayes.evaluate.label_shift import CheckedEstimate
-from xbayes.features.build import needed_columns
-from xbayes.features.conditions import number_columns, text_columns
 from xbayes.output.report_data import refuse_ready_made
-from xbayes.output.table import passed_columns
 from xbayes.tasks.classify import CHUNK_IN_MEMORY, classify_table, classify_to_file
 from xbayes.tasks.explanation import Explanation
-from xbayes.tasks.one_source import refuse_unknown
+from xbayes.tasks.given_catalogue import Row, reading_of, table_of
 from xbayes.tasks.precision import in_precision
 from xbayes.tasks.ready_made import card_text, folder_of
+from xbayes.tasks.source_tasks import SourceTasks
 from xbayes.tasks.whole_catalogue import Prior
 
 if TYPE_CHECKING:
     import arviz
 
     from xbayes.catalog.inputs import CatalogLike
-    from xbayes.catalog.read import Reading
 
 
-class FittedRun:
+class FittedRun(SourceTasks):
     """A fitted run: its scores, and its classifier applied to any catalogue.
 
     Catalogues are given as a path (FITS, VOTable, ECSV, CSV, Parquet) or as a table of astropy,
@@ -116,7 +107,7 @@ class FittedRun:
 
     def classify(
         self,
-        catalog: "CatalogLike | Mapping[str, float | str | None]",
+        catalog: "CatalogLike | Row",
         *,
         prior: Prior = None,
         estimated: Callable[[CheckedEstimate], None] = lambda estimate: None,
@@ -173,7 +164,7 @@ class FittedRun:
         'class under the decision rule'
         """
         options = column_options(**columns)
-        table, absent = self._table(catalog, options)
+        table, absent = table_of(self.config, catalog, options)
         if absent is not None:
             options = only_given(options, table.colnames)
         with in_precision(self.config.precision):
@@ -214,7 +205,7 @@ class FittedRun:
         """
         path, options = Path(out), column_options(**columns)
         check_output(path, overwrite)
-        chunks = as_chunks(catalog, CHUNK_IN_MEMORY, **self._reading(options))
+        chunks = as_chunks(catalog, CHUNK_IN_MEMORY, **reading_of(self.config, options))
         with in_precision(self.config.precision):
             classify_to_file(
                 self.model, chunks, path, overwrite=overwrite, prior=prior, columns=options,
@@ -251,7 +242,7 @@ class FittedRun:
         from xbayes.tasks.explain import explain_source
 
         options = column_options(**columns)
-        table = as_table(catalog, **self._reading(options))
+        table = as_table(catalog, **reading_of(self.config, options))
         with in_precision(self.config.precision):
             model = self.model.under(prior)
             return Explanation(explain_source(model, table, name, columns=options, warn=_warn))
@@ -285,7 +276,7 @@ class FittedRun:
         from xbayes.tasks.count_classes import count_classes, population_table
 
         options = column_options(**columns)
-        chunks = as_chunks(catalog, CHUNK_IN_MEMORY, **self._reading(options))
+        chunks = as_chunks(catalog, CHUNK_IN_MEMORY, **reading_of(self.config, options))
         with in_precision(self.config.precision):
             population = count_classes(
                 self.model, chunks, everything=all, columns=options, warn=_warn
@@ -312,7 +303,7 @@ label is not known; make a run that has them: xbayes run CONFIG --set variant=ba
         from xbayes.tasks.suggest_labels import suggest_labels
 
         options = column_options(**columns)
-        table = as_table(catalog, **self._reading(options))
+        table = as_table(catalog, **reading_of(self.config, options))
         with in_precision(self.config.precision):
             return suggest_labels(self.model, table, n, columns=options, warn=_warn)
 
@@ -336,33 +327,6 @@ label is not known; make a run that has them: xbayes run CONFIG --set variant=ba
 
     def __repr__(self) -> str:
         return f"<FittedRun {self.config.name}: {', '.join(self.classes)}; {self.folder}>"
-
-    def _reading(self, options: ColumnOptions) -> "Reading":
-        """How a file is read: id and numbers under their names in the catalogue, and the table."""
-        name, own, aliases = self.config.catalog.id, options.map, self.config.catalog.aliases
-        numbers = {own.get(column, column) for column in number_columns(self.config)}
-        numbers |= {other for column in numbers for other in aliases.get(column, ())}
-        text = sorted(own.get(column, column) for column in text_columns(self.config))
-        return {
-            "text": [options.id or own.get(name, name), *aliases.get(name, ()), *text],
-            "numbers": numbers | set(options.units),
-            "table": options.table or self.config.catalog.table_name,
-        }
-
-    def _table(
-        self, catalog: "CatalogLike | Mapping[str, float | str | None]", options: ColumnOptions
-    ) -> tuple[Table, frozenset[str] | None]:
-        """The catalogue; for a row given as a mapping also the columns that are not available."""
-        if not isinstance(catalog, Mapping):
-            return as_table(catalog, **self._reading(options)), None
-        numbers = set(self._reading(options)["numbers"] or ())
-        table, needed = row_table(catalog, numbers), needed_columns(self.config)
-        options = with_aliases(options, self.config.catalog.aliases, table.colnames)
-        of_run = {own: name for name, own in options.map.items()}
-        given = {of_run.get(name, name) for name in table.colnames}
-        others = [name for name in table.colnames if name not in (options.id, *of_run)]
-        refuse_unknown(others, [*needed, *passed_columns(self.config.catalog)])
-        return table, frozenset(needed) - given
 
 
 def load(run: str | os.PathLike[str]) -> FittedRun:

@@ -35,7 +35,7 @@ def row_warnings(config: Config, given: Sequence[str], report: FeatureReport) ->
     columns = needed_columns(config)
     states = {counts.name: counts for counts in report.counts}
     for name in given:
-        if name in (config.catalog.id, config.catalog.source):
+        if name in (config.catalog.id, config.catalog.source, config.catalog.block):
             continue
         features = columns.get(name, ())
         if name in columns and not features:

@@ -22,10 +22,10 @@ from xbayes.classifier.fitted_model import FittedModel
 from xbayes.config.checks import did_you_mean, is_number
 from xbayes.config.schema import Config, class_proportions
 from xbayes.errors import InputError, XbayesWarning
-from xbayes.evaluate.votes import DEFAULT_RHO, RhoFit, rho_of_detections, vote
+from xbayes.evaluate.votes import DEFAULT_RHO, RhoFit, group_votes, rho_of_detections, vote
 from xbayes.features.conditions import conditions_of_classes
 from xbayes.output.source_table import source_table
-from xbayes.output.table import log_prior_of_rows, pooling_meta
+from xbayes.output.table import groups_of_meta, log_prior_of_rows, pooling_meta
 from xbayes.tasks.fitted_run import FittedRun, load
 from xbayes.tasks.precision import in_precision
 from xbayes.types import UNLABELLED
@@ -51,6 +51,7 @@ class _Context(NamedTuple):
     """The facts about a classified catalogue that its columns do not hold."""
 
     classes: tuple[str, ...]
+    groups: Mapping[str, tuple[int, ...]]  # indices of their classes
     log_prior: Float[np.ndarray, "C"]
     excluded: frozenset[str]  # columns that are, or may be, made from labels
     config: Config | None  # of the run, if one is given
@@ -149,7 +150,8 @@ def pool_detections(
     if rho is None:
         rho, origin = _learned_rho(table, detections, by, model, context)
     votes = vote(detections.posterior, prediction, detections.source, detections.log_prior, rho)
-    pooled = source_table(detections.name, votes, context.classes)
+    groups = group_votes(votes, detections.posterior, detections.source, context.groups)
+    pooled = source_table(detections.name, votes, context.classes, groups)
     pooled.meta = {
         "CLASSES": ",".join(context.classes),
         "PRIOR": np.exp(context.log_prior).tolist(),
@@ -163,10 +165,10 @@ def _context(
     table: Table, model: FittedModel | None, prior: Mapping[str, float] | None
 ) -> _Context:
     """From the metadata of the catalogue, or from the run if the format keeps no metadata."""
-    file_meta: dict[str, Any] = dict(table.meta or {})
-    run_meta: dict[str, Any] = {}
+    file_meta, run_meta = dict[str, Any](table.meta or {}), dict[str, Any]()
     if model is not None:
-        run_meta = pooling_meta(model.config.catalog, model.applied_log_prior)
+        run_meta |= pooling_meta(model.config.catalog, model.applied_log_prior)
+        run_meta["GROUPS"] = model.config.taxonomy.groups
     written = str(file_meta.get("CLASSES") or "")
     run_classes = model.classes if model is not None else None
     classes = tuple(written.split(",")) if written else run_classes
@@ -187,6 +189,7 @@ def _context(
     )
     return _Context(
         classes=classes,
+        groups=groups_of_meta(file_meta.get("GROUPS", run_meta.get("GROUPS")), classes),
         log_prior=np.log(proportions),
         excluded=frozenset(map(str, excluded)),
         config=model.config if model is not None else None,

@@ -40,6 +40,7 @@ from xbayes.tasks.training import (
     cross_validate_training,
     fit_training,
     load_training,
+    scored_and_agreement,
 )
 
 if TYPE_CHECKING:
@@ -137,6 +138,7 @@ def run_experiment(
         held_out = cross_validate_training(
             training, recipe, lambda share, step: progress(0.05 + 0.5 * share, step)
         )
+        held_out, agreement = scored_and_agreement(training, held_out)
         harder = cross_validate_harder(
             training, recipe, lambda share, step: progress(0.55 + 0.2 * share, f"harder: {step}")
         )
@@ -160,6 +162,8 @@ def run_experiment(
             products=products,
             started=started,
         )
+        if agreement is not None:
+            results.metrics["crowd"] = agreement
         provenance = provenance_of(results)
         write_run(folder, results, provenance)
     progress(0.92, "drawing the report")

@@ -52,6 +52,13 @@ from xbayes.features.prior_messages import prior_messages
 from xbayes.features.trained_on import state_degrees, training_stand_ins
 from xbayes.output.table import output_names, passed_columns, refuse_clashes
 from xbayes.tasks.read_training import read_training, release_indices
+from xbayes.tasks.soft_labels import (
+    SoftLabels,
+    agreement,
+    read_soft_labels,
+    scored_rows,
+    with_soft_rows,
+)
 from xbayes.tasks.target import fit_to_target
 from xbayes.types import Features, Labels
 
@@ -74,6 +81,12 @@ class Training(NamedTuple):
     well: Bool[np.ndarray, "N"] | None = None  # well-characterised rows, if the config defines them
     row_weight: Float[np.ndarray, "N"] | None = None  # None: equal weights
     releases: tuple[str, ...] = ()  # names of the releases; empty if there are none
+    soft: SoftLabels | None = None  # labels that votes made; None: the config has none
+
+    @property
+    def learned_rows(self) -> tuple[Features, Labels]:
+        """Features and labels that fits learn from, with those of votes after the N rows."""
+        return with_soft_rows(self.features, self.labels, self.soft)
 
 
 def load_training(config: Config, catalog: "CatalogLike | Releases") -> Training:
@@ -120,6 +133,7 @@ def load_training(config: Config, catalog: "CatalogLike | Releases") -> Training
     about_folds = check_folds(labels, config, releases)
     about_labels += scarcity_warnings(labels, list(config.taxonomy.classes))
     about_target = target.warnings if target else ()
+    soft = read_soft_labels(config, table) if "crowd" in config.taxonomy.labels else None
     rules = config.validation.well_characterised
     return Training(
         config=config,
@@ -136,12 +150,14 @@ def load_training(config: Config, catalog: "CatalogLike | Releases") -> Training
             *dropped,
             *about_prior,
             *about_labels,
+            *(soft.warnings if soft else ()),
             *stand_ins,
             *about_columns,
         ),
         well=None if rules is None else well_characterised(table, rules),
         row_weight=target.row_weight if target else None,
         releases=releases,
+        soft=soft,
     )
 
 
@@ -191,12 +207,14 @@ def _label_column(config: Config) -> str:
 def cross_validate_training(
     training: Training, recipe: Recipe, progress: Progress = lambda share, step: None
 ) -> CrossValidation:
-    """The out-of-fold products of every labelled row, on the folds of the config."""
+    """The out-of-fold products of every labelled row, on the folds of the config.
+
+    Rows after those of the catalogue are those of soft labels.
+    """
     validation = training.config.validation
     return cross_validate(
         recipe,
-        training.features,
-        training.labels,
+        *training.learned_rows,
         jax.random.fold_in(jax.random.key(training.config.seed), 0),
         validation.folds,
         n_repeats=validation.repeats,
@@ -206,6 +224,17 @@ def cross_validate_training(
         row_weight=training.row_weight,
         progress=counted(progress),
     )
+
+
+def scored_and_agreement(
+    training: Training, held_out: CrossValidation
+) -> tuple[CrossValidation, dict | None]:
+    """The products of rows with a reference label, and how the votes agree with the classifier."""
+    if training.soft is None:
+        return held_out, None
+    classes = list(training.config.taxonomy.classes)
+    record = agreement(training.soft, training.labels, held_out, classes)
+    return scored_rows(held_out, len(training.labels.class_index)), record
 
 
 def cross_validate_harder(
@@ -219,8 +248,7 @@ def cross_validate_harder(
     started = time.monotonic()
     held_out = cross_validate(
         recipe,
-        training.features,
-        labels,
+        *training.learned_rows,
         jax.random.fold_in(jax.random.key(training.config.seed), 2),
         validation.harder_folds,
         seed=training.config.seed,
@@ -229,6 +257,7 @@ def cross_validate_harder(
         row_weight=training.row_weight,
         progress=counted(progress),
     )
+    held_out = scored_rows(held_out, len(labels.class_index))
     return choice._replace(held_out=held_out, seconds=time.monotonic() - started)
 
 
@@ -244,9 +273,8 @@ def counted(progress: Progress) -> Callable[[str], None]:
 
 def fit_training(training: Training, recipe: Recipe) -> tuple[Classifier, FitReport]:
     """The classifier fitted on all labelled rows, and the choices made in the fit."""
-    return fit_rows(
-        training.config, recipe, training.features, training.labels, training.row_weight
-    )
+    features, labels = training.learned_rows
+    return fit_rows(training.config, recipe, features, labels, training.row_weight)
 
 
 def fit_rows(

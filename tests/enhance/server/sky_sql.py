@@ -70,6 +70,9 @@ def _as_sql(adql: str) -> str:
 
 def _store(connection: sqlite3.Connection, name: str, table: Table) -> None:
     schema, _, bare = name.rpartition(".")
+    # SQLite takes b_rgeo and B_rgeo for one column: the first is kept.
+    first = {column.lower(): column for column in reversed(table.colnames)}
+    table = table[[column for column in table.colnames if first[column.lower()] == column]]
     target = f'"{schema}"."{bare}"' if schema else f'"{name}"'
     columns = ", ".join(f'"{column}"' for column in table.colnames)
     connection.execute(f"CREATE TABLE {target} ({columns})")

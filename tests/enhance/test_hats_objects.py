@@ -1,0 +1,67 @@
+"""Counterparts in HATS catalogues (`engine: lsdb`): the candidates are those in memory."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("lsdb")
+
+from tests.enhance.test_counterparts import CATALOG, GAIA, SETTINGS, WISE, small_sky
+from xbayes.catalog.columns import from_table
+from xbayes.catalog.format_arrow import to_arrow
+from xbayes.catalog.write import write_catalog
+from xbayes.config.counterparts import CounterpartsConfig
+from xbayes.enhance.counterparts import HYPOTHESES, FindCounterparts
+from xbayes.enhance.steps import run_steps
+from xbayes.errors import InputError
+from xbayes.hats.create import Layout, write_hats
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+
+
+def step_of(files, engine, **settings):
+    given = [{"name": name, "file": str(file)} for name, file in files.items()]
+    config = {**SETTINGS, "catalogues": given, "engine": engine, **settings}
+    return FindCounterparts(CounterpartsConfig(**config), CATALOG)
+
+
+@pytest.fixture(scope="module")
+def sky(tmp_path_factory):
+    """The X-ray catalogue, and two catalogues as Parquet files and in HATS; read only."""
+    _, catalog, tables = small_sky()
+    folder, files, hats = tmp_path_factory.mktemp("sky"), {}, {}
+    places = {"gaia": (GAIA, "RA_ICRS", "DE_ICRS"), "allwise": (WISE, "RAJ2000", "DEJ2000")}
+    for name, (table, ra, dec) in places.items():
+        files[name], hats[name] = folder / f"{name}.parquet", folder / f"{name}.hats"
+        write_catalog(tables[table], files[name])
+        # Cells of 7 arcmin: many sources are near the edge of one.
+        layout = Layout(order=9, margin_arcsec=20.0, ra=ra, dec=dec)
+        write_hats([to_arrow(from_table(tables[table]))], hats[name], layout, name=name)
+    return catalog, files, hats
+
+
+def test_the_result_is_that_of_a_table_in_memory(sky):
+    catalog, files, hats = sky
+    assert len([*hats["gaia"].rglob("Npix=*.parquet")]) > 10
+    here = run_steps(catalog, [step_of(files, "memory")], None)
+    there = run_steps(catalog, [step_of(hats, "lsdb")], None)
+    assert there.table.colnames == here.table.colnames
+    for name in here.table.colnames:
+        one, other = here.table[name], there.table[name]
+        assert np.array_equal(np.ma.getmaskarray(one), np.ma.getmaskarray(other)), name
+        if one.dtype.kind == "f":
+            np.testing.assert_allclose(np.ma.filled(other, 0), np.ma.filled(one, 0), rtol=1e-9)
+        else:
+            assert other.tolist() == one.tolist()
+        assert one.unit == other.unit
+    assert len(there.tables[HYPOTHESES]) == len(here.tables[HYPOTHESES]) > len(catalog)
+
+
+def test_a_margin_too_small_and_no_catalogue_are_refused(sky, tmp_path):
+    catalog, _, hats = sky
+    wide = step_of(hats, "lsdb", motion_arcsec=30.0)
+    with pytest.raises(InputError, match=r"has a margin of 20 arcsec, but candidates .* 35 arcsec"):
+        run_steps(catalog, [wide], None)
+    for missing in (tmp_path / "none.hats", "http://127.0.0.1:9/gaia.hats"):
+        lost = step_of({**hats, "gaia": missing}, "lsdb")
+        with pytest.raises(InputError, match="cannot be opened as a HATS catalogue"):
+            run_steps(catalog, [lost], None)

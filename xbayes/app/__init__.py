@@ -1,0 +1,1 @@
+"""The explorer: a site over classified catalogues. It shows numbers and computes none."""

@@ -1,0 +1,1 @@
+"""Storage, rules and pages (pages_*.py) of the volunteers' site."""

@@ -1,0 +1,1 @@
+"""Revisions of the schema, each with the way forwards and back."""

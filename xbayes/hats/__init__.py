@@ -1,0 +1,1 @@
+"""Catalogues larger than memory: HATS catalogues, whose partitions Dask gives to the tasks."""
