@@ -34,6 +34,15 @@ def translations_of(code: str) -> gettext.NullTranslations | None:
     return _read_po(path) if path.is_file() else None
 
 
+@cache
+def language_name(code: str) -> str:
+    """The name of a language in itself: 'Français'."""
+    from babel import Locale
+
+    name = Locale.parse(code).get_display_name(code) or code
+    return name[:1].upper() + name[1:]
+
+
 def _read_po(path: Path) -> gettext.NullTranslations:
     """A catalogue as translators write it: no compiled file has to be kept beside it."""
     import io
@@ -45,4 +54,12 @@ def _read_po(path: Path) -> gettext.NullTranslations:
     with path.open("rb") as file:
         write_mo(compiled, read_po(file))
     compiled.seek(0)
-    return gettext.GNUTranslations(compiled)
+    return _Translations(compiled)
+
+
+class _Translations(gettext.GNUTranslations):
+    """A catalogue; its header, which gettext gives for an empty text, is no text of a page."""
+
+    def gettext(self, message: str) -> str:
+        """The translation of a text."""
+        return super().gettext(message) if message else ""

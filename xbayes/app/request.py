@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from xbayes.app.class_looks import class_looks
-from xbayes.app.languages import language_of, languages, translations_of
+from xbayes.app.languages import language_name, language_of, languages, translations_of
 from xbayes.app.served_run import ServedRun
 from xbayes.app.site import Site
 from xbayes.errors import InputError
@@ -58,7 +58,7 @@ def render(
             run=run,
             run_query=f"?run={run.name}" if several else "",
             language=code,
-            languages=languages(),
+            languages={one: language_name(one) for one in languages()},
             colours=class_colours(run.fitted.classes),
             looks=class_looks(run.fitted.classes),
             **context,

@@ -68,7 +68,7 @@
       if (panel.category !== category) {
         category = panel.category;
         const title = document.createElement("h3");
-        title.textContent = category;
+        title.textContent = words.categories[category] || category;
         root.append(title);
       }
       const figure = document.createElement("figure"), caption = document.createElement("figcaption"), plot = document.createElement("div");

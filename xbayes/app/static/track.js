@@ -13,7 +13,7 @@
     const lines = [{ text: words.prior, terms: track.prior }, { text: words.offset, terms: track.offset }];
     if (track.subclasses) lines.push({ text: words.subclasses, terms: track.subclasses });
     for (const [category, terms] of Object.entries(track.categories)) {
-      lines.push({ text: category, terms, sum: true });
+      lines.push({ text: words.categories[category] || category, terms, sum: true });
       for (const one of track.features) {
         if (one.category !== category) continue;
         const value = one.state === "measured" ? one.text : words[one.state];

@@ -7,6 +7,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from xbayes.app.languages import languages
 from xbayes.app.volunteers.audit import forget_name, record
 from xbayes.app.volunteers.clock import utc_now
 from xbayes.app.volunteers.database import Database
@@ -42,7 +43,6 @@ from xbayes.app.volunteers.tables import (
 from xbayes.errors import InputError
 
 CONSENT_VERSION = "2026-11"  # of the note that people agree to (docs/howto/volunteers.md)
-LANGUAGES = ("en", "fr")
 
 
 class Consent(NamedTuple):
@@ -320,8 +320,8 @@ def _agree(user: User, consent: Consent, now: datetime) -> None:
 
 
 def _known_language(language: str) -> str:
-    if language not in LANGUAGES:
-        raise InputError(f"languages are {', '.join(LANGUAGES)}; found {language!r}")
+    if language not in languages():
+        raise InputError(f"languages are {', '.join(languages())}; found {language!r}")
     return language
 
 

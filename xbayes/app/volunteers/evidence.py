@@ -8,6 +8,7 @@ from xbayes.app.finder_chart import finder_svg
 from xbayes.app.served_run import ServedRun
 from xbayes.app.volunteers.words import Translate, feature_words
 from xbayes.catalog.light_curves import FluxPoint
+from xbayes.catalog.query import VIEW
 from xbayes.figures.track_record import state_of
 
 CHARTS = 2000  # kept in memory; drawing one takes longer than a vote
@@ -56,6 +57,14 @@ def evidence_of(
     return Evidence(
         source=source, position=position_of(run, source), facts=facts, curve=light_curve
     )
+
+
+def prepare(run: ServedRun) -> None:
+    """Look at one source, so that the first volunteer does not wait for the compiler."""
+    id_column = run.catalogue.quoted(run.catalogue.id)
+    first = run.catalogue.query(f"SELECT {id_column} FROM {VIEW} LIMIT 1").to_pydict()
+    for (source,) in zip(*first.values(), strict=True):
+        _values(run, str(source))
 
 
 @lru_cache(maxsize=20_000)

@@ -6,8 +6,9 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from xbayes.app.languages import SOURCE, languages
 from xbayes.app.volunteers import accounts
-from xbayes.app.volunteers.accounts import LANGUAGES, Consent, Credentials
+from xbayes.app.volunteers.accounts import Consent, Credentials
 from xbayes.app.volunteers.clock import utc_now
 from xbayes.app.volunteers.progress import progress
 from xbayes.app.volunteers.sessions import SignedIn, log_out
@@ -196,7 +197,6 @@ def _account_page(request: Request, problem: InputError | None = None) -> Respon
         status=200 if problem is None else _status(problem),
         account=account,
         progress=progress(volunteers_of(request).database, account.id),
-        choices=LANGUAGES,
         current=account.consent_version == accounts.CONSENT_VERSION,
         done=request.query_params.get("done", ""),
         problem="" if problem is None else str(problem),
@@ -239,7 +239,7 @@ def _consent(form: Posted) -> Consent:
 
 def _language(request: Request) -> str:
     chosen = language(request)
-    return chosen if chosen in LANGUAGES else LANGUAGES[0]
+    return chosen if chosen in languages() else SOURCE
 
 
 def _same_twice(form: Posted) -> None:

@@ -10,6 +10,7 @@ from xbayes.app.request import served
 from xbayes.app.served_run import ServedRun
 from xbayes.app.site import Site
 from xbayes.app.volunteers.database import Database, open_database
+from xbayes.app.volunteers.evidence import prepare
 from xbayes.app.volunteers.limits import Attempts, LogInLimits
 from xbayes.app.volunteers.queue_sources import sources_of
 from xbayes.app.volunteers.serving import Server
@@ -48,6 +49,8 @@ def open_volunteers(site: Site) -> Volunteers:
     except BaseException:
         database.close()
         raise
+    for run in site.runs.values():
+        prepare(run)
     return Volunteers(
         database=database,
         servers=servers,
