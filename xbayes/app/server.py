@@ -72,7 +72,20 @@ def _open_to_volunteers(app: FastAPI, site: Site) -> None:
 async def _with_threads(app: FastAPI) -> AsyncIterator[None]:
     """More threads than by default: those that wait for a query must not hold up kept answers."""
     anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
-    yield
+    async with anyio.create_task_group() as tasks:
+        if hasattr(app.state, "volunteers"):
+            tasks.start_soon(_forget_old_sessions, app)
+        yield
+        tasks.cancel_scope.cancel()
+
+
+async def _forget_old_sessions(app: FastAPI) -> None:
+    """Remove the sessions and links of the volunteers that have expired, every hour."""
+    from xbayes.app.volunteers.sessions import remove_expired
+
+    while True:
+        await anyio.to_thread.run_sync(remove_expired, app.state.volunteers.database)
+        await anyio.sleep(3600)
 
 
 def _routers():

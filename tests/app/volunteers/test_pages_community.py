@@ -58,7 +58,9 @@ def test_posts_are_plain_text_and_moderators_hide_them(people):
     moderator.post("/admin/posts/1/hide", reason="an advertisement")
     hidden = reader.get(f"/discussion/{SOURCE}").text
     assert "an advertisement" in hidden and "&lt;script&gt;alert(" not in hidden
+    assert "Hidden posts" in moderator.get("/admin").text
     moderator.post("/admin/posts/1/unhide")
+    assert "Hidden posts" not in moderator.get("/admin").text
     assert "&lt;script&gt;" in reader.get(f"/discussion/{SOURCE}").text
     guest = people()
     guest.enter_as_guest()

@@ -35,6 +35,38 @@ class FlaggedPost(NamedTuple):
     hidden: bool
 
 
+class HiddenPost(NamedTuple):
+    """A post that a moderator hid."""
+
+    post_id: int
+    author: str
+    source: str
+    text: str
+    reason: str
+
+
+def hidden_posts(
+    database: Database, actor_id: int, *, limit: int = 100, now: datetime | None = None
+) -> list[HiddenPost]:
+    """The posts that are hidden, the latest first; for moderators."""
+    with database.read() as session:
+        require_role(session, actor_id, Role.MODERATOR, now or utc_now())
+        rows = session.execute(
+            select(Post, User.name)
+            .join(User, User.id == Post.user_id)
+            .where(Post.hidden.is_not(None))
+            .order_by(Post.hidden.desc())
+            .limit(limit)
+        ).all()
+    return [
+        HiddenPost(
+            post_id=post.id, author=name, source=post.source, text=post.text,
+            reason=post.hidden_reason,
+        )
+        for post, name in rows
+    ]  # fmt: skip
+
+
 def flag_post(
     database: Database, user_id: int, post_id: int, reason: str, *, now: datetime | None = None
 ) -> None:

@@ -23,8 +23,10 @@ PAGE = 50  # rows
 def overview(request: Request) -> Response:
     """The flags that wait, and the way to the other pages."""
     account = member(request, Role.MODERATOR)
-    flags = moderation.open_flags(volunteers_of(request).database, account.id)
-    return page(request, "admin.html", flags=flags)
+    database = volunteers_of(request).database
+    flags = moderation.open_flags(database, account.id)
+    hidden = moderation.hidden_posts(database, account.id)
+    return page(request, "admin.html", flags=flags, hidden=hidden)
 
 
 @router.get("/admin/users")
