@@ -1,5 +1,7 @@
 """A site over the shared demo run, which all tests of its pages read."""
 
+import shutil
+
 import pytest
 
 from tests.app.clients import OPTIONS, browser_of, program_of
@@ -22,3 +24,16 @@ def ask(site):
 def ask_json(site):
     """A client of the site that asks for JSON."""
     return program_of(site)
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """Debian's Chromium, driven by Playwright."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.skip("Chromium is not installed (Debian: apt-get install chromium)")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()

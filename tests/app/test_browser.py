@@ -1,7 +1,6 @@
 """The explorer in a real browser: Debian's Chromium, driven by Playwright."""
 
 import re
-import shutil
 
 import pytest
 
@@ -20,17 +19,6 @@ def address(site):
     """The address of the running site."""
     with running(site) as address:
         yield address
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    path = shutil.which("chromium")
-    if path is None:
-        pytest.skip("Chromium is not installed (Debian: apt-get install chromium)")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """SAMP buttons of a page: a real browser, a hub with the web profile, and programs at the hub."""
 
-import shutil
 import socket
 import threading
 import warnings
@@ -41,21 +40,9 @@ def address(tmp_path_factory):
         yield address
 
 
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api")
-    path = shutil.which("chromium")
-    if path is None:
-        pytest.skip("Chromium is not installed (Debian: apt-get install chromium)")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def page(browser, address):
-    page = browser.new_page()
+def page(chromium, address):
+    page = chromium.new_page()
     page.goto(f"{address}/page")
     yield page
     page.close()

@@ -1,7 +1,6 @@
 """The volunteers' pages in a real browser: Debian's Chromium, driven by Playwright."""
 
 import re
-import shutil
 
 import pytest
 
@@ -17,17 +16,6 @@ expect = sync_api.expect
 PHONE = {"width": 390, "height": 844}
 PAGES = ["/volunteer", "/volunteer/vote", "/volunteer/tutorial", "/ranking", "/account"]
 PAGES += ["/campaigns", "/researchers?q=SIM%20000007", "/admin/users", "/admin/labels"]
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    path = shutil.which("chromium")
-    if path is None:
-        pytest.skip("Chromium is not installed (Debian: apt-get install chromium)")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
