@@ -9,8 +9,9 @@ from tests.app.running import running
 pytestmark = pytest.mark.slow
 sync_api = pytest.importorskip("playwright.sync_api")
 expect = sync_api.expect
-WAIT = 20_000  # ms; the machine may be busy
+WAIT = 60_000  # ms; the machine may be busy
 PHONE = {"width": 390, "height": 844}
+expect.set_options(timeout=WAIT)
 PAGES = ("/", "/sky", "/scatter", "/source/SIM%20000007", "/results", "/classify")
 
 

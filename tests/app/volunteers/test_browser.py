@@ -13,7 +13,9 @@ from xbayes.app.volunteers.tables import Role
 pytestmark = pytest.mark.slow
 sync_api = pytest.importorskip("playwright.sync_api")
 expect = sync_api.expect
+WAIT = 60_000  # ms; the machine may be busy
 PHONE = {"width": 390, "height": 844}
+expect.set_options(timeout=WAIT)
 PAGES = ["/volunteer", "/volunteer/vote", "/volunteer/tutorial", "/ranking", "/account"]
 PAGES += ["/campaigns", "/researchers?q=SIM%20000007", "/admin/users", "/admin/labels"]
 
@@ -31,7 +33,7 @@ def open_page(chromium, demo, half, new_url):
         def call(path="/volunteer", **options):
             contexts.append(chromium.new_context(base_url=address, **options))
             page = contexts[-1].new_page()
-            page.set_default_timeout(20_000)
+            page.set_default_timeout(WAIT)
             page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
             page.goto(path)
             return page
