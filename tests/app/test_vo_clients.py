@@ -38,7 +38,7 @@ def test_pyvo_searches_tables_and_jobs(address):
         assert service.hardlimit == 100_000 and len(service.examples) == 4
         assert list(service.run_async(query).to_table()["name"]) == list(found["name"])
         job = service.submit_job("SELECT COUNT(*) AS n FROM demo.catalogue")
-        job.run().wait(timeout=20)
+        job.run().wait(timeout=60)
         assert job.fetch_result()["n"][0] == len(small_table())
         job.delete()
         with pytest.raises(pyvo.DALQueryError, match="no column 'nothing'"):
