@@ -1,5 +1,6 @@
 """A site over the shared demo run, which all tests of its pages read."""
 
+import gc
 import shutil
 
 import pytest
@@ -24,6 +25,13 @@ def ask(site):
 def ask_json(site):
     """A client of the site that asks for JSON."""
     return program_of(site)
+
+
+@pytest.fixture
+def leaves_sockets_open():
+    """For clients of others that leave sockets open: these go here, and blame no later test."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="module")

@@ -4,12 +4,11 @@ import re
 
 import pytest
 
-from tests.app.running import running
+from tests.app.running import WAIT, browsing, running
 
 pytestmark = pytest.mark.slow
 sync_api = pytest.importorskip("playwright.sync_api")
 expect = sync_api.expect
-WAIT = 60_000  # ms; the machine may be busy
 PHONE = {"width": 390, "height": 844}
 expect.set_options(timeout=WAIT)
 PAGES = ("/", "/sky", "/scatter", "/source/SIM%20000007", "/results", "/classify")
@@ -24,25 +23,8 @@ def address(site):
 
 @pytest.fixture
 def open_page(chromium, address):
-    """Opens pages; any complaint of the browser, as about the content security policy, fails."""
-    contexts, complaints = [], []
-
-    def call(path="/", **options):
-        context = chromium.new_context(base_url=address, accept_downloads=True, **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(WAIT)
-        page.on(
-            "console", lambda said: complaints.append(said.text) if said.type == "error" else None
-        )
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(path)
-        return page
-
-    yield call
-    for context in contexts:
-        context.close()
-    assert complaints == []
+    with browsing(chromium, address) as call:
+        yield lambda path="/", **options: call(path, **options)
 
 
 def test_search_filter_source_what_if_download(open_page):

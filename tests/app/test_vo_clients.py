@@ -7,10 +7,12 @@ import warnings
 
 import pytest
 
-from tests.app.vo_site import running, small_app, small_catalogue, small_table
+from tests.app.running import running_app
+from tests.app.vo_site import small_app, small_catalogue, small_table
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.usefixtures("leaves_sockets_open"),
     # pyvo leaves its connections open.
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
@@ -19,7 +21,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    with running(small_app(small_catalogue(tmp_path_factory.mktemp("vo")))) as address:
+    with running_app(small_app(small_catalogue(tmp_path_factory.mktemp("vo")))) as address:
         yield address
 
 

@@ -10,13 +10,15 @@ from astropy.table import Table
 from starlette.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
-from tests.app.vo_site import running, small_app, small_catalogue
+from tests.app.running import running_app
+from tests.app.vo_site import small_app, small_catalogue
 from xbayes.app.security import POLICY
 from xbayes.app.server import STATIC
 from xbayes.tasks import send as module
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.usefixtures("leaves_sockets_open"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
@@ -36,7 +38,7 @@ def address(tmp_path_factory):
         "/page", lambda r: HTMLResponse(PAGE, headers={"Content-Security-Policy": POLICY})
     )
     app.mount("/static", StaticFiles(directory=STATIC))
-    with running(app) as address:
+    with running_app(app) as address:
         yield address
 
 

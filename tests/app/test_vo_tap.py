@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from tests.app.vo_site import N, running, small_app, small_catalogue, small_table
+from tests.app.running import running_app
+from tests.app.vo_site import N, small_app, small_catalogue, small_table
 from xbayes.app import vo_jobs
 from xbayes.app.site import SiteOptions
 from xbayes.app.vo_jobs import JobStore, Result
@@ -35,7 +36,7 @@ def catalogue(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def client(catalogue):
-    with running(small_app(catalogue)) as address, httpx.Client(base_url=address) as client:
+    with running_app(small_app(catalogue)) as address, httpx.Client(base_url=address) as client:
         yield client
 
 
@@ -223,7 +224,7 @@ def test_a_job_fails_or_is_stopped(client):
 
 def test_jobs_of_others_are_not_listed_by_a_public_site(catalogue):
     app = small_app(catalogue, SiteOptions(host="0.0.0.0"))
-    with running(app) as address, httpx.Client(base_url=address) as client:
+    with running_app(app) as address, httpx.Client(base_url=address) as client:
         job = create(client, FEW)
         assert job.rsplit("/", 1)[1] not in client.get("/tap/async").text
         assert client.get(job).status_code == 200

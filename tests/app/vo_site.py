@@ -1,13 +1,8 @@
 """A small site for tests of the Virtual Observatory services: 200 invented sources, two runs."""
 
-import socket
-import threading
-import time
-from contextlib import contextmanager
 from types import SimpleNamespace
 
 import numpy as np
-import uvicorn
 from astropy.table import Table
 from fastapi import FastAPI
 
@@ -55,26 +50,10 @@ def small_catalogue(folder, n=N):
     return ParquetCatalogue(path, Roles(id="name", ra="ra", dec="dec"))
 
 
-def small_app(catalogue, options=SiteOptions()):  # noqa: B008
+def small_app(catalogue, options=None):
     app = FastAPI()
     run = SimpleNamespace(catalogue=catalogue)
-    app.state.site = Site(runs={"demo": run, "other-run": run}, options=options)
+    app.state.site = Site(runs={"demo": run, "other-run": run}, options=options or SiteOptions())
     for routes in (vo_scs_routes, vo_tap_routes, vo_uws_routes):
         app.include_router(routes.router)
     return app
-
-
-@contextmanager
-def running(app):
-    """The address of a server that answers on a free port of this machine."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen(64)
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-        thread.start()
-        while not server.started:
-            time.sleep(0.02)
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        server.should_exit = True
-        thread.join(10)

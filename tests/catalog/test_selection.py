@@ -8,7 +8,7 @@ from astropy.table import MaskedColumn, Table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xbayes.catalog.query import ParquetCatalogue, Roles
+from tests.classified import opened
 from xbayes.catalog.selection import (
     FEW,
     PROBABILITY,
@@ -24,7 +24,6 @@ from xbayes.catalog.selection import (
     select,
     shown_columns,
 )
-from xbayes.catalog.write import write_catalog
 from xbayes.errors import InputError
 from xbayes.tasks.sky_index import sky_index
 
@@ -59,10 +58,7 @@ def table():
 
 @pytest.fixture(scope="module")
 def catalogue(table, tmp_path_factory):
-    path = tmp_path_factory.mktemp("selection") / "classified.parquet"
-    write_catalog(table, path)
-    sky = sky_index(np.asarray(table["ra"]), np.asarray(table["dec"]))
-    return ParquetCatalogue(path, Roles("name", "ra", "dec"), {"sky": sky})
+    return opened(table, tmp_path_factory.mktemp("selection"))
 
 
 def names(selection, catalogue):

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
-from xbayes.catalog.query import ParquetCatalogue, Roles
+from tests.classified import opened
 from xbayes.catalog.selection import Selection
-from xbayes.catalog.write import write_catalog
 from xbayes.errors import InputError
 from xbayes.figures.projection import from_mollweide, mollweide
 from xbayes.tasks.scatter_plot import BINS, Axis, default_axes, few_on_axes, scatter_layers
@@ -34,10 +33,7 @@ def table():
 
 @pytest.fixture(scope="module")
 def catalogue(table, tmp_path_factory):
-    path = tmp_path_factory.mktemp("layers") / "classified.parquet"
-    write_catalog(table, path)
-    sky = sky_index(np.asarray(table["ra"]), np.asarray(table["dec"]))
-    return ParquetCatalogue(path, Roles("name", "ra", "dec"), {"sky": sky})
+    return opened(table, tmp_path_factory.mktemp("layers"))
 
 
 def in_window(table, window):

@@ -178,10 +178,11 @@ def test_what_cannot_be_assumed_is_refused(fit, sky, asked, says):
         fit.what_if(row_of(fit, sky, 0), **asked)
 
 
+UNITS = {"d": "kpc", "lum": "erg/s", "e_d": "kpc", "wave": "nm"}
+
+
 class TestDistance:
     """An assumed distance on a made-up run that reads distances and a luminosity."""
-
-    UNITS = {"d": "kpc", "lum": "erg/s", "e_d": "kpc", "wave": "nm"}  # noqa: RUF012
 
     @pytest.fixture
     def at(self, fit):
@@ -192,7 +193,7 @@ class TestDistance:
             "m": plain.model_copy(update={"expression": "5 * log10(rgeo)"}),
         }
         config = fit.config.model_copy(update={"features": features})
-        return partial(at_distance, config, self.UNITS)
+        return partial(at_distance, config, UNITS)
 
     def test_columns_follow_by_their_units(self, at):
         row = {"d": 2.0, "lum": "1e33", "e_d": 0.1, "wave": 500.0, "rgeo": None}

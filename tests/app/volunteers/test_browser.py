@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.app.running import running
+from tests.app.running import WAIT, browsing, running
 from tests.app.volunteers.people import PASSWORD, account
 from tests.app.volunteers.sites import open_site_of
 from xbayes.app.volunteers.database import open_database
@@ -13,7 +13,6 @@ from xbayes.app.volunteers.tables import Role
 pytestmark = pytest.mark.slow
 sync_api = pytest.importorskip("playwright.sync_api")
 expect = sync_api.expect
-WAIT = 60_000  # ms; the machine may be busy
 PHONE = {"width": 390, "height": 844}
 expect.set_options(timeout=WAIT)
 PAGES = ["/volunteer", "/volunteer/vote", "/volunteer/tutorial", "/ranking", "/account"]
@@ -22,26 +21,13 @@ PAGES += ["/campaigns", "/researchers?q=SIM%20000007", "/admin/users", "/admin/l
 
 @pytest.fixture
 def open_page(chromium, demo, half, new_url):
-    """Opens pages of a new site; any complaint of the browser fails the test."""
-    url, contexts, complaints = new_url("sqlite"), [], []
-    database = open_database(url)
+    """Opens pages of a new site."""
+    database = open_database(url := new_url("sqlite"))
     account(database, "Ada", Role.ADMIN)
     account(database, "Vera")
     database.close()
-    with running(open_site_of(demo, half, url)) as address:
-
-        def call(path="/volunteer", **options):
-            contexts.append(chromium.new_context(base_url=address, **options))
-            page = contexts[-1].new_page()
-            page.set_default_timeout(WAIT)
-            page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
-            page.goto(path)
-            return page
-
-        yield call
-        for context in contexts:
-            context.close()
-    assert complaints == []
+    with running(open_site_of(demo, half, url)) as address, browsing(chromium, address) as call:
+        yield lambda path="/volunteer", **options: call(path, **options)
 
 
 def log_in(page, name):
