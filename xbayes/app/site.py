@@ -23,6 +23,7 @@ class SiteOptions(NamedTuple):
     resolve: bool = True  # ask Sesame for names that the catalogue does not hold
     aladin: Path | None = None  # folder with Aladin Lite, an optional install
     rate: int = 600  # requests a minute and address that compute something
+    suggested: Path | None = None  # table of `xbayes suggest`: what volunteers see first
     database: str = ""  # URL of the database of the volunteers; without it there are none
 
     @property

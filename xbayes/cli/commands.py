@@ -279,7 +279,7 @@ def fetch(source: str, *, out: Path, reporter: Reporter, **options) -> None:
 
 def serve(
     runs: list[Path], *, catalog: Path | None, host: str, port: int, products: str,
-    light_curves: Path | None, resolve: bool, database: str = "",
+    light_curves: Path | None, resolve: bool, suggested: Path | None = None, database: str = "",
 ) -> None:  # fmt: skip
     """Serve the explorer until it is stopped."""
     try:
@@ -298,6 +298,7 @@ def serve(
         light_curves=light_curves,
         resolve=resolve,
         aladin=aladin_folder(),
+        suggested=suggested,
         database=database,
     )
     serve_site(open_site(runs, catalog, options), say)

@@ -51,6 +51,10 @@ def serve(
             help="Open the site to volunteers, with the database that `xbayes volunteers` uses.",
         ),
     ] = False,
+    suggested: Annotated[
+        Path | None,
+        typer.Option(help="Table that `xbayes suggest` wrote: volunteers see its sources first."),
+    ] = None,
     database: Annotated[
         str | None,
         typer.Option(
@@ -73,5 +77,6 @@ def serve(
 
     commands.serve(
         runs, catalog=catalog, host=host, port=port, products=products, light_curves=light_curves,
-        resolve=not offline, database=database or (default_database() if volunteers else ""),
+        resolve=not offline, suggested=suggested,
+        database=database or (default_database() if volunteers else ""),
     )  # fmt: skip

@@ -45,7 +45,14 @@ def open_volunteers(site: Site) -> Volunteers:
     """
     database = open_database(site.options.database)
     try:
-        servers = {run.name: Server(database, sources_of(run)) for run in site.runs.values()}
+        runs, suggested = [*site.runs.values()], site.options.suggested
+        servers = {
+            run.name: Server(
+                database,
+                sources_of(run, others=[o for o in runs if o is not run], suggested=suggested),
+            )
+            for run in runs
+        }
     except BaseException:
         database.close()
         raise
