@@ -13,6 +13,7 @@ from distributed import Client, LocalCluster
 from hats.io.validation import is_valid_collection
 
 import xbayes
+from xbayes.classifier import predict
 from xbayes.errors import InputError
 from xbayes.hats.classify import STATE, Reports, classify_hats
 from xbayes.hats.workers import Work
@@ -160,6 +161,40 @@ def test_a_killed_worker_is_replaced(sky, small, tmp_path):
             reports=Reports(progress=progress),
         )
     assert outcome.n_rows == 2000 and outcome.failed == {} and not alive
+
+
+def test_a_killed_command_is_completed_by_the_next(made, sky, small, cluster, tmp_path):
+    out, done = tmp_path / "out.hats", []
+
+    def stop_at_the_third(share, step):
+        done.append(step)
+        if len(done) == 3:
+            raise KeyboardInterrupt
+
+    def again(**reports):
+        work = Work(scheduler=cluster.scheduler_address)
+        return classify_hats(made.fit, sky, out, work=work, reports=Reports(**reports))
+
+    with pytest.raises(KeyboardInterrupt):
+        again(progress=stop_at_the_third)
+    assert (out / STATE).is_file()
+    (out / "sky" / "dataset" / "Norder=0" / "Dir=0" / ".Npix=3.parquet.1").write_bytes(b"PAR1")
+    written = len([*out.rglob("Npix=*.parquet")])
+    outcome = again()
+    assert 3 <= written <= outcome.n_before < 24 and outcome.n_rows == 2000
+    assert rows_of(out).equals(rows_of(made.out)) and not [*out.rglob(".Npix=*")]
+
+
+def test_a_worker_compiles_once_whatever_the_size_of_the_partitions(made, sky, cluster):
+    sizes = {pq.read_metadata(file).num_rows for file in (sky / "sky").rglob("Npix=*.parquet")}
+    with Client(cluster) as client:
+        compiled = client.run(_number_of_compiled_scores)
+    # A further run on the same workers, of another test, has arrays of the same shapes.
+    assert len(sizes) > 5 and all(1 <= n <= 2 for n in compiled.values()), compiled
+
+
+def _number_of_compiled_scores():
+    return predict._score._cache_size()
 
 
 def test_faults_that_are_found_before_the_work(fresh, small, refused, tmp_path, monkeypatch):

@@ -44,6 +44,12 @@ def as_guest(page):
     expect(page.locator("h1")).to_contain_text("Tutorial")
 
 
+def expect_shown(page, selector):
+    """What `selector` names is on the page, and the page listens to keys: its script has run."""
+    expect(page.locator(selector)).to_be_visible()
+    page.wait_for_load_state()
+
+
 def test_from_tutorial_over_votes_and_sign_up_to_streak_and_ranking_by_keyboard(open_page):
     page = open_page()
     as_guest(page)
@@ -56,9 +62,9 @@ def test_from_tutorial_over_votes_and_sign_up_to_streak_and_ranking_by_keyboard(
         for _ in range(times):
             page.keyboard.press("1")
             page.keyboard.press("Enter")
-            expect(page.locator("#outcome-title")).to_be_visible()
+            expect_shown(page, "#outcome-title")
             page.keyboard.press("Enter")
-            expect(page.locator("form[data-ballot]")).to_be_visible()
+            expect_shown(page, "form[data-ballot]")
     page.goto("/signup")
     page.get_by_label("Name, which everyone sees").fill("Rosa")
     page.get_by_label("Password").fill(PASSWORD)
