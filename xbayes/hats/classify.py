@@ -130,10 +130,10 @@ def classify_hats(
                 reports.say(f"warning: {bad_partitions_text(table)}")
             bad = dict(table.bad) | _classify_table(client, job, table, folder, told)
             failed |= {f"{table.name} {name}": reason for name, reason in bad.items()}
+    for left in folder.rglob(".Npix=*"):
+        left.unlink(missing_ok=True)  # of a killed worker
     n_rows = [_describe(table, folder / table.name, failed) for table in tables]
     describe_collection(opened, folder)
-    for left in folder.rglob(".Npix=*"):
-        left.unlink()  # of a killed worker
     if not failed:
         (folder / STATE).unlink()
     return Outcome(n_rows=n_rows[0], n_before=n_before, failed=failed)
