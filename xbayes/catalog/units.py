@@ -220,11 +220,13 @@ def _without_sexagesimal(table: Table) -> Table:
     """A shallow copy in which sexagesimal text with a stated form is degrees."""
     converted = table.copy(copy_data=False)
     for name in table.colnames:
+        if table[name].dtype.kind != "U":
+            continue
         column = masked_column(table, name)
         # VizieR names the form as the unit, in quotes.
         of_file = str(column.unit or "").strip("\"'")
         form = (column.meta or {}).get(_TEXT_FORM, of_file)
-        if form in SEXAGESIMAL and np.ma.getdata(column).dtype.kind == "U":
+        if form in SEXAGESIMAL:
             converted[name] = _in_unit(column, _parse_angles(column, form), _DEGREES)
     return converted
 

@@ -126,7 +126,9 @@ def _classify_rows(
     n_rows = rows.value.shape[0]
     padded = rows if n_rows == size else rows.padded(size)
     learned = classifier._replace(held_out=None)  # its size would make JAX compile again
-    scored = _score(recipe.scoring, learned, over_devices(padded), log_prior)
+    spread = over_devices(padded)
+    log_lik = _log_lik(recipe.scoring, learned, spread)
+    scored = _score(recipe.scoring, learned, spread, log_lik, log_prior)
     posterior = post.exact(scored.posterior)[:n_rows]
     subclass = np.asarray(scored.subclass)[:n_rows]
     outlier = np.asarray(scored.outlier)[:n_rows].astype(np.float64)
@@ -194,12 +196,24 @@ class _Scored(NamedTuple):
 
 
 @partial(jax.jit, static_argnums=0)
+def _log_lik(scoring: Scoring, classifier: Classifier, features: Features) -> Float[Array, "N F T"]:
+    """The log-likelihoods, compiled by themselves.
+
+    Compiled with `_score`, XLA computes them again for each of their uses, in twice the time.
+    """
+    return scoring.density.log_lik(classifier.density, as_trained(classifier.states, features))
+
+
+@partial(jax.jit, static_argnums=0)
 def _score(
-    scoring: Scoring, classifier: Classifier, features: Features, log_prior: Float[Array, "*R T"]
+    scoring: Scoring,
+    classifier: Classifier,
+    features: Features,
+    log_lik: Float[Array, "N F T"],
+    log_prior: Float[Array, "*R T"],
 ) -> _Scored:
     trained = classifier.weights.log_prior
     features = as_trained(classifier.states, features)
-    log_lik = scoring.density.log_lik(classifier.density, features)
     scores = uncalibrated_scores(scoring, classifier, features, log_lik, by_category=True)
     log_joint, category_score, measured = scores.log_joint, scores.contribution, scores.measured
     # By difference: additive terms have offsets too, which belong to every category with evidence.

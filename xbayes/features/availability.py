@@ -147,7 +147,12 @@ def _names(block: Value | None, n_rows: int) -> np.ndarray:
     """The block of each row as text, empty where it has none."""
     if block is None:
         return np.full(n_rows, "")
-    return np.where(block.missing, "", block.data.astype(str))
+    names = block.data
+    if names.dtype.kind in "iuf":
+        # A catalogue has few blocks, and numbers become text slowly.
+        found, which = np.unique(names, return_inverse=True)
+        names = found.astype(str)[which.reshape(-1)]
+    return np.where(block.missing, "", names.astype(str))
 
 
 def _not_available(
