@@ -2,6 +2,7 @@
 
 import gc
 import os
+import time
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -11,6 +12,7 @@ import jax
 import numpy as np
 import pytest
 from filelock import FileLock
+from jax._src import compiler
 
 from tests.small_sky import small_sky
 from xbayes.catalog.write import write_catalog
@@ -41,6 +43,31 @@ def precision(request):
     jax.config.update("jax_enable_x64", True)
 
 
+def pytest_collection_finish():
+    """What is loaded stays, so the garbage collector need not look at it again and again."""
+    gc.collect()
+    gc.freeze()
+
+
+# XLA's older code generator, and one piece of code a program: a third of the time of the default.
+QUICK = [("xla_cpu_use_fusion_emitters", False), ("xla_cpu_parallel_codegen_split_count", 1)]
+options_of_jax = compiler.get_compile_options
+
+
+def quick_options(*arguments, **given):
+    """JAX's options of a compilation, with those of QUICK where it optimises little.
+
+    XLA_FLAGS would change the optimised tests too, and JAX has no public setting for them.
+    """
+    options = options_of_jax(*arguments, **given)
+    if jax.config.read("jax_disable_most_optimizations"):
+        options.env_option_overrides = [*options.env_option_overrides, *QUICK]
+    return options
+
+
+compiler.get_compile_options = quick_options
+
+
 @contextmanager
 def little_optimisation(little=True):
     """JAX compiles with little optimisation, which is quicker, until the block ends."""
@@ -69,17 +96,26 @@ def full_optimisation():
         yield
 
 
+next_count = [0.0]
+
+
 @pytest.fixture(autouse=True)
 def few_memory_maps():
     """Drops compiled programs before the kernel's limit of 65,530 memory maps a process.
 
     Each program takes several maps, a worker compiles thousands, and beyond the limit JAX crashes.
+    To count them takes longer than many a test, so they are counted every other second.
     """
     yield
+    if time.monotonic() < next_count[0]:
+        return
+    next_count[0] = time.monotonic() + 2.0
     maps = Path("/proc/self/maps")
     if maps.exists() and maps.read_bytes().count(b"\n") > 30_000:
         jax.clear_caches()
+        gc.unfreeze()
         gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,8 @@ python experiments/scaling/classify.py RUN CATALOG... [--workers 1 2]
 
 Prints one row a catalogue and number of workers: seconds from start to end of the command, sources
 a second, CPU seconds of all processes, the largest sum of their memory, and the load of the machine
-before. On a machine that does other work too, CPU seconds tell more than seconds.
+before. On a machine that does other work too, CPU seconds tell more than seconds. A command with
+fewer workers than cores gets as many cores as workers (on Linux), for all its processes.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,16 +35,19 @@ class Measured(NamedTuple):
     said: str
 
 
-def measured(command: list[str]) -> Measured:
-    """Run a command and watch the memory of all its processes."""
+def measured(command: list[str], n_cores: int) -> Measured:
+    """Run a command on some cores and watch the memory of all its processes."""
+    cores = sorted(os.sched_getaffinity(0))[:n_cores]
     load, start, largest = os.getloadavg()[0], time.monotonic(), 0
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     with tempfile.TemporaryFile("w+") as told:
         process = subprocess.Popen(command, stdout=told, stderr=subprocess.STDOUT)
+        os.sched_setaffinity(process.pid, cores)  # before it starts threads and processes
         watched = psutil.Process(process.pid)
         while process.poll() is None:
             largest = max(largest, _memory(watched))
-            time.sleep(2)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(2)
         seconds = time.monotonic() - start
         told.seek(0)
         said = told.read()
@@ -78,7 +83,7 @@ def main() -> int:
             with tempfile.TemporaryDirectory(dir=catalog.parent) as scratch:
                 out = Path(scratch) / "out.hats"
                 command = [XBAYES, "classify", str(given.run), str(catalog), "--out", str(out)]
-                done = measured([*command, "--workers", str(workers)])
+                done = measured([*command, "--workers", str(workers)], workers)
                 shutil.rmtree(out)
             line = next(s for s in done.said.splitlines() if "sources classified" in s)
             n = int(line.split()[0])

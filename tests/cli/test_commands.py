@@ -167,7 +167,7 @@ def test_the_same_config_and_catalogue_give_the_same_numbers(small, tmp_path, nu
 
 
 @pytest.mark.slow
-@pytest.mark.optimised
+@pytest.mark.usefixtures("full_optimisation")
 def test_the_demo_as_a_user_gets_it(demo, tmp_path, xbayes, monkeypatch):
     """With all tracks and fully optimised code it has the same numbers."""
     monkeypatch.setattr("xbayes.report.source_sections.N_TRACKS", 10)
@@ -275,7 +275,7 @@ def test_demo_prints_results_and_the_report(demo):
 
 
 @pytest.mark.slow
-@pytest.mark.optimised
+@pytest.mark.usefixtures("full_optimisation")
 def test_float32_gives_nearly_the_same(run, sky, folder, done):
     """The command restores JAX's own precision."""
     import jax

@@ -167,12 +167,12 @@ def test_a_certain_prior_is_the_posterior_and_a_flat_one_changes_little(classes_
 
 
 @pytest.mark.slow
-@pytest.mark.optimised
+@pytest.mark.usefixtures("full_optimisation")
 def test_gibbs_sampling_agrees_with_nuts_on_the_same_model():
     options = CrowdOptions(levels=1, guessers=False, difficulty=True)
     made = votes_from_prior(4, options)
     data = vote_data(made.votes, None)
-    nuts = MCMC(NUTS(crowd_model), num_warmup=400, num_samples=600, progress_bar=False)
+    nuts = MCMC(NUTS(crowd_model), num_warmup=250, num_samples=400, progress_bar=False)
     nuts.run(jax.random.key(0), data, N_USERS, N_CLASSES, options)
     samples = nuts.get_samples()
     draws = sample_posterior(

@@ -1,7 +1,10 @@
 """Counterparts in HATS catalogues (`engine: lsdb`): the candidates are those in memory."""
 
 import numpy as np
+import pandas as pd
 import pytest
+from astropy import units as u
+from astropy.coordinates import Latitude, Longitude, SkyCoord
 
 pytest.importorskip("lsdb")
 
@@ -11,6 +14,7 @@ from xbayes.catalog.format_arrow import to_arrow
 from xbayes.catalog.write import write_catalog
 from xbayes.config.counterparts import CounterpartsConfig
 from xbayes.enhance.counterparts import HYPOTHESES, FindCounterparts
+from xbayes.enhance.hats_objects import rows_near
 from xbayes.enhance.steps import run_steps
 from xbayes.errors import InputError
 from xbayes.hats.create import Layout, write_hats
@@ -54,6 +58,28 @@ def test_the_result_is_that_of_a_table_in_memory(sky):
             assert other.tolist() == one.tolist()
         assert one.unit == other.unit
     assert len(there.tables[HYPOTHESES]) == len(here.tables[HYPOTHESES]) > len(catalog)
+
+
+@pytest.mark.parametrize("dec", [0.0, 41.8, -89.99, 89.999])
+@pytest.mark.parametrize("radius", [0.001, 2.0, 200.0, 7200.0])
+def test_no_row_within_the_radius_is_left_out(dec, radius):
+    rng, n = np.random.default_rng(1), 100
+    place = SkyCoord(rng.uniform(44, 46, n), np.full(n, dec), unit="deg")
+    far = rng.uniform(0.5, 1.0, n) * radius * u.arcsec
+    moved = place.directional_offset_by(rng.uniform(0, 360, n) * u.deg, far)
+    here, there = (pd.Index(cells_of(each), name="_healpix_29") for each in (place, moved))
+    near = [rows_near(here[row : row + 1], there[row : row + 1], radius) for row in range(n)]
+    assert all(rows.tolist() == [0] for rows in near)
+    opposite = pd.Index(cells_of(SkyCoord(place.ra + 180 * u.deg, -place.dec)), name=here.name)
+    assert len(rows_near(here, opposite, radius)) == 0
+    assert len(rows_near(here, opposite.rename("other"), radius)) == n
+
+
+def cells_of(place):
+    import cdshealpix
+
+    found = cdshealpix.lonlat_to_healpix(Longitude(place.ra), Latitude(place.dec), 29)
+    return found.astype(np.int64)
 
 
 def test_a_margin_too_small_and_no_catalogue_are_refused(sky, tmp_path):

@@ -225,7 +225,11 @@ def test_no_scheduler_and_another_unfinished_catalogue(sky, small, refused, tmp_
     out = tmp_path / "out.hats"
     line = ("classify", small.folder, sky, "--out", out)
     refused(*line, "--scheduler", "tcp://127.0.0.1:9", says=("no Dask scheduler answers",))
-    assert (out / STATE).is_file()
+    assert not out.exists()
+    out.mkdir()
+    (out / STATE).write_text("another command")
     refused(*line, "--prior", "AGN=0.5,Star=0.3,XRB=0.2", says=("unfinished catalogue of another",))
     with pytest.raises(InputError, match="--workers must be at least 1"):
-        classify_hats(xbayes.load(small.folder), sky, out, work=Work(n_workers=0))
+        classify_hats(
+            xbayes.load(small.folder), sky, tmp_path / "other.hats", work=Work(n_workers=0)
+        )

@@ -37,9 +37,12 @@ def test_terms_sum_to_the_posterior_that_classify_gives(
     classified, table = read_catalog(out), read_catalog(sky)
     # Near a posterior of a third the threshold for XRB decides, which changes with the prior.
     undecided = np.argsort(np.abs(classified["p_XRB"] - 1 / 3))[:4]
-    for row in (0, 6, 2999, *undecided):
-        track = xbayes_api.load(run).explain(table, str(table["name"][row]), prior=prior).track
-        assert track.posterior.tolist() == [classified[f"p_{c}"][row] for c in CLASSES]
+    fit = xbayes_api.load(run)
+    for row in (0, 6, 2999, *undecided, *range(1000, 1010)):
+        track = fit.explain(table, str(table["name"][row]), prior=prior).track
+        # One row is compiled for another size than a catalogue: the last digits may differ.
+        given = [classified[f"p_{c}"][row] for c in CLASSES]
+        np.testing.assert_allclose(track.posterior, given, rtol=1e-13, atol=0)
         assert track.classes[track.prediction] == classified["prediction"][row]
         assert track.outlier_p == classified["outlier_p"][row]
         check_sums(track)

@@ -7,6 +7,7 @@ is str, and a column may have a unit, a description and a UCD.
 import re
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -158,6 +159,7 @@ def signed(column: FileColumn) -> FileColumn:
     )
 
 
+@lru_cache(maxsize=1024)
 def parse_unit(text: str) -> u.UnitBase | u.function.FunctionUnitBase | None:
     """The unit that a file names; a unit that astropy does not know keeps its text."""
     if not text:

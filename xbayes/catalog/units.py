@@ -99,6 +99,8 @@ def state_unit(column: MaskedColumn, text: str, *, only_missing: bool = False) -
 def in_degrees(table: Table, ra: str | None, dec: str | None) -> Table:
     """The table with right ascension and declination in degrees, whatever angle they were given as.
 
+    Where nothing differs, it is the table itself.
+
     Parameters
     ----------
     table
@@ -111,11 +113,11 @@ def in_degrees(table: Table, ra: str | None, dec: str | None) -> Table:
     InputError
         For text without a stated form, and units that are no angle.
     """
-    converted = _without_sexagesimal(table)
+    converted = _sexagesimal_in_degrees(table)
     for name, hours in ((ra, True), (dec, False)):
         if name is None or name not in table.colnames:
             continue
-        column = masked_column(converted, name)
+        column = converted[name] if name in converted else masked_column(table, name)
         values, missing = np.ma.getdata(column), np.ma.getmaskarray(column)
         if missing.all():
             continue
@@ -137,7 +139,7 @@ def in_degrees(table: Table, ra: str | None, dec: str | None) -> Table:
                 f"correct it (--units {name}=deg, or the file)"
             )
         converted[name] = _in_unit(column, values * factor, _DEGREES)
-    return converted
+    return _with_columns(table, converted)
 
 
 def convert_units(
@@ -147,18 +149,22 @@ def convert_units(
     *,
     wanted_by: str = "the run was trained on",
 ) -> Table:
-    """The table with columns in the given units.
+    """The table with columns in the given units; the table itself where all of them are.
 
     A column without a unit is taken to be in the given one. Of the columns in `names`, one that has
     no given unit loses its own: the run knows none for it.
 
     Raises InputError if a unit cannot be converted; it says by whom the other one is wanted.
     """
-    converted = _without_sexagesimal(table)
+    converted = _sexagesimal_in_degrees(table)
+
+    def column_of(name: str) -> MaskedColumn:
+        return converted[name] if name in converted else masked_column(table, name)
+
     for name, wanted in units.items():
         if name not in table.colnames:
             continue
-        column = masked_column(converted, name)
+        column = column_of(name)
         if np.ma.getdata(column).dtype.kind not in "iuf":
             continue
         factor = 1.0 if column.unit is None else _factor(column, wanted, wanted_by)
@@ -167,10 +173,10 @@ def convert_units(
             converted[name] = _in_unit(column, values * factor if factor != 1.0 else values, wanted)
     for name in names:
         if name in table.colnames and name not in units:
-            column = masked_column(converted, name)
+            column = column_of(name)
             if column.unit is not None:
                 converted[name] = _in_unit(column, np.ma.getdata(column), None)
-    return converted
+    return _with_columns(table, converted)
 
 
 def unit_warnings(
@@ -216,19 +222,29 @@ def _listed(units: Mapping[str, str]) -> str:
     return ", ".join(f"{name!r} [{unit}]" for name, unit in units.items())
 
 
-def _without_sexagesimal(table: Table) -> Table:
-    """A shallow copy in which sexagesimal text with a stated form is degrees."""
-    converted = table.copy(copy_data=False)
+def _sexagesimal_in_degrees(table: Table) -> dict[str, MaskedColumn]:
+    """The columns of sexagesimal text with a stated form, in degrees."""
+    converted = {}
     for name in table.colnames:
-        if table[name].dtype.kind != "U":
-            continue
         column = masked_column(table, name)
+        if column.dtype.kind != "U":
+            continue
         # VizieR names the form as the unit, in quotes.
         of_file = str(column.unit or "").strip("\"'")
         form = (column.meta or {}).get(_TEXT_FORM, of_file)
         if form in SEXAGESIMAL:
             converted[name] = _in_unit(column, _parse_angles(column, form), _DEGREES)
     return converted
+
+
+def _with_columns(table: Table, columns: Mapping[str, MaskedColumn]) -> Table:
+    """The table with other columns of these names; a copy, which takes time, only if there are."""
+    if not columns:
+        return table
+    copied = table.copy(copy_data=False)
+    for name, column in columns.items():
+        copied[name] = column
+    return copied
 
 
 def _parse_angles(column: MaskedColumn, form: str) -> np.ndarray:

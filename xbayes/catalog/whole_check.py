@@ -32,9 +32,14 @@ class _Outside(NamedTuple):
 
 
 class WholeCheck:
-    """Takes every chunk in `add`; `close` then raises InputError if the catalogue is wrong."""
+    """Takes every chunk in `add`; `close` then raises InputError if the catalogue is wrong.
 
-    def __init__(self, config: CatalogConfig) -> None:
+    With `compare_ids` false, ids may be repeated: those of a part of a catalogue, which were
+    compared with those of all other parts before.
+    """
+
+    def __init__(self, config: CatalogConfig, *, compare_ids: bool = True) -> None:
+        self._compare_ids = compare_ids
         self._id, self._ra, self._dec = config.id, config.ra, config.dec
         self._limits = ((config.ra, 0, 360), (config.dec, -90, 90))
         self._n_rows = self._n_nameless = self._first_nameless = 0
@@ -50,7 +55,8 @@ class WholeCheck:
                 self._first_nameless = self._n_rows + int(nameless.argmax()) + 1
             self._n_nameless += int(nameless.sum())
         try:
-            self._hashes.append(hash_ids(np.ma.getdata(ids)))
+            compared = np.ma.getdata(ids) if self._compare_ids else np.ma.getdata(ids)[:1]
+            self._hashes.append(hash_ids(compared))
         except TypeError:
             raise InputError(
                 f"id column {self._id!r} must hold one number or text per row; found "
@@ -87,6 +93,8 @@ class WholeCheck:
                 )
 
     def _refuse_repeated(self, again: Callable[[], Iterable[Table]]) -> None:
+        if not self._compare_ids:
+            return
         hashes = np.sort(np.concatenate(self._hashes))
         suspect = np.unique(hashes[1:][hashes[1:] == hashes[:-1]])
         if not len(suspect):

@@ -82,9 +82,22 @@ def p_values(
     score, p_value = _nonconformity(posterior), np.empty(posterior.shape)
     for c in range(len(size)):
         members = sorted_score[c, : size[c]]
-        below, up_to = (np.searchsorted(members, score[:, c], side) for side in ("left", "right"))
+        below = np.searchsorted(members, score[:, c], "left")
+        up_to, equal = below, _is_at(members, below, score[:, c])
+        if equal.any():  # only then is a second search needed
+            up_to = below.copy()
+            up_to[equal] = np.searchsorted(members, score[equal, c], "right")
         p_value[:, c] = (size[c] - up_to + u * (up_to - below + 1)) / (size[c] + 1)
     return p_value
+
+
+def _is_at(
+    members: Float[np.ndarray, "M"], place: Int[np.ndarray, "N"], score: Float[np.ndarray, "N"]
+) -> Bool[np.ndarray, "N"]:
+    """Whether the member at its place equals each score."""
+    if not len(members):
+        return np.zeros(len(score), bool)
+    return members[np.minimum(place, len(members) - 1)] == score
 
 
 def prediction_sets(

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from astropy.table import Table
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from xbayes.catalog.columns import to_table
 from xbayes.catalog.format_parquet import columns_of_arrow
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 ROW, RA, DEC, SEPARATION = "_xbayes_row", "_xbayes_ra", "_xbayes_dec", "_xbayes_separation"
 _MARKERS = ("collection.properties", "hats.properties", "properties")
 _ROWS = 100_000  # positions of a partition
+_CELLS = "_healpix_29"
+_SPHERE = np.sqrt(np.pi / 3) * 648_000 / np.pi  # arcsec: side of a square as large as a base cell
 
 
 def hats_objects(
@@ -144,9 +146,10 @@ def matched_catalogues(first: "Catalog", second: "Catalog", radius: float) -> "C
                 (crossmatch_args.right_df, crossmatch_args.right_catalog_info),
             )
             here, there = (_place(f, str(i.ra_column), str(i.dec_column)) for f, i in sides)
-            pairs = find_pairs(here, there, radius)
+            near = rows_near(crossmatch_args.left_df.index, crossmatch_args.right_df.index, radius)
+            pairs = find_pairs(here, there.rows(near), radius)
             separation = pd.Series(pairs.separation, dtype=pd.ArrowDtype(pa.float64()))
-            return pairs.first, pairs.second, pd.DataFrame({SEPARATION: separation})
+            return pairs.first, near[pairs.second], pd.DataFrame({SEPARATION: separation})
 
     return first.crossmatch(
         second,
@@ -155,6 +158,33 @@ def matched_catalogues(first: "Catalog", second: "Catalog", radius: float) -> "C
         suffix_method="overlapping_columns",
         log_changes=False,
     )
+
+
+def rows_near(first: pd.Index, second: pd.Index, radius: float) -> Int[np.ndarray, "K"]:
+    """The rows of `second` in the HEALPix cells around those of `first`, in their order.
+
+    All rows within the radius (arcsec) are among them. A tree of positions is made of these rows
+    alone, which are few where `second` is a survey and `first` is not.
+
+    Parameters
+    ----------
+    first, second
+        The HEALPix cells of order 29 of the rows, with the name that LSDB gives to such an index;
+        without it all rows of `second` are returned.
+    """
+    from cdshealpix.nested import neighbours
+
+    if not first.name == second.name == _CELLS:
+        return np.arange(len(second))
+    # A cell is at least half as wide as the root of its area, so two of them would do.
+    order = int(np.clip(np.log2(_SPHERE / (4 * max(radius, 1e-3))), 0, 29))
+    shift = 2 * (29 - order)
+    own = np.sort(first.to_numpy(np.int64) >> shift)
+    own = own[np.diff(own, prepend=-1) > 0]
+    cells = np.sort(neighbours(own.astype(np.uint64), order), axis=None)  # with -1 for none
+    cell = second.to_numpy(np.int64) >> shift
+    at = np.minimum(np.searchsorted(cells, cell), len(cells) - 1)
+    return np.flatnonzero(cells[at] == cell)
 
 
 def _place(frame: pd.DataFrame, ra: str, dec: str) -> Positions:

@@ -40,7 +40,7 @@ from xbayes.hats.partitions import (
     open_hats,
     repeated_ids,
 )
-from xbayes.hats.workers import Work, dask_client, sent_run
+from xbayes.hats.workers import Work, dask_client, loaded_on_workers, sent_run
 from xbayes.tasks.classify_parts import Asks, Tell, columns_to_read, is_sound, survey_parts
 from xbayes.tasks.fitted_run import FittedRun
 from xbayes.tasks.precision import in_precision
@@ -114,21 +114,21 @@ def classify_hats(
     _refuse_other(folder, made_from, overwrite)
     with in_precision(run.config.precision):
         needed, surveyed = _survey(run, opened.main, asks, reports)
-    _refuse_repeated(run, opened.main, asks)
-    if overwrite:
-        shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / STATE).write_text(made_from)
-    tables = [table for table in (opened.main, opened.margin) if table is not None]
-    n_before = sum(len(table.partitions) - len(_to_do(table, folder)) for table in tables)
-    told = _Rate(sum(p.n_rows for t in tables for p in _to_do(t, folder)), reports.progress)
-    failed: dict[str, str] = {}
     with dask_client(work or Work(), reports.say) as client, sent_run(client, run) as name:
+        # The workers load the run while this process compares the ids.
+        _loading = loaded_on_workers(client, name)
+        compared = _refuse_repeated(run, opened.main, asks)
+        _begin(folder, made_from, overwrite)
+        tables = [table for table in (opened.main, opened.margin) if table is not None]
+        n_before = sum(len(table.partitions) - len(_to_do(table, folder)) for table in tables)
+        told = _Rate(sum(p.n_rows for t in tables for p in _to_do(t, folder)), reports.progress)
+        failed: dict[str, str] = {}
         job = Job(run=name, surveyed=surveyed, needed=needed, columns=asks.columns)
         for table in tables:
             if table.bad:
                 reports.say(f"warning: {bad_partitions_text(table)}")
-            bad = dict(table.bad) | _classify_table(client, job, table, folder, told)
+            own = job._replace(compare_ids=not (compared and table is opened.main))
+            bad = dict(table.bad) | _classify_table(client, own, table, folder, told)
             failed |= {f"{table.name} {name}": reason for name, reason in bad.items()}
     for left in folder.rglob(".Npix=*"):
         left.unlink(missing_ok=True)  # of a killed worker
@@ -208,7 +208,9 @@ def _survey(run: FittedRun, table: HatsTable, asks: Asks, reports: Reports):
         decided=reports.decided,
     )
     sample = _sample(run, table, needed, asks)
-    return needed, survey_parts(run.model, sample, colnames, asks, tell)
+    surveyed = survey_parts(run.model, sample, colnames, asks, tell)
+    pa.default_memory_pool().release_unused()  # else it keeps the pages of the files it has read
+    return needed, surveyed
 
 
 def _sample(run: FittedRun, table: HatsTable, needed: list[str], asks: Asks) -> Table:
@@ -289,14 +291,26 @@ def _refuse_other(folder: Path, made_from: str, overwrite: bool) -> None:
         )
 
 
-def _refuse_repeated(run: FittedRun, table: HatsTable, asks: Asks) -> None:
+def _begin(folder: Path, made_from: str, overwrite: bool) -> None:
+    """Make the folder of the output, and note from what."""
+    if overwrite:
+        shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / STATE).write_text(made_from)
+
+
+def _refuse_repeated(run: FittedRun, table: HatsTable, asks: Asks) -> bool:
+    """Refuse ids that stand in several rows; False where they could not be compared."""
     roles, columns = run.config.catalog, asks.columns
     known = [columns.id, columns.map.get(roles.id), roles.id, *roles.aliases.get(roles.id, ())]
     own = next((name for name in known if name in table.schema.names), roles.id)
     repeated = repeated_ids(table, own)
+    if repeated is None:
+        return False
     if repeated:
         raise InputError(
             f"ids must be unique, but column {own!r} of {table.name} repeats "
             f"{', '.join(map(repr, repeated))}; remove the repeated rows, or give a column that "
             "tells them apart: --id COLUMN"
         )
+    return True

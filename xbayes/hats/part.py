@@ -37,6 +37,7 @@ class Job(NamedTuple):
     surveyed: Surveyed
     needed: Sequence[str]  # columns
     columns: ColumnOptions
+    compare_ids: bool = True  # False: those of the whole catalogue have been compared
 
 
 class Made(NamedTuple):
@@ -66,7 +67,12 @@ def _classify(job: Job, path: Path, target: Path) -> int:
         writer: pq.ParquetWriter | None = None
         try:
             for products in classify_part(
-                loaded.run.model, chunks, job.surveyed, job.columns, loaded.patterns
+                loaded.run.model,
+                chunks,
+                job.surveyed,
+                job.columns,
+                loaded.patterns,
+                compare_ids=job.compare_ids,
             ):
                 made = to_arrow([with_empty_text(column) for column in products])
                 table = _joined(waiting.popleft(), made, job.surveyed)

@@ -187,17 +187,17 @@ def import_lsdb() -> ModuleType:
     return lsdb
 
 
-def repeated_ids(table: HatsTable, id_column: str) -> Sequence[str]:
+def repeated_ids(table: HatsTable, id_column: str) -> Sequence[str] | None:
     """Ids that stand in more than one row of the catalogue, at most `LISTED`.
 
-    DuckDB counts them on disk where they do not fit into memory. Empty for a remote catalogue,
-    whose ids would all have to be fetched.
+    DuckDB counts them on disk where they do not fit into memory. None for a remote catalogue,
+    whose ids would all have to be fetched, and without the column.
     """
     import duckdb
 
     files = [partition.file for partition in table.partitions]
     if any("://" in file for file in files) or id_column not in table.schema.names:
-        return ()
+        return None
     name = '"' + id_column.replace('"', '""') + '"'
     with TemporaryDirectory() as folder, duckdb.connect() as connection:
         connection.execute("SET memory_limit = '1GB'")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import dask
-from distributed import Client, LocalCluster, WorkerPlugin
+from distributed import Client, Future, LocalCluster, WorkerPlugin
 
 from xbayes.classifier.patterns import Patterns
 from xbayes.errors import InputError
@@ -79,6 +79,16 @@ def run_on_worker(name: str) -> OnWorker:
         return _loaded[name]
 
 
+def loaded_on_workers(client: Client, name: str) -> list[Future]:
+    """Every worker begins to load the run; Dask forgets it if the futures are not kept."""
+    workers = client.scheduler_info()["workers"]
+    return [client.submit(_load, name, workers=[each], pure=False) for each in workers]
+
+
+def _load(name: str) -> None:
+    run_on_worker(name)
+
+
 @contextmanager
 def dask_client(work: Work, say: Callable[[str], None]) -> Iterator[Client]:
     """A client of the scheduler, else of processes on this machine.
@@ -136,9 +146,8 @@ def _environment(n_workers: int) -> dict[str, str]:
     """Workers that share the cores; the rest of the environment is that of this process."""
     threads = max(1, (os.cpu_count() or 1) // n_workers)
     made = {"XBAYES_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
-    # Dask makes the memory of each array go back to the system at once; asking for it again for
-    # the next block takes longer than the computation.
-    made |= {"MALLOC_TRIM_THRESHOLD_": str(1 << 27), "MALLOC_MMAP_THRESHOLD_": str(1 << 25)}
+    # The blocks of a partition are computed in threads; one heap for all of them is less memory.
+    made["MALLOC_ARENA_MAX"] = "1"
     if threads == 1:
         flags = os.environ.get("XLA_FLAGS", "")
         made["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()

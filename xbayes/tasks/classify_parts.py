@@ -173,6 +173,8 @@ def classify_part(
     surveyed: Surveyed,
     columns: ColumnOptions,
     patterns: Patterns,
+    *,
+    compare_ids: bool = True,
 ) -> Iterator[list[FileColumn]]:
     """The products of each chunk of a part, as columns, with the values of the whole catalogue.
 
@@ -182,6 +184,8 @@ def classify_part(
         The part, with the columns of `columns_to_read`.
     patterns
         Of the run, kept between parts.
+    compare_ids
+        False: it is known that no id of this part is repeated.
 
     Raises
     ------
@@ -191,7 +195,7 @@ def classify_part(
     model = model.under(surveyed.prior)
     matched = match_to_run(model, chunks, columns)
     model = model.with_optional(columns.optional, **columns.values_by_key())
-    check, first_row = WholeCheck(model.config.catalog), 0
+    check, first_row = WholeCheck(model.config.catalog, compare_ids=compare_ids), 0
     size = padded_size(chunks.size)  # whatever the size of the part: JAX compiles twice at most
     names, smallest = model.recipe.names, resolution(model.classifier)
 

@@ -128,6 +128,7 @@ class Archive:
 @contextmanager
 def serving(archive: Archive) -> Iterator[Archive]:
     """The archive on a free port of this machine, until the block ends."""
+    gc.freeze()  # so that the collection below looks only at what the block makes
     handler = type("Handler", (_Handler,), {"archive": archive})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
