@@ -2,6 +2,9 @@
 
 import os
 import signal
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
 import lsdb
@@ -97,6 +100,27 @@ def test_what_the_catalogue_teaches_is_that_of_the_whole(sky, small, cluster, tm
     np.testing.assert_allclose(there["p_XRB"].to_numpy(), here["p_XRB"], rtol=0, atol=1e-12)
     assert there["prediction"].to_pylist() == here["prediction"].tolist()
     np.testing.assert_array_equal(found["there"].proportions, found["here"].proportions)
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, format, *args):
+        pass
+
+
+@pytest.fixture
+def address(sky):
+    """The small catalogue behind an address."""
+    handler = partial(QuietHandler, directory=str(sky.parent))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/{sky.name}"
+        server.shutdown()
+
+
+def test_a_catalogue_at_an_address_gives_the_same(made, address, cluster, tmp_path):
+    out = tmp_path / "out.hats"
+    classify_hats(made.fit, address, out, work=Work(scheduler=cluster.scheduler_address))
+    assert rows_of(out).equals(rows_of(made.out))
 
 
 def damaged(files):
