@@ -13,12 +13,12 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests.crowd.prior_votes import ranks_of, votes_from_prior
 
 
-def calibration(replicates: int = 80) -> None:
-    """Print the p-value of each quantity; with each vote twice (the control) and once."""
+def calibration(replicates: int = 80, first: int = 1000) -> None:
+    """Print the p-value of each quantity; with each vote once, and twice (the control)."""
     plan = SweepPlan(warmup=150, draws=600, thin=6)
     for copies in (1, 2):
         ranks = []
-        for seed in range(1000, 1000 + replicates):
+        for seed in range(first, first + replicates):
             made = votes_from_prior(seed)
             votes = made.votes.rows(np.repeat(np.arange(len(made.votes.source)), copies))
             draws = sample_posterior(votes, fit_point(votes), seed, plan=plan)
