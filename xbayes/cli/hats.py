@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Unpack
 import numpy as np
 
 import xbayes
+from xbayes.catalog.hats_names import is_hats
 from xbayes.catalog.write import check_output, write_catalog
 from xbayes.cli.outputs import say
 from xbayes.cli.progress import Reporter
 from xbayes.errors import InputError
-from xbayes.hats.names import is_hats
 
 if TYPE_CHECKING:
     from xbayes.catalog.match import ColumnKeywords

@@ -14,6 +14,7 @@ from astropy.table import MaskedColumn, Table
 from jaxtyping import Float, Int
 
 from xbayes.catalog.columns import masked_column, subset
+from xbayes.catalog.hats_names import properties_file
 from xbayes.config.counterparts import CounterpartsConfig
 from xbayes.config.enhance import EnhanceCatalogConfig
 from xbayes.config.enhance_reader import local_file
@@ -21,7 +22,6 @@ from xbayes.config.enhance_tables import sigma_over_error
 from xbayes.enhance.associations import Associations
 from xbayes.enhance.candidates import Candidates, XraySky, candidates
 from xbayes.enhance.counterpart_columns import Distances, added_columns, values_of
-from xbayes.enhance.hats_objects import properties_file
 from xbayes.enhance.matching import Learned, MatchOptions, apply, learn
 from xbayes.enhance.nearby import source_covariances
 from xbayes.enhance.others import read_file

@@ -6,7 +6,6 @@ memory, many to many, also at the edges of partitions.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from jaxtyping import Float, Int
 
 from xbayes.catalog.columns import to_table
 from xbayes.catalog.format_parquet import columns_of_arrow
+from xbayes.catalog.hats_names import SPATIAL_INDEX
 from xbayes.enhance.others import Others
 from xbayes.enhance.pairs import Positions, find_pairs
 from xbayes.errors import InputError
@@ -25,9 +25,7 @@ if TYPE_CHECKING:
     from lsdb import Catalog
 
 ROW, RA, DEC, SEPARATION = "_xbayes_row", "_xbayes_ra", "_xbayes_dec", "_xbayes_separation"
-_MARKERS = ("collection.properties", "hats.properties", "properties")
 _ROWS = 100_000  # positions of a partition
-_CELLS = "_healpix_29"
 _SPHERE = np.sqrt(np.pi / 3) * 648_000 / np.pi  # arcsec: side of a square as large as a base cell
 
 
@@ -119,14 +117,6 @@ def open_objects(path: str, columns: Sequence[str], radius: float, key: str) -> 
     return found
 
 
-def properties_file(path: str) -> Path | None:
-    """The file that describes a catalogue in a folder; None for an address."""
-    if "://" in path:
-        return None
-    folder = Path(path).expanduser()
-    return next((folder / name for name in _MARKERS if (folder / name).is_file()), None)
-
-
 def matched_catalogues(first: "Catalog", second: "Catalog", radius: float) -> "Catalog":
     """All pairs of rows within the radius (arcsec), with the columns of both; not yet computed."""
     from lsdb.core.crossmatch.abstract_crossmatch_algorithm import AbstractCrossmatchAlgorithm
@@ -174,7 +164,7 @@ def rows_near(first: pd.Index, second: pd.Index, radius: float) -> Int[np.ndarra
     """
     from cdshealpix.nested import neighbours
 
-    if not first.name == second.name == _CELLS:
+    if not first.name == second.name == SPATIAL_INDEX:
         return np.arange(len(second))
     # A cell is at least half as wide as the root of its area, so two of them would do.
     order = int(np.clip(np.log2(_SPHERE / (4 * max(radius, 1e-3))), 0, 29))

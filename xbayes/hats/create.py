@@ -14,10 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Int
 
+from xbayes.catalog.hats_names import SPATIAL_INDEX
 from xbayes.enhance.pairs import Positions, moved
 from xbayes.errors import InputError
 from xbayes.hats.describe import describe_folder, describe_joined, partition_path
-from xbayes.hats.partitions import SPATIAL_INDEX, Partition
+from xbayes.hats.partitions import Partition
 
 ROW_GROUP = 131_072
 _FINEST = 29  # order of the spatial index

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow.parquet as pq
 
-from xbayes.hats.partitions import SPATIAL_INDEX, HatsCatalogue, HatsTable, Partition
+from xbayes.catalog.hats_names import SPATIAL_INDEX
+from xbayes.hats.partitions import HatsCatalogue, HatsTable, Partition
 
 if TYPE_CHECKING:
     from hats.catalog import TableProperties

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from hats.catalog.healpix_dataset.healpix_dataset import HealpixDataset
     from upath import UPath
 
-SPATIAL_INDEX = "_healpix_29"
 LISTED = 5  # partitions that a message names
 _AT_ONCE = 16  # footers that are read at once: those of a remote catalogue take their time
 
