@@ -11,6 +11,7 @@ pytest.importorskip("lsdb")
 from tests.enhance.test_counterparts import CATALOG, GAIA, SETTINGS, WISE, small_sky
 from xbayes.catalog.columns import from_table
 from xbayes.catalog.format_arrow import to_arrow
+from xbayes.catalog.hats_names import SPATIAL_INDEX
 from xbayes.catalog.write import write_catalog
 from xbayes.config.counterparts import CounterpartsConfig
 from xbayes.enhance.counterparts import HYPOTHESES, FindCounterparts
@@ -67,12 +68,13 @@ def test_no_row_within_the_radius_is_left_out(dec, radius):
     place = SkyCoord(rng.uniform(44, 46, n), np.full(n, dec), unit="deg")
     far = rng.uniform(0.5, 1.0, n) * radius * u.arcsec
     moved = place.directional_offset_by(rng.uniform(0, 360, n) * u.deg, far)
-    here, there = (pd.Index(cells_of(each), name="_healpix_29") for each in (place, moved))
+    here, there = (pd.Index(cells_of(each), name=SPATIAL_INDEX) for each in (place, moved))
     near = [rows_near(here[row : row + 1], there[row : row + 1], radius) for row in range(n)]
     assert all(rows.tolist() == [0] for rows in near)
     opposite = pd.Index(cells_of(SkyCoord(place.ra + 180 * u.deg, -place.dec)), name=here.name)
     assert len(rows_near(here, opposite, radius)) == 0
     assert len(rows_near(here, opposite.rename("other"), radius)) == n
+    assert len(rows_near(here[:0], there, radius)) == len(rows_near(here, there[:0], radius)) == 0
 
 
 def cells_of(place):

@@ -166,6 +166,8 @@ def rows_near(first: pd.Index, second: pd.Index, radius: float) -> Int[np.ndarra
 
     if not first.name == second.name == SPATIAL_INDEX:
         return np.arange(len(second))
+    if not len(first):
+        return np.zeros(0, np.int64)
     # A cell is at least half as wide as the root of its area, so two of them would do.
     order = int(np.clip(np.log2(_SPHERE / (4 * max(radius, 1e-3))), 0, 29))
     shift = 2 * (29 - order)
