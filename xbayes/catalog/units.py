@@ -238,7 +238,7 @@ def _sexagesimal_in_degrees(table: Table) -> dict[str, MaskedColumn]:
 
 
 def _with_columns(table: Table, columns: Mapping[str, MaskedColumn]) -> Table:
-    """The table with other columns of these names; a copy, which takes time, only if there are."""
+    """The table with these columns in place of its own; the table itself if there are none."""
     if not columns:
         return table
     copied = table.copy(copy_data=False)

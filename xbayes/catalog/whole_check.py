@@ -34,8 +34,8 @@ class _Outside(NamedTuple):
 class WholeCheck:
     """Takes every chunk in `add`; `close` then raises InputError if the catalogue is wrong.
 
-    With `compare_ids` false, ids may be repeated: those of a part of a catalogue, which were
-    compared with those of all other parts before.
+    With `compare_ids` false, repeated ids are not sought: for a part of a catalogue whose ids have
+    been compared as a whole.
     """
 
     def __init__(self, config: CatalogConfig, *, compare_ids: bool = True) -> None:
