@@ -1,6 +1,7 @@
 """`xbayes send`: through astropy's own SAMP hub on loopback, to receivers that read the table."""
 
 import threading
+import time
 import warnings
 from contextlib import contextmanager
 from urllib.parse import urlparse
@@ -39,6 +40,7 @@ def receiver(hub, name, *mtypes, fails=False):
     client.connect(hub=hub)
 
     def take(private_key, sender_id, msg_id, mtype, params, extra):
+        time.sleep(0.2)  # astropy's hub loses a reply that comes before it waits for one
         if fails:
             error = {"samp.errortxt": "out of memory"}
             client.reply(msg_id, {"samp.status": "samp.error", "samp.error": error})
