@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 import warnings
 from contextlib import contextmanager
 
@@ -92,6 +93,7 @@ def program(hub, name, *mtypes, fails=False):
     client.connect(hub=hub)
 
     def call(private_key, sender_id, msg_id, mtype, params, extra):
+        time.sleep(0.2)  # astropy's hub loses a reply that comes before it waits for one
         if fails:
             error = {"samp.errortxt": "out of memory"}
             client.reply(msg_id, {"samp.status": "samp.error", "samp.error": error})
